@@ -1,0 +1,69 @@
+# Thin: each target says which commands it stands for. `make setup` and what needs it work on a bare machine.
+VENV := $(or $(CARAVAN_VENV),.venv)
+PYTHON_IN_VENV := $(VENV)/bin/python -P
+PYTEST := $(PYTHON_IN_VENV) -m pytest
+# PYTEST_OPTIONS='-m ""' runs the slow tests too.
+PYTEST_OPTIONS ?=
+# Where the data sets for tests/real are, if anywhere.
+export CARAVAN_REAL_DATA ?= $(CURDIR)/../shared/data
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+.NOTPARALLEL:
+.PHONY: help setup setup-dev demo up down test test-pure test-flows test-real test-all lint docs docs-check lock bench ci
+
+help:
+	@echo "make setup | demo | up | down | test | test-all | lint | docs | lock | bench | ci"
+
+setup:
+	@./caravan setup
+
+setup-dev:
+	@./caravan setup --dev
+
+demo:
+	@./caravan demo
+
+up:
+	@./caravan up
+
+down:
+	@./caravan down
+
+test: test-pure test-flows test-real
+
+# Pure tests share nothing and run in parallel; Airflow is paid for once, so its tests share one process.
+test-pure: setup-dev
+	$(PYTEST) -n auto $(PYTEST_OPTIONS) tests/unit tests/contracts tests/sql
+
+test-flows: setup-dev
+	$(PYTEST) $(PYTEST_OPTIONS) tests/dags tests/flows
+
+test-real: setup-dev
+	@if [ -d "$$CARAVAN_REAL_DATA" ]; then set -x; $(PYTEST) $(PYTEST_OPTIONS) tests/real; \
+	else echo "tests/real left out: no data sets at $$CARAVAN_REAL_DATA (set CARAVAN_REAL_DATA)"; fi
+
+test-all:
+	@.ci/test-all
+
+lint: setup-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(PYTHON_IN_VENV) -m mypy
+	$(PYTHON_IN_VENV) -m sqlfluff lint include/sql
+
+docs: setup-dev
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) -m caravan.cli.dags_doc
+
+docs-check: setup-dev
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) -m caravan.cli.dags_doc --check
+
+bench: setup-dev
+	$(PYTEST) -s -m "" tests/bench
+
+# After a change of requirements*.in. Needs uv. Keeps every pin that still fits.
+lock:
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
+
+ci:
+	@.ci/run </dev/null

@@ -1,0 +1,72 @@
+WITH orders AS (
+    SELECT
+        o.*,
+        CAST(DATE_TRUNC('month', CAST(o.order_local_date AS TIMESTAMP)) AS DATE) AS month_start_date,
+        c.first_order_local_date,
+        c.customer_key AS known_customer_key
+    FROM mart.fct_order AS o
+    LEFT JOIN int.sales__customer_order AS c
+        ON
+            o.order_key = c.order_key
+            AND o.order_local_date = c.order_local_date
+            AND c.order_local_date >= $slice_start AND c.order_local_date < $slice_end
+    WHERE o.order_local_date >= $slice_start AND o.order_local_date < $slice_end
+),
+
+totals AS (
+    SELECT
+        month_start_date,
+        market_code,
+        currency_code,
+        MIN(base_currency_code) AS base_currency_code,
+        COUNT(DISTINCT CASE WHEN order_kind = 'sale' THEN order_key END) AS order_count,
+        SUM(unit_count) AS unit_count,
+        SUM(gross_amount) AS gross_amount,
+        SUM(cancelled_amount) AS cancelled_amount,
+        SUM(net_amount) AS net_amount,
+        SUM(charge_amount) AS charge_amount,
+        SUM(adjustment_amount) AS adjustment_amount,
+        SUM(total_amount) AS total_amount,
+        SUM(gross_amount_base) AS gross_amount_base,
+        SUM(cancelled_amount_base) AS cancelled_amount_base,
+        SUM(net_amount_base) AS net_amount_base,
+        SUM(total_amount_base) AS total_amount_base,
+        COUNT(DISTINCT CASE WHEN order_kind = 'sale' AND fx_status <> 'missing' THEN order_key END)
+            AS base_order_count,
+        COUNT(*) FILTER (WHERE fx_status = 'missing') AS fx_missing_order_count,
+        COUNT(DISTINCT known_customer_key) AS customer_count,
+        COUNT(DISTINCT CASE WHEN first_order_local_date >= month_start_date THEN known_customer_key END)
+            AS new_customer_count,
+        COUNT(DISTINCT CASE WHEN first_order_local_date < month_start_date THEN known_customer_key END)
+            AS returning_customer_count,
+        COUNT(*) FILTER (WHERE order_kind = 'sale' AND customer_key IS NULL) AS unknown_customer_order_count
+    FROM orders
+    GROUP BY month_start_date, market_code, currency_code
+)
+
+SELECT
+    month_start_date,
+    market_code,
+    currency_code,
+    base_currency_code,
+    order_count,
+    unit_count,
+    gross_amount,
+    cancelled_amount,
+    net_amount,
+    charge_amount,
+    adjustment_amount,
+    total_amount,
+    CAST(CAST(net_amount AS DOUBLE) / NULLIF(CAST(order_count AS DOUBLE), 0) AS DECIMAL(18, 4)) AS aov_amount,
+    gross_amount_base,
+    cancelled_amount_base,
+    net_amount_base,
+    total_amount_base,
+    CAST(CAST(net_amount_base AS DOUBLE) / NULLIF(CAST(base_order_count AS DOUBLE), 0) AS DECIMAL(18, 4))
+        AS aov_amount_base,
+    fx_missing_order_count,
+    customer_count,
+    new_customer_count,
+    returning_customer_count,
+    unknown_customer_order_count
+FROM totals

@@ -1,0 +1,7 @@
+SELECT
+    market_code,
+    name,
+    country_code,
+    currency_code,
+    zone
+FROM stg.config__market

@@ -1,0 +1,81 @@
+"""Opens the warehouse that the settings name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from caravan import EXPECTATIONS_DIR, INCLUDE_DIR, PROJECT_ROOT, SQL_DIR
+from caravan.config.settings import Settings
+from caravan.config.types import Configuration
+from caravan.warehouse.catalog import Catalog, load_models
+from caravan.warehouse.migrations import migrate
+from caravan.warehouse.port import Observer, Warehouse
+from caravan.warehouse.store import Store
+from caravan.warehouse.suites import load_suites
+
+MEMORY_LIMIT = "CARAVAN_MEMORY_LIMIT"
+"""How much memory one task's DuckDB may take before it spills to disk, e.g. 2GB."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def open_warehouse(settings: Settings, *, read_only: bool = False, observer: Observer | None = None) -> Warehouse:
+    """The engine behind CARAVAN_WAREHOUSE; close it, or use it as a context manager."""
+    if settings.warehouse.startswith("postgresql://"):
+        from caravan.warehouse.postgres import Postgres
+
+        return Postgres(settings.warehouse, observer=observer)
+    from caravan.warehouse.lake import Lake
+
+    root = Path(settings.warehouse.removeprefix("lake://"))
+    memory_limit = os.environ.get(MEMORY_LIMIT) or "1GB"
+    return Lake(root, read_only=read_only, observer=observer, memory_limit=memory_limit)
+
+
+def constants(configuration: Configuration) -> dict[str, str]:
+    """The parameters of models that come from configuration."""
+    return {"base_currency": configuration.project.base_currency}
+
+
+@lru_cache(maxsize=1)
+def code_revision() -> str:
+    """The commit, with `+` and a digest of the code when it is not what was committed; for ops.run."""
+    digest = hashlib.sha256()
+    for path in sorted([*(PROJECT_ROOT / "plugins").rglob("*.py"), *INCLUDE_DIR.rglob("*.sql")]):
+        digest.update(path.relative_to(PROJECT_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    code = digest.hexdigest()[:12]
+    git = ["git", "-C", str(PROJECT_ROOT)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "--", "plugins", "include/sql"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return f"code {code}"
+    revision = commit.stdout.strip()
+    return f"{revision}+{code}" if changes.stdout.strip() else revision
+
+
+@contextmanager
+def open_store(settings: Settings, configuration: Configuration) -> Iterator[Store]:
+    """The migrated warehouse with its models, for one step."""
+    catalog: Catalog = load_models(SQL_DIR)
+    with open_warehouse(settings) as warehouse:
+        migrate(warehouse)
+        yield Store(
+            warehouse,
+            catalog,
+            constants(configuration),
+            code_revision(),
+            utc_now,
+            suites=lambda: load_suites(EXPECTATIONS_DIR, SQL_DIR),
+        )

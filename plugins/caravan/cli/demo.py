@@ -1,0 +1,181 @@
+"""`caravan demo`: order files of 8 markets with planted defects, through the real DAGs, and judged at the end."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from caravan import PROJECT_ROOT
+from caravan.cli.steps import console, say
+from caravan.config.settings import Settings
+from caravan.core.errors import CaravanError
+
+if TYPE_CHECKING:
+    from caravan.cli.run import RunResult
+    from caravan.demo.truth import DeliveryTruth, Truth
+    from caravan.warehouse.port import Session
+
+DAG_ID = "sales_orders_daily"
+COUNTS = ("received", "loaded", "unchanged", "duplicate", "quarantined", "refused")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What ops.load and ops.quarantine say about one delivery. `refused`: the reason, for the whole file."""
+
+    channel_code: str
+    entity: str
+    name: str
+    received: int
+    loaded: int
+    unchanged: int
+    duplicate: int
+    quarantined: int
+    deleted: int
+    moved: int
+    reasons: tuple[tuple[str, int], ...]
+    refused: str | None
+    started_at: datetime
+    """UTC, without zone."""
+
+
+def demo_settings(home: Path | None = None) -> Settings:
+    """State in `home`, CARAVAN_HOME or .caravan/demo, and a lake of its own there, whatever CARAVAN_WAREHOUSE says."""
+    chosen = home or os.environ.get("CARAVAN_HOME") or PROJECT_ROOT / ".caravan" / "demo"
+    environ = {name: value for name, value in os.environ.items() if name != "CARAVAN_WAREHOUSE"}
+    return Settings.from_environment({**environ, "CARAVAN_HOME": str(chosen)})
+
+
+def run_demo(home: Path | None = None) -> int:
+    """Generate, run, show. Returns 0 if exactly what was planted was found, else 1."""
+    from caravan.assembly.warehouse import open_warehouse, utc_now
+    from caravan.cli.run import run_dag
+    from caravan.config.loader import load
+    from caravan.demo.orders import generate
+    from caravan.demo.truth import write_truth
+
+    settings = demo_settings(home)
+    truth_file = settings.home / "truth.json"
+    if (settings.home / "lake").exists() and not truth_file.exists():
+        raise CaravanError(f"{settings.home} holds a warehouse that is not the demo's; name another folder: demo --home")
+    truth = generate(settings.home, load(settings.config_dir))
+    write_truth(truth, truth_file)
+    say(
+        f"{len(truth.deliveries)} files of {len({each.channel_code for each in truth.deliveries})} channels "
+        f"in {settings.home}, orders of {truth.first} to {truth.last}"
+    )
+    began = utc_now()
+    out = console()
+    with out.status(f"running {DAG_ID}") as status:
+
+        def tell(line: str) -> None:
+            status.update(Text(line.strip()))
+            out.print(Text(line, style="dim"), soft_wrap=True)
+
+        window = truth.first, truth.last + timedelta(days=1)
+        result = run_dag(DAG_ID, *window, downstream=True, settings=settings, say=tell)
+    with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
+        found = read_found(session)
+    out.print(loads_table(found))
+    faults = [*differences(truth, found), *unexpected_failures(truth, result)]
+    new = [each for each in found if each.started_at >= began and not each.refused]
+    for line in summary(truth, len(new)) if not faults else ["This is not what was planted:", *faults]:
+        say(line)
+    say(f"The report: {settings.report_dir / 'index.html'}")
+    return 1 if faults else 0
+
+
+def read_found(session: Session) -> list[Found]:
+    """The last word of ops.load on every delivery, in the order of loading. A refused file is tried by every run."""
+    reasons: dict[str, list[tuple[str, int]]] = {}
+    for load_id, reason, count in session.rows(
+        "SELECT load_id, reason_code, COUNT(*) FROM ops.quarantine GROUP BY load_id, reason_code ORDER BY 1, 2"
+    ):
+        reasons.setdefault(load_id, []).append((reason, count))
+    found: dict[tuple[str, str, str], Found] = {}
+    for load_id, started_at, channel, entity, name, refused, *counts in session.rows(
+        "SELECT load_id, started_at, channel_code, entity, delivery_name, "
+        "CASE WHEN state = 'refused' THEN reason_code END, received_count, loaded_count, unchanged_count, "
+        "duplicate_count, quarantined_count, deleted_count, moved_count FROM ops.load "
+        "WHERE table_name LIKE 'raw.file_drop__%' AND delivery_name IS NOT NULL ORDER BY started_at, load_id"
+    ):
+        found[channel, entity, name] = Found(
+            channel, entity, name, *counts, tuple(reasons.get(load_id, ())), refused, started_at
+        )
+    return list(found.values())
+
+
+def loads_table(found: Sequence[Found]) -> Table:
+    """Rows by channel; `refused` counts files."""
+    totals: dict[str, Counter[str]] = {}
+    for each in found:
+        row = totals.setdefault(each.channel_code, Counter())
+        row.update({name: getattr(each, name) for name in COUNTS[:-1]})
+        row["refused"] += each.refused is not None
+    table = Table(title="Rows in the warehouse's book of loads (refused: files)", title_justify="left", show_footer=True)
+    everything = sum(totals.values(), Counter[str]())
+    table.add_column("channel", footer="all")
+    for name in COUNTS:
+        table.add_column(name, justify="right", footer=f"{everything[name]:,}")
+    for channel, row in sorted(totals.items()):
+        table.add_row(channel, *(f"{row[name]:,}" for name in COUNTS))
+    return table
+
+
+def differences(truth: Truth, found: Iterable[Found]) -> list[str]:
+    """Where the warehouse does not hold exactly what was planted; empty when it does."""
+    by_name = {(each.channel_code, each.entity, each.name): each for each in found}
+    lines = []
+    for planted in truth.deliveries:
+        where = f"{planted.channel_code} {planted.entity} {planted.name}"
+        each = by_name.pop((planted.channel_code, planted.entity, planted.name), None)
+        if each is None:
+            lines.append(f"  {where}: was not collected")
+            continue
+        lines += [f"  {where}: {name} {is_} instead of {ought}" for name, is_, ought in _compared(planted, each) if is_ != ought]
+    lines += [f"  {' '.join(key)}: is no file of the demo" for key in by_name]
+    return lines
+
+
+def _compared(planted: DeliveryTruth, each: Found) -> list[tuple[str, object, object]]:
+    counts = ("received", "loaded", "unchanged", "duplicate", "deleted", "moved", "refused")
+    pairs: list[tuple[str, object, object]] = [(name, getattr(each, name), getattr(planted, name)) for name in counts]
+    return [
+        *pairs,
+        ("quarantined", each.quarantined, sum(planted.quarantined.values())),
+        ("reasons", dict(each.reasons), dict(planted.quarantined)),
+    ]
+
+
+def unexpected_failures(truth: Truth, result: RunResult) -> list[str]:
+    """Tasks that failed though nothing planted is meant to make them fail."""
+    refused = {f"collect [{each.channel_code}]" for each in truth.deliveries if each.refused}
+    expected = refused | ({"verdict"} if refused else set())
+    lines = [f"  {name} failed: {text}" for name, text in result.failures.items() if name not in expected]
+    lines += [f"  {name} did not fail" for name in sorted(expected - result.failures.keys())]
+    lines += [f"  {name} did not run" for name in result.not_run]
+    lines += [f"  {each.dag_id} {each.state}: {dict(each.failures)}" for each in result.downstream if not each]
+    return lines if result.downstream else [*lines, "  no DAG followed: the report is not up to date"]
+
+
+def summary(truth: Truth, new_count: int) -> list[str]:
+    """What was found, in words; `new_count`: deliveries that this run loaded."""
+    quarantined = truth.quarantined()
+    reasons = ", ".join(f"{reason} {count}" for reason, count in quarantined.items())
+    lines = [] if new_count else ["Nothing new was loaded: every delivery is known by its content."]
+    lines.append(f"Exactly the planted defects were found: {sum(quarantined.values())} rows in quarantine ({reasons}).")
+    lines += [
+        f"{DAG_ID} failed by design: {each.name} of {each.channel_code} was planted broken ({each.refused}), and the "
+        "verdict names it; all other deliveries went through."
+        for each in truth.deliveries
+        if each.refused
+    ]
+    return lines

@@ -1,0 +1,135 @@
+"""`caravan query`: one reading statement, answered from a snapshot as table, csv or json."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Literal, TextIO
+
+import sqlglot
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlglot import exp
+
+from caravan.core.errors import Rejected
+from caravan.warehouse.migrations import SCHEMAS
+from caravan.warehouse.port import Row, Warehouse
+
+Format = Literal["table", "csv", "json"]
+
+_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into)
+_OWN_SCHEMAS = ", ".join(f"'{schema}'" for schema in SCHEMAS)
+
+
+def reading_sql(sql: str) -> str:
+    """The statement to run for `sql`: one SELECT, WITH, SHOW TABLES or DESCRIBE; Rejected for anything else.
+
+    SHOW and DESCRIBE become queries of the information schema, which both engines answer alike.
+    """
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused below
+    try:
+        trees = [tree for tree in sqlglot.parse(sql, read="duckdb") if not isinstance(tree, exp.Semicolon | None)]
+    except sqlglot.errors.SqlglotError as error:
+        raise Rejected("BAD_SQL", f"not understood as SQL: {_plain(error)}") from error
+    if len(trees) != 1:
+        raise Rejected("BAD_SQL", f"one statement is wanted, not {len(trees)}")
+    tree = trees[0]
+    match tree:
+        case exp.Query() if not tree.find(*_WRITES):
+            return tree.sql(dialect="duckdb", comments=False)
+        case exp.Show() if tree.name.upper() in ("TABLES", "ALL TABLES"):
+            return (
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                f"WHERE table_schema IN ({_OWN_SCHEMAS}) ORDER BY table_schema, table_name"
+            )
+        case exp.Describe(this=exp.Table() as table) if table.db and table.name:
+            return (
+                "SELECT column_name, data_type FROM information_schema.columns "
+                f"WHERE table_schema = {exp.Literal.string(table.db).sql()} "
+                f"AND table_name = {exp.Literal.string(table.name).sql()} ORDER BY ordinal_position"
+            )
+    raise Rejected(
+        "NOT_A_QUERY", "`query` reads: one SELECT, WITH, SHOW TABLES or DESCRIBE schema.table; writing is for DAGs"
+    )
+
+
+def ask(warehouse: Warehouse, sql: str) -> tuple[list[str], list[Row]]:
+    """Column names and rows, of one snapshot. Rejected when the warehouse does not accept the query."""
+    import duckdb
+    import psycopg
+
+    wanted = reading_sql(sql)
+    try:
+        with warehouse.read() as session:
+            return session.names(wanted), session.rows(wanted)
+    except (duckdb.Error, psycopg.Error, sqlglot.errors.SqlglotError) as error:
+        raise Rejected("BAD_SQL", str(error).strip()) from error
+
+
+def write(names: Sequence[str], rows: Sequence[Row], form: Format, out: TextIO) -> None:
+    """Decimals keep every digit. NULL: `NULL` in a table, null in json, nothing in csv."""
+    match form:
+        case "csv":
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(names)
+            writer.writerows([_text(value) for value in row] for row in rows)
+        case "json":
+            if twice := sorted({name for name in names if list(names).count(name) > 1}):
+                raise Rejected("BAD_SQL", f"several columns are called {', '.join(twice)}: give them names with AS")
+            records = [dict(zip(names, map(_json_value, row), strict=True)) for row in rows]
+            json.dump(records, out, ensure_ascii=False, indent=1, allow_nan=False)
+            out.write("\n")
+        case "table":
+            table = Table()
+            for name in names:
+                table.add_column(Text(name))
+            for row in rows:
+                table.add_row(*(Text("NULL", style="dim") if value is None else Text(_text(value)) for value in row))
+            # Into a file or a pipe a table is as wide as it is; on a terminal it folds.
+            console = Console(file=out, width=None if out.isatty() else 10_000)
+            console.print(table)
+            console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", style="dim")
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return value.isoformat(" ")
+        case bytes():
+            return value.hex()
+        case list() | tuple() | dict():
+            return json.dumps(_json_value(value), ensure_ascii=False)
+    return str(value)
+
+
+def _json_value(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            # JSON has no word for infinity and not-a-number.
+            return value if math.isfinite(value) else str(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case list() | tuple():
+            return [_json_value(item) for item in value]
+        case dict():
+            return {str(key): _json_value(item) for key, item in value.items()}
+    return _text(value)
+
+
+def _plain(error: Exception) -> str:
+    # sqlglot underlines with terminal codes.
+    return str(error).replace("\x1b[4m", "").replace("\x1b[0m", "").splitlines()[0]

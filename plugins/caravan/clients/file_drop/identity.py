@@ -1,0 +1,46 @@
+"""What makes a row the same row, and what makes it the same version of it.
+
+Both are MD5 as UUID over fields joined by chr(31), where a NULL is chr(30), and chr(30), chr(31) inside a text
+are chr(30)||'0', chr(30)||'1'. So NULL differs from empty and no two rows of values give one text. Times count as
+microseconds since 1970 UTC, decimals with 4 places, dates in ISO form: the hash depends on no engine's setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from caravan.core.entities import Entity
+
+_KEYS = ("row_number", "row_key", "payload_hash")
+
+
+def payload_hash(columns: Mapping[str, str]) -> str:
+    """SQL of the hash over all content. `columns`: names and types of a parsed row."""
+    return _md5([_encoded(name, kind) for name, kind in columns.items() if name not in _KEYS])
+
+
+def row_key(channel_code: str, entity: Entity, key: Literal["natural", "none"]) -> str:
+    """SQL of the row's key: from its natural key, or else from its payload as the first of its kind."""
+    if key == "none":
+        return occurrence_key("payload_hash", "1")
+    return _md5([f"'{channel_code}'", f"'{entity.name}'", *(_encoded(name, "VARCHAR") for name in entity.key)])
+
+
+def occurrence_key(payload: str, occurrence: str) -> str:
+    """SQL of the key of the n-th row with this payload."""
+    return _md5([f"CAST({payload} AS VARCHAR)", f"CAST({occurrence} AS VARCHAR)"])
+
+
+def _md5(parts: list[str]) -> str:
+    return f"CAST(md5(concat_ws(chr(31), {', '.join(parts)})) AS UUID)"
+
+
+def _encoded(name: str, kind: str) -> str:
+    text = f"CAST({name} AS VARCHAR)"
+    if kind == "TIMESTAMP":
+        text = f"CAST(epoch_us({name}) AS VARCHAR)"
+    if kind == "VARCHAR":
+        escaped = f"replace(replace({name}, chr(30), chr(30) || '0'), chr(31), chr(30) || '1')"
+        text = f"CASE WHEN contains({name}, chr(30)) OR contains({name}, chr(31)) THEN {escaped} ELSE {name} END"
+    return f"coalesce({text}, chr(30))"

@@ -1,0 +1,47 @@
+"""What reading a delivery gives: Parquet files of good rows and of quarantined ones, and counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+QUARANTINE_COLUMNS: dict[str, str] = {
+    "row_number": "BIGINT",
+    "field_name": "VARCHAR",
+    "reason_code": "VARCHAR",
+    "message": "VARCHAR",
+    "raw_row": "VARCHAR",
+}
+"""One row per quarantined input row, under its first fault. `raw_row`: the row as delivered, as JSON."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One settled file of a channel. `content_hash`: SHA-256 of its bytes, hex."""
+
+    channel_code: str
+    entity: str
+    path: Path
+    content_hash: str
+    size: int
+    modified_ns: int
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """received = rows in `accepted` + duplicate + quarantined. Paths may be absent when empty."""
+
+    accepted: tuple[Path, ...]
+    quarantined: tuple[Path, ...]
+    accepted_count: int
+    received_count: int
+    duplicate_count: int
+    quarantined_count: int
+    rule_counts: dict[str, int] = field(default_factory=dict)
+    first_local_date: date | None = None
+    last_local_date: date | None = None

@@ -1,0 +1,237 @@
+"""What a channel's file must make sense of, beyond keys and types.
+
+Works on the document as written, not on the finished model: a wrong type in one place does not hide a
+misspelt field in another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import duckdb
+
+from caravan.config.document import Document, Location
+from caravan.config.types import OTHER_MARKET, Channel
+from caravan.config.validation import validate
+from caravan.core.codes import country_codes, currency_codes
+from caravan.core.entities import ENTITIES, FLOWS, ORDER_LINE, Entity, EntityField
+from caravan.core.errors import Fault, nearest
+
+_NUMBERS = ("money", "quantity")
+
+
+def read_channel(document: Document, stem: str, markets: Collection[str]) -> tuple[Channel | None, list[Fault]]:
+    """The channel of a file named `stem`.yml, or None and every fault of its file."""
+    channel, faults = validate(document, Channel, _with_numbers(document))
+    faults += _own_faults(document, stem, markets)
+    for name in document.mapping("entities"):
+        if name in ENTITIES:
+            faults += _entity_faults(document, ENTITIES[name])
+    return (None if faults else channel), faults
+
+
+def _own_faults(document: Document, stem: str, markets: Collection[str]) -> Iterator[Fault]:
+    code = document.text("code")
+    if code is not None and code != stem:
+        yield document.fault(("code",), f"'{code}' differs from the file's name; rename the file to {code}.yml")
+    market = document.text("market")
+    if market is not None and market not in markets:
+        yield document.fault(("market",), f"there is no market '{market}'" + nearest(market, markets))
+    home = document.text("home_country")
+    if home is not None and (problem := _value_problem(home, EntityField("home_country", "country"))):
+        yield document.fault(("home_country",), problem)
+    if document.text("folder") == "":
+        yield document.fault(("folder",), "is empty; give a folder of its own, e.g. incoming/" + stem)
+    delimiter, quote = document.text("format", "delimiter"), document.text("format", "quote")
+    if delimiter is not None and delimiter == (quote or '"'):
+        yield document.fault(("format", "delimiter"), f"delimiter and quote are both '{delimiter}'")
+    form = document.text("format", "datetime")
+    if form is not None and form != "iso" and (problem := _datetime_problem(form)):
+        yield document.fault(("format", "datetime"), problem)
+
+
+def _entity_faults(document: Document, entity: Entity) -> Iterator[Fault]:
+    here: Location = ("entities", entity.name)
+    columns, constants = document.mapping(*here, "columns"), document.mapping(*here, "constants")
+    for section in ("columns", "constants", "values"):
+        for name in document.mapping(*here, section):
+            if name not in entity.field_names:
+                yield document.fault((*here, section, name), _unknown_field(name, entity))
+    yield from _file_faults(document, here)
+    for field in entity.fields:
+        if field.required and field.name not in columns and field.name not in constants:
+            message = f"the required field '{field.name}' is neither in columns nor in constants"
+            yield document.fault((*here, "columns"), message)
+        constant = constants.get(field.name)
+        if isinstance(constant, str) and (problem := _value_problem(constant, field)):
+            yield document.fault((*here, "constants", field.name), problem)
+        for delivered, ours in document.mapping(*here, "values", field.name).items():
+            # Numbers and times are given as the channel writes them; '' stands for no value.
+            checked = isinstance(ours, str) and ours and field.type not in (*_NUMBERS, "timestamp")
+            if checked and (problem := _value_problem(ours, field)):
+                yield document.fault((*here, "values", field.name, delivered), problem)
+        if document.mapping(*here, "values", field.name) and field.name not in columns:
+            yield document.fault((*here, "values", field.name), "has no column to apply to; map the field in columns")
+    if document.text(*here, "key") in (None, "natural"):
+        for name in entity.key:
+            if name not in columns:
+                message = f"a natural key needs a column for '{name}'; map it, or set `key: none`"
+                yield document.fault((*here, "key"), message)
+    yield from _rule_faults(document, here, entity)
+
+
+def _file_faults(document: Document, here: Location) -> Iterator[Fault]:
+    files = document.text(*here, "files")
+    if files is not None:
+        pattern = PurePosixPath(files)
+        if not files or pattern.is_absolute() or ".." in pattern.parts:
+            message = f"'{files}' is no pattern inside the channel's folder (like orders_*.csv)"
+            yield document.fault((*here, "files"), message)
+    is_nested = document.text("format", "type") == "ndjson"
+    for name, column in document.mapping(*here, "columns").items():
+        if isinstance(column, str) and not all(column.split(".") if is_nested else [column]):
+            yield document.fault((*here, "columns", name), f"'{column}' names no column")
+
+
+def _rule_faults(document: Document, here: Location, entity: Entity) -> Iterator[Fault]:
+    rules = document.value(*here, "rules")
+    names: set[str] = set()
+    for index in range(len(rules) if isinstance(rules, list) else 0):
+        rule: Location = (*here, "rules", index)
+        name = document.text(*rule, "name")
+        if name is not None and name in names:
+            yield document.fault((*rule, "name"), f"another rule is called '{name}' already")
+        names.add(name or "")
+        if entity is not ORDER_LINE and document.text(*rule, "kind") is not None:
+            message = "lines have a kind, orders have none; a rule for orders can only quarantine"
+            yield document.fault((*rule, "kind"), message)
+        for field_name in document.mapping(*rule, "when"):
+            test: Location = (*rule, "when", field_name)
+            if field_name not in entity.field_names:
+                yield document.fault(test, _unknown_field(field_name, entity))
+                continue
+            if not _is_set(document, here, field_name):
+                yield document.fault(test, f"'{field_name}' is neither in columns nor in constants, so it is never set")
+            yield from _condition_faults(document, test, entity.field(field_name))
+
+
+def _is_set(document: Document, here: Location, field_name: str) -> bool:
+    if field_name == "flow" and document.text("home_country") is not None:
+        return True  # follows from the order's country
+    return any(field_name in document.mapping(*here, section) for section in ("columns", "constants"))
+
+
+def _condition_faults(document: Document, test: Location, field: EntityField) -> Iterator[Fault]:
+    fitting = {"missing"}
+    if field.type in _NUMBERS:
+        fitting |= {"equals", "one_of", "below", "above"}
+    elif field.type != "timestamp":
+        fitting |= {"equals", "one_of", "matches"}
+    for name, value in document.mapping(*test).items():
+        if value is None:
+            yield document.fault((*test, name), "has no value")
+        elif name in {"matches", "equals", "one_of", "below", "above"} - fitting:
+            message = f"cannot test '{field.name}', a {field.type}; usable are {', '.join(sorted(fitting))}"
+            yield document.fault((*test, name), message)
+        elif name == "matches" and isinstance(value, str) and (problem := _duckdb_problem("regexp_matches", value)):
+            yield document.fault((*test, name), f"'{value}' is no RE2 regular expression: {problem}")
+        elif name in ("equals", "one_of"):
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and (problem := _value_problem(text, field)):
+                    yield document.fault((*test, name), problem)
+
+
+def _with_numbers(document: Document) -> dict[str, Any]:
+    """The document's data with `equals` of number fields as Decimal: the model cannot know the field."""
+    data = dict(document.data)
+    if not document.mapping("entities"):
+        return data
+    data["entities"] = dict(document.mapping("entities"))
+    for name in data["entities"]:
+        rules = document.value("entities", name, "rules")
+        if name not in ENTITIES or not isinstance(rules, list):
+            continue
+        numbers = {field.name for field in ENTITIES[name].fields if field.type in _NUMBERS}
+        data["entities"][name] = document.mapping("entities", name) | {"rules": [_numeric(r, numbers) for r in rules]}
+    return data
+
+
+def _numeric(rule: Any, numbers: Collection[str]) -> Any:
+    if not isinstance(rule, dict) or not isinstance(rule.get("when"), dict):
+        return rule
+    when = dict(rule["when"])
+    for name in numbers & when.keys():
+        given = when[name].get("equals") if isinstance(when[name], dict) else None
+        if isinstance(given, str) and (number := _number(given)) is not None:
+            when[name] = when[name] | {"equals": number}
+    return rule | {"when": when}
+
+
+def _unknown_field(name: str, entity: Entity) -> str:
+    for other in ENTITIES.values():
+        if other is not entity and name in other.field_names:
+            return f"'{name}' is a field of {other.name}, not of {entity.name}"
+    return f"'{name}' is no field of {entity.name}" + nearest(name, entity.field_names)
+
+
+def _value_problem(value: str, field: EntityField) -> str | None:
+    """Why a value given by configuration cannot stand in this field; None if it can."""
+    if field.type == "country" and value not in country_codes() | {OTHER_MARKET}:
+        return f"'{value}' is no ISO 3166-1 code (like DE), nor ZZ for none"
+    if field.type == "currency" and value not in currency_codes():
+        return f"'{value}' is no ISO 4217 code (like EUR)"
+    if field.type == "flow" and value not in FLOWS:
+        return f"'{value}' is no flow" + nearest(value, FLOWS)
+    if field.type in _NUMBERS and _number(value) is None:
+        return f"'{value}' is no number of at most 4 decimals (like 1249.50)"
+    if field.type == "timestamp" and not _is_timestamp(value):
+        return f"'{value}' is no time (like 2026-10-30T14:05:00Z)"
+    if field.name == "status" and value != value.lower():
+        return f"status is compared in lower case; write '{value.lower()}'"
+    return None
+
+
+def _number(text: str) -> Decimal | None:
+    """A number that DECIMAL(18,4) holds exactly."""
+    try:
+        number = Decimal(text)
+        return number if number == number.quantize(Decimal("0.0001")) and abs(number) < 10**14 else None
+    except InvalidOperation:
+        return None
+
+
+def _is_timestamp(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+_DATE_PARTS = (("year", {"Y", "y"}), ("month", {"m", "b", "B", "j"}), ("day", {"d", "j"}))
+
+
+def _datetime_problem(form: str) -> str | None:
+    directives = set(re.findall(r"%-?([A-Za-z])", form.replace("%%", "")))
+    lacking = [part for part, letters in _DATE_PARTS if not directives & letters]
+    if lacking:
+        return f"'{form}' has no {', no '.join(lacking)}; give `iso` or a format like %d.%m.%Y %H:%M"
+    problem = _duckdb_problem("try_strptime", form)
+    return f"'{form}' is no strptime format: {problem}" if problem else None
+
+
+@cache
+def _duckdb_problem(function: str, pattern: str) -> str | None:
+    """DuckDB, which applies the pattern, is the judge of it."""
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"SELECT {function}($text, $pattern)", {"text": "", "pattern": pattern})
+    except duckdb.Error as error:
+        return str(error).removeprefix("Invalid Input Error: ").splitlines()[0]
+    return None

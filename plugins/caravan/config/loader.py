@@ -1,0 +1,228 @@
+"""Reads include/config as a whole: every fault at once, with file, line and field.
+
+A fault in a channel's file disables that channel alone; any other fault stops everything, because no number
+could be trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from caravan.config.channels import read_channel
+from caravan.config.document import Document, read
+from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
+from caravan.config.validation import validate
+from caravan.core.codes import country_codes, currency_codes
+from caravan.core.errors import Fault, Misconfigured, in_order
+
+_MART = re.compile(r"mart\.[a-z][a-z0-9_]*")
+
+
+def load(config_dir: Path) -> Configuration:
+    """The configuration in `config_dir`, with the channels that are free of faults.
+
+    Raises Misconfigured with all faults, those of channels included, if one is not a channel's own.
+    """
+    reading = _read(config_dir)
+    if reading.project is None or any(fault.channel is None for fault in reading.faults):
+        raise Misconfigured(reading.faults)
+    return Configuration(
+        project=reading.project,
+        markets=reading.markets,
+        channels=reading.channels,
+        faults=tuple(in_order(reading.faults)),
+        hash=reading.hash,
+    )
+
+
+def check(config_dir: Path) -> list[Fault]:
+    """Every fault of the configuration, sorted; empty when all is well."""
+    return in_order(_read(config_dir).faults)
+
+
+@dataclass
+class _Reading:
+    """What has been read so far. `faults` holds those of everything, `channels` only what is usable."""
+
+    faults: list[Fault] = field(default_factory=list)
+    project: Project | None = None
+    markets: dict[str, Market] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    hash: str = ""
+
+
+def _read(config_dir: Path) -> _Reading:
+    reading = _Reading()
+    if not config_dir.is_dir():
+        reading.faults.append(Fault(str(config_dir), "is no folder; set CARAVAN_CONFIG to the configuration's"))
+        return reading
+    _read_project(config_dir, reading)
+    market_codes = _read_markets(config_dir, reading)
+    _read_channels(config_dir, reading, market_codes)
+    reading.hash = _hash(config_dir)
+    return reading
+
+
+def _read_project(config_dir: Path, reading: _Reading) -> None:
+    document, faults = read(config_dir / "project.yml", "project.yml")
+    reading.faults += faults
+    if document is None:
+        return
+    reading.project, faults = validate(document, Project)
+    reading.faults += faults
+    currency = document.text("base_currency")
+    if currency is not None and currency not in currency_codes():
+        reading.faults.append(document.fault(("base_currency",), f"'{currency}' is no ISO 4217 code (like EUR)"))
+    marts = document.value("published_marts")
+    for index, mart in enumerate(marts if isinstance(marts, list) else []):
+        if isinstance(mart, str) and not _MART.fullmatch(mart):
+            message = f"'{mart}' is no mart (like mart.rpt_sales__channel_day)"
+            reading.faults.append(document.fault(("published_marts", index), message))
+
+
+def _read_markets(config_dir: Path, reading: _Reading) -> set[str]:
+    """Returns the codes of all market files, faulty ones too: a channel that names one is not at fault."""
+    documents: list[Document] = []
+    codes: set[str] = set()
+    for path, where in _files(config_dir, "markets", reading.faults):
+        document, faults = read(path, where)
+        reading.faults += faults
+        codes.add(path.stem.upper())
+        if document is None:
+            continue
+        documents.append(document)
+        market, faults = validate(document, Market)
+        reading.faults += faults + _market_faults(document, path.stem)
+        codes.add(document.text("code") or "")
+        if market is not None:
+            reading.markets[market.code] = market
+    if not codes:
+        reading.faults.append(Fault("markets", "no market; add one file for each, e.g. markets/de.yml"))
+    elif OTHER_MARKET not in codes:
+        message = f"is missing; the market {OTHER_MARKET} takes the orders of every country without a market"
+        reading.faults.append(Fault("markets/zz.yml", message))
+    for name, message in (("code", "two markets with one code"), ("country", "a country has one market")):
+        for value, sharing in _shared((each.text(name), each) for each in documents):
+            for document in sharing:
+                text = f"'{value}' is also the {name} of {_others(document, sharing)}; {message}"
+                reading.faults.append(document.fault((name,), text))
+    return codes - {""}
+
+
+def _market_faults(document: Document, stem: str) -> list[Fault]:
+    faults = []
+    code, country, currency = (document.text(name) for name in ("code", "country", "currency"))
+    if code is not None and code != stem.upper():
+        message = f"'{code}' differs from the file's name; rename the file to {code.lower()}.yml"
+        faults.append(document.fault(("code",), message))
+    if country is not None and country not in country_codes() and (country, code) != (OTHER_MARKET, OTHER_MARKET):
+        faults.append(document.fault(("country",), f"'{country}' is no ISO 3166-1 code (like DE)"))
+    if currency is not None and currency not in currency_codes():
+        faults.append(document.fault(("currency",), f"'{currency}' is no ISO 4217 code (like EUR)"))
+    return faults
+
+
+def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection[str]) -> None:
+    documents: list[Document] = []
+    channels: list[Channel] = []
+    faults: list[Fault] = []
+    for path, where in _files(config_dir, "channels", reading.faults):
+        document, found = read(path, where)
+        code = path.stem
+        if document is not None:
+            documents.append(document)
+            code = _code(document)
+            channel, more = read_channel(document, path.stem, market_codes)
+            found = found + more
+            channels += [channel] if channel else []
+        faults += [replace(fault, channel=code) for fault in found]
+    faults += _clashes(documents)
+    disabled = {fault.channel for fault in faults}
+    reading.channels = {channel.code: channel for channel in channels if channel.code not in disabled}
+    reading.faults += faults
+
+
+def _clashes(documents: Sequence[Document]) -> Iterator[Fault]:
+    """Faults of channels that cannot both be right: one code, or one set of files, in two of them."""
+    for code, sharing in _shared((_code(each), each) for each in documents):
+        for document in sharing:
+            message = f"'{code}' is also the code of {_others(document, sharing)}; each channel has its own"
+            yield replace(document.fault(("code",), message), channel=code)
+    for (_, _), sources in _shared(source for each in documents if not _is_off(each) for source in _sources(each)):
+        documents_of = [document for document, _ in sources]
+        for document, entity in sources:
+            if others := _others(document, documents_of):
+                message = f"{others} reads the same files; one order would count twice"
+                yield replace(document.fault(("entities", entity, "files"), message), channel=_code(document))
+
+
+def _sources(document: Document) -> Iterator[tuple[tuple[str, str], tuple[Document, str]]]:
+    """Where each entity of a channel comes from: (folder, glob) and (document, entity)."""
+    folder = document.text("folder")
+    for entity in document.mapping("entities"):
+        files = document.text("entities", entity, "files")
+        if folder and files:
+            yield (posixpath.normpath(folder), files), (document, entity)
+
+
+def _is_off(document: Document) -> bool:
+    return (document.text("enabled") or "").lower() in {"false", "no", "off", "0", "n", "f"}
+
+
+def _code(document: Document) -> str:
+    return document.text("code") or PurePosixPath(document.where).stem
+
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+def _shared(pairs: Iterable[tuple[Key | None, Value]]) -> Iterator[tuple[Key, list[Value]]]:
+    """Keys that several values have, with these values."""
+    groups: defaultdict[Key, list[Value]] = defaultdict(list)
+    for key, value in pairs:
+        if key is not None:
+            groups[key].append(value)
+    return ((key, values) for key, values in groups.items() if len(values) > 1)
+
+
+def _others(document: Document, documents: Iterable[Document]) -> str:
+    return ", ".join(sorted({each.where for each in documents if each is not document}))
+
+
+def _files(config_dir: Path, folder: str, faults: list[Fault]) -> list[tuple[Path, str]]:
+    """The YAML files of a folder, sorted, with their paths as faults show them."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(config_dir / folder))
+    except OSError as error:
+        faults.append(Fault(folder, f"cannot be read: {error.strerror}"))
+        return []
+    return [
+        (config_dir / folder / name, f"{folder}/{name}")
+        for name in names
+        if name.endswith((".yml", ".yaml")) and not name.startswith(".")
+    ]
+
+
+def _hash(config_dir: Path) -> str:
+    """SHA-256 over path and content of every file but hidden ones, in the order of their paths."""
+    paths = []
+    for folder, folders, names in os.walk(config_dir):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths += [Path(folder, name) for name in names if not name.startswith(".")]
+    digest = hashlib.sha256()
+    for relative, path in sorted((path.relative_to(config_dir).as_posix(), path) for path in paths):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            content = b"unreadable"  # whoever needs the file reports it
+        digest.update(f"{relative}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

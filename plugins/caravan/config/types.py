@@ -1,0 +1,184 @@
+"""What include/config may say. Frozen; validated as a whole by `caravan.config.loader`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from caravan.core.entities import ENTITIES, FLOWS, EntityName, LineKind
+from caravan.core.errors import Fault
+
+OTHER_MARKET = "ZZ"
+"""The market of a country that no market file names. Shown in every report, never dropped."""
+
+
+class _Frozen(BaseModel):
+    # No stripping: YAML has done it, and what a person quotes is meant (a tab as delimiter, "EIRE ").
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"'{name}' is no IANA time zone (like Europe/Berlin)") from error
+    return name
+
+
+class Market(_Frozen):
+    """One file of include/config/markets: where, in which money, on which clock."""
+
+    code: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    name: str
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; ZZ for none")]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    zone: str
+
+    _zone = field_validator("zone")(_known_zone)
+
+
+class Condition(_Frozen):
+    """A test of one canonical field; every key given must hold. Text compares exactly, by case."""
+
+    matches: str | None = None
+    """A regular expression (RE2) that finds a match anywhere in the text."""
+    equals: str | Decimal | None = None
+    one_of: tuple[str, ...] | None = None
+    below: Decimal | None = None
+    above: Decimal | None = None
+    missing: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Condition:
+        if not self.model_fields_set:
+            raise ValueError("an empty condition; give one of matches, equals, one_of, below, above, missing")
+        return self
+
+
+class Rule(_Frozen):
+    """The first rule whose `when` holds decides the line's kind, or sends the row to quarantine."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    when: Annotated[dict[str, Condition], Field(min_length=1)]
+    """Canonical field name to condition; all must hold."""
+    kind: LineKind | None = None
+    quarantine: str | None = None
+    """The reason shown in quarantine."""
+
+    @model_validator(mode="after")
+    def _one_outcome(self) -> Rule:
+        if (self.kind is None) == (self.quarantine is None):
+            raise ValueError("a rule has either `kind` or `quarantine`")
+        return self
+
+
+class FileFormat(_Frozen):
+    """How the channel writes its files."""
+
+    type: Literal["csv", "ndjson", "parquet"]
+    """`.gz` is undone by the file's first bytes, whatever the type."""
+    encoding: str = "utf-8"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "'"] = ""
+    datetime: str = "iso"
+    """`iso`, or a strptime format such as `%d.%m.%Y %H:%M`."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str) -> str:
+        import codecs
+
+        try:
+            "".encode(name)  # refuses codecs that are not for text, such as base64
+            return codecs.lookup(name).name
+        except LookupError as error:
+            raise ValueError(f"'{name}' is no known encoding (like utf-8, windows-1252, shift_jis)") from error
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> FileFormat:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands mark are both '{self.decimal}'")
+        return self
+
+
+class EntitySource(_Frozen):
+    """Where one entity of a channel comes from and how its columns are called there."""
+
+    files: str
+    """Glob inside the channel's folder, e.g. `orders_*.csv.gz`."""
+    columns: Annotated[dict[str, str], Field(min_length=1)]
+    """Canonical field to column name (csv, parquet) or path such as `buyer.id` (ndjson)."""
+    constants: dict[str, str] = {}
+    """Canonical field to a fixed value, e.g. `currency: GBP`; beside a column, the value where it is empty."""
+    values: dict[str, dict[str, str]] = {}
+    """Canonical field to a map from the delivered value to ours, e.g. country: {EIRE: IE}; '' for no value."""
+    key: Literal["natural", "none"] = "natural"
+    """none: rows have no key of their own and are numbered by occurrence."""
+    duplicate_rows: Literal["keep", "drop"] = "drop"
+    """With `key: none`: whether an exact repetition within a file is another row, or a mistake."""
+    rules: tuple[Rule, ...] = ()
+
+
+class Channel(_Frozen):
+    """One file of include/config/channels: a sales channel that delivers files."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: str
+    kind: Literal["own", "marketplace", "partner"]
+    source: Literal["file_drop"] = "file_drop"
+    enabled: bool = True
+    folder: str
+    """Absolute, or relative to CARAVAN_HOME."""
+    settle_seconds: Annotated[int, Field(ge=0)] = 60
+    """A file is read once it has not changed for this long: nobody is still writing it."""
+    delivery: Literal["complete", "changes"]
+    """complete: each file is all there is, a row missing from it has been deleted."""
+    max_deleted_share: Annotated[Decimal, Field(ge=0, le=1)] = Decimal("0.2")
+    """A complete delivery that would delete a larger share of the rows is refused: it is cut off."""
+    format: FileFormat
+    zone: str
+    """The zone of delivered times that name none."""
+    business_zone: str | None = None
+    """The zone that decides an order's local date; its market's zone when absent."""
+    market: str | None = None
+    """The one market sold to; by the order's country when absent."""
+    home_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    """Where goods are sent from: an order to the same country is domestic, to another one export."""
+    max_future_hours: Annotated[int, Field(ge=0)] = 24
+    """An order dated further ahead of the clock is quarantined."""
+    entities: Annotated[dict[EntityName, EntitySource], Field(min_length=1)]
+
+    @field_validator("zone", "business_zone")
+    @classmethod
+    def _zones(cls, name: str | None) -> str | None:
+        return name if name is None else _known_zone(name)
+
+
+class Project(_Frozen):
+    """include/config/project.yml: what holds for the whole installation."""
+
+    base_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    published_marts: tuple[str, ...] = ()
+    """Marts that readers outside may see, e.g. mart.rpt_sales__channel_day."""
+
+
+class Configuration(_Frozen):
+    """All of include/config, read at once."""
+
+    project: Project
+    markets: dict[str, Market]
+    channels: dict[str, Channel]
+    """The usable channels by code; a channel with a fault is not here."""
+    faults: tuple[Fault, ...] = ()
+    """Faults of channels that are disabled by their own file."""
+    hash: str
+    """SHA-256 over all configuration files, for `ops.run`."""
+
+
+__all__ = ["ENTITIES", "FLOWS", "OTHER_MARKET", "Channel", "Condition", "Configuration", "EntitySource",
+           "FileFormat", "Market", "Project", "Rule"]

@@ -1,0 +1,140 @@
+"""What functions need from clients and the warehouse, and nothing else about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Protocol
+
+from caravan.core.errors import Rejected
+from caravan.core.window import DayRange, Window
+
+
+class Delivery(Protocol):
+    """Something a channel handed over, known by its content."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def content_hash(self) -> str: ...
+
+
+class Parsed(Protocol):
+    """A delivery as typed rows in Parquet files: received = accepted + duplicate + quarantined."""
+
+    @property
+    def accepted(self) -> Sequence[Path]: ...
+    @property
+    def quarantined(self) -> Sequence[Path]: ...
+    @property
+    def accepted_count(self) -> int: ...
+    @property
+    def received_count(self) -> int: ...
+    @property
+    def duplicate_count(self) -> int: ...
+    @property
+    def quarantined_count(self) -> int: ...
+    @property
+    def rule_counts(self) -> Mapping[str, int]: ...
+    @property
+    def first_local_date(self) -> date | None: ...
+    @property
+    def last_local_date(self) -> date | None: ...
+
+
+class Inbox(Protocol):
+    """One entity's deliveries of one channel."""
+
+    def deliveries(self) -> Sequence[Delivery]:
+        """What is there and complete, oldest first. Raises Rejected when the place itself is missing."""
+        ...
+
+    def waiting(self) -> Mapping[str, str]:
+        """What is there but not read now: name to reason."""
+        ...
+
+    def parse(self, delivery: Delivery) -> Parsed:
+        """Raises Rejected when the delivery as a whole cannot be read."""
+        ...
+
+    def discard(self, delivery: Delivery) -> None:
+        """Delete what `parse` left in scratch space."""
+        ...
+
+
+class LoadCounts(Protocol):
+    """What became of a delivery's rows: received = loaded + unchanged + duplicate + quarantined."""
+
+    @property
+    def received_count(self) -> int: ...
+    @property
+    def loaded_count(self) -> int: ...
+    @property
+    def unchanged_count(self) -> int: ...
+    @property
+    def duplicate_count(self) -> int: ...
+    @property
+    def quarantined_count(self) -> int: ...
+    @property
+    def deleted_count(self) -> int: ...
+
+
+class BuildCounts(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def row_count(self) -> int: ...
+
+
+class OrderStore(Protocol):
+    """The warehouse as the sales function uses it."""
+
+    def start_run(self, run_id: str, dag_id: str, window: Window | None, config_hash: str) -> None: ...
+
+    def end_run(self, run_id: str, dag_id: str, state: str, message: str) -> None: ...
+
+    def put_reference(self, table: str, rows: Sequence[Mapping[str, object]], key: Sequence[str], run_id: str) -> None:
+        """Make a small reference table hold exactly these rows; what changed becomes new versions."""
+        ...
+
+    def known_content(self, channel_code: str, entity: str) -> set[str]: ...
+
+    def load(
+        self,
+        run_id: str,
+        channel_code: str,
+        entity: str,
+        delivery: Delivery,
+        parsed: Parsed,
+        *,
+        complete: bool,
+        max_deleted_share: Decimal,
+        started_at: datetime,
+    ) -> LoadCounts | None:
+        """Append a delivery in one transaction; None when another process was faster.
+
+        Raises Rejected when a complete delivery is cut off.
+        """
+        ...
+
+    def refuse(
+        self, run_id: str, channel_code: str, entity: str, delivery_name: str | None, error: Rejected, at: datetime
+    ) -> None: ...
+
+    def note_missing(self, run_id: str, channel_code: str, entity: str, at: datetime) -> None: ...
+
+    def build(
+        self, run_id: str, function: str, layers: Sequence[str], days: DayRange | None
+    ) -> Sequence[BuildCounts]: ...
+
+    def pending(self, function: str, layers: Sequence[str], days: DayRange | None) -> Mapping[str, Sequence[str]]: ...
+
+    def validate(self, run_id: str, function: str, days: DayRange) -> Mapping[str, int]:
+        """Distribution checks over the slices a run has staged; counts by outcome."""
+        ...
+
+    def failures(self, run_id: str) -> Sequence[str]:
+        """What failed in this run, a line each."""
+        ...

@@ -1,0 +1,176 @@
+"""Order files of eight markets from a seed, and the truth about them.
+
+The files lie where the channels' configuration looks for them, but are written by the shops' own dialects: a
+configuration that describes a shop wrongly shows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market
+from caravan.core.errors import CaravanError
+from caravan.demo.catalogue import SHOPS
+from caravan.demo.deliveries import FEWEST_DAYS, File, Row, plan
+from caravan.demo.truth import DeliveryTruth, SalesTruth, Truth
+from caravan.demo.world import Order
+
+DEFAULT_END = date(2026, 10, 30)
+"""The last day of the exchange rates that come with Caravan."""
+
+_State = dict[object, Row]
+"""What a channel's entity holds after some deliveries: newest row by key."""
+
+
+def generate(
+    home: Path,
+    configuration: Configuration,
+    seed: int = 20261101,
+    end: date = DEFAULT_END,
+    days: int = 21,
+) -> Truth:
+    """Write the files of all demo channels that are configured, and say what is in them.
+
+    The orders are of `days` local days, the last of them `end`. Files that are there already are left as they
+    are; raises CaravanError if one of them has another content, or if no demo channel is configured.
+    """
+    if days < FEWEST_DAYS:
+        raise ValueError(f"the demo needs at least {FEWEST_DAYS} days for what is planted in it, not {days}")
+    channels = [configuration.channels[code] for code in SHOPS if code in configuration.channels]
+    if not channels:
+        raise CaravanError(f"none of the demo's channels is configured; it needs one of {', '.join(SHOPS)}")
+    calendar = [end - timedelta(days=back) for back in reversed(range(days))]
+    deliveries: list[DeliveryTruth] = []
+    sales: list[SalesTruth] = []
+    for channel in channels:
+        files = plan(channel.code, seed, calendar)
+        folder = home / channel.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            _write(folder / file.name, file)
+        zone_of = _zones(channel, configuration.markets)
+        states: dict[str, _State] = {}
+        # The one that came first is loaded first; of two that came together, by name.
+        for file in sorted(files, key=lambda each: (each.delivered, each.name)):
+            state = states.setdefault(file.entity, {})
+            deliveries.append(_account(file, channel, state, zone_of))
+        sales += _sales(channel, configuration.markets, states["order_line"].values(), zone_of)
+    return Truth(seed, calendar[0], end, tuple(deliveries), tuple(sales))
+
+
+def _write(path: Path, file: File) -> None:
+    """Whole or not at all, with the time of its delivery: long settled, however young the copy is."""
+    content = file.content()
+    if path.exists():
+        if path.read_bytes() != content:
+            message = f"{path} is there with another content; move it away, or give the demo a home of its own"
+            raise CaravanError(message)
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    moment = file.delivered.timestamp()
+    os.utime(partial, (moment, moment))
+    partial.replace(path)
+
+
+def _account(file: File, channel: Channel, state: _State, zone_of: Callable[[Order], ZoneInfo]) -> DeliveryTruth:
+    """What loading this file on top of `state` has to do, and does here."""
+    if file.is_truncated:
+        return DeliveryTruth(file.channel_code, file.entity, file.name, 0, 0, 0, 0, {}, 0, 0, "GZIP_TRUNCATED")
+    source = channel.entities[file.entity]
+    quarantined = Counter(row.reason for row in file.rows if row.reason)
+    accepted: dict[object, Row] = {}
+    occurrences: Counter[object] = Counter()
+    duplicate = 0
+    for row in file.rows:
+        if row.reason:
+            continue
+        key: object = (row.order.order_id, row.line.number if file.entity == "order_line" else 0)
+        if source.key == "none":
+            occurrences[row.order, row.line] += 1
+            key = (row.order, row.line, occurrences[row.order, row.line])
+            if source.duplicate_rows == "drop" and occurrences[row.order, row.line] > 1:
+                duplicate += 1
+                continue
+        elif key in accepted:
+            duplicate += 1
+        accepted[key] = row
+    fresh = {key: row for key, row in accepted.items() if state.get(key) != row}
+    moved = sum(
+        1 for key, row in fresh.items() if key in state and _day(state[key].order, zone_of) != _day(row.order, zone_of)
+    )
+    gone = [key for key in state if key not in accepted] if channel.delivery == "complete" else []
+    for key in gone:
+        del state[key]
+    state.update(accepted)
+    return DeliveryTruth(
+        channel_code=file.channel_code,
+        entity=file.entity,
+        name=file.name,
+        received=len(file.rows),
+        loaded=len(fresh),
+        unchanged=len(accepted) - len(fresh),
+        duplicate=duplicate,
+        quarantined={str(reason): count for reason, count in sorted(quarantined.items(), key=str)},
+        deleted=len(gone),
+        moved=moved,
+    )
+
+
+def _sales(
+    channel: Channel, markets: Mapping[str, Market], rows: Iterable[Row], zone_of: Callable[[Order], ZoneInfo]
+) -> list[SalesTruth]:
+    groups: dict[tuple[date, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((_day(row.order, zone_of), _market(channel, markets, row.order)), []).append(row)
+    return [_day_sales(channel.code, market, day, groups[day, market]) for day, market in sorted(groups)]
+
+
+def _day_sales(code: str, market: str, day: date, rows: Sequence[Row]) -> SalesTruth:
+    zero = Decimal(0)
+    totals: dict[str, Decimal] = {"sale": zero, "cancellation": zero, "charge": zero, "adjustment": zero}
+    sold, cancelled, units = zero, zero, zero
+    orders = set()
+    for row in rows:
+        kind, amount = row.order.kind(row.line), row.line.amount
+        totals[kind] += amount
+        if kind == "sale" or (kind == "cancellation" and amount > 0):
+            sold += amount
+            orders.add(row.order.order_id)
+        cancelled += abs(amount) if kind == "cancellation" else zero
+        units += row.line.quantity if kind == "sale" else 0
+    return SalesTruth(
+        channel_code=code,
+        market_code=market,
+        currency_code=SHOPS[code].currency,
+        order_local_date=day,
+        orders=len(orders),
+        units=units,
+        gross=sold,
+        cancelled=cancelled,
+        net=sold - cancelled,
+        charge=totals["charge"],
+        adjustment=totals["adjustment"],
+    )
+
+
+def _market(channel: Channel, markets: Mapping[str, Market], order: Order) -> str:
+    by_country = {market.country: code for code, market in markets.items()}
+    return channel.market or by_country.get(order.country, OTHER_MARKET)
+
+
+def _zones(channel: Channel, markets: Mapping[str, Market]) -> Callable[[Order], ZoneInfo]:
+    def zone_of(order: Order) -> ZoneInfo:
+        return ZoneInfo(channel.business_zone or markets[_market(channel, markets, order)].zone)
+
+    return zone_of
+
+
+def _day(order: Order, zone_of: Callable[[Order], ZoneInfo]) -> date:
+    return order.local_date(zone_of(order))

@@ -1,0 +1,82 @@
+"""What is so in the demo: what each delivery holds and what was really sold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DeliveryTruth:
+    """One file, loaded in its turn: received = loaded + unchanged + duplicate + quarantined.
+
+    `loaded`: rows that are new or differ from the version before. `deleted`: rows of earlier deliveries that this
+    complete one lacks. `moved`: loaded rows whose order has another local date than before. `refused`: the reason
+    for which the whole file is; all counts are 0 then.
+    """
+
+    channel_code: str
+    entity: str
+    name: str
+    received: int
+    loaded: int
+    unchanged: int
+    duplicate: int
+    quarantined: Mapping[str, int]
+    deleted: int
+    moved: int
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class SalesTruth:
+    """Sales of a channel on a local date in one market, in the channel's currency, once all is delivered.
+
+    `orders`: orders with goods sold, cancelled later or not. `units`: goods sold and not cancelled. `gross`,
+    `cancelled`: as positive amounts; net = gross - cancelled. `charge`, `adjustment`: signed.
+    """
+
+    channel_code: str
+    market_code: str
+    currency_code: str
+    order_local_date: date
+    orders: int
+    units: Decimal
+    gross: Decimal
+    cancelled: Decimal
+    net: Decimal
+    charge: Decimal
+    adjustment: Decimal
+
+
+@dataclass(frozen=True)
+class Truth:
+    """`deliveries`: in the order in which they came. `sales`: sorted by channel, date and market."""
+
+    seed: int
+    first: date
+    last: date
+    deliveries: tuple[DeliveryTruth, ...]
+    sales: tuple[SalesTruth, ...]
+
+    def of_channel(self, code: str) -> tuple[DeliveryTruth, ...]:
+        return tuple(delivery for delivery in self.deliveries if delivery.channel_code == code)
+
+    def quarantined(self) -> dict[str, int]:
+        """Rows in quarantine by reason, over all deliveries."""
+        totals: dict[str, int] = {}
+        for delivery in self.deliveries:
+            for reason, count in delivery.quarantined.items():
+                totals[reason] = totals.get(reason, 0) + count
+        return dict(sorted(totals.items()))
+
+
+def write_truth(truth: Truth, path: Path) -> None:
+    """As JSON; dates in ISO form, amounts as text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(truth), ensure_ascii=False, indent=1, sort_keys=True, default=str)
+    path.write_text(text + "\n", encoding="utf-8")

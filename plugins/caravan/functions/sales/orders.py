@@ -1,0 +1,209 @@
+"""Orders of every channel into one model: the steps of sales_orders_daily as plain functions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from caravan.config.types import Channel, Configuration
+from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
+from caravan.core.protocols import Inbox, OrderStore
+from caravan.core.scope import RunScope
+from caravan.core.window import DayRange
+
+log = logging.getLogger(__name__)
+
+FUNCTION = "sales"
+Clock = Callable[[], datetime]
+"""UTC now, without zone."""
+
+
+def local_days(scope: RunScope, configuration: Configuration) -> DayRange:
+    """Every whole local day that the window touches on the clock of any market or channel."""
+    names = {market.zone for market in configuration.markets.values()}
+    names |= {channel.business_zone for channel in configuration.channels.values() if channel.business_zone}
+    return scope.window.local_days(ZoneInfo(name) for name in sorted(names))
+
+
+def choose_channels(scope: RunScope, configuration: Configuration) -> list[str]:
+    """Codes of the enabled channels asked for. Misconfigured names every unknown or disabled one."""
+    usable = [code for code, channel in sorted(configuration.channels.items()) if channel.enabled]
+    if not scope.channels:
+        return usable
+    faults = []
+    for code in scope.channels:
+        if code in {fault.channel for fault in configuration.faults}:
+            faults.append(Fault(f"channels: {code}", "is disabled by a fault in its file: see `./caravan check`", code))
+        elif code in configuration.channels and code not in usable:
+            faults.append(Fault(f"channels: {code}", "is switched off by `enabled: false`", code))
+        elif code not in usable:
+            faults.append(Fault(f"channels: {code}", f"there is no such channel{nearest(code, usable)}", code))
+    if faults:
+        raise Misconfigured(faults)
+    return [code for code in usable if code in scope.channels]
+
+
+def reference_rows(configuration: Configuration) -> dict[str, tuple[list[dict[str, object]], tuple[str, ...]]]:
+    """Rows and key of the reference tables that come from configuration."""
+    markets: list[dict[str, object]] = [
+        {
+            "market_code": market.code,
+            "name": market.name,
+            "country_code": market.country,
+            "currency_code": market.currency,
+            "zone": market.zone,
+        }
+        for market in configuration.markets.values()
+    ]
+    channels: list[dict[str, object]] = [
+        {
+            "channel_code": channel.code,
+            "name": channel.name,
+            "kind": channel.kind,
+            "source": channel.source,
+            "delivery": channel.delivery,
+            "market_code": channel.market,
+            "reporting_zone": channel.business_zone or channel.zone,
+        }
+        for channel in configuration.channels.values()
+    ]
+    return {
+        "raw.config__market": (markets, ("market_code",)),
+        "raw.config__channel": (channels, ("channel_code",)),
+    }
+
+
+def list_channels(scope: RunScope, configuration: Configuration, store: OrderStore) -> list[str]:
+    """Open the run, bring the reference tables up to date, and say which channels to collect."""
+    chosen = choose_channels(scope, configuration)
+    for fault in configuration.faults:
+        log.error("channel disabled: %s", fault)
+    log.info("window %s, local days %s, channels %s", scope.window, local_days(scope, configuration), chosen)
+    if scope.dry_run:
+        return chosen
+    store.start_run(scope.run_id, scope.dag_id, scope.window, configuration.hash)
+    for table, (rows, key) in reference_rows(configuration).items():
+        store.put_reference(table, rows, key, scope.run_id)
+    return chosen
+
+
+def collect(
+    scope: RunScope, channel: Channel, inboxes: Mapping[str, Inbox], store: OrderStore, clock: Clock
+) -> dict[str, int]:
+    """Load every delivery of the channel that has not been read yet, oldest first.
+
+    One refused delivery does not keep the others back; Rejected names all refused ones at the end.
+    """
+    totals = dict.fromkeys(
+        ("deliveries", "received", "loaded", "unchanged", "duplicate", "quarantined", "deleted", "refused"), 0
+    )
+    refused: list[Rejected] = []
+    for entity, inbox in inboxes.items():
+        try:
+            deliveries = inbox.deliveries()
+        except Rejected as error:
+            refused.append(_refused(scope, channel, entity, None, error, store, clock))
+            continue
+        for name, reason in inbox.waiting().items():
+            log.warning("%s %s: %s is left for later: %s", channel.code, entity, name, reason)
+        if not deliveries:
+            log.warning("%s %s: no delivery is there", channel.code, entity)
+            if not scope.dry_run:
+                store.note_missing(scope.run_id, channel.code, entity, clock())
+        known = store.known_content(channel.code, entity)
+        for delivery in deliveries:
+            if delivery.content_hash in known:
+                continue
+            if scope.dry_run:
+                log.info("%s %s: would load %s", channel.code, entity, delivery.name)
+                totals["deliveries"] += 1
+                continue
+            started_at = clock()
+            try:
+                counts = store.load(
+                    scope.run_id,
+                    channel.code,
+                    entity,
+                    delivery,
+                    inbox.parse(delivery),
+                    complete=channel.delivery == "complete",
+                    max_deleted_share=channel.max_deleted_share,
+                    started_at=started_at,
+                )
+            except Rejected as error:
+                refused.append(_refused(scope, channel, entity, delivery.name, error, store, clock))
+                continue
+            finally:
+                inbox.discard(delivery)
+            if counts is None:
+                log.info("%s %s: %s was loaded by another run meanwhile", channel.code, entity, delivery.name)
+                continue
+            totals["deliveries"] += 1
+            for word in ("received", "loaded", "unchanged", "duplicate", "quarantined", "deleted"):
+                totals[word] += getattr(counts, f"{word}_count")
+            log.info("%s %s: %s %s", channel.code, entity, delivery.name, counts)
+    totals["refused"] = len(refused)
+    log.info("%s: %s", channel.code, totals)
+    if refused:
+        raise Rejected(
+            "DELIVERIES_REFUSED", f"{channel.code}: {len(refused)} refused\n" + "\n".join(f"  - {e}" for e in refused)
+        )
+    return totals
+
+
+def _refused(
+    scope: RunScope,
+    channel: Channel,
+    entity: str,
+    name: str | None,
+    error: Rejected,
+    store: OrderStore,
+    clock: Clock,
+) -> Rejected:
+    where = f"{channel.code} {entity}" + (f" {name}" if name else "")
+    log.error("%s refused: %s", where, error)
+    if not scope.dry_run:
+        store.refuse(scope.run_id, channel.code, entity, name, error, clock())
+    return Rejected(error.code, f"{where}: {error.message}")
+
+
+def stage(scope: RunScope, configuration: Configuration, store: OrderStore) -> dict[str, int]:
+    """Newest version of every row, for the window's local days and whatever deliveries touched."""
+    return _build(scope, configuration, store, ("stg",))
+
+
+def validate(scope: RunScope, configuration: Configuration, store: OrderStore) -> dict[str, int]:
+    """Distribution checks over the staged days. What fails is blocked: its last good rows stay."""
+    if scope.dry_run:
+        return {}
+    return dict(store.validate(scope.run_id, FUNCTION, local_days(scope, configuration)))
+
+
+def build(scope: RunScope, configuration: Configuration, store: OrderStore) -> dict[str, int]:
+    """Intermediate and fact models for the same days."""
+    return _build(scope, configuration, store, ("int", "fct"))
+
+
+def _build(
+    scope: RunScope, configuration: Configuration, store: OrderStore, layers: tuple[str, ...]
+) -> dict[str, int]:
+    days = local_days(scope, configuration)
+    if scope.dry_run:
+        for model, ranges in store.pending(FUNCTION, layers, days).items():
+            log.info("would build %s: %s", model, ", ".join(ranges))
+        return {}
+    return {built.model: built.row_count for built in store.build(scope.run_id, FUNCTION, layers, days)}
+
+
+def verdict(scope: RunScope, configuration: Configuration, store: OrderStore) -> None:
+    """Close the run; Rejected names everything that failed, so that the run is red for a reason."""
+    if scope.dry_run:
+        return
+    failures = [f"channel disabled: {fault}" for fault in configuration.faults]
+    failures += store.failures(scope.run_id)
+    message = "\n".join(failures)
+    store.end_run(scope.run_id, scope.dag_id, "failed" if failures else "success", message)
+    if failures:
+        raise Rejected("RUN_INCOMPLETE", f"{len(failures)} failed:\n" + "\n".join(f"  - {line}" for line in failures))

@@ -1,0 +1,8 @@
+"""What DAGs tell each other: an asset event says that something may be new, never what."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset
+
+SALES_ORDERS = Asset(name="sales_orders", uri="caravan://sales/orders")
+"""Orders and order lines of some slices were rebuilt; which ones is in ops.dirty_slice."""

@@ -1,0 +1,95 @@
+"""Tasks whose body is one call: what the run is about comes in by name, errors go out by kind."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TriggerRule, get_current_context, task
+
+from caravan.core.errors import Rejected
+from caravan.orchestration.errors import RetryByError
+from caravan.orchestration.params import scope_from_context
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAY = timedelta(minutes=2)
+
+DEFAULTS: dict[str, Any] = {
+    "owner": "caravan",
+    "retries": 2,
+    "retry_delay": RETRY_DELAY,
+    "execution_timeout": timedelta(hours=1),
+}
+"""`default_args` of every DAG; a task that needs other numbers says so."""
+
+_GIVEN: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "scope": scope_from_context,
+    "run_id": lambda context: context["dag_run"].run_id,
+    "dag_id": lambda context: context["dag_run"].dag_id,
+}
+
+
+def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """`@task`, for a function that may ask for `scope`, `run_id` and `dag_id` by naming them.
+
+    Every other parameter is given where the DAG calls or maps it. `options` are the operator's.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        signature = inspect.signature(function)
+        asked = [name for name in signature.parameters if name in _GIVEN]
+
+        @functools.wraps(function)
+        def run(**arguments: Any) -> Any:
+            context = get_current_context()
+            return function(**{name: _GIVEN[name](context) for name in asked}, **arguments)
+
+        # Airflow checks calls and .expand() against this signature.
+        visible = [parameter for name, parameter in signature.parameters.items() if name not in asked]
+        run.__signature__ = signature.replace(parameters=visible)  # type: ignore[attr-defined]
+        return task(**{"multiple_outputs": False, "retry_policy": RetryByError(RETRY_DELAY), **options})(run)
+
+    return decorate
+
+
+def last_step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A step that runs whatever happened before it, and fails when any task of the run has failed.
+
+    Airflow judges a run by its last tasks alone: without this, a run whose last task cleans up would be green.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        @functools.wraps(function)
+        def run(**arguments: Any) -> Any:
+            failed = failed_tasks(get_current_context())
+            for name in failed:
+                log.error("failed before the verdict: %s", name)
+            result = function(**arguments)
+            if failed:
+                raise Rejected("TASKS_FAILED", f"{', '.join(failed)}; their logs say why")
+            return result
+
+        return step(**{"trigger_rule": TriggerRule.ALL_DONE, **options})(run)
+
+    return decorate
+
+
+def failed_tasks(context: Mapping[str, Any]) -> list[str]:
+    """Tasks of this run that failed or could not start because of one that did, e.g. `collect (2 of 8)`."""
+    run, tasks = context["dag_run"], context["dag"].task_dict
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+    total: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for key, state in states.items():
+        # A mapped task instance is called <task_id>_<map index>.
+        name = key if key in tasks else key.rpartition("_")[0]
+        total[name] += 1
+        failed[name] += state in ("failed", "upstream_failed")
+    names = [name for name in tasks if failed[name]]
+    return [f"{name} ({failed[name]} of {total[name]})" if total[name] > 1 else name for name in names]

@@ -1,0 +1,1 @@
+"""What people outside the warehouse see: the report and the published tables."""

@@ -1,0 +1,134 @@
+"""Charts as inline SVG: no script, no font, no address. Colours are the page's own variables."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from markupsafe import Markup
+
+from caravan.reporting import formats
+
+WIDE, NARROW = 540, 340
+"""Widths in CSS pixels of a chart on a screen and on a phone; scaled down, text would be unreadable."""
+_ROW_HEIGHT = 40
+_TEXT, _SMALL = 13, 12
+
+
+@dataclass(frozen=True)
+class Bar:
+    """`value` None is unknown: named, without a bar."""
+
+    label: str
+    value: Decimal | None
+    text: str
+
+
+def bars(rows: Sequence[Bar], title: str, description: str) -> Markup:
+    """Horizontal bars in the order given, drawn for a wide and for a narrow column."""
+    return Markup("").join(
+        _svg(_bars(rows, width), title, description, css_class)
+        for width, css_class in ((WIDE, "wide"), (NARROW, "narrow"))
+    )
+
+
+def columns(
+    slices: Sequence[date], points: Mapping[date, Decimal | None], currency: str, title: str, description: str
+) -> Markup:
+    """One series over time, a column for each slice; an absent or unknown one has no column."""
+    return _svg(_columns(slices, points, currency), title, description, "series")
+
+
+def _bars(rows: Sequence[Bar], width: int) -> Any:
+    import altair as alt  # 1 CPU second: only when something is drawn
+
+    known = [float(row.value) for row in rows if row.value is not None]
+    values = [
+        {"at": at, "label": row.label, "value": None if row.value is None else float(row.value), "text": row.text}
+        for at, row in enumerate(rows)
+    ]
+    base = alt.Chart(alt.InlineData(values=values)).encode(y=alt.Y("at:O", axis=None))
+    scale = alt.Scale(domain=[min([0.0, *known]), max([0.0, *known]) or 1.0], nice=False)
+    track = (
+        base.transform_filter("datum.value !== null")
+        .mark_bar(size=6, yOffset=9, color="var(--track)")
+        .encode(x=alt.value(0), x2=alt.value(width))
+    )
+    bar = base.mark_bar(size=6, yOffset=9, color="var(--accent)").encode(x=alt.X("value:Q", axis=None, scale=scale))
+    # The bar's own amount stands at the right edge: a column of figures that can be compared.
+    words = partial(base.mark_text, yOffset=-6, fontSize=_TEXT, baseline="middle")
+    label = words(align="left", color="var(--ink)", limit=width - 90).encode(x=alt.value(0), text="label:N")
+    amount = words(align="right", color="var(--ink)").encode(x=alt.value(width), text="text:N")
+    return alt.layer(track, bar, label, amount).properties(width=width, height=alt.Step(_ROW_HEIGHT))
+
+
+def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], currency: str) -> Any:
+    import altair as alt
+
+    known = {day: float(value) for day, value in points.items() if value is not None}
+    values = [{"day": day.isoformat(), "value": value} for day, value in sorted(known.items())]
+    low, high = min([0.0, *known.values()]), max([0.0, *known.values()])
+    limits = [
+        {"value": limit, "text": formats.short_money(Decimal(str(limit)), currency)} for limit in (low, high) if limit
+    ]
+    # Four dates inside the range: the ones at the ends would be cut off.
+    marked = sorted({slices[(2 * part + 1) * len(slices) // 8] for part in range(4)})
+    is_long = (slices[-1] - slices[0]).days > 180
+    dates = {day.isoformat(): formats.month(day) if is_long else formats.short_day(day) for day in marked}
+    x = alt.X(
+        "day:O",
+        scale=alt.Scale(domain=[day.isoformat() for day in slices], paddingInner=0.25, paddingOuter=0.1),
+        axis=alt.Axis(values=list(dates), labelExpr=f"({json.dumps(dates)})[datum.value]", title=None, labelAngle=0),
+    )
+    y = alt.Y("value:Q", axis=None, scale=alt.Scale(domain=[low, high if high > low else 1.0], nice=False))
+    limit_lines = alt.Chart(alt.InlineData(values=limits)).encode(y=y)
+    return alt.layer(
+        limit_lines.mark_rule(color="var(--line)"),
+        alt.Chart(alt.InlineData(values=values)).mark_bar(color="var(--accent)").encode(x=x, y=y),
+        alt.Chart(alt.InlineData(values=[{"value": 0}])).mark_rule(color="var(--axis)").encode(y=y),
+        # Above its line and inside the plot: at the left an axis would take a tenth of a phone's width.
+        limit_lines.mark_text(align="left", baseline="bottom", dy=-3, fontSize=_SMALL, color="var(--ink-2)").encode(
+            x=alt.value(0), text="text:N"
+        ),
+    ).properties(
+        width=NARROW,
+        height=140,
+        padding={"top": 0, "bottom": 4, "left": 0, "right": 0},
+        autosize=alt.AutoSizeParams(type="fit", contains="padding"),
+    )
+
+
+_CONFIG: dict[str, Any] = {
+    "aria": False,  # the figure as a whole is named; its table holds the numbers
+    "background": "transparent",
+    "padding": 0,
+    "view": {"stroke": None},
+    "axis": {
+        "domain": False,
+        "ticks": False,
+        "grid": False,
+        "labelColor": "var(--ink-2)",
+        "labelFontSize": _SMALL,
+        "labelPadding": 6,
+    },
+}
+
+
+def _svg(chart: Any, title: str, description: str, css_class: str) -> Markup:
+    import vl_convert
+
+    spec = {**chart.to_dict(), "config": _CONFIG}
+    drawn = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    head = re.match(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', drawn)
+    if head is None:
+        raise ValueError(f"the chart '{title}' came back as something else than SVG: {drawn[:80]}")
+    body = re.sub(r' font-family="[^"]*"', "", drawn[head.end() :])
+    named = f"<title>{html.escape(title)}</title><desc>{html.escape(description)}</desc>"
+    return Markup(f'<svg class="{css_class}" viewBox="{head[1]}" role="img">{named}{body}')

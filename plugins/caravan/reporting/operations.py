@@ -1,0 +1,326 @@
+"""How far the figures can be trusted: freshness, loads, quarantine, checks.
+
+Nothing here reads `raw_row` or a message of quarantine: both may quote personal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from caravan.reporting.sales import CHANNEL_DAY
+from caravan.reporting.tables import Reader
+from caravan.warehouse.port import Session
+
+LOADS_SHOWN = 15
+RECENT = timedelta(days=30)
+"""How long a refused delivery is shown."""
+_READ = "state IN ('loaded', 'empty')"
+
+
+@dataclass(frozen=True)
+class Freshness:
+    channel_code: str
+    name: str
+    last_order_day: date | None
+    last_delivery_at: datetime | None
+    """When the newest file was read, UTC."""
+    age: timedelta | None
+    is_stale: bool
+    """Nothing was delivered within the allowed time, or ever."""
+    is_missing: bool
+    """No file was there at the last look."""
+
+    @property
+    def age_hours(self) -> int | None:
+        return None if self.age is None else int(self.age.total_seconds() // 3600)
+
+
+@dataclass(frozen=True)
+class Load:
+    channel: str
+    entity: str
+    delivery_name: str | None
+    state: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    received: int | None
+    loaded: int | None
+    unchanged: int | None
+    duplicate: int | None
+    quarantined: int | None
+
+    @property
+    def reconciles(self) -> bool | None:
+        """received = loaded + unchanged + duplicate + quarantined; None while a count is unknown."""
+        parts = (self.loaded, self.unchanged, self.duplicate, self.quarantined)
+        if self.received is None or None in parts:
+            return None
+        return self.received == sum(part or 0 for part in parts)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A delivery that was not read the last time it was tried."""
+
+    channel: str
+    entity: str
+    delivery_name: str | None
+    reason_code: str | None
+    message: str | None
+    last_at: datetime
+    attempt_count: int
+
+
+@dataclass(frozen=True)
+class LoadTotals:
+    """Over every delivery that was read."""
+
+    load_count: int
+    received: int
+    loaded: int
+    unchanged: int
+    duplicate: int
+    quarantined: int
+    unreconciled_count: int
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Rows of one channel that were set aside for one reason, and where to find the newest of them."""
+
+    channel: str
+    entity: str
+    reason_code: str
+    row_count: int
+    last_at: datetime
+    file_name: str
+    row_number: int | None
+    field_name: str | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the newest run of a check found, over all slices of a part with the same outcome."""
+
+    model_name: str
+    check_name: str
+    part: str | None
+    outcome: str
+    slice_count: int
+    first_slice: date | None
+    last_slice: date | None
+    checked_count: int | None
+    failed_count: int | None
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Slices that a failed check of `cause_model` keeps at their last good state, there and further on."""
+
+    cause_model: str
+    part: str | None
+    reason: str
+    model_count: int
+    slice_count: int
+    first_slice: date
+    last_slice: date
+
+
+@dataclass(frozen=True)
+class Operations:
+    stale_after: timedelta
+    freshness: tuple[Freshness, ...]
+    loads: tuple[Load, ...]
+    refused: tuple[Refused, ...]
+    """Of the last 30 days, newest first."""
+    load_totals: LoadTotals | None
+    """None before the first load."""
+    quarantine: tuple[Quarantined, ...]
+    passed_count: int
+    """Results of the newest run of each check."""
+    unjudged_count: int
+    """Of these, those that had too few rows to judge and count as not passed."""
+    findings: tuple[Finding, ...]
+    blocked: tuple[Blocked, ...]
+    waiting_slice_count: int
+    """Slices marked for a rebuild that has not happened yet."""
+
+    @property
+    def stale(self) -> tuple[Freshness, ...]:
+        return tuple(row for row in self.freshness if row.is_stale)
+
+
+def read_operations(session: Session, now: datetime, stale_after: timedelta) -> Operations:
+    """`now` is UTC without zone."""
+    reader = Reader(session)
+    names = reader.names("mart.dim_channel", "channel_code")
+    passed, unjudged = _passed(reader)
+    return Operations(
+        stale_after=stale_after,
+        freshness=_freshness(reader, names, now, stale_after),
+        loads=_loads(reader, names),
+        refused=_refused(reader, names, now - RECENT),
+        load_totals=_load_totals(reader),
+        quarantine=_quarantine(reader, names),
+        passed_count=passed,
+        unjudged_count=unjudged,
+        findings=_findings(reader, names),
+        blocked=_blocked(reader, names),
+        waiting_slice_count=_waiting(reader),
+    )
+
+
+def _freshness(
+    reader: Reader, names: Mapping[str, str], now: datetime, stale_after: timedelta
+) -> tuple[Freshness, ...]:
+    last_orders: dict[str, date] = dict(
+        reader.rows(
+            (CHANNEL_DAY,), f"SELECT channel_code, MAX(order_local_date) FROM {CHANNEL_DAY} GROUP BY channel_code"
+        )
+    )
+    looks = {
+        channel: (read_at, missing_at)
+        for channel, read_at, missing_at in reader.rows(
+            ("ops.load",),
+            f"SELECT channel_code, MAX(CASE WHEN {_READ} THEN ended_at END), "
+            "MAX(CASE WHEN state = 'missing' THEN ended_at END) FROM ops.load GROUP BY channel_code",
+        )
+    }
+    found = []
+    for code in {*names, *last_orders, *looks}:
+        read_at, missing_at = looks.get(code, (None, None))
+        age = None if read_at is None else now - read_at
+        is_stale = age is None or age > stale_after
+        is_missing = missing_at is not None and (read_at is None or missing_at > read_at)
+        found.append(Freshness(code, names.get(code, code), last_orders.get(code), read_at, age, is_stale, is_missing))
+    return tuple(sorted(found, key=lambda row: (not row.is_stale, row.name)))
+
+
+def _loads(reader: Reader, names: Mapping[str, str]) -> tuple[Load, ...]:
+    rows = reader.rows(
+        ("ops.load",),
+        "SELECT channel_code, entity, delivery_name, state, started_at, ended_at, received_count, loaded_count, "
+        "unchanged_count, duplicate_count, quarantined_count "
+        f"FROM ops.load WHERE {_READ} ORDER BY started_at DESC, load_id DESC LIMIT {LOADS_SHOWN}",
+    )
+    return tuple(Load(names.get(row[0], row[0]), *row[1:]) for row in rows)
+
+
+def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple[Refused, ...]:
+    rows = reader.rows(
+        ("ops.load",),
+        """
+        WITH ranked AS (
+            SELECT
+                channel_code, entity, delivery_name, reason_code, message, state, started_at,
+                COUNT(CASE WHEN state = 'refused' THEN 1 END) OVER (
+                    PARTITION BY channel_code, entity, delivery_name
+                ) AS attempt_count,
+                ROW_NUMBER() OVER (
+                    PARTITION BY channel_code, entity, delivery_name ORDER BY started_at DESC, load_id DESC
+                ) AS recency
+            FROM ops.load
+        )
+        SELECT channel_code, entity, delivery_name, reason_code, message, started_at, attempt_count
+        FROM ranked WHERE recency = 1 AND state = 'refused' AND started_at >= $since
+        ORDER BY started_at DESC, channel_code, entity, delivery_name
+        """,
+        {"since": since},
+    )
+    return tuple(Refused(names.get(row[0], row[0]), *row[1:]) for row in rows)
+
+
+def _load_totals(reader: Reader) -> LoadTotals | None:
+    counts = ("received", "loaded", "unchanged", "duplicate", "quarantined")
+    sums = ", ".join(f"CAST(SUM({name}_count) AS BIGINT)" for name in counts)
+    rows = reader.rows(
+        ("ops.load",),
+        f"SELECT COUNT(*), {sums}, COUNT(CASE WHEN received_count = loaded_count + unchanged_count + duplicate_count "
+        f"+ quarantined_count THEN NULL ELSE 1 END) FROM ops.load WHERE {_READ}",
+    )
+    return LoadTotals(*rows[0]) if rows and rows[0][0] else None
+
+
+def _quarantine(reader: Reader, names: Mapping[str, str]) -> tuple[Quarantined, ...]:
+    rows = reader.rows(
+        ("ops.quarantine",),
+        """
+        WITH ranked AS (
+            SELECT
+                channel_code, entity, reason_code, file_name, row_number AS at_row, field_name,
+                COUNT(*) OVER (PARTITION BY channel_code, entity, reason_code) AS row_count,
+                MAX(quarantined_at) OVER (PARTITION BY channel_code, entity, reason_code) AS last_at,
+                ROW_NUMBER() OVER (
+                    PARTITION BY channel_code, entity, reason_code
+                    ORDER BY quarantined_at DESC, file_name, row_number
+                ) AS recency
+            FROM ops.quarantine
+        )
+        SELECT channel_code, entity, reason_code, row_count, last_at, file_name, at_row, field_name
+        FROM ranked WHERE recency = 1 ORDER BY row_count DESC, channel_code, entity, reason_code
+        """,
+    )
+    return tuple(Quarantined(names.get(row[0], row[0]), *row[1:]) for row in rows)
+
+
+# What the newest run of each check found: a passed slice leaves no row that could settle an older one.
+_NEWEST_RESULTS = """
+WITH ranked AS (
+    SELECT
+        model_name, check_name, kind, part_value, outcome, slice_date, checked_count, failed_count, checked_at,
+        MAX(checked_at) OVER (PARTITION BY model_name, check_name) AS newest_at
+    FROM ops.quality_result
+),
+
+newest AS (
+    SELECT
+        model_name, check_name, part_value, outcome, slice_date, checked_count, failed_count,
+        kind = 'distribution' AND checked_count = 0 AS is_unjudged
+    FROM ranked WHERE checked_at = newest_at
+)
+"""
+
+
+def _passed(reader: Reader) -> tuple[int, int]:
+    """Checks that passed, and checks that had too few rows to judge."""
+    rows = reader.rows(
+        ("ops.quality_result",),
+        f"{_NEWEST_RESULTS} SELECT COUNT(CASE WHEN is_unjudged THEN NULL ELSE 1 END), "
+        "COUNT(CASE WHEN is_unjudged THEN 1 END) FROM newest WHERE outcome = 'pass'",
+    )
+    return (rows[0][0], rows[0][1]) if rows else (0, 0)
+
+
+def _findings(reader: Reader, names: Mapping[str, str]) -> tuple[Finding, ...]:
+    rows = reader.rows(
+        ("ops.quality_result",),
+        f"""{_NEWEST_RESULTS}
+        SELECT
+            model_name, check_name, part_value, outcome, COUNT(*), MIN(slice_date), MAX(slice_date),
+            CAST(NULLIF(SUM(checked_count), 0) AS BIGINT), CAST(SUM(failed_count) AS BIGINT)
+        FROM newest WHERE outcome <> 'pass'
+        GROUP BY model_name, check_name, part_value, outcome
+        ORDER BY CASE outcome WHEN 'fail' THEN 0 WHEN 'error' THEN 1 ELSE 2 END, model_name, check_name, part_value
+        """,
+    )
+    return tuple(Finding(row[0], row[1], names.get(row[2], row[2]), *row[3:]) for row in rows)
+
+
+def _blocked(reader: Reader, names: Mapping[str, str]) -> tuple[Blocked, ...]:
+    rows = reader.rows(
+        ("ops.blocked_slice",),
+        "SELECT cause_model, part_value, MIN(reason), COUNT(DISTINCT model_name), COUNT(DISTINCT slice_date), "
+        "MIN(slice_date), MAX(slice_date) FROM ops.blocked_slice GROUP BY cause_model, part_value "
+        "ORDER BY cause_model, part_value",
+    )
+    return tuple(Blocked(row[0], names.get(row[1], row[1]), *row[2:]) for row in rows)
+
+
+def _waiting(reader: Reader) -> int:
+    rows = reader.rows(
+        ("ops.dirty_slice",),
+        "SELECT COUNT(*) FROM (SELECT DISTINCT model_name, slice_date FROM ops.dirty_slice) AS slices",
+    )
+    return int(rows[0][0]) if rows else 0

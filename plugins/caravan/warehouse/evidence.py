@@ -1,0 +1,139 @@
+"""What Caravan writes down about its own work: runs, loads, quarantine, quality results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from caravan.core.window import Window
+from caravan.warehouse.port import Session
+from caravan.warehouse.quality import QualityResult
+
+LoadState = Literal["loaded", "empty", "refused", "missing"]
+"""loaded: rows read (perhaps all unchanged). empty: a file without a row. refused: not read, see
+reason_code. missing: no file was there."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """One delivery and what became of its rows: a row of ops.load."""
+
+    load_id: str
+    run_id: str
+    channel_code: str
+    entity: str
+    table_name: str
+    delivery_name: str | None
+    content_hash: str | None
+    state: LoadState
+    started_at: datetime
+    ended_at: datetime
+    reason_code: str | None = None
+    message: str | None = None
+    received_count: int = 0
+    loaded_count: int = 0
+    unchanged_count: int = 0
+    duplicate_count: int = 0
+    quarantined_count: int = 0
+    stale_count: int = 0
+    deleted_count: int = 0
+    moved_count: int = 0
+    first_local_date: date | None = None
+    last_local_date: date | None = None
+
+    def __post_init__(self) -> None:
+        parts = self.loaded_count + self.unchanged_count + self.duplicate_count + self.quarantined_count
+        if self.received_count != parts:
+            raise ValueError(f"load {self.load_id} does not reconcile: received {self.received_count}, found {parts}")
+
+
+def insert(session: Session, table: str, values: Mapping[str, Any]) -> None:
+    """One row into a table."""
+    names = ", ".join(values)
+    marks = ", ".join(f"${name}" for name in values)
+    session.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+
+
+ROWS_A_STATEMENT = 200
+
+
+def insert_many(session: Session, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows with the same keys, a few hundred to a statement."""
+    for start in range(0, len(rows), ROWS_A_STATEMENT):
+        batch = rows[start : start + ROWS_A_STATEMENT]
+        names = list(batch[0])
+        marks = ", ".join("(" + ", ".join(f"$p{i}_{j}" for j in range(len(names))) + ")" for i in range(len(batch)))
+        values = {f"p{i}_{j}": row[name] for i, row in enumerate(batch) for j, name in enumerate(names)}
+        session.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES {marks}", values)
+
+
+def start_run(
+    session: Session, run_id: str, dag_id: str, window: Window | None, revision: str, config_hash: str, now: datetime
+) -> None:
+    """Open a run; a run that is cleared and starts again replaces its own row."""
+    session.execute("DELETE FROM ops.run WHERE run_id = $run AND dag_id = $dag", {"run": run_id, "dag": dag_id})
+    insert(
+        session,
+        "ops.run",
+        {
+            "run_id": run_id,
+            "dag_id": dag_id,
+            "window_start": window.start if window else None,
+            "window_end": window.end if window else None,
+            "code_revision": revision,
+            "config_hash": config_hash,
+            "started_at": now,
+            "state": "running",
+        },
+    )
+
+
+def end_run(session: Session, run_id: str, dag_id: str, state: str, message: str, now: datetime) -> None:
+    session.execute(
+        "UPDATE ops.run SET ended_at = $now, state = $state, message = $message WHERE run_id = $run AND dag_id = $dag",
+        {"now": now, "state": state, "message": message, "run": run_id, "dag": dag_id},
+    )
+
+
+def known_content(session: Session, channel_code: str, entity: str) -> set[str]:
+    """Hashes of the deliveries already read, and of those refused for what they contain."""
+    found = session.rows(
+        "SELECT DISTINCT content_hash FROM ops.load WHERE channel_code = $channel AND entity = $entity "
+        "AND state IN ('loaded', 'empty') AND content_hash IS NOT NULL",
+        {"channel": channel_code, "entity": entity},
+    )
+    return {row[0] for row in found}
+
+
+def write_load(session: Session, load: Load, rule_counts: Mapping[str, int] | None = None) -> None:
+    insert(session, "ops.load", {field.name: getattr(load, field.name) for field in fields(load)})
+    for rule, count in (rule_counts or {}).items():
+        insert(session, "ops.load_rule", {"load_id": load.load_id, "rule_name": rule, "row_count": count})
+
+
+def write_quarantine(
+    session: Session, load: Load, paths: Sequence[Path], columns: Mapping[str, str], now: datetime
+) -> None:
+    """Quarantined rows of one delivery from Parquet files with `columns`."""
+    if not paths:
+        return
+    names = ", ".join(columns)
+    session.execute(
+        f"INSERT INTO ops.quarantine (load_id, channel_code, entity, file_name, quarantined_at, {names}) "
+        f"SELECT $load, $channel, $entity, $file, $now, {names} FROM {session.stage_parquet(paths, columns)} AS q",
+        {
+            "load": load.load_id,
+            "channel": load.channel_code,
+            "entity": load.entity,
+            "file": load.delivery_name,
+            "now": now,
+        },
+    )
+
+
+def write_results(session: Session, run_id: str, results: Sequence[QualityResult], now: datetime) -> None:
+    rows = [{"run_id": run_id, **asdict(result), "checked_at": now} for result in results]
+    insert_many(session, "ops.quality_result", rows)

@@ -1,0 +1,226 @@
+"""PostgreSQL: the same SQL through sqlglot, one advisory lock for all writers."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import psycopg
+import sqlglot
+from sqlglot import ErrorLevel
+
+from caravan.core.errors import Retryable
+from caravan.warehouse.lake import LOCK_WAIT_SECONDS, connect_duckdb
+from caravan.warehouse.port import Observer, Row, Session, Warehouse, refuse_writes
+
+WRITE_LOCK = 7_236_401
+"""Key of the advisory lock: any constant that nobody else in the database uses."""
+COPY_CHUNK = 1 << 20
+
+_TYPES = {
+    "varchar": "VARCHAR",
+    "text": "VARCHAR",
+    "int8": "BIGINT",
+    "int4": "INTEGER",
+    "float8": "DOUBLE",
+    "bool": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "uuid": "UUID",
+}
+
+
+@functools.lru_cache(maxsize=2048)
+def translate(sql: str) -> str:
+    """DuckDB's dialect to PostgreSQL's; raises where sqlglot knows it cannot."""
+    translated = sqlglot.transpile(
+        sql, read="duckdb", write="postgres", identify=True, unsupported_level=ErrorLevel.RAISE
+    )
+    text = ";\n".join(translated)
+    # Text compares and sorts by code point, as in DuckDB, whatever the database's locale.
+    return re.sub(r"\bVARCHAR\b", 'VARCHAR COLLATE "C"', text) if _CREATES.match(text) else text
+
+
+_CREATES = re.compile(r"CREATE (TEMPORARY )?TABLE [^(]*\(", re.IGNORECASE)
+
+
+def server_name(dsn: str) -> str:
+    """Host and database without the password, for messages."""
+    parts = urlsplit(dsn)
+    return f"{parts.hostname or 'localhost'}{parts.path}"
+
+
+@contextlib.contextmanager
+def named_errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.DiskFull as error:
+        raise Retryable(f"no room to write on {where}: free some disk, then run again ({error})") from error
+    except psycopg.errors.LockNotAvailable as error:
+        raise Retryable(
+            f"another process has held the write lock of {where} for long: let it finish or stop it, then run again",
+            after=timedelta(minutes=5),
+        ) from error
+    except psycopg.OperationalError as error:
+        raise Retryable(f"{where} does not answer: {error}", after=timedelta(minutes=1)) from error
+
+
+class Postgres(Warehouse):
+    """`dsn`: postgresql://user@host/database. One connection; sessions do not nest."""
+
+    engine: Literal["lake", "postgresql"] = "postgresql"
+
+    def __init__(
+        self, dsn: str, *, observer: Observer | None = None, lock_wait_seconds: float = LOCK_WAIT_SECONDS
+    ) -> None:
+        self._observe = observer or (lambda phase: None)
+        self._lock_wait_seconds = lock_wait_seconds
+        self._where = f"PostgreSQL at {server_name(dsn)}"
+        self._staged_count = 0
+        self._in_session = False
+        with named_errors(self._where):
+            # Values are bound on this side: CREATE TABLE AS and COPY take no server-side parameters.
+            self._connection = psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.ClientCursor)
+            self._connection.execute("SET TIME ZONE 'UTC'")
+            self._connection.execute("SET client_min_messages = warning")
+            self._connection.execute("SET work_mem = '64MB'")
+            self._connection.execute("SET temp_buffers = '64MB'")
+        self.scratch = Path(tempfile.mkdtemp(prefix="caravan-copy-"))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._in_session:
+            raise RuntimeError("a session of this warehouse is already open")
+        self._in_session = True
+        try:
+            yield
+        finally:
+            self._in_session = False
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        with self._alone(), named_errors(self._where), self._connection.transaction():
+            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self._connection.execute("SELECT 1")  # the snapshot is taken at the first query
+            yield _PostgresSession(self, self._connection, writes=False)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Session]:
+        with self._alone(), named_errors(self._where):
+            self._observe("before_lock")
+            with self._connection.transaction():
+                self._connection.execute(f"SET LOCAL lock_timeout = {int(self._lock_wait_seconds * 1000)}")
+                self._connection.execute(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+                self._observe("in_transaction")
+                yield _PostgresSession(self, self._connection, writes=True)
+            self._observe("after_commit")
+
+    def close(self) -> None:
+        self._connection.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def new_staged_name(self) -> str:
+        self._staged_count += 1
+        return f"staged_{self._staged_count}"
+
+    def forget_staged(self) -> None:
+        self._connection.execute("DISCARD TEMPORARY")
+
+
+class _PostgresSession(Session):
+    def __init__(self, server: Postgres, connection: psycopg.Connection[Row], writes: bool) -> None:
+        self._server = server
+        self._connection = connection
+        self._writes = writes
+
+    def _run(self, sql: str, params: Mapping[str, Any] | None = None) -> psycopg.Cursor[Row]:
+        return self._connection.execute(translate(sql).encode(), dict(params) if params else None)
+
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        if not self._writes:
+            refuse_writes(sql)
+        self._run(sql, params)
+
+    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
+        if not self._writes:
+            refuse_writes(sql)
+        return self._run(sql, params).fetchall()
+
+    def names(self, sql: str) -> list[str]:
+        return list(self._described(sql))
+
+    def columns(self, table: str) -> dict[str, str]:
+        schema, name = table.split(".")
+        found = self._connection.execute(
+            "SELECT column_name, udt_name, numeric_precision, numeric_scale FROM information_schema.columns "
+            "WHERE table_schema = %(schema)s AND table_name = %(name)s ORDER BY ordinal_position",
+            {"schema": schema, "name": name},
+        ).fetchall()
+        return {column: _type_name(kind, precision, scale) for column, kind, precision, scale in found}
+
+    def _described(self, sql: str) -> dict[str, str]:
+        cursor = self._connection.execute(f"SELECT * FROM ({translate(sql)}) AS q LIMIT 0".encode())
+        kinds = {}
+        for column in cursor.description or ():
+            known = psycopg.adapters.types.get(column.type_code)
+            kinds[column.name] = _type_name(known.name if known else "text", column.precision, column.scale)
+        return kinds
+
+    def settle_table(self, table: str, lookups: Sequence[Sequence[str]]) -> None:
+        for columns in lookups:
+            self._connection.execute(f"CREATE INDEX ON {table} ({', '.join(columns)})".encode())
+
+    def stage(self, sql: str) -> str:
+        name = self._server.new_staged_name()
+        self._connection.execute(f"CREATE TEMPORARY TABLE {name} AS {translate(sql)}".encode())
+        self._connection.execute(f"ANALYZE {name}".encode())
+        return f"pg_temp.{name}"
+
+    def stage_parquet(self, paths: Sequence[Path], columns: Mapping[str, str]) -> str:
+        name = self._server.new_staged_name()
+        declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        self._connection.execute(translate(f"CREATE TEMPORARY TABLE {name} ({declared})").encode())
+        with connect_duckdb(self._server.scratch) as duck:
+            for path in paths:
+                spool = self._server.scratch / "copy.csv"
+                wanted = ", ".join(columns)
+                quoted = str(path).replace("'", "''")
+                duck.execute(f"COPY (SELECT {wanted} FROM read_parquet('{quoted}')) TO '{spool}' (FORMAT csv, HEADER)")
+                with self._connection.cursor() as cursor, spool.open("rb") as source:
+                    with cursor.copy(f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()) as copy:
+                        while chunk := source.read(COPY_CHUNK):
+                            copy.write(chunk)
+                spool.unlink()
+        self._connection.execute(f"ANALYZE {name}".encode())
+        return f"pg_temp.{name}"
+
+    def export_parquet(self, sql: str, target: Path) -> None:
+        kinds = self._described(sql)
+        spool = self._server.scratch / "export.csv"
+        with self._connection.cursor() as cursor, spool.open("wb") as sink:
+            with cursor.copy(f"COPY ({translate(sql)}) TO STDOUT (FORMAT csv, HEADER)".encode()) as copy:
+                for chunk in copy:
+                    sink.write(chunk)
+        declared = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
+        quoted = str(target).replace("'", "''")
+        with connect_duckdb(self._server.scratch) as duck:
+            duck.execute(
+                f"COPY (SELECT * FROM read_csv('{spool}', header = true, delim = ',', quote = '\"', escape = '\"', "
+                f"columns = {declared}, allow_quoted_nulls = false, auto_detect = false)) "
+                f"TO '{quoted}' (FORMAT parquet)"
+            )
+        spool.unlink()
+
+
+def _type_name(kind: str, precision: int | None, scale: int | None) -> str:
+    if kind == "numeric":
+        return f"DECIMAL({precision},{scale})" if precision else "DECIMAL(38,10)"
+    return _TYPES.get(kind, kind.upper())

@@ -1,0 +1,299 @@
+"""Append a delivery to a raw table: only what is new, in one transaction with its evidence.
+
+What the delivery changes is computed from a snapshot outside the write lock, and again inside it
+if another load of the same table came first.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from caravan.core.entities import ENTITIES, parsed_columns
+from caravan.core.errors import Rejected
+from caravan.warehouse import slices
+from caravan.warehouse.catalog import Catalog
+from caravan.warehouse.port import Session, Warehouse
+
+ROWS_A_PASS = 4_000_000
+"""Keys compared at once: keeps memory flat whatever the size of the delivery."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """`columns`: what a delivery brings, DuckDB types. `scope`: the column whose value one delivery covers."""
+
+    name: str
+    columns: Mapping[str, str]
+    scope: str | None = None
+    has_updated_at: bool = False
+
+    @property
+    def date_column(self) -> str | None:
+        return slices.RAW_DATE_COLUMNS.get(self.name)
+
+
+_KEYS = {"row_key": "UUID", "payload_hash": "UUID"}
+_TEXT = "VARCHAR"
+
+RAW: dict[str, RawTable] = {
+    table.name: table
+    for table in (
+        *(
+            RawTable(f"raw.file_drop__{name}", parsed_columns(entity), scope="channel_code", has_updated_at=True)
+            for name, entity in ENTITIES.items()
+        ),
+        RawTable("raw.ecb__fx_rate", {**_KEYS, "rate_date": "DATE", "currency_code": _TEXT, "rate": "DECIMAL(18,6)"}),
+        RawTable(
+            "raw.config__market",
+            {**_KEYS, **dict.fromkeys(("market_code", "name", "country_code", "currency_code", "zone"), _TEXT)},
+        ),
+        RawTable(
+            "raw.config__channel",
+            {
+                **_KEYS,
+                **dict.fromkeys(
+                    ("channel_code", "name", "kind", "source", "delivery", "market_code", "reporting_zone"), _TEXT
+                ),
+            },
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to append: Parquet files with the table's columns, no row_key twice.
+
+    `scope_value`: the channel the rows belong to. `complete`: the batch is all there is in its
+    scope; refused when it would delete more than `max_deleted_share` of the rows it replaces.
+    """
+
+    table: RawTable
+    paths: Sequence[Path]
+    row_count: int
+    load_id: str
+    observed_at: datetime
+    scope_value: str | None = None
+    complete: bool = False
+    max_deleted_share: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True)
+class Appended:
+    """row_count = loaded + unchanged; `stale` are those unchanged because a newer version is known."""
+
+    loaded: int
+    unchanged: int
+    stale: int
+    deleted: int
+    moved: int
+    days: tuple[date, ...]
+    """Business dates touched, old and new."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The keys of one range: `known` are delivered keys the table has, `gone` those not delivered."""
+
+    condition: str
+    known: str
+    gone: str | None
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    source_version: int
+    incoming: str
+    passes: tuple[_Pass, ...]
+
+
+def compare(session: Session, batch: Batch) -> _Comparison:
+    """What the batch means for the table as this session sees it."""
+    table = batch.table
+    incoming = session.stage_parquet(batch.paths, table.columns)
+    source_version = slices.version(session, table.name)
+    present = int(session.row(f"SELECT COUNT(*) FROM {table.name} AS r WHERE {_in_scope(batch)}", _scope(batch))[0])
+    if not present:
+        return _Comparison(source_version, incoming, ())
+    count = max(1, math.ceil(max(present, batch.row_count) / ROWS_A_PASS))
+    return _Comparison(
+        source_version,
+        incoming,
+        tuple(_compare_range(session, batch, incoming, low, high) for low, high in key_ranges(count)),
+    )
+
+
+def key_ranges(count: int) -> list[tuple[str, str | None]]:
+    """The space of row keys in `count` even parts; keys are MD5, so the parts are even too."""
+    bounds = [str(uuid.UUID(int=(i << 128) // count)) for i in range(count)]
+    return list(zip(bounds, [*bounds[1:], None], strict=True))
+
+
+def _in_scope(batch: Batch) -> str:
+    return f"r.{batch.table.scope} = $scope" if batch.table.scope else "TRUE"
+
+
+def _scope(batch: Batch) -> dict[str, str | None]:
+    return {"scope": batch.scope_value} if batch.table.scope else {}
+
+
+def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high: str | None) -> _Pass:
+    table, day = batch.table, batch.table.date_column
+    condition = f"{{row}}.row_key >= CAST('{low}' AS UUID)"
+    if high:
+        condition += f" AND {{row}}.row_key < CAST('{high}' AS UUID)"
+    scope = f"r.{table.scope} = '{_quoted(batch.scope_value)}'" if table.scope else "TRUE"
+    in_range = condition.format(row="r")
+    # A marker of a move carries the same version as the row it announces: it is not a state of its own.
+    newest = f"""
+        newest AS (
+            SELECT r.row_key, MAX(r.version) AS version FROM {table.name} AS r
+            WHERE {scope} AND {in_range} AND r.version > 1 GROUP BY r.row_key
+        ),
+        state AS (
+            SELECT r.row_key, r.version, r.payload_hash, r.change,
+                   {f"r.{day}" if day else "CAST(NULL AS DATE)"} AS old_date,
+                   {"r.updated_at" if table.has_updated_at else "CAST(NULL AS TIMESTAMP)"} AS updated_at
+            FROM {table.name} AS r LEFT JOIN newest AS n ON r.row_key = n.row_key
+            WHERE {scope} AND {in_range} AND r.change <> 'moved' AND (n.version IS NULL OR r.version = n.version)
+        )"""
+    known = session.stage(f"""
+        WITH {newest}
+        SELECT i.row_key, s.version, s.old_date, {f"i.{day}" if day else "CAST(NULL AS DATE)"} AS new_date,
+               CASE
+                   WHEN s.change = 'row' AND s.payload_hash = i.payload_hash THEN 'unchanged'
+                   WHEN {"i.updated_at < s.updated_at" if table.has_updated_at else "FALSE"} THEN 'stale'
+                   ELSE 'changed'
+               END AS verdict
+        FROM {incoming} AS i INNER JOIN state AS s ON i.row_key = s.row_key
+        WHERE {condition.format(row="i")}""")
+    gone = None
+    if batch.complete:
+        gone = session.stage(f"""
+            WITH {newest}
+            SELECT s.row_key, s.version, s.old_date FROM state AS s
+            LEFT JOIN {incoming} AS i ON s.row_key = i.row_key
+            WHERE s.change = 'row' AND i.row_key IS NULL""")
+    return _Pass(condition, known, gone)
+
+
+def _quoted(value: str | None) -> str:
+    return str(value).replace("'", "''")
+
+
+def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Comparison) -> Appended:
+    """Write the rows that are new and mark what they make stale. Inside `Warehouse.write`."""
+    if comparison.source_version != slices.version(session, batch.table.name):
+        comparison = compare(session, batch)
+    _refuse_cut_off(session, batch, comparison)
+    _insert_rows(session, batch, comparison)
+    _insert_markers(session, batch, comparison)
+    counts = dict(
+        session.rows(
+            f"SELECT change, COUNT(*) FROM {batch.table.name} WHERE load_id = $load GROUP BY change",
+            {"load": batch.load_id},
+        )
+    )
+    stale = sum(_count(session, f"{part.known} AS k WHERE k.verdict = 'stale'") for part in comparison.passes)
+    loaded = int(counts.get("row", 0))
+    changed = Appended(
+        loaded=loaded,
+        unchanged=batch.row_count - loaded,
+        stale=stale,
+        deleted=int(counts.get("deleted", 0)),
+        moved=int(counts.get("moved", 0)),
+        days=_days(session, batch),
+    )
+    if loaded or changed.deleted:
+        slices.bump_version(session, batch.table.name)
+        slices.mark_consumers(
+            session, catalog, batch.table.name, changed.days, f"load {batch.load_id}", batch.observed_at
+        )
+        if batch.table.date_column is None:
+            for model in catalog.consumers(batch.table.name):
+                slices.mark(session, model, [None], f"load {batch.load_id}", batch.observed_at)
+    return changed
+
+
+def changes(session: Session, batch: Batch, comparison: _Comparison) -> bool:
+    """Whether appending would write anything."""
+    gone = sum(_count(session, part.gone) for part in comparison.passes if part.gone)
+    changed = sum(_count(session, f"{part.known} AS k WHERE k.verdict = 'changed'") for part in comparison.passes)
+    known = sum(_count(session, part.known) for part in comparison.passes)
+    return bool(gone or changed or known < batch.row_count)
+
+
+def _count(session: Session, source: str) -> int:
+    return int(session.row(f"SELECT COUNT(*) FROM {source}")[0])
+
+
+def _refuse_cut_off(session: Session, batch: Batch, comparison: _Comparison) -> None:
+    gone = sum(_count(session, part.gone) for part in comparison.passes if part.gone)
+    if not gone:
+        return
+    known = sum(_count(session, part.known) for part in comparison.passes)
+    share = Decimal(gone) / Decimal(gone + known)
+    if share > batch.max_deleted_share:
+        raise Rejected(
+            "DELIVERY_CUT_OFF",
+            f"the delivery is declared complete but lacks {gone} of {gone + known} known rows ({share:.0%}; allowed "
+            f"{batch.max_deleted_share:.0%}): it is cut off, or `max_deleted_share` is too low",
+        )
+
+
+def _insert_rows(session: Session, batch: Batch, comparison: _Comparison) -> None:
+    names = ", ".join(batch.table.columns)
+    delivered = ", ".join(f"i.{name}" for name in batch.table.columns)
+    values = {"load": batch.load_id, "observed": batch.observed_at}
+    if not comparison.passes:
+        session.execute(
+            f"INSERT INTO {batch.table.name} ({names}, version, change, load_id, observed_at) "
+            f"SELECT {delivered}, 1, 'row', $load, $observed FROM {comparison.incoming} AS i",
+            values,
+        )
+        return
+    for part in comparison.passes:
+        session.execute(
+            f"INSERT INTO {batch.table.name} ({names}, version, change, load_id, observed_at) "
+            f"SELECT {delivered}, COALESCE(k.version, 0) + 1, 'row', $load, $observed "
+            f"FROM {comparison.incoming} AS i LEFT JOIN {part.known} AS k ON i.row_key = k.row_key "
+            f"WHERE {part.condition.format(row='i')} AND (k.verdict IS NULL OR k.verdict = 'changed')",
+            values,
+        )
+
+
+def _insert_markers(session: Session, batch: Batch, comparison: _Comparison) -> None:
+    """A deleted version for a key that is gone; a moved one on the day that a row has left."""
+    table, day = batch.table, batch.table.date_column
+    columns = ["row_key", "version", "change", "load_id", "observed_at"]
+    columns += [day] if day else []
+    columns += [table.scope] if table.scope else []
+    values = {"load": batch.load_id, "observed": batch.observed_at, **_scope(batch)}
+
+    def insert(change: str, source: str) -> None:
+        selected = f"k.row_key, k.version + 1, '{change}', $load, $observed"
+        selected += ", k.old_date" if day else ""
+        selected += ", $scope" if table.scope else ""
+        session.execute(f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {selected} FROM {source}", values)
+
+    for part in comparison.passes:
+        if day:
+            insert("moved", f"{part.known} AS k WHERE k.verdict = 'changed' AND k.old_date <> k.new_date")
+        if part.gone:
+            insert("deleted", f"{part.gone} AS k")
+
+
+def _days(session: Session, batch: Batch) -> tuple[date, ...]:
+    day = batch.table.date_column
+    if day is None:
+        return ()
+    found = session.rows(
+        f"SELECT DISTINCT {day} FROM {batch.table.name} WHERE load_id = $load ORDER BY 1", {"load": batch.load_id}
+    )
+    return tuple(row[0] for row in found)

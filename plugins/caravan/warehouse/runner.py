@@ -1,0 +1,265 @@
+"""The model runner: computes slices outside the write lock and replaces them inside it.
+
+For each model in the order of its references: find the slices to build (asked for, or marked stale),
+compute and check them from one snapshot, then in one transaction compute again if a source changed
+meanwhile, leave out what failed a check, replace the rest, and mark what stands on it as stale.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from caravan.core.errors import CaravanError
+from caravan.core.window import DayRange, merge, slice_of
+from caravan.warehouse import checks, evidence, slices
+from caravan.warehouse.catalog import Catalog, Model
+from caravan.warehouse.checks import Verdicts
+from caravan.warehouse.port import Session, Warehouse
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one model's build did. `ranges`: None for a model without slices."""
+
+    model: str
+    ranges: Sequence[DayRange] | None
+    row_count: int
+    verdicts: Verdicts = field(default_factory=Verdicts)
+    recomputed: bool = False
+    """A source changed between computing and writing."""
+
+
+@dataclass(frozen=True)
+class _Computed:
+    versions: Mapping[str, int]
+    relations: Sequence[str]
+    verdicts: Verdicts
+
+
+@dataclass(frozen=True)
+class Runner:
+    """`constants`: values of the models' `$name` parameters other than the slice's bounds."""
+
+    warehouse: Warehouse
+    catalog: Catalog
+    constants: Mapping[str, str]
+    run_id: str
+
+    def build(self, models: Iterable[Model], days: DayRange | None = None) -> list[Build]:
+        """Build the models over these local days and over whatever is marked stale.
+
+        Models without slices are built when marked. A failed check blocks its slice and part and is
+        reported in `Build.verdicts`; the rest is published.
+        """
+        chosen = list(models)
+        self._prepare(chosen)
+        builds = []
+        for model in chosen:
+            built = self._build(model, days)
+            if built is not None:
+                builds.append(built)
+                log.info("%s: %s rows, %s", model.name, built.row_count, built.verdicts.summary())
+            self.warehouse.forget_staged()
+        return builds
+
+    def pending(self, models: Iterable[Model], days: DayRange | None = None) -> dict[str, list[str]]:
+        """What `build` would rebuild, as text, without doing it."""
+        with self.warehouse.read() as session:
+            return {
+                model.name: ["all"] if model.slice_column is None else [str(r) for r in wanted or []]
+                for model in models
+                if (wanted := self._wanted(session, model, days)) is not None
+            }
+
+    def _prepare(self, models: Sequence[Model]) -> None:
+        """Make the tables as declared; a changed definition makes every slice of its model stale."""
+        with self.warehouse.read() as session:
+            known = dict(session.rows("SELECT model_name, definition_hash FROM ops.model"))
+        for model in models:
+            digest = model.definition_hash(self.constants)
+            if known.get(model.name) != digest:
+                self._define(model, digest)
+
+    def _define(self, model: Model, digest: str) -> None:
+        with self.warehouse.write() as session:
+            declared = {column.name: column.type for column in model.columns}
+            if session.columns(model.name) != declared:
+                # Everything outside raw and ops can be computed again: a new shape is a new table.
+                session.execute(f"DROP TABLE IF EXISTS {model.name}")
+                body = ", ".join(f"{name} {kind}" for name, kind in declared.items())
+                session.execute(f"CREATE TABLE {model.name} ({body})")
+                session.settle_table(model.name, [model.key, *([(model.slice_column,)] if model.slice_column else [])])
+            stale: Sequence[date | None] = [None]
+            if model.slice_column:
+                stale = slices.all_slices(session, self.catalog, model)
+            slices.mark(session, model, stale, "new definition", _now())
+            session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
+            evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
+
+    def _wanted(self, session: Session, model: Model, days: DayRange | None) -> list[DayRange] | None:
+        """Ranges of slices to build; an empty list for a whole model; None for nothing."""
+        marked = slices.dirty(session, model)
+        if model.slice_column is None:
+            return [] if marked else None
+        wanted = {day for day in marked if day is not None}
+        if days is not None:
+            wanted |= {slice_of(day, model.slice_grain) for day in days.days()}
+        return list(merge(wanted, model.slice_grain)) or None
+
+    def _build(self, model: Model, days: DayRange | None) -> Build | None:
+        with self.warehouse.read() as session:
+            ranges = self._wanted(session, model, days)
+            if ranges is None:
+                return None
+            computed = self._compute(session, model, ranges)
+        with self.warehouse.write() as session:
+            recomputed = computed.versions != slices.versions(session, model.references)
+            if recomputed:
+                computed = self._compute(session, model, ranges)
+            row_count, verdicts = self._replace(session, model, ranges, computed)
+        return Build(model.name, ranges or None, row_count, verdicts, recomputed)
+
+    def _compute(self, session: Session, model: Model, ranges: Sequence[DayRange]) -> _Computed:
+        versions = slices.versions(session, model.references)
+        relations = [session.stage(sql) for sql in self.statements(model, ranges)]
+        return _Computed(versions, relations, checks.judge(session, model, relations))
+
+    def statements(self, model: Model, ranges: Sequence[DayRange]) -> list[str]:
+        """The model's SQL with its parameters filled in: one statement for each range."""
+        names = [f"q.{column.name}" for column in model.columns]
+        body = f"SELECT {', '.join(names)} FROM ({model.sql.rstrip().rstrip(';')}\n) AS q"
+        if model.slice_column is None:
+            return [fill(body, self.constants)]
+        return [
+            fill(body, {**self.constants, "slice_start": wanted.first, "slice_end": wanted.end}) for wanted in ranges
+        ]
+
+    def _replace(
+        self, session: Session, model: Model, ranges: Sequence[DayRange], computed: _Computed
+    ) -> tuple[int, Verdicts]:
+        now = _now()
+        verdicts = computed.verdicts.merged(
+            checks.judge_key_across_slices(session, model, computed.relations, _outside(model, ranges))
+        )
+        kept = {*verdicts.failed, *slices.blocked(session, model)}
+        unsliced_failure = model.slice_column is None and bool(verdicts.failed_whole)
+        row_count = 0
+        if not unsliced_failure:
+            row_count = self._swap(session, model, ranges, computed.relations, kept, now)
+        judged = [day for wanted in ranges for day in wanted.days() if slice_of(day, model.slice_grain) == day]
+        slices.set_blocks(session, self.catalog, model, judged, verdicts.failed, self.run_id, now)
+        slices.clear(session, model, judged if model.slice_column else None)
+        evidence.write_results(session, self.run_id, verdicts.results, now)
+        self._note(session, model, now)
+        return row_count, verdicts
+
+    def _swap(
+        self,
+        session: Session,
+        model: Model,
+        ranges: Sequence[DayRange],
+        relations: Sequence[str],
+        kept: set[slices.Block],
+        now: datetime,
+    ) -> int:
+        """Replace the slices but for the parts to keep; returns the rows now in them that were computed."""
+        inside, free = _inside(model, ranges), _not_kept(model, kept)
+        column = model.slice_column
+        touched: set[date] = set()
+        if column:
+            old = session.rows(f"SELECT DISTINCT {column} FROM {model.name} AS q WHERE ({inside}) AND {free}")
+            touched = {row[0] for row in old}
+        session.execute(f"DELETE FROM {model.name} AS q WHERE ({inside}) AND {free}")
+        left = _count(session, model.name, inside) if kept else 0
+        names = ", ".join(column.name for column in model.columns)
+        expected = 0
+        for relation in relations:
+            expected += _count(session, relation, free)
+            if column:
+                new = session.rows(f"SELECT DISTINCT {column} FROM {relation} AS q WHERE {free}")
+                touched |= {row[0] for row in new}
+            session.execute(f"INSERT INTO {model.name} ({names}) SELECT {names} FROM {relation} AS q WHERE {free}")
+        found = _count(session, model.name, inside) - left
+        if found != expected:
+            raise CaravanError(
+                f"{model.name}: {found} rows stand in the replaced slices but {expected} were computed; nothing was "
+                "changed. A row's slice lies outside the range asked for: compare the SQL with $slice_start, $slice_end"
+            )
+        slices.bump_version(session, model.name)
+        if column:
+            slices.mark_consumers(session, self.catalog, model.name, sorted(touched), f"{model.name} rebuilt", now)
+        else:
+            for consumer in self.catalog.consumers(model.name):
+                slices.mark(session, consumer, [None], f"{model.name} rebuilt", now)
+        return expected
+
+    def _note(self, session: Session, model: Model, now: datetime) -> None:
+        column = model.slice_column
+        bounds = f"MIN({column}), MAX({column})" if column else "CAST(NULL AS DATE), CAST(NULL AS DATE)"
+        row_count, first, last = session.row(f"SELECT COUNT(*), {bounds} FROM {model.name}")
+        session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
+        evidence.insert(
+            session,
+            "ops.model",
+            {
+                "model_name": model.name,
+                "definition_hash": model.definition_hash(self.constants),
+                "row_count": row_count,
+                "first_slice": first,
+                "last_slice": last,
+                "built_at": now,
+            },
+        )
+
+
+def fill(sql: str, values: Mapping[str, Any]) -> str:
+    """Put literals in the place of `$name`; dates as CAST('...' AS DATE)."""
+
+    def literal(match: re.Match[str]) -> str:
+        value = values[match.group(1)]
+        if isinstance(value, date):
+            return f"CAST('{value}' AS DATE)"
+        return "'" + str(value).replace("'", "''") + "'"
+
+    return re.sub(r"\$([a-z_]+)", literal, sql)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _count(session: Session, relation: str, where: str) -> int:
+    return int(session.row(f"SELECT COUNT(*) FROM {relation} AS q WHERE {where}")[0])
+
+
+def _inside(model: Model, ranges: Sequence[DayRange], alias: str = "q") -> str:
+    """The condition for rows of these slices."""
+    if model.slice_column is None:
+        return "TRUE"
+    day = f"{alias}.{model.slice_column}"
+    return " OR ".join(f"({day} >= CAST('{r.first}' AS DATE) AND {day} < CAST('{r.end}' AS DATE))" for r in ranges)
+
+
+def _outside(model: Model, ranges: Sequence[DayRange]) -> str | None:
+    """The condition for rows `t` that stay; None when the key holds the slice, or all are replaced."""
+    if model.slice_column is None or model.slice_column in model.key:
+        return None
+    return f"NOT ({_inside(model, ranges, alias='t')})"
+
+
+def _not_kept(model: Model, kept: set[slices.Block]) -> str:
+    """The condition for rows whose slice and part may be replaced."""
+    if not kept or model.part is None:
+        return "TRUE"
+    pairs = []
+    for day, part in sorted(kept):
+        value = part.replace("'", "''")
+        pairs.append(f"(q.{model.slice_column} = CAST('{day}' AS DATE) AND COALESCE(q.{model.part}, '') = '{value}')")
+    return f"NOT ({' OR '.join(pairs)})"

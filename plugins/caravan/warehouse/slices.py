@@ -1,0 +1,197 @@
+"""Which slices of which models are stale: marks, blocks, and the versions of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+
+from caravan.core.window import slice_of
+from caravan.warehouse.catalog import Catalog, Model
+from caravan.warehouse.port import Session
+from caravan.warehouse.quality import CheckKind
+
+RAW_DATE_COLUMNS = {
+    "raw.file_drop__order": "order_local_date",
+    "raw.file_drop__order_line": "order_local_date",
+    "raw.ecb__fx_rate": "rate_date",
+}
+
+
+_NO_DAY = "CAST('0001-01-01' AS DATE)"
+
+
+def slice_column(catalog: Catalog, table: str) -> str | None:
+    """The date column that slices a raw table or a model; None when it has none."""
+    model = catalog.by_name.get(table)
+    return model.slice_column if model else RAW_DATE_COLUMNS.get(table)
+
+
+def date_list(dates: Iterable[date]) -> str:
+    return ", ".join(f"CAST('{day}' AS DATE)" for day in sorted(set(dates)))
+
+
+def version(session: Session, table: str) -> int:
+    """How often the table has been written."""
+    return versions(session, [table])[table]
+
+
+def versions(session: Session, tables: Iterable[str]) -> dict[str, int]:
+    wanted = sorted(tables)
+    rows = session.rows("SELECT table_name, MAX(version) FROM ops.table_version GROUP BY table_name")
+    found = {str(name): int(number) for name, number in rows}
+    return {name: found.get(name, 0) for name in wanted}
+
+
+def bump_version(session: Session, table: str) -> None:
+    """Tell every reader that computed outside the lock that the table is another one now."""
+    session.execute(
+        "INSERT INTO ops.table_version SELECT $table, COALESCE(MAX(version), 0) + 1 FROM ops.table_version "
+        "WHERE table_name = $table",
+        {"table": table},
+    )
+
+
+def mark_consumers(
+    session: Session, catalog: Catalog, table: str, days: Sequence[date], reason: str, now: datetime
+) -> None:
+    """A change of `table` on these days makes slices of its direct consumers stale.
+
+    A slice that looks back reads the days before it too; a history model is stale from the first
+    changed day on; a model without slices as a whole.
+    """
+    if not days:
+        return
+    for model in catalog.consumers(table):
+        if model.slice_column is None:
+            mark(session, model, [None], reason, now)
+            continue
+        reach = range(model.look_back_days.get(table, 0) + 1)
+        stale = {slice_of(day + timedelta(days=offset), model.slice_grain) for day in days for offset in reach}
+        if model.depends_on == "history" and session.columns(model.name):
+            later = session.rows(
+                f"SELECT DISTINCT {model.slice_column} FROM {model.name} WHERE {model.slice_column} > $first",
+                {"first": min(stale)},
+            )
+            stale |= {row[0] for row in later}
+        mark(session, model, sorted(stale), reason, now)
+
+
+def mark(session: Session, model: Model, slices: Sequence[date | None], reason: str, now: datetime) -> None:
+    """Mark slices of one model stale; None stands for a model without slices."""
+    if not slices:
+        return
+    dates = ", ".join("(CAST(NULL AS DATE))" if day is None else f"(CAST('{day}' AS DATE))" for day in slices)
+    session.execute(
+        f"INSERT INTO ops.dirty_slice SELECT $model, d.slice_date, $reason, $now FROM (VALUES {dates}) AS d (slice_date) "
+        "WHERE NOT EXISTS (SELECT 1 FROM ops.dirty_slice AS m WHERE m.model_name = $model "
+        # Equality on a stand-in for NULL: a join both engines can hash.
+        f"AND COALESCE(m.slice_date, {_NO_DAY}) = COALESCE(d.slice_date, {_NO_DAY}))",
+        {"model": model.name, "reason": reason, "now": now},
+    )
+
+
+def dirty(session: Session, model: Model) -> list[date | None]:
+    found = session.rows(
+        "SELECT DISTINCT slice_date FROM ops.dirty_slice WHERE model_name = $model ORDER BY 1", {"model": model.name}
+    )
+    return [row[0] for row in found]
+
+
+def clear(session: Session, model: Model, slices: Sequence[date] | None) -> None:
+    """The marks of the slices just built are settled; None: the whole model."""
+    where = "" if slices is None else f" AND slice_date IN ({date_list(slices)})"
+    session.execute(f"DELETE FROM ops.dirty_slice WHERE model_name = $model{where}", {"model": model.name})
+
+
+def all_slices(session: Session, catalog: Catalog, model: Model) -> list[date]:
+    """Every slice the model could have, from the days its sources have."""
+    found: set[date] = set()
+    for table in sorted(model.references):
+        column = slice_column(catalog, table)
+        if column and session.columns(table):
+            days = session.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")
+            reach = range(model.look_back_days.get(table, 0) + 1)
+            if len(reach) == 1:
+                found |= {slice_of(row[0], model.slice_grain) for row in days}
+    return sorted(found)
+
+
+Block = tuple[date, str]
+"""A slice and the value of its part column that keep their last good rows."""
+
+
+def blocked(session: Session, model: Model) -> set[Block]:
+    """Blocks laid on this model, but for those of its own last build: that is judged anew."""
+    found = session.rows(
+        "SELECT slice_date, part_value FROM ops.blocked_slice "
+        "WHERE model_name = $model AND NOT (cause_model = $model AND cause_kind = 'structure')",
+        {"model": model.name},
+    )
+    return {(row[0], row[1]) for row in found}
+
+
+def dependents(catalog: Catalog, cause: Model) -> list[Model]:
+    """int and fct models of the same slices and parts that stand on `cause`, directly or not."""
+    reached = {cause.name}
+    found = []
+    for model in catalog.models:
+        if model.references & reached:
+            reached.add(model.name)
+            same = model.part == cause.part and model.slice_grain == cause.slice_grain
+            if model.layer in ("int", "fct") and model.slice_column and same:
+                found.append(model)
+    return found
+
+
+def set_blocks(
+    session: Session,
+    catalog: Catalog,
+    cause: Model,
+    judged: Sequence[date],
+    failed: dict[Block, str],
+    run_id: str,
+    now: datetime,
+    kind: CheckKind = "structure",
+) -> None:
+    """Replace the blocks that checks of `cause` lay on the models above it, for the slices judged.
+
+    `failed`: what failed, with its reason. A structural check blocks `cause` itself as well: it runs
+    before the rows are written, a distribution check after. Slices that are free again are marked stale: their models
+    kept old rows while they were blocked.
+    """
+    if not judged or cause.part is None:
+        return
+    before = {
+        (row[0], row[1])
+        for row in session.rows(
+            "SELECT DISTINCT slice_date, part_value FROM ops.blocked_slice "
+            f"WHERE cause_model = $cause AND cause_kind = $kind AND slice_date IN ({date_list(judged)})",
+            {"cause": cause.name, "kind": kind},
+        )
+    }
+    if not before and not failed:
+        return
+    session.execute(
+        "DELETE FROM ops.blocked_slice "
+        f"WHERE cause_model = $cause AND cause_kind = $kind AND slice_date IN ({date_list(judged)})",
+        {"cause": cause.name, "kind": kind},
+    )
+    above = dependents(catalog, cause)
+    for (day, part), reason in sorted(failed.items()):
+        for model in [cause, *above] if kind == "structure" else above:
+            session.execute(
+                "INSERT INTO ops.blocked_slice VALUES ($model, $day, $part, $cause, $kind, $reason, $run, $now)",
+                {
+                    "model": model.name,
+                    "day": day,
+                    "part": part,
+                    "cause": cause.name,
+                    "kind": kind,
+                    "reason": reason,
+                    "run": run_id,
+                    "now": now,
+                },
+            )
+    freed = sorted({day for day, part in before - failed.keys()})
+    for model in above:
+        mark(session, model, freed, f"{cause.name} passes again", now)

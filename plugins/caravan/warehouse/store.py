@@ -1,0 +1,285 @@
+"""The warehouse as functions use it: the port with its catalog, and the evidence of every step."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from caravan.core.errors import Rejected
+from caravan.core.protocols import Delivery, Parsed
+from caravan.core.window import DayRange, Window
+from caravan.warehouse import evidence, expectations, raw, slices
+from caravan.warehouse.catalog import Catalog, Layer
+from caravan.warehouse.evidence import Load
+from caravan.warehouse.port import Session, Warehouse
+from caravan.warehouse.runner import Build, Runner
+from caravan.warehouse.suites import Suite
+
+QUARANTINE_COLUMNS: dict[str, str] = {
+    "row_number": "BIGINT",
+    "field_name": "VARCHAR",
+    "reason_code": "VARCHAR",
+    "message": "VARCHAR",
+    "raw_row": "VARCHAR",
+}
+
+
+class Store:
+    """`constants`: the models' parameters, e.g. base_currency. `clock`: UTC now, without zone."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        catalog: Catalog,
+        constants: Mapping[str, str],
+        revision: str,
+        clock: Callable[[], datetime],
+        suites: Callable[[], Sequence[Suite]] = tuple,
+    ) -> None:
+        self.warehouse = warehouse
+        self.catalog = catalog
+        self._constants = constants
+        self._revision = revision
+        self._clock = clock
+        self._suites = suites
+
+    def start_run(self, run_id: str, dag_id: str, window: Window | None, config_hash: str) -> None:
+        with self.warehouse.write() as session:
+            evidence.start_run(session, run_id, dag_id, window, self._revision, config_hash, self._clock())
+
+    def end_run(self, run_id: str, dag_id: str, state: str, message: str) -> None:
+        with self.warehouse.write() as session:
+            evidence.end_run(session, run_id, dag_id, state, message, self._clock())
+
+    def known_content(self, channel_code: str, entity: str) -> set[str]:
+        with self.warehouse.read() as session:
+            return evidence.known_content(session, channel_code, entity)
+
+    def load(
+        self,
+        run_id: str,
+        channel_code: str,
+        entity: str,
+        delivery: Delivery,
+        parsed: Parsed,
+        *,
+        complete: bool,
+        max_deleted_share: Decimal,
+        started_at: datetime,
+    ) -> Load | None:
+        batch = raw.Batch(
+            table=raw.RAW[f"raw.file_drop__{entity}"],
+            paths=parsed.accepted,
+            row_count=parsed.accepted_count,
+            load_id=uuid.uuid4().hex,
+            observed_at=started_at,
+            scope_value=channel_code,
+            complete=complete,
+            max_deleted_share=max_deleted_share,
+        )
+        noted = self._load(run_id, channel_code, entity, batch)
+        noted = replace(
+            noted,
+            delivery_name=delivery.name,
+            content_hash=delivery.content_hash,
+            state="loaded" if parsed.received_count else "empty",
+            received_count=parsed.received_count,
+            duplicate_count=parsed.duplicate_count,
+            quarantined_count=parsed.quarantined_count,
+            # Until the rows are compared all of them count as unchanged: the sum must hold at any time.
+            unchanged_count=parsed.accepted_count,
+            first_local_date=parsed.first_local_date,
+            last_local_date=parsed.last_local_date,
+        )
+        with self.warehouse.read() as session:
+            comparison = raw.compare(session, batch)
+        with self.warehouse.write() as session:
+            if delivery.content_hash in evidence.known_content(session, channel_code, entity):
+                return None
+            appended = raw.append(session, self.catalog, batch, comparison)
+            noted = replace(
+                noted,
+                loaded_count=appended.loaded,
+                unchanged_count=appended.unchanged,
+                stale_count=appended.stale,
+                deleted_count=appended.deleted,
+                moved_count=appended.moved,
+                ended_at=self._clock(),
+            )
+            evidence.write_load(session, noted, parsed.rule_counts)
+            evidence.write_quarantine(session, noted, parsed.quarantined, QUARANTINE_COLUMNS, self._clock())
+        self.warehouse.forget_staged()
+        return noted
+
+    def _load(self, run_id: str, channel_code: str, entity: str, batch: raw.Batch) -> Load:
+        return Load(
+            load_id=batch.load_id,
+            run_id=run_id,
+            channel_code=channel_code,
+            entity=entity,
+            table_name=batch.table.name,
+            delivery_name=None,
+            content_hash=None,
+            state="missing",
+            started_at=batch.observed_at,
+            ended_at=batch.observed_at,
+        )
+
+    def refuse(
+        self, run_id: str, channel_code: str, entity: str, delivery_name: str | None, error: Rejected, at: datetime
+    ) -> None:
+        self._note(
+            run_id,
+            channel_code,
+            entity,
+            at,
+            state="refused",
+            delivery_name=delivery_name,
+            reason_code=error.code,
+            message=error.message,
+        )
+
+    def note_missing(self, run_id: str, channel_code: str, entity: str, at: datetime) -> None:
+        self._note(run_id, channel_code, entity, at, state="missing", message="no file was there")
+
+    def _note(self, run_id: str, channel_code: str, entity: str, at: datetime, **values: Any) -> None:
+        batch = raw.Batch(raw.RAW[f"raw.file_drop__{entity}"], (), 0, uuid.uuid4().hex, at)
+        with self.warehouse.write() as session:
+            evidence.write_load(session, replace(self._load(run_id, channel_code, entity, batch), **values))
+
+    def put_reference(self, table: str, rows: Sequence[Mapping[str, object]], key: Sequence[str], run_id: str) -> None:
+        with _reference_file(raw.RAW[table], rows, key) as path:
+            batch = raw.Batch(
+                raw.RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock(), complete=True
+            )
+            self._append_if_changed(batch)
+
+    def put_rates(self, path: Path, row_count: int, content_hash: str, run_id: str) -> bool:
+        """Append exchange rates from a Parquet file of raw.ecb__fx_rate's columns; False if known already."""
+        with self.warehouse.read() as session:
+            if content_hash in evidence.known_content(session, "ecb", "fx_rate"):
+                return False
+        now = self._clock()
+        batch = raw.Batch(raw.RAW["raw.ecb__fx_rate"], [path], row_count, uuid.uuid4().hex, now)
+        with self.warehouse.read() as session:
+            comparison = raw.compare(session, batch)
+        with self.warehouse.write() as session:
+            if content_hash in evidence.known_content(session, "ecb", "fx_rate"):
+                return False
+            appended = raw.append(session, self.catalog, batch, comparison)
+            noted = replace(
+                self._load(run_id, "ecb", "fx_rate", batch),
+                delivery_name=path.name,
+                content_hash=content_hash,
+                state="loaded",
+                received_count=row_count,
+                loaded_count=appended.loaded,
+                unchanged_count=appended.unchanged,
+                ended_at=self._clock(),
+            )
+            evidence.write_load(session, noted)
+        self.warehouse.forget_staged()
+        return True
+
+    def _append_if_changed(self, batch: raw.Batch) -> None:
+        """Reference data rarely changes: look before taking the lock."""
+        with self.warehouse.read() as session:
+            comparison = raw.compare(session, batch)
+            if comparison.passes and not raw.changes(session, batch, comparison):
+                return
+        with self.warehouse.write() as session:
+            raw.append(session, self.catalog, batch, comparison)
+        self.warehouse.forget_staged()
+
+    def _runner(self, run_id: str) -> Runner:
+        return Runner(self.warehouse, self.catalog, self._constants, run_id)
+
+    def build(self, run_id: str, function: str, layers: Sequence[Layer], days: DayRange | None) -> list[Build]:
+        return self._runner(run_id).build(self.catalog.select(function, layers), days)
+
+    def pending(self, function: str, layers: Sequence[Layer], days: DayRange | None) -> dict[str, list[str]]:
+        return self._runner("").pending(self.catalog.select(function, layers), days)
+
+    def drain(self, run_id: str) -> list[Build]:
+        """Build the shared and reporting models wherever they are stale."""
+        chosen = [model for model in self.catalog.models if model.function == "shared" or model.layer == "rpt"]
+        return self._runner(run_id).build(chosen)
+
+    def validate(self, run_id: str, function: str, days: DayRange) -> dict[str, int]:
+        """Judge the staged slices: those of the window and those that wait to be built from.
+
+        A failed check blocks its slice and part in every model that stands on the table; a slice
+        that passes again is freed and marked stale.
+        """
+        staged = [model for model in self.catalog.select(function, ("stg",)) if model.function == function]
+        judged = {suite.table for suite in self._suites()} & {model.name for model in staged}
+        with self.warehouse.read() as session:
+            wanted = {table: self._staged_slices(session, table, days) for table in sorted(judged)}
+            results = expectations.validate(session, self._suites(), wanted)
+        now = self._clock()
+        with self.warehouse.write() as session:
+            evidence.write_results(session, run_id, results, now)
+            for table, dates in wanted.items():
+                failed = {
+                    (r.slice_date, r.part_value or ""): f"{r.check_name}: {r.message}"
+                    for r in results
+                    if r.model_name == table and r.outcome in ("fail", "error") and r.slice_date
+                }
+                slices.set_blocks(session, self.catalog, self.catalog[table], dates, failed, run_id, now, "distribution")
+        return dict(Counter(result.outcome for result in results))
+
+    def _staged_slices(self, session: Session, table: str, days: DayRange) -> list[date]:
+        model = self.catalog[table]
+        waiting = {day for consumer in self.catalog.consumers(table) for day in slices.dirty(session, consumer) if day}
+        present = {row[0] for row in session.rows(f"SELECT DISTINCT {model.slice_column} FROM {table}")}
+        return sorted((waiting | set(days.days())) & present)
+
+    def failures(self, run_id: str) -> list[str]:
+        with self.warehouse.read() as session:
+            loads = session.rows(
+                "SELECT channel_code, entity, delivery_name, reason_code, message FROM ops.load "
+                "WHERE run_id = $run AND state = 'refused' ORDER BY started_at, load_id",
+                {"run": run_id},
+            )
+            checks = session.rows(
+                "SELECT DISTINCT model_name, check_name, slice_date, part_value, message FROM ops.quality_result "
+                "WHERE run_id = $run AND outcome IN ('fail', 'error') ORDER BY 1, 2, 3, 4",
+                {"run": run_id},
+            )
+        lines = [f"{channel} {entity} {name or ''}: {code}: {message}" for channel, entity, name, code, message in loads]
+        lines += [f"{model} {name} {day or ''} {part or ''}: {message}" for model, name, day, part, message in checks]
+        return lines
+
+
+@contextlib.contextmanager
+def _reference_file(
+    table: raw.RawTable, rows: Sequence[Mapping[str, object]], key: Sequence[str]
+) -> Iterator[Path]:
+    """Small rows as a Parquet file with the table's columns, keys and hashes included."""
+    names = [name for name in table.columns if name not in ("row_key", "payload_hash")]
+
+    def digest(values: Sequence[object]) -> str:
+        return str(uuid.UUID(hashlib.md5(json.dumps(values).encode(), usedforsecurity=False).hexdigest()))
+
+    columns: dict[str, list[object]] = {
+        "row_key": [digest([row[name] for name in key]) for row in rows],
+        "payload_hash": [digest([row[name] for name in names]) for row in rows],
+        **{name: [row[name] for row in rows] for name in names},
+    }
+    with tempfile.TemporaryDirectory(prefix="caravan-reference-") as folder:
+        path = Path(folder) / "rows.parquet"
+        pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}), path)
+        yield path

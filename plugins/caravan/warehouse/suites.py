@@ -1,0 +1,305 @@
+"""Suites of distribution checks as data: include/expectations/<function>.yml, read and checked whole.
+
+A suite belongs to one table and looks at one slice of it at a time, per part (a channel, a market).
+What every single row must fulfil stands in _models.yml instead; the table of kinds below therefore
+asks each row-wise expectation for a `mostly` under 1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caravan.config.document import Document, Location, read
+from caravan.core.errors import Fault, Misconfigured, nearest
+from caravan.warehouse.catalog import Catalog, Model, load_models
+from caravan.warehouse.portable import condition_faults
+from caravan.warehouse.quality import Severity
+
+MIN_ROWS = 20
+"""Below this a share or a mean says little: the slice is not judged."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An expectation of Great Expectations that suites may use, and how a person says it."""
+
+    says: str
+    """Of the whole column (`mean of {column}`), or of the values that broke a row-wise check."""
+    arguments: frozenset[str]
+    column_is: str = "any"
+    """any, number, text; none where the expectation is about the table."""
+    row_wise: bool = False
+
+
+_RANGE = frozenset({"min_value", "max_value"})
+
+KINDS: dict[str, Kind] = {
+    "expect_column_mean_to_be_between": Kind("mean of {column}", _RANGE, "number"),
+    "expect_column_median_to_be_between": Kind("median of {column}", _RANGE, "number"),
+    "expect_column_stdev_to_be_between": Kind("standard deviation of {column}", _RANGE, "number"),
+    "expect_column_sum_to_be_between": Kind("sum of {column}", _RANGE, "number"),
+    "expect_column_quantile_values_to_be_between": Kind(
+        "quantile of {column}", frozenset({"quantile_ranges"}), "number"
+    ),
+    "expect_column_proportion_of_unique_values_to_be_between": Kind("share of different {column} values", _RANGE),
+    "expect_column_unique_value_count_to_be_between": Kind("number of different {column} values", _RANGE),
+    "expect_table_row_count_to_be_between": Kind("number of rows", _RANGE, column_is="none"),
+    "expect_column_values_to_not_be_null": Kind("missing", frozenset(), row_wise=True),
+    "expect_column_values_to_be_between": Kind("outside {range}", _RANGE, "number", row_wise=True),
+    "expect_column_values_to_be_in_set": Kind(
+        "other than {value_set}", frozenset({"value_set"}), "text", row_wise=True
+    ),
+    "expect_column_value_lengths_to_be_between": Kind("not {range} characters long", _RANGE, "text", row_wise=True),
+    "expect_column_values_to_match_regex": Kind("not like {regex}", frozenset({"regex"}), "text", row_wise=True),
+}
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One check. `kwargs` go to Great Expectations as they are, the column among them."""
+
+    name: str
+    type: str
+    kwargs: Mapping[str, Any]
+    severity: Severity = "fail"
+    min_rows: int = MIN_ROWS
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.type]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Checks over the same rows of one table. `columns`: the ones needed, name to type (DuckDB's)."""
+
+    table: str
+    slice_column: str
+    part: str | None
+    where: str | None
+    """A condition in portable SQL that keeps the rows to judge; None for all."""
+    columns: Mapping[str, str]
+    expectations: tuple[Expectation, ...]
+
+
+def load_suites(directory: Path, sql_dir: Path) -> tuple[Suite, ...]:
+    """All suites; Misconfigured lists every fault of every file. No directory means no suites."""
+    suites, faults = _read(directory, load_models(sql_dir))
+    if faults:
+        raise Misconfigured(faults)
+    return suites
+
+
+def check_suites(directory: Path, sql_dir: Path) -> list[Fault]:
+    """Every fault of include/expectations; nothing about the models, which `lint` checks."""
+    try:
+        return _read(directory, load_models(sql_dir))[1]
+    except Misconfigured as error:
+        return [Fault(directory.name, f"not checked, because models have faults ({error.faults[0]}): mend them first")]
+
+
+def is_number_type(sql_type: str) -> bool:
+    return sql_type.startswith("DECIMAL") or sql_type in ("BIGINT", "INTEGER", "DOUBLE")
+
+
+def _read(directory: Path, catalog: Catalog) -> tuple[tuple[Suite, ...], list[Fault]]:
+    suites: list[Suite] = []
+    faults: list[Fault] = []
+    names: dict[tuple[str, str], str] = {}
+    for path in sorted(directory.glob("*.yml")):
+        document, found = read(path, f"{directory.name}/{path.name}")
+        faults.extend(found)
+        if document is not None:
+            reader = _Reader(document, catalog, names)
+            suites.extend(reader.suites())
+            faults.extend(reader.faults)
+    return tuple(suites), faults
+
+
+class _Reader:
+    """Reads one file; collects faults instead of stopping at the first. Scalars come as text."""
+
+    def __init__(self, document: Document, catalog: Catalog, names: dict[tuple[str, str], str]) -> None:
+        self.document = document
+        self.catalog = catalog
+        self.names = names
+        """(table, check name) to where it stands: results are told apart by them."""
+        self.faults: list[Fault] = []
+
+    def fault(self, place: Location, message: str) -> None:
+        self.faults.append(self.document.fault(place, message))
+
+    def suites(self) -> Iterator[Suite]:
+        if not self._mapping((), self.document.data, {"suites"}, {"suites"}):
+            return
+        for place, spec in self._items(("suites",)):
+            suite = self._suite(place, spec)
+            if suite is not None:
+                yield suite
+
+    def _suite(self, place: Location, spec: Any) -> Suite | None:
+        before = len(self.faults)
+        if not self._mapping(place, spec, {"table", "part", "where", "expectations"}, {"table", "expectations"}):
+            return None
+        table = str(spec["table"])
+        if table not in self.catalog.by_name:
+            self.fault((*place, "table"), f"no model '{table}'{nearest(table, self.catalog.by_name)}")
+            return None
+        model = self.catalog[table]
+        if model.slice_column is None:
+            self.fault((*place, "table"), f"{table} has no slices, and suites judge slices")
+            return None
+        types = {column.name: column.type for column in model.columns}
+        part, where = spec.get("part"), spec.get("where")
+        if part is not None and part not in types:
+            self.fault((*place, "part"), f"{table} has no column '{part}'{nearest(str(part), types)}")
+        if where is not None:
+            for message in condition_faults(str(where), types):
+                self.fault((*place, "where"), message)
+        found = [self._expectation(at, item, model, types) for at, item in self._items((*place, "expectations"))]
+        if len(self.faults) > before:
+            return None
+        checks = tuple(check for check in found if check is not None)
+        needed = {check.kwargs["column"]: types[check.kwargs["column"]] for check in checks if "column" in check.kwargs}
+        return Suite(table, model.slice_column, part, where, needed, checks)
+
+    def _expectation(self, place: Location, spec: Any, model: Model, types: Mapping[str, str]) -> Expectation | None:
+        before = len(self.faults)
+        word = str(spec.get("expectation")) if isinstance(spec, dict) else ""
+        kind = KINDS.get(word)
+        if kind is None:
+            self.fault((*place, "expectation"), f"no expectation '{word}' for suites{nearest(word, KINDS)}")
+            return None
+        own = set(kind.arguments)
+        own |= {"column"} if kind.column_is != "none" else set()
+        own |= {"mostly"} if kind.row_wise else set()
+        required = {"name", *(own - _RANGE - {"mostly"})}
+        if not self._mapping(place, spec, {"name", "expectation", "severity", "min_rows", *own}, required):
+            return None
+        name = str(spec["name"])
+        self._name((*place, "name"), name, model)
+        severity = spec.get("severity", "fail")
+        if severity not in ("fail", "warn"):
+            self.fault((*place, "severity"), f"'{severity}' is neither fail nor warn")
+        min_rows = self._number((*place, "min_rows"), spec.get("min_rows", MIN_ROWS))
+        if min_rows is not None and (min_rows < 1 or min_rows % 1):
+            self.fault((*place, "min_rows"), f"'{spec['min_rows']}' is no number of rows from 1")
+        kwargs: dict[str, Any] = {}
+        if "column" in own:
+            kwargs["column"] = spec["column"]
+            self._column((*place, "column"), spec["column"], kind, model, types)
+        if own >= _RANGE:
+            kwargs |= self._range(place, spec)
+        if "mostly" in own:
+            kwargs["mostly"] = self._mostly((*place, "mostly"), spec.get("mostly"))
+        if "value_set" in own:
+            kwargs["value_set"] = [item for _, item in self._items((*place, "value_set"))]
+        if "regex" in own:
+            kwargs["regex"] = self._regex((*place, "regex"), spec["regex"])
+        if "quantile_ranges" in own:
+            kwargs["quantile_ranges"] = self._quantiles((*place, "quantile_ranges"), spec["quantile_ranges"])
+        if len(self.faults) > before:
+            return None
+        return Expectation(name, word, kwargs, severity, int(min_rows or MIN_ROWS))
+
+    def _mapping(self, place: Location, spec: Any, known: set[str], required: set[str]) -> bool:
+        if not isinstance(spec, dict):
+            self.fault(place, f"must be a mapping with {', '.join(sorted(required))}")
+            return False
+        for word in spec:
+            if word not in known:
+                self.fault((*place, word), f"unknown key{nearest(word, known)}")
+        missing = sorted(word for word in required if spec.get(word) is None)
+        if missing:
+            self.fault(place, f"needs {', '.join(missing)}")
+        return not missing
+
+    def _items(self, place: Location) -> list[tuple[Location, Any]]:
+        """The list at a place; a fault and nothing where there is none."""
+        found = self.document.value(*place)
+        if not isinstance(found, list) or not found:
+            self.fault(place, "must be a list and not empty")
+            return []
+        return [((*place, index), item) for index, item in enumerate(found)]
+
+    def _name(self, place: Location, name: str, model: Model) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            self.fault(place, f"'{name}' must be lower case letters, digits and _")
+        if name in {check.name for check in model.checks}:
+            self.fault(place, f"'{name}' is already a check of {model.name} in _models.yml")
+        here = self.document.fault(place, "").where
+        taken = self.names.setdefault((model.name, name), here)
+        if taken != here:
+            self.fault(place, f"'{name}' stands already at {taken}; results could not be told apart")
+
+    def _column(self, place: Location, column: str, kind: Kind, model: Model, types: Mapping[str, str]) -> None:
+        if column not in types:
+            self.fault(place, f"{model.name} has no column '{column}'{nearest(str(column), types)}")
+        elif kind.column_is == "number" and not is_number_type(types[column]):
+            self.fault(place, f"needs a number, and {column} is {types[column]}")
+        elif kind.column_is == "text" and types[column] != "VARCHAR":
+            self.fault(place, f"needs text, and {column} is {types[column]}")
+
+    def _number(self, place: Location, text: Any) -> float | None:
+        """A finite number; None where nothing is given, or what is given is none (then a fault)."""
+        if text is None:
+            return None
+        try:
+            number = float(text)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            self.fault(place, f"'{text}' is no number")
+            return None
+        return number
+
+    def _range(self, place: Location, spec: Mapping[str, Any]) -> dict[str, float]:
+        if spec.get("min_value") is None and spec.get("max_value") is None:
+            self.fault(place, "needs min_value, max_value or both: without them it can never fail")
+        limits = {word: self._number((*place, word), spec.get(word)) for word in sorted(_RANGE)}
+        given = {word: number for word, number in limits.items() if number is not None}
+        if len(given) == 2 and given["min_value"] > given["max_value"]:
+            self.fault(place, f"min_value {given['min_value']:g} is above max_value {given['max_value']:g}")
+        return given
+
+    def _mostly(self, place: Location, text: Any) -> float | None:
+        share = self._number(place, text)
+        if share is None or not 0 < share < 1:
+            self.fault(
+                place,
+                "give the share of rows that must fulfil it, above 0 and under 1; "
+                "what every row must fulfil is a check in _models.yml",
+            )
+        return share
+
+    def _regex(self, place: Location, pattern: Any) -> str:
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            self.fault(place, f"is no regular expression: {error}")
+        return str(pattern)
+
+    def _quantiles(self, place: Location, spec: Any) -> dict[str, Any]:
+        keys = {"quantiles", "value_ranges"}
+        if not self._mapping(place, spec, keys, keys):
+            return {}
+        quantiles = [self._number(at, text) for at, text in self._items((*place, "quantiles"))]
+        ranges = self._items((*place, "value_ranges"))
+        if len(quantiles) != len(ranges):
+            self.fault(place, f"{len(quantiles)} quantiles and {len(ranges)} value_ranges: give one range for each")
+        for quantile in quantiles:
+            if quantile is not None and not 0 <= quantile <= 1:
+                self.fault((*place, "quantiles"), f"{quantile:g} is no share from 0 to 1")
+        limits = []
+        for at, pair in ranges:
+            if not isinstance(pair, list) or len(pair) != 2:
+                self.fault(at, "must be [lowest, highest]; null where there is no limit")
+                continue
+            given = self._range(at, dict(zip(("min_value", "max_value"), pair, strict=True)))
+            limits.append([given.get("min_value"), given.get("max_value")])
+        return {"quantiles": quantiles, "value_ranges": limits}

@@ -1,0 +1,12 @@
+"""What Caravan adds to Airflow. The package beside this file is ignored by Airflow (.airflowignore)."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+from caravan.orchestration.timetables import WindowTimetable
+
+
+class CaravanPlugin(AirflowPlugin):
+    name = "caravan"
+    timetables = [WindowTimetable]

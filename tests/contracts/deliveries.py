@@ -1,0 +1,136 @@
+"""Deliveries of order lines and order headers for tests, from a few words each."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from caravan.warehouse.catalog import Catalog
+from caravan.warehouse.port import Warehouse
+from caravan.warehouse.raw import RAW, Appended, Batch, append, compare
+
+LINES = RAW["raw.file_drop__order_line"]
+ORDERS = RAW["raw.file_drop__order"]
+OBSERVED = datetime(2026, 3, 1, 12)
+
+ARROW = {
+    "BIGINT": pa.int64(),
+    "VARCHAR": pa.string(),
+    "UUID": pa.string(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DECIMAL(18,4)": pa.decimal128(18, 4),
+}
+
+
+def day(number: int) -> date:
+    """Day 1 is Monday, 2 February 2026; day 29 the first Monday of March."""
+    return date.fromordinal(date(2026, 2, 1).toordinal() + number)
+
+
+@dataclass(frozen=True)
+class Line:
+    """An order line; with `line` None a header."""
+
+    order: str
+    day: int
+    amount: str = "10"
+    line: str | None = "1"
+    channel: str = "shop"
+    customer: str | None = "c1"
+    sku: str = "sku1"
+    market: str = "DE"
+    country: str = "DE"
+    currency: str = "EUR"
+    kind: str = "sale"
+    quantity: str = "1"
+    updated: datetime | None = None
+    status: str | None = None
+    copy: str = ""
+    """Tells apart rows that share order and line number."""
+
+    def but(self, **changes: object) -> Line:
+        return replace(self, **changes)
+
+    @property
+    def key(self) -> str:
+        return _uuid(self.channel, self.order, str(self.line), self.copy)
+
+    def values(self) -> dict[str, object]:
+        amount, quantity = Decimal(self.amount), Decimal(self.quantity)
+        return {
+            "row_number": 1,
+            "row_key": self.key,
+            "payload_hash": _uuid(repr(self)),
+            "channel_code": self.channel,
+            "market_code": self.market,
+            "country_code": self.country,
+            "country_name": self.country,
+            "currency_code": self.currency,
+            "order_local_date": day(self.day),
+            "order_id": self.order,
+            "line_id": self.line,
+            "ordered_at": datetime.combine(day(self.day), time(9)),
+            "updated_at": self.updated,
+            "status": self.status,
+            "flow": "domestic",
+            "customer_id": self.customer,
+            "sku": self.sku,
+            "product_name": f"Product {self.sku}",
+            "quantity": quantity,
+            "unit_price": amount / quantity,
+            "total_amount": amount,
+            "amount": amount,
+            "line_kind": self.kind,
+        }
+
+
+def _uuid(*words: str) -> str:
+    return str(uuid.UUID(hashlib.md5("\0".join(words).encode()).hexdigest()))
+
+
+def write_parquet(path: Path, rows: Sequence[Line], table=LINES) -> Path:
+    values = [row.values() for row in rows]
+    columns = {
+        name: pa.array([_scaled(row.get(name)) for row in values], ARROW[kind]) for name, kind in table.columns.items()
+    }
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def _scaled(value: object) -> object:
+    return value.quantize(Decimal("0.0001")) if isinstance(value, Decimal) else value
+
+
+def batch_of(
+    folder: Path,
+    rows: Sequence[Line],
+    table=LINES,
+    channel: str = "shop",
+    complete: bool = False,
+    max_deleted_share: str = "1",
+) -> Batch:
+    load_id = uuid.uuid4().hex
+    paths = [write_parquet(folder / f"{load_id}.parquet", rows, table)] if rows else []
+    return Batch(table, paths, len(rows), load_id, OBSERVED, channel, complete, Decimal(max_deleted_share))
+
+
+def deliver(
+    warehouse: Warehouse, catalog: Catalog, folder: Path, rows: Sequence[Line], table=LINES, **options: object
+) -> Appended:
+    """Append as the store does: compare from a snapshot, then write under the lock."""
+    batch = batch_of(folder, rows, table, **options)
+    with warehouse.read() as session:
+        comparison = compare(session, batch)
+    with warehouse.write() as session:
+        appended = append(session, catalog, batch, comparison)
+    warehouse.forget_staged()
+    return appended

@@ -1,0 +1,419 @@
+"""The port's promises, kept by both engines alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import duckdb
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from places import row_order, table_rows
+
+from caravan.core.errors import Retryable
+
+COLUMNS = {
+    "number": "INTEGER",
+    "note": "VARCHAR",
+    "id": "UUID",
+    "amount": "DECIMAL(18,4)",
+    "rate": "DECIMAL(18,6)",
+    "moment": "TIMESTAMP",
+    "day": "DATE",
+    "big": "BIGINT",
+    "ratio": "DOUBLE",
+    "flag": "BOOLEAN",
+}
+NOTES = [
+    None,
+    "",
+    " ",
+    "plain",
+    "it's \"quoted\", twice \"\"",
+    "two\nlines",
+    "carriage\r\nreturn",
+    "lone\rreturn",
+    "tab\tand, comma; semicolon",
+    "back\\slash \\N \\. \\",
+    "\\.",
+    "NULL",
+    "null",
+    "100 % of %s %(x)s",
+    "$name {braces}",
+    "-- no comment; DROP TABLE x",
+    "Zürich – 東京 – القاهرة – 😀",
+    "e\u0301 is not \u00e9",
+    "x" * 5000,
+]
+ROWS = [
+    (
+        number,
+        note,
+        None if number == 0 else UUID(int=(number * 0x1234567890ABCDEF1234567890ABCDEF) % (1 << 128)),
+        None if number == 0 else Decimal("-99999999999999.9999") + number,
+        None if number == 0 else Decimal("0.000001") * number,
+        None if number == 0 else datetime(2011, 12, 31, 23, 59, 59, 999_999 - number),
+        None if number == 0 else date(1, 1, 1) if number == 1 else date(2000 + number, 2, 28),
+        None if number == 0 else (1 << 62) - number,
+        None if number == 0 else math.pi / number,
+        None if number == 0 else number % 2 == 0,
+    )
+    for number, note in enumerate(NOTES)
+]
+ROWS_IN_ORDER = sorted(ROWS, key=row_order)
+EXPORTED = {
+    "number": pa.int32(),
+    "note": pa.string(),
+    "id": pa.binary(16),
+    "amount": pa.decimal128(18, 4),
+    "rate": pa.decimal128(18, 6),
+    "moment": pa.timestamp("us"),
+    "day": pa.date32(),
+    "big": pa.int64(),
+    "ratio": pa.float64(),
+    "flag": pa.bool_(),
+}
+
+
+def make_table(session, name="ops.thing", columns=COLUMNS):
+    session.execute(f"CREATE TABLE {name} ({', '.join(f'{column} {kind}' for column, kind in columns.items())})")
+
+
+def insert_rows(session, name="ops.thing", rows=ROWS):
+    marks = ", ".join(f"${column}" for column in COLUMNS)
+    for row in rows:
+        session.execute(f"INSERT INTO {name} VALUES ({marks})", dict(zip(COLUMNS, row, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def filled(standing_place):
+    warehouse = standing_place.open()
+    with warehouse.write() as session:
+        make_table(session)
+        insert_rows(session)
+    return warehouse
+
+
+@pytest.fixture(scope="module")
+def one_row(standing_place):
+    warehouse = standing_place.open()
+    with warehouse.write() as session:
+        session.execute("CREATE TABLE ops.counted (n INTEGER)")
+        session.execute("INSERT INTO ops.counted VALUES (1)")
+    return warehouse
+
+
+@pytest.fixture
+def counted(place):
+    """A table of one row and two connections to it."""
+    writer = place.open(lock_wait_seconds=0.3)
+    with writer.write() as session:
+        session.execute("CREATE TABLE ops.counted (n INTEGER)")
+        session.execute("INSERT INTO ops.counted VALUES (1)")
+    return writer, place.open(lock_wait_seconds=0.3)
+
+
+def count(warehouse):
+    with warehouse.read() as session:
+        return session.row("SELECT COUNT(*) FROM ops.counted")[0]
+
+
+# Values
+
+
+def test_values_come_back_as_they_went_in(filled):
+    with filled.read() as session:
+        assert session.columns("ops.thing") == COLUMNS
+        assert session.rows("SELECT * FROM ops.thing ORDER BY number") == ROWS
+        assert session.names("SELECT number, note AS other FROM ops.thing") == ["number", "other"]
+
+
+@pytest.mark.parametrize("column", [column for column in COLUMNS if column != "ratio"])
+def test_a_value_finds_its_row_again(filled, column):
+    at = list(COLUMNS).index(column)
+    with filled.read() as session:
+        for row in ROWS[1::3]:
+            found = session.rows(f"SELECT number FROM ops.thing WHERE {column} = $value", {"value": row[at]})
+            assert (row[0],) in found, row[at]
+
+
+def test_staged_rows_are_those_of_the_query(filled):
+    with filled.read() as session:
+        relation = session.stage("SELECT * FROM ops.thing")
+        assert session.rows(f"SELECT * FROM {relation} AS s ORDER BY s.number") == ROWS
+    with filled.write() as session:
+        session.execute(f"CREATE TABLE ops.copied AS SELECT * FROM {relation} AS s")
+        assert session.columns("ops.copied") == COLUMNS
+    assert table_rows(filled, "ops.copied") == table_rows(filled, "ops.thing")
+
+
+def test_exported_parquet_has_the_types_and_values_of_the_table(filled, tmp_path):
+    target = tmp_path / "it's out.parquet"
+    with filled.read() as session:
+        session.export_parquet("SELECT * FROM ops.thing ORDER BY number", target)
+    table = pq.read_table(target)
+    assert {field.name: storage(field.type) for field in table.schema} == EXPORTED
+    got = [tuple(row.values()) for row in table.to_pylist()]
+    assert [tuple(UUID(bytes=v) if isinstance(v, bytes) else v for v in row) for row in got] == ROWS
+
+
+def storage(kind):
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+def test_parquet_round_trip_through_both_doors(filled, tmp_path):
+    parts = [tmp_path / "a.parquet", tmp_path / "b's.parquet"]
+    with filled.read() as session:
+        session.export_parquet("SELECT * FROM ops.thing WHERE number < 7", parts[0])
+        session.export_parquet("SELECT * FROM ops.thing WHERE number >= 7", parts[1])
+    with filled.write() as session:
+        relation = session.stage_parquet(parts, COLUMNS)
+        session.execute(f"CREATE TABLE ops.loaded AS SELECT * FROM {relation} AS s")
+        assert session.columns("ops.loaded") == COLUMNS
+    assert table_rows(filled, "ops.loaded") == table_rows(filled, "ops.thing")
+
+
+def test_parquet_of_other_writers_is_cast_to_the_declared_types(warehouse, tmp_path):
+    """Text for a UUID, a narrower decimal, other column order: as our clients write it."""
+    path = tmp_path / "rows.parquet"
+    pq.write_table(
+        pa.table(
+            {
+                "amount": pa.array([Decimal("1.50"), None], pa.decimal128(6, 2)),
+                "note": pa.array(["", None]),
+                "id": pa.array(["00000000-0000-0000-0000-00000000000f", None]),
+            }
+        ),
+        path,
+    )
+    columns = {"id": "UUID", "note": "VARCHAR", "amount": "DECIMAL(18,4)"}
+    with warehouse.read() as session:
+        relation = session.stage_parquet([path], columns)
+        assert session.rows(f"SELECT * FROM {relation} AS s ORDER BY s.id NULLS LAST") == [
+            (UUID(int=15), "", Decimal("1.5000")),
+            (None, None, None),
+        ]
+
+
+def test_no_parquet_is_a_relation_without_rows(warehouse):
+    with warehouse.read() as session:
+        relation = session.stage_parquet([], COLUMNS)
+        assert session.rows(f"SELECT * FROM {relation} AS s") == []
+        assert session.names(f"SELECT * FROM {relation} AS s") == list(COLUMNS)
+
+
+def test_a_null_alone_in_its_row_survives_both_ways(warehouse, tmp_path):
+    with warehouse.write() as session:
+        make_table(session, "ops.single", {"note": "VARCHAR"})
+        for note in (None, "", "x", None):
+            session.execute("INSERT INTO ops.single VALUES ($note)", {"note": note})
+    with warehouse.read() as session:
+        session.export_parquet("SELECT note FROM ops.single", tmp_path / "single.parquet")
+        assert sorted(map(str, pq.read_table(tmp_path / "single.parquet")["note"].to_pylist())) == ["", "None", "None", "x"]
+        relation = session.stage_parquet([tmp_path / "single.parquet"], {"note": "VARCHAR"})
+        assert session.row(f"SELECT COUNT(*), COUNT(s.note) FROM {relation} AS s") == (4, 2)
+
+
+def test_text_sorts_by_code_point(warehouse):
+    with warehouse.write() as session:
+        make_table(session, "ops.word", {"word": "VARCHAR"})
+        for word in ("b", "a", "B", "é", "_", "Z", "ä", "", "😀", "東"):
+            session.execute("INSERT INTO ops.word VALUES ($word)", {"word": word})
+    with warehouse.read() as session:
+        words = [row[0] for row in session.rows("SELECT word FROM ops.word ORDER BY word")]
+        assert words == sorted(words)
+        staged = session.stage("SELECT word || '/' AS word FROM ops.word")
+        assert session.row(f"SELECT MIN(s.word), MAX(s.word) FROM {staged} AS s") == ("/", "😀/")
+
+
+def test_columns_of_no_table(warehouse):
+    with warehouse.read() as session:
+        assert session.columns("ops.nothing") == {}
+        assert session.columns("nowhere.nothing") == {}
+
+
+def test_row_wants_exactly_one(filled):
+    with filled.read() as session:
+        for where in ("number < 0", "number < 2"):
+            with pytest.raises(ValueError, match="expected one row"):
+                session.row(f"SELECT number FROM ops.thing WHERE {where}")
+
+
+# Sessions
+
+
+def test_a_reader_keeps_the_snapshot_it_began_with(counted):
+    writer, reader = counted
+    with reader.read() as early:
+        with writer.write() as session:
+            session.execute("INSERT INTO ops.counted VALUES (2)")
+        assert early.row("SELECT COUNT(*) FROM ops.counted") == (1,)
+        with writer.write() as session:
+            session.execute("DELETE FROM ops.counted")
+        assert early.row("SELECT COUNT(*) FROM ops.counted") == (1,)
+    assert count(reader) == 0
+
+
+def test_a_reader_neither_waits_for_a_writer_nor_sees_its_work(counted):
+    writer, reader = counted
+    with writer.write() as session:
+        session.execute("INSERT INTO ops.counted VALUES (2)")
+        assert session.row("SELECT COUNT(*) FROM ops.counted") == (2,)
+        started = time.monotonic()
+        assert count(reader) == 1
+        assert time.monotonic() - started < 5
+    assert count(reader) == 2
+
+
+WRITES = (
+    "INSERT INTO ops.counted VALUES (2)",
+    "DELETE FROM ops.counted",
+    "UPDATE ops.counted SET n = 2",
+    "DROP TABLE ops.counted",
+    "CREATE TABLE ops.other AS SELECT 1 AS n",
+    "SELECT 1; DELETE FROM ops.counted",
+    "-- only a look\nDELETE FROM ops.counted",
+    "/* SELECT */ DELETE FROM ops.counted",
+    "WITH gone AS (DELETE FROM ops.counted RETURNING n) SELECT * FROM gone",
+    "EXPLAIN ANALYZE DELETE FROM ops.counted",
+    "COMMIT",
+    "",
+)
+
+
+@pytest.mark.parametrize("sql", WRITES)
+def test_a_reader_does_not_write(one_row, sql):
+    for door in ("execute", "rows"):
+        # DuckDB's dialect has no query that writes on the way: that one is no SQL at all.
+        with pytest.raises((PermissionError, duckdb.ParserException)), one_row.read() as session:
+            getattr(session, door)(sql)
+    assert count(one_row) == 1
+
+
+READS = (
+    ("SELECT n FROM ops.counted", [(1,)]),
+    ("\n  -- a remark; with a semicolon\n SELECT n FROM ops.counted;\n", [(1,)]),
+    ("WITH c AS (SELECT n FROM ops.counted) SELECT n FROM c", [(1,)]),
+    ("(SELECT n FROM ops.counted)", [(1,)]),
+    ("SELECT 'DELETE FROM x; DROP TABLE y' AS n", [("DELETE FROM x; DROP TABLE y",)]),
+)
+
+
+@pytest.mark.parametrize(("sql", "expected"), READS)
+def test_a_reader_reads(one_row, sql, expected):
+    with one_row.read() as session:
+        assert session.rows(sql) == expected
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_an_error_rolls_back_and_leaves_the_warehouse_usable(counted, error):
+    writer, reader = counted
+    with pytest.raises(type(error)), writer.write() as session:
+        session.execute("DELETE FROM ops.counted")
+        session.execute("CREATE TABLE ops.half (n INTEGER)")
+        raise error
+    assert count(reader) == 1
+    with writer.write() as session:
+        assert session.columns("ops.half") == {}
+        session.execute("INSERT INTO ops.counted VALUES (2)")
+    assert count(reader) == 2
+
+
+def test_a_statement_that_fails_rolls_back_what_came_before(counted):
+    writer, reader = counted
+    with pytest.raises((duckdb.Error, psycopg.Error)), writer.write() as session:
+        session.execute("DELETE FROM ops.counted")
+        session.execute("INSERT INTO ops.counted VALUES (CAST('word' AS INTEGER))")
+    assert count(reader) == 1
+
+
+def test_one_writer_at_a_time_and_the_other_is_told_what_to_do(counted):
+    first, second = counted
+    with first.write() as session:
+        session.execute("INSERT INTO ops.counted VALUES (2)")
+        with pytest.raises(Retryable, match=r"write lock.*run again") as caught, second.write():
+            pytest.fail("two writers at once")
+        assert caught.value.after is not None
+    with second.write() as session:
+        session.execute("INSERT INTO ops.counted VALUES (3)")
+    assert count(first) == 3
+
+
+@pytest.mark.parametrize("outer", ["read", "write"])
+@pytest.mark.parametrize("inner", ["read", "write"])
+def test_sessions_do_not_nest(one_row, outer, inner):
+    with getattr(one_row, outer)(), pytest.raises(RuntimeError, match="already open"), getattr(one_row, inner)():
+        pytest.fail("a session inside a session")
+    assert count(one_row) == 1
+
+
+def test_phases_are_told_in_order(place):
+    seen = []
+    warehouse = place.open(observer=seen.append)
+    with warehouse.write() as session:
+        assert seen == ["before_lock", "in_transaction"]
+        session.execute("CREATE TABLE ops.counted (n INTEGER)")
+    assert seen == ["before_lock", "in_transaction", "after_commit"]
+    with pytest.raises(ValueError, match="no"), warehouse.write():
+        raise ValueError("no")
+    assert seen[3:] == ["before_lock", "in_transaction"]
+    count(warehouse)
+    assert len(seen) == 5
+
+
+def test_the_observer_may_stop_a_writer_before_it_writes(place):
+    def refuse(phase):
+        if phase == "in_transaction":
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"), place.open(observer=refuse).write():
+        pytest.fail("stopped too late")
+    with place.open(lock_wait_seconds=0.3).write():
+        pass  # the lock is free again
+
+
+# Staged relations
+
+
+def test_staged_rows_live_from_read_to_write_until_forgotten(counted):
+    writer, other = counted
+    with writer.read() as session:
+        relation = session.stage("SELECT n + 10 AS n FROM ops.counted")
+    with other.write() as session:
+        session.execute("DELETE FROM ops.counted")
+    with writer.write() as session:
+        session.execute(f"INSERT INTO ops.counted SELECT s.n FROM {relation} AS s")
+    assert table_rows(other, "ops.counted") == [(11,)]
+    writer.forget_staged()
+    with pytest.raises((duckdb.Error, psycopg.Error)), writer.read() as session:
+        session.rows(f"SELECT * FROM {relation} AS s")
+    with writer.read() as session:
+        again = session.stage("SELECT n FROM ops.counted")
+        assert again != relation
+        assert session.rows(f"SELECT * FROM {again} AS s") == [(11,)]
+
+
+def test_close_leaves_no_scratch_files(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    warehouse = place.open()
+    with warehouse.read() as session:
+        session.stage("SELECT 1 AS n")
+        session.export_parquet("SELECT 1 AS n", tmp_path / "one.parquet")
+    warehouse.close()
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix in (".parquet", ".csv")]
+    assert left == [tmp_path / "one.parquet"]
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_settling_a_table_changes_no_rows(warehouse):
+    with warehouse.write() as session:
+        make_table(session)
+        session.settle_table("ops.thing", [("id",), ("day", "number")])
+        insert_rows(session)
+    assert table_rows(warehouse, "ops.thing") == ROWS_IN_ORDER

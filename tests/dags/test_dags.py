@@ -1,0 +1,144 @@
+"""What every DAG owes its readers and its scheduler, and the orders that matter."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk import CronTriggerTimetable, DeltaTriggerTimetable
+
+ROOT = Path(__file__).resolve().parents[2]
+DAG_FILES = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+
+
+def test_every_dag_file_loads_and_holds_the_dag_of_its_name(bag):
+    assert DAG_FILES
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == DAG_FILES
+    assert {dag_id: Path(dag.fileloc).stem for dag_id, dag in bag.dags.items()} == {name: name for name in DAG_FILES}
+
+
+@pytest.mark.parametrize("dag_id", DAG_FILES)
+def test_a_dag_says_what_it_is(bag, dag_id):
+    dag = bag.dags[dag_id]
+    function, *_, cadence = dag_id.split("_")
+    kinds = [tag.partition(":")[0] for tag in dag.tags]
+    assert sorted(kinds) == sorted({"rerun", "tier", "function"} | set(kinds)), "each kind of tag once, all three there"
+    assert f"function:{function}" in dag.tags
+    assert {tag for tag in dag.tags if tag.startswith("rerun:")} <= {"rerun:window", "rerun:now", "rerun:manual"}
+    assert {tag for tag in dag.tags if tag.startswith("tier:")} <= {"tier:1", "tier:2", "tier:3"}
+    assert cadence in ("hourly", "daily", "nightly", "weekly", "monthly", "manual")
+    for part in ("**Rerun class**", "**When**", "**Inputs**", "**When it fails**"):
+        assert part in (dag.doc_md or "")
+
+
+@pytest.mark.parametrize("dag_id", DAG_FILES)
+def test_a_dag_runs_one_at_a_time_from_a_fixed_start_and_without_catchup(bag, dag_id):
+    dag = bag.dags[dag_id]
+    assert dag.start_date is not None
+    assert dag.start_date.minute == dag.start_date.second == dag.start_date.microsecond == 0
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+
+
+@pytest.mark.parametrize("dag_id", DAG_FILES)
+def test_a_schedule_is_a_timetable_and_a_window_dag_has_windows(bag, dag_id):
+    """A plain cron string or timedelta gives a window of zero length: it would load nothing and succeed."""
+    dag = bag.dags[dag_id]
+    assert not isinstance(dag.schedule, str | timedelta)
+    if "window_start" in dag.params:
+        assert not isinstance(dag.timetable, CronTriggerTimetable | DeltaTriggerTimetable)
+        assert type(dag.timetable).__name__ == "WindowTimetable"
+
+
+@pytest.mark.parametrize("dag_id", DAG_FILES)
+def test_every_task_has_an_owner_retries_and_a_time_limit(bag, dag_id):
+    tasks = bag.dags[dag_id].tasks
+    assert tasks
+    for task in tasks:
+        assert task.owner == "caravan", task.task_id
+        assert task.retries >= 1, task.task_id
+        assert task.retry_delay >= timedelta(minutes=1), task.task_id
+        assert timedelta(0) < task.execution_timeout <= timedelta(hours=6), task.task_id
+        policy = task.partial_kwargs["retry_policy"] if task.is_mapped else task.retry_policy
+        assert type(policy).__name__ == "RetryByError", task.task_id
+
+
+@pytest.mark.parametrize("dag_id", DAG_FILES)
+def test_the_verdict_is_the_one_last_task_and_runs_whatever_happened(bag, dag_id):
+    dag = bag.dags[dag_id]
+    assert [task.task_id for task in dag.leaves] == ["verdict"]
+    assert dag.get_task("verdict").trigger_rule == "all_done"
+    assert dag.get_task("verdict").get_flat_relative_ids(upstream=True) == set(dag.task_ids) - {"verdict"}
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "first", "then"),
+    [
+        ("sales_orders_daily", "list_channels", "collect"),
+        ("sales_orders_daily", "collect", "stage"),
+        ("sales_orders_daily", "stage", "validate"),
+        ("sales_orders_daily", "validate", "build"),
+        ("reporting_marts_hourly", "drain", "publish"),
+        ("reporting_marts_hourly", "drain", "report"),
+    ],
+)
+def test_nothing_is_used_before_it_is_made_and_checked(bag, dag_id, first, then):
+    assert first in bag.dags[dag_id].get_task(then).get_flat_relative_ids(upstream=True)
+
+
+def test_orders_are_collected_channel_by_channel(bag):
+    dag = bag.dags["sales_orders_daily"]
+    assert dag.get_task("collect").is_mapped
+    assert not dag.get_task("stage").is_mapped
+    assert set(dag.params) == {"window_start", "window_end", "channels", "dry_run"}
+    titles = [dag.params.get_param(name).schema["title"] for name in dag.params]
+    assert all(0 < len(title) <= 10 for title in titles), "a phone breaks longer ones"
+
+
+def test_nothing_is_built_without_the_list_of_channels(bag):
+    stage = bag.dags["sales_orders_daily"].get_task("stage")
+    assert stage.upstream_task_ids == {"list_channels", "collect"}
+    assert stage.trigger_rule == "all_done_min_one_success"
+
+
+def test_building_orders_wakes_the_marts(bag):
+    outlets = {
+        task.task_id: [(asset.name, asset.uri) for asset in task.outlets]
+        for task in bag.dags["sales_orders_daily"].tasks
+        if task.outlets
+    }
+    assert outlets == {"build": [("sales_orders", "caravan://sales/orders")]}
+    condition = bag.dags["reporting_marts_hourly"].timetable.asset_condition
+    assert [asset.name for asset in condition.objects] == ["sales_orders"]
+
+
+@pytest.mark.parametrize("dag_id", DAG_FILES)
+def test_a_dag_reads_the_same_each_time(bag, dag_id):
+    """A difference (an address, a clock, a random id) would make a new version of the DAG at every parse."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    again = DagBag(dag_folder=str(ROOT / "dags")).dags[dag_id]
+    assert again is not bag.dags[dag_id]
+    first, second = (json.dumps(DagSerialization.to_dict(dag), sort_keys=True) for dag in (bag.dags[dag_id], again))
+    assert first == second
+    assert " object at 0x" not in first
+
+
+def test_no_library_file_is_executed_as_a_plugin(bag):
+    """Without the ignore line Airflow runs each file of the library under its bare name, and a json.py of ours
+    would replace the standard library's."""
+    from airflow import plugins_manager
+
+    assert "caravan/" in (ROOT / "plugins" / ".airflowignore").read_text().splitlines()
+    plugins, errors = plugins_manager._get_plugins()
+    assert errors == {}
+    assert "caravan" in [plugin.name for plugin in plugins]
+    files = {name: str(getattr(module, "__file__", "")) for name, module in sys.modules.items()}
+    ours = [name for name, file in files.items() if file.startswith(str(ROOT / "plugins"))]
+    assert "caravan.orchestration.timetables" in ours
+    assert [name for name in ours if name.partition(".")[0] not in ("caravan", "caravan_plugin")] == []

@@ -1,0 +1,125 @@
+"""The demo's judgement: exactly what was planted, no more and no less."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from caravan.cli import demo
+from caravan.cli.demo import Found, demo_settings, differences, loads_table, summary, unexpected_failures
+from caravan.core.errors import CaravanError
+from caravan.demo.truth import DeliveryTruth, Truth
+
+LINES = DeliveryTruth("shop_de", "order_line", "lines.csv", 10, 6, 1, 1, {"NUMBER_INVALID": 2}, 3, 1)
+BROKEN = DeliveryTruth("shop_gb", "order_line", "cut.csv.gz", 0, 0, 0, 0, {}, 0, 0, "GZIP_TRUNCATED")
+TRUTH = Truth(1, date(2026, 10, 1), date(2026, 10, 2), (LINES, BROKEN), ())
+
+NOON = datetime(2026, 11, 1, 12)
+LOADED = Found("shop_de", "order_line", "lines.csv", 10, 6, 1, 1, 2, 3, 1, (("NUMBER_INVALID", 2),), None, NOON)
+REFUSED = Found("shop_gb", "order_line", "cut.csv.gz", 0, 0, 0, 0, 0, 0, 0, (), "GZIP_TRUNCATED", NOON)
+
+
+def test_what_was_planted_has_no_difference() -> None:
+    assert differences(TRUTH, [REFUSED, LOADED]) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        ([LOADED], "shop_gb order_line cut.csv.gz: was not collected"),
+        ([LOADED, REFUSED, replace(LOADED, name="other.csv")], "shop_de order_line other.csv: is no file of the demo"),
+        ([replace(LOADED, loaded=5, unchanged=2), REFUSED], "loaded 5 instead of 6"),
+        ([replace(LOADED, deleted=0), REFUSED], "deleted 0 instead of 3"),
+        ([replace(LOADED, moved=0), REFUSED], "moved 0 instead of 1"),
+        ([replace(LOADED, reasons=(("KEY_EMPTY", 2),)), REFUSED], "'KEY_EMPTY': 2"),
+        ([LOADED, replace(REFUSED, refused=None)], "refused None instead of GZIP_TRUNCATED"),
+        ([replace(LOADED, refused="HEADER"), REFUSED], "refused HEADER instead of None"),
+    ],
+)
+def test_every_deviation_is_named(found: list[Found], line: str) -> None:
+    assert [each for each in differences(TRUTH, found) if line in each]
+
+
+@dataclass(frozen=True)
+class Run:
+    failures: dict[str, str]
+    not_run: tuple[str, ...] = ()
+    downstream: tuple[Any, ...] = ()
+    dag_id: str = "x"
+    state: str = "success"
+
+    def __bool__(self) -> bool:
+        return self.state == "success"
+
+
+GOOD = Run({"collect [shop_gb]": "cut", "verdict": "names it"}, downstream=(Run({}),))
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        (GOOD, None),
+        (replace(GOOD, failures={}), "verdict did not fail"),
+        (replace(GOOD, failures=GOOD.failures | {"build": "no room"}), "build failed: no room"),
+        (replace(GOOD, not_run=("build",)), "build did not run"),
+        (replace(GOOD, downstream=()), "no DAG followed"),
+        (replace(GOOD, downstream=(Run({"report": "broke"}, state="failed"),)), "x failed: {'report': 'broke'}"),
+    ],
+)
+def test_only_the_planted_failure_is_expected(run: Run, line: str | None) -> None:
+    lines = unexpected_failures(TRUTH, run)  # type: ignore[arg-type]
+    assert bool(lines) == (line is not None)
+    assert line is None or line in "\n".join(lines)
+
+
+def test_table_sums_rows_by_channel() -> None:
+    out = Console(width=120, record=True, quiet=False)
+    out.print(loads_table([LOADED, replace(LOADED, name="more.csv", loaded=1_000_000), REFUSED]))
+    text = [line.split() for line in out.export_text().splitlines()]
+    assert ["│", "shop_de", "│", "20", "│", "1,000,006", "│", "2", "│", "2", "│", "4", "│", "0", "│"] in text
+    assert ["│", "shop_gb", "│", "0", "│", "0", "│", "0", "│", "0", "│", "0", "│", "1", "│"] in text
+    assert ["│", "all", "│", "20", "│", "1,000,006", "│", "2", "│", "2", "│", "4", "│", "1", "│"] in text
+
+
+def test_summary_explains_the_planted_failure_and_an_idle_run() -> None:
+    assert "cut.csv.gz of shop_gb was planted broken (GZIP_TRUNCATED)" in "\n".join(summary(TRUTH, 1))
+    assert "2 rows in quarantine (NUMBER_INVALID 2)" in "\n".join(summary(TRUTH, 1))
+    assert not [line for line in summary(TRUTH, 1) if "Nothing new" in line]
+    assert [line for line in summary(TRUTH, 0) if "Nothing new was loaded" in line]
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "expected"),
+    [
+        (None, None, lambda tmp, root: root / ".caravan/demo"),
+        (None, "a", lambda tmp, root: tmp / "a"),
+        ("b", "a", lambda tmp, root: tmp / "b"),
+    ],
+)
+def test_home_and_a_lake_of_its_own(
+    option: str | None,
+    variable: str | None,
+    expected: Callable[[Path, Path], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CARAVAN_HOME", raising=False)
+    monkeypatch.setenv("CARAVAN_WAREHOUSE", "postgresql://production/caravan")
+    if variable:
+        monkeypatch.setenv("CARAVAN_HOME", str(tmp_path / variable))
+    settings = demo_settings(tmp_path / option if option else None)
+    home = expected(tmp_path, demo.PROJECT_ROOT)
+    assert (settings.home, settings.warehouse) == (home, f"lake://{home}/lake")
+
+
+def test_a_warehouse_that_is_not_the_demos_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    with pytest.raises(CaravanError, match="not the demo's"):
+        demo.run_demo(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["lake"]

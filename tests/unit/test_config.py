@@ -1,0 +1,534 @@
+"""Configuration: what is refused, how the fault reads, and what goes on working beside it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from caravan import INCLUDE_DIR, PROJECT_ROOT
+from caravan.config.loader import check, load
+from caravan.core.errors import Misconfigured
+
+PROJECT = """\
+base_currency: EUR
+published_marts:
+  - mart.rpt_sales__channel_day
+"""
+
+MARKET = """\
+code: NO
+name: Norway
+country: NO
+currency: NOK
+zone: Europe/Oslo
+"""
+
+OTHER = """\
+code: ZZ
+name: Other countries
+country: ZZ
+currency: EUR
+zone: UTC
+"""
+
+# Line numbers in the tests below count in this text.
+CHANNEL = """\
+code: shop_no
+name: Butikk
+kind: own
+folder: incoming/shop_no
+delivery: changes
+zone: Europe/Oslo
+market: NO
+home_country: NO
+format:
+  type: csv
+  delimiter: ";"
+  datetime: "%d.%m.%Y %H:%M"
+entities:
+  order_line:
+    files: orders_*.csv
+    columns:
+      order_id: Order
+      line_id: Line
+      ordered_at: Date
+      country: Country
+      status: State
+      sku: Article
+      quantity: Qty
+      unit_price: Price
+    constants:
+      currency: NOK
+    values:
+      country: {Norge: NO, Sverige: SE}
+      status: {Avbestilt: cancelled}
+    rules:
+      - name: cancelled
+        when: {status: {equals: cancelled}}
+        kind: cancellation
+      - name: returned
+        when: {quantity: {below: 0}}
+        kind: cancellation
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A sound configuration: one market, ZZ, one channel."""
+    folder = tmp_path / "config"
+    (folder / "markets").mkdir(parents=True)
+    (folder / "channels").mkdir()
+    (folder / "project.yml").write_text(PROJECT)
+    (folder / "markets" / "no.yml").write_text(MARKET)
+    (folder / "markets" / "zz.yml").write_text(OTHER)
+    (folder / "channels" / "shop_no.yml").write_text(CHANNEL)
+    (folder / "channels" / "steady.yml").write_text(
+        CHANNEL.replace("code: shop_no", "code: steady").replace("incoming/shop_no", "incoming/steady")
+    )
+    return folder
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"the test replaces {old!r}, which is not in {path.name}"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_sound_configuration(config: Path) -> None:
+    loaded = load(config)
+    assert check(config) == []
+    assert loaded.faults == ()
+    assert set(loaded.channels) == {"shop_no", "steady"}
+    assert loaded.project.base_currency == "EUR"
+    assert loaded.markets["NO"].country == "NO"
+    source = loaded.channels["shop_no"].entities["order_line"]
+    assert source.values["country"] == {"Norge": "NO", "Sverige": "SE"}
+    assert source.rules[1].when["quantity"].below == Decimal(0)
+
+
+def test_the_default_configuration_is_sound() -> None:
+    loaded = load(INCLUDE_DIR / "config")
+    assert [str(fault) for fault in check(INCLUDE_DIR / "config")] == []
+    assert set(loaded.markets) == {"DE", "FR", "GB", "US", "JP", "CN", "BR", "AE", "SE", "AU", "ZZ"}
+    assert len(loaded.channels) == 8
+    assert {channel.delivery for channel in loaded.channels.values()} == {"complete", "changes"}
+    assert {channel.kind for channel in loaded.channels.values()} == {"own", "marketplace", "partner"}
+    dialects = {channel.format.model_dump_json() for channel in loaded.channels.values()}
+    assert len(dialects) == 8
+
+
+def test_the_guides_example_is_sound(config: Path) -> None:
+    guide = (PROJECT_ROOT / "docs" / "add-a-channel.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n# include/config/channels/(\w+)\.yml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in examples] == ["shop_se"]
+    (config / "channels" / "shop_se.yml").write_text(examples[0][1], encoding="utf-8")
+    assert [str(fault) for fault in check(config)] == []
+    assert "shop_se" in load(config).channels
+
+
+# (what is replaced, by what, where the fault is, a part of its message)
+CHANNEL_FAULTS = [
+    # keys and types
+    ("delivery: changes", "delivry: changes", "5 delivry", "unknown key 'delivry'; did you mean 'delivery'?"),
+    ("delivery: changes\n", "", "1 delivery", "is required"),
+    ("delivery: changes", "delivery: change", "5 delivery", "'change' is not known; did you mean 'changes'?"),
+    ("kind: own", "kind: [own]", "3 kind", "a list is not known"),
+    ("name: Butikk", "name: {no: Butikk}", "2 name", "expected text, found `key: value` lines"),
+    ("name: Butikk", "name:", "2 name", "expected text, found nothing"),
+    ("folder: incoming/shop_no", "settle_seconds: soon\nfolder: f", "4 settle_seconds", "'soon' is no whole number"),
+    ("folder: incoming/shop_no", "enabled: perhaps\nfolder: f", "4 enabled", "'perhaps' is neither true nor false"),
+    ("folder: incoming/shop_no", 'folder: ""', "4 folder", "is empty"),
+    ("  type: csv", "  type: csv\n  delimeter: ','", "11 format.delimeter", "did you mean 'delimiter'?"),
+    ('delimiter: ";"', 'delimiter: ";;"', "11 format.delimiter", "';;'"),
+    ('delimiter: ";"', "delimiter: '\"'", "11 format.delimiter", "delimiter and quote are both"),
+    ('delimiter: ";"', 'decimal: ","\n  thousands: ","', "9 format", "decimal and thousands mark are both ','"),
+    ('delimiter: ";"', "encoding: windows-1225", "11 format.encoding", "is no known encoding"),
+    ('delimiter: ";"', "encoding: base64", "11 format.encoding", "is no known encoding"),
+    ("zone: Europe/Oslo", "zone: Europe/Olso", "6 zone", "'Europe/Olso' is no IANA time zone"),
+    ("  order_line:", "  order_lines:", "14 entities.order_lines", "did you mean 'order_line'?"),
+    # YAML itself
+    ("kind: own", "kind: own\nkind: partner", "4 kind", "'kind' is given twice, first in line 3"),
+    ("      sku: Article", "      sku: Article\n      sku: No", "23 entities.order_line.columns.sku", "given twice"),
+    ("kind: own", "kind: [own", "4", "is no valid YAML"),
+    ("name: Butikk", "name: !!python/name:os.system x", "2 name", "the tag"),
+    ("name: Butikk", "? [a, b]\n: x\nname: Butikk", "2", "a key must be plain text"),
+    ("name: Butikk", "name: Bu\0tikk", "2", "character U+0000 is not allowed"),
+    ("market: NO", "market: &m\n  a: *m", "", "an alias inside its own anchor"),
+    # names that have to exist
+    ("market: NO", "market: NOR", "7 market", "there is no market 'NOR'; did you mean 'NO'?"),
+    ("home_country: NO", "home_country: XX", "8 home_country", "'XX' is no ISO 3166-1 code"),
+    ("code: shop_no", "code: shop_on", "1 code", "differs from the file's name; rename the file to shop_on.yml"),
+    ("quantity: Qty", "qty: Qty", "23 entities.order_line.columns.qty", "is no field of order_line; known are"),
+    ("quantity: Qty", "quantiy: Qty", "23 entities.order_line.columns.quantiy", "did you mean 'quantity'?"),
+    (
+        "quantity: Qty",
+        "total_amount: Qty",
+        "23 entities.order_line.columns.total_amount",
+        "is a field of order, not of",
+    ),
+    ("currency: NOK", "curency: NOK", "26 entities.order_line.constants.curency", "did you mean 'currency'?"),
+    ("status: {Av", "state: {Av", "29 entities.order_line.values.state", "is no field of order_line"),
+    # what an entity needs
+    ("      ordered_at: Date\n", "", "16 entities.order_line.columns", "the required field 'ordered_at' is neither in"),
+    ("      sku: Article\n", "", "16 entities.order_line.columns", "the required field 'sku' is neither in"),
+    ("      line_id: Line\n", "", "14 entities.order_line.key", "a natural key needs a column for 'line_id'"),
+    ("      status: State\n", "", "28 entities.order_line.values.status", "has no column to apply to"),
+    ("orders_*.csv", "/tmp/*.csv", "15 entities.order_line.files", "no pattern inside the channel's folder"),
+    ("orders_*.csv", "../*.csv", "15 entities.order_line.files", "no pattern inside the channel's folder"),
+    ("sku: Article", 'sku: ""', "22 entities.order_line.columns.sku", "'' names no column"),
+    # values
+    ("Sverige: SE", "Sverige: SW", "28 entities.order_line.values.country.Sverige", "'SW' is no ISO 3166-1 code"),
+    ("currency: NOK", "currency: NKR", "26 entities.order_line.constants.currency", "'NKR' is no ISO 4217 code"),
+    ("Avbestilt: cancelled", "Avbestilt: Cancelled", "29 entities.order_line.values.status.Avbestilt", "lower case"),
+    ("currency: NOK", "currency: NOK\n      flow: out", "27 entities.order_line.constants.flow", "'out' is no flow"),
+    (
+        "currency: NOK",
+        "currency: NOK\n      tax_amount: 1.00001",
+        "27 entities.order_line.constants.tax_amount",
+        "no number",
+    ),
+    (
+        "currency: NOK",
+        "currency: NOK\n      tax_amount: NaN",
+        "27 entities.order_line.constants.tax_amount",
+        "no number",
+    ),
+    (
+        "currency: NOK",
+        "currency: NOK\n      updated_at: soon",
+        "27 entities.order_line.constants.updated_at",
+        "no time",
+    ),
+    ("currency: NOK", "currency: NOK\n      tax_amount: 1,0", "27 entities.order_line.constants.tax_amount", "number"),
+    ("%d.%m.%Y %H:%M", "%d.%m. %H:%M", "12 format.datetime", "has no year; give `iso` or a format"),
+    ("%d.%m.%Y %H:%M", "%Y", "12 format.datetime", "has no month, no day"),
+    ("%d.%m.%Y %H:%M", "%d.%m.%Y %Q", "12 format.datetime", "is no strptime format"),
+    # rules
+    ("{status: {equals: cancelled}}", "{state: {equals: x}}", "32 entities.order_line.rules[0].when.state", "no field"),
+    ("{equals: cancelled}", "{equals: Cancelled}", "32 entities.order_line.rules[0].when.status.equals", "lower case"),
+    ("{equals: cancelled}", "{}", "32 entities.order_line.rules[0].when.status", "an empty condition"),
+    ("{equals: cancelled}", "{equals: }", "32 entities.order_line.rules[0].when.status.equals", "has no value"),
+    ("{equals: cancelled}", '{matches: "[a"}', "32 entities.order_line.rules[0].when.status.matches", "no RE2"),
+    (
+        "{equals: cancelled}",
+        '{matches: "(?=x)"}',
+        "32 entities.order_line.rules[0].when.status.matches",
+        "no RE2 regular",
+    ),
+    ("{equals: cancelled}", "{below: 3}", "32 entities.order_line.rules[0].when.status.below", "cannot test 'status'"),
+    ("{below: 0}", "{matches: x}", "35 entities.order_line.rules[1].when.quantity.matches", "cannot test 'quantity'"),
+    ("{below: 0}", "{equals: none}", "35 entities.order_line.rules[1].when.quantity.equals", "'none' is no number"),
+    (
+        "{quantity: {",
+        "{tax_amount: {",
+        "35 entities.order_line.rules[1].when.tax_amount",
+        "neither in columns nor in constants",
+    ),
+    ("{below: 0}", "{one_of: [-1, few]}", "35 entities.order_line.rules[1].when.quantity.one_of", "'few' is no number"),
+    (
+        "{quantity: {below: 0}}",
+        "{country: {equals: Norge}}",
+        "35 entities.order_line.rules[1].when.country.equals",
+        "'Norge'",
+    ),
+    (
+        "{quantity: {below: 0}}",
+        "{ordered_at: {equals: x}}",
+        "35 entities.order_line.rules[1].when.ordered_at.equals",
+        "missing",
+    ),
+    ("- name: returned", "- name: cancelled", "34 entities.order_line.rules[1].name", "another rule is called"),
+    ("        kind: cancellation\n", "", "31 entities.order_line.rules[0]", "either `kind` or `quarantine`"),
+    ("kind: cancellation", "kind: return", "33 entities.order_line.rules[0].kind", "'return' is not known; known are"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "field", "message"), CHANNEL_FAULTS)
+def test_a_fault_in_a_channels_file_disables_that_channel_alone(
+    config: Path, old: str, new: str, field: str, message: str
+) -> None:
+    edit(config / "channels" / "shop_no.yml", old, new)
+    loaded = load(config)
+    assert set(loaded.channels) == {"steady"}
+    where = f"channels/shop_no.yml:{field}" if field else "channels/shop_no.yml"
+    assert [(f.where, message in f.message) for f in loaded.faults if f.where == where and message in f.message], (
+        f"{where}: ...{message}... is not among\n" + "\n".join(map(str, loaded.faults))
+    )
+    code = "shop_on" if new == "code: shop_on" else "shop_no"
+    assert {fault.channel for fault in loaded.faults} == {code}
+    assert check(config) == list(loaded.faults)
+
+
+def test_line_only_fields_in_rules_of_orders(config: Path) -> None:
+    edit(
+        config / "channels" / "shop_no.yml",
+        "entities:\n",
+        dedent("""\
+        entities:
+          order:
+            files: heads_*.csv
+            columns: {order_id: Order, ordered_at: Date, country: Country}
+            constants: {currency: NOK}
+            rules:
+              - {name: gift, when: {sku: {equals: GIFT}}, quarantine: no order}
+              - {name: odd, when: {order_id: {missing: true}}, kind: charge}
+        """),
+    )
+    assert [str(fault) for fault in load(config).faults] == [
+        "channels/shop_no.yml:19 entities.order.rules[0].when.sku: 'sku' is a field of order_line, not of order",
+        "channels/shop_no.yml:20 entities.order.rules[1].kind: "
+        "lines have a kind, orders have none; a rule for orders can only quarantine",
+    ]
+
+
+# (file, what is replaced, by what, where, a part of the message)
+GLOBAL_FAULTS = [
+    ("project.yml", "base_currency: EUR", "base_currency: EURO", "project.yml:1 base_currency", "'EURO'"),
+    ("project.yml", "base_currency: EUR", "base_currency: EUX", "project.yml:1 base_currency", "no ISO 4217 code"),
+    ("project.yml", "base_currency", "base_curency", "project.yml:1 base_curency", "did you mean 'base_currency'?"),
+    ("project.yml", "mart.rpt", "stg.rpt", "project.yml:3 published_marts[0]", "is no mart"),
+    ("project.yml", PROJECT, "- EUR\n", "project.yml:1", "is no mapping"),
+    ("project.yml", PROJECT, "# nothing\n", "project.yml:1", "is empty"),
+    ("project.yml", PROJECT, "a: 1\n---\nb: 2\n", "project.yml:2", "is no valid YAML"),
+    ("markets/no.yml", "NOK", "NKR", "markets/no.yml:4 currency", "no ISO 4217 code"),
+    ("markets/no.yml", "country: NO", "country: UK", "markets/no.yml:3 country", "no ISO 3166-1 code"),
+    ("markets/no.yml", "country: NO", "country: ZZ", "markets/no.yml:3 country", "no ISO 3166-1 code"),
+    ("markets/no.yml", "code: NO", "code: no", "markets/no.yml:1 code", "does not have the form"),
+    ("markets/no.yml", "code: NO", "code: NX", "markets/no.yml:1 code", "rename the file to nx.yml"),
+    ("markets/no.yml", "zone: Europe/Oslo", "zone: Oslo", "markets/no.yml:5 zone", "no IANA time zone"),
+    ("markets/no.yml", "zone: Europe/Oslo", "zones: Oslo", "markets/no.yml:5 zones", "did you mean 'zone'?"),
+    (
+        "markets/zz.yml",
+        "country: ZZ",
+        "country: NO",
+        "markets/no.yml:3 country",
+        "of markets/zz.yml; a country has one",
+    ),
+    (
+        "markets/zz.yml",
+        "country: ZZ",
+        "country: NO",
+        "markets/zz.yml:3 country",
+        "of markets/no.yml; a country has one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "where", "message"), GLOBAL_FAULTS)
+def test_a_fault_of_everything_stops_everything(
+    config: Path, file: str, old: str, new: str, where: str, message: str
+) -> None:
+    edit(config / file, old, new)
+    with pytest.raises(Misconfigured) as caught:
+        load(config)
+    found = [fault for fault in caught.value.faults if fault.where == where and message in fault.message]
+    assert found, str(caught.value)
+    assert found[0].channel is None
+
+
+def test_all_faults_come_in_one_report(config: Path) -> None:
+    edit(config / "project.yml", "EUR", "EUX")
+    edit(config / "markets" / "no.yml", "NOK", "NKR")
+    edit(config / "channels" / "shop_no.yml", "kind: own", "kindd: own")
+    edit(config / "channels" / "shop_no.yml", "quantity: Qty", "qty: Qty")
+    with pytest.raises(Misconfigured) as caught:
+        load(config)
+    assert [fault.where for fault in caught.value.faults] == [
+        "channels/shop_no.yml:1 kind",
+        "channels/shop_no.yml:3 kindd",
+        "channels/shop_no.yml:16 entities.order_line.columns",
+        "channels/shop_no.yml:23 entities.order_line.columns.qty",
+        "channels/shop_no.yml:35 entities.order_line.rules[1].when.quantity",
+        "markets/no.yml:4 currency",
+        "project.yml:1 base_currency",
+    ]
+    assert str(caught.value).startswith("7 faults found:\n  - channels/shop_no.yml:1 kind: is required\n")
+
+
+def test_a_market_that_is_broken_brings_its_channels_no_fault(config: Path) -> None:
+    edit(config / "markets" / "no.yml", "code: NO", "code: [")
+    with pytest.raises(Misconfigured) as caught:
+        load(config)
+    assert {fault.where.split(":")[0] for fault in caught.value.faults} == {"markets/no.yml"}
+
+
+@pytest.mark.parametrize(
+    ("remove", "where", "message"),
+    [
+        (".", "", "is no folder; set CARAVAN_CONFIG"),
+        ("project.yml", "project.yml", "cannot be read: No such file"),
+        ("markets", "markets", "cannot be read: No such file"),
+        ("channels", "channels", "cannot be read: No such file"),
+        ("markets/zz.yml", "markets/zz.yml", "is missing"),
+    ],
+)
+def test_missing_parts(config: Path, remove: str, where: str, message: str) -> None:
+    path = config / remove
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    faults = [fault for fault in check(config) if fault.channel is None]
+    assert [fault.where for fault in faults if message in fault.message] == [where or str(config)]
+    with pytest.raises(Misconfigured):
+        load(config)
+
+
+def test_no_market(config: Path) -> None:
+    for path in (config / "markets").iterdir():
+        path.unlink()
+    assert "markets: no market; add one file for each, e.g. markets/de.yml" in map(str, check(config))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("bad.yml", b"name: \xff\n", "channels/bad.yml:1: byte 0xff is not UTF-8; save the file as UTF-8"),
+        ("bad.yml", b"a: 1\nb: caf\xe9\n", "channels/bad.yml:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        ("bad.yml", b"", "channels/bad.yml:1: is empty; expected `key: value` lines"),
+        ("bad.yml", b"[" * 5000, "channels/bad.yml: is nested too deeply"),
+        ("bad.yml", None, "channels/bad.yml: cannot be read: Is a directory"),
+        ("bad.yaml", b"code: bad\n", "channels/bad.yaml: ends in .yaml, which is not read; rename it to bad.yml"),
+    ],
+)
+def test_files_that_cannot_be_read(config: Path, name: str, content: bytes | None, fault: str) -> None:
+    path = config / "channels" / name
+    path.mkdir() if content is None else path.write_bytes(content)
+    loaded = load(config)
+    assert [str(each) for each in loaded.faults] == [fault]
+    assert loaded.faults[0].channel == "bad"
+    assert set(loaded.channels) == {"shop_no", "steady"}
+
+
+def test_aliases_that_blow_up_are_refused(config: Path) -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
+    )
+    (config / "channels" / "bomb.yml").write_text(bomb)
+    assert "has more than 100,000 values" in load(config).faults[0].message
+
+
+def test_two_channels_with_one_code_are_both_disabled(config: Path) -> None:
+    edit(config / "channels" / "steady.yml", "code: steady", "code: shop_no")
+    loaded = load(config)
+    assert loaded.channels == {}
+    messages = {str(fault) for fault in loaded.faults}
+    assert (
+        "channels/shop_no.yml:1 code: 'shop_no' is also the code of channels/steady.yml; each channel has its own"
+        in messages
+    )
+    assert (
+        "channels/steady.yml:1 code: 'shop_no' is also the code of channels/shop_no.yml; each channel has its own"
+        in messages
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "enabled", "usable"),
+    [
+        ("incoming/shop_no", True, set()),
+        ("./incoming//shop_no/", True, set()),
+        ("incoming/shop_no", False, {"shop_no", "steady"}),
+        ("incoming/another", True, {"shop_no", "steady"}),
+    ],
+)
+def test_two_channels_that_read_the_same_files(config: Path, folder: str, enabled: bool, usable: set[str]) -> None:
+    edit(
+        config / "channels" / "steady.yml",
+        "folder: incoming/steady",
+        f"folder: {folder}\nenabled: {'yes' if enabled else 'no'}",
+    )
+    loaded = load(config)
+    assert set(loaded.channels) == usable
+    assert {fault.channel for fault in loaded.faults} == {"shop_no", "steady"} - usable
+    assert all("reads the same files; one order would count twice" in fault.message for fault in loaded.faults)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("NO", "NO"),
+        ("no", "no"),
+        ("on", "on"),
+        ("010", "010"),
+        ("0x1F", "0x1F"),
+        ("1_000", "1_000"),
+        ("12:30:45", "12:30:45"),
+        ("2026-10-30", "2026-10-30"),
+        ("1e3", "1e3"),
+        ('"null"', "null"),
+        ("'EIRE '", "EIRE "),
+        ("=", "="),
+        ("<<", "<<"),
+    ],
+)
+def test_text_stays_as_typed(config: Path, typed: str, read: str) -> None:
+    edit(config / "channels" / "shop_no.yml", "sku: Article", f"sku: {typed}")
+    edit(config / "channels" / "shop_no.yml", "Sverige: SE", f"{typed}: SE")
+    source = load(config).channels["shop_no"].entities["order_line"]
+    assert source.columns["sku"] == read
+    assert source.values["country"] == {"Norge": "NO", read: "SE"}
+
+
+def test_types_come_from_the_model(config: Path) -> None:
+    path = config / "channels" / "shop_no.yml"
+    edit(path, 'delimiter: ";"', 'delimiter: "\\t"')
+    edit(path, "folder:", "settle_seconds: 0\nenabled: false\nmax_deleted_share: 0.05\nbusiness_zone: ~\nfolder:")
+    edit(path, "{below: 0}", "{equals: 0}")
+    edit(path, "{equals: cancelled}", "{one_of: [cancelled, refunded]}")
+    channel = load(config).channels["shop_no"]
+    assert channel.format.delimiter == "\t"
+    assert (channel.settle_seconds, channel.enabled, channel.business_zone) == (0, False, None)
+    assert channel.max_deleted_share == Decimal("0.05")
+    rules = channel.entities["order_line"].rules
+    assert rules[0].when["status"].one_of == ("cancelled", "refunded")
+    assert rules[1].when["quantity"].equals == Decimal(0)
+    assert isinstance(rules[1].when["quantity"].equals, Decimal)
+
+
+def test_what_may_look_odd_but_is_meant(config: Path) -> None:
+    path = config / "channels" / "shop_no.yml"
+    edit(path, "currency: NOK", "currency: NOK\n      country: ZZ")  # where the column is empty
+    edit(path, "country: {Norge", 'quantity: {en halv: "0,5"}\n      country: {"?": "", Norge')
+    edit(path, "{quantity: {below: 0}}", "{flow: {equals: export}, quantity: {one_of: [-1, -2.5]}}")
+    source = load(config).channels["shop_no"].entities["order_line"]
+    assert source.constants["country"] == "ZZ"
+    assert source.values["quantity"] == {"en halv": "0,5"}
+    assert source.values["country"]["?"] == ""
+    assert source.rules[1].when["quantity"].one_of == ("-1", "-2.5")
+
+
+def test_anchors_serve_for_values_used_twice(config: Path) -> None:
+    path = config / "channels" / "shop_no.yml"
+    head = "files: heads_*.csv, columns: {order_id: O, ordered_at: D, country: C, currency: V, status: S}"
+    values = "{country: {Norge: NO}, status: {Avbestilt: cancelled}}"
+    edit(path, "entities:\n", f"entities:\n  order: {{{head}, values: &values {values}}}\n")
+    edit(
+        path,
+        "values:\n      country: {Norge: NO, Sverige: SE}\n      status: {Avbestilt: cancelled}",
+        "values: *values",
+    )
+    entities = load(config).channels["shop_no"].entities
+    assert entities["order"].values == entities["order_line"].values
+    assert entities["order_line"].values["country"] == {"Norge": "NO"}
+
+
+def test_the_hash_says_whether_anything_changed(config: Path) -> None:
+    before = load(config).hash
+    assert len(before) == 64
+    assert load(config).hash == before
+    (config / ".hidden").write_text("an editor's file")
+    assert load(config).hash == before
+    edit(config / "channels" / "steady.yml", "name: Butikk", "name: Butikken")
+    changed = load(config).hash
+    assert changed != before
+    (config / "channels" / "steady.yml").rename(config / "channels" / "steady.off")
+    renamed = load(config).hash
+    assert renamed not in (before, changed)
+
+
+def test_the_hash_does_not_depend_on_where_the_configuration_lies(config: Path, tmp_path: Path) -> None:
+    shutil.copytree(config, tmp_path / "elsewhere")
+    assert load(tmp_path / "elsewhere").hash == load(config).hash

@@ -1,0 +1,380 @@
+"""Suites of distribution checks: what include/expectations may say, and what honest and broken slices give."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+import pytest
+
+from caravan import EXPECTATIONS_DIR, SQL_DIR
+from caravan.core.errors import Misconfigured
+from caravan.warehouse.expectations import check_suites, load_suites, validate
+from caravan.warehouse.port import Row, Session
+from caravan.warehouse.quality import QualityResult
+from caravan.warehouse.suites import KINDS, Expectation, Suite
+
+TABLE = "stg.file_drop__order_line"
+DAY = date(2026, 10, 1)
+GOOD = """\
+suites:
+  - table: stg.file_drop__order_line
+    part: channel_code
+    expectations:
+      - name: price_mean
+        expectation: expect_column_mean_to_be_between
+        column: unit_price
+        min_value: 0.5
+        max_value: 500
+"""
+
+
+def faults_of(tmp_path: Path, text: str) -> list[str]:
+    (tmp_path / "sales.yml").write_text(text, encoding="utf-8")
+    return [str(fault) for fault in check_suites(tmp_path, SQL_DIR)]
+
+
+def test_the_shipped_suites_have_no_fault() -> None:
+    assert check_suites(EXPECTATIONS_DIR, SQL_DIR) == []
+    checks = [check for suite in load_suites(EXPECTATIONS_DIR, SQL_DIR) for check in suite.expectations]
+    assert len(checks) >= 5
+
+
+def test_a_good_suite_is_read(tmp_path: Path) -> None:
+    assert faults_of(tmp_path, GOOD) == []
+    (suite,) = load_suites(tmp_path, SQL_DIR)
+    assert suite == Suite(
+        table=TABLE,
+        slice_column="order_local_date",
+        part="channel_code",
+        where=None,
+        columns={"unit_price": "DECIMAL(18,4)"},
+        expectations=(
+            Expectation(
+                name="price_mean",
+                type="expect_column_mean_to_be_between",
+                kwargs={"column": "unit_price", "min_value": 0.5, "max_value": 500.0},
+                severity="fail",
+                min_rows=20,
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "message"),
+    [
+        ("suites:", "suite:", ":1 suite", "did you mean 'suites'?"),
+        ("suites:", "- suites:", ":1", "is no mapping"),
+        ("order_line\n", "order_lin\n", ":2 suites[0].table", "did you mean 'stg.file_drop__order_line'?"),
+        ("stg.file_drop__order_line", "mart.dim_market", ":2 suites[0].table", "has no slices"),
+        ("part: channel_code", "part: chanel_code", ":3 suites[0].part", "did you mean 'channel_code'?"),
+        ("part: channel_code", "parts: channel_code", ":3 suites[0].parts", "did you mean 'part'?"),
+        ("part: channel_code", "where: (1", ":3 suites[0].where", "does not parse"),
+        ("part: channel_code", "where: line_knd = 'sale'", ":3 suites[0].where", "did you mean 'line_kind'?"),
+        ("part: channel_code", "where: SELECT 1", ":3 suites[0].where", "no query"),
+        ("part: channel_code", "where: sku LIKE 'x%'", ":3 suites[0].where", "use starts_with"),
+        ("column_mean_to", "column_men_to", ":6 suites[0].expectations[0].expectation", "'expect_column_mean_to_be_b"),
+        (
+            "column: unit_price",
+            "column: unit_pric",
+            ":7 suites[0].expectations[0].column",
+            "did you mean 'unit_price'?",
+        ),
+        ("column: unit_price", "column: sku", ":7 suites[0].expectations[0].column", "a number, and sku is VARCHAR"),
+        ("column: unit_price", "severity: warn", ":5 suites[0].expectations[0]", "needs column"),
+        ("min_value: 0.5", "min_vale: 0.5", ":8 suites[0].expectations[0].min_vale", "did you mean 'min_value'?"),
+        ("min_value: 0.5", "min_value: none", ":8 suites[0].expectations[0].min_value", "'none' is no number"),
+        ("min_value: 0.5", "min_value: nan", ":8 suites[0].expectations[0].min_value", "'nan' is no number"),
+        ("min_value: 0.5", "min_value: 501", ":5 suites[0].expectations[0]", "min_value 501 is above max_value 500"),
+        ("min_value: 0.5", "severity: bad", ":8 suites[0].expectations[0].severity", "neither fail nor warn"),
+        ("min_value: 0.5", "min_rows: 0", ":8 suites[0].expectations[0].min_rows", "no number of rows"),
+        ("min_value: 0.5", "min_rows: 2.5", ":8 suites[0].expectations[0].min_rows", "no number of rows"),
+        ("name: price_mean", "name: Price mean", ":5 suites[0].expectations[0].name", "lower case"),
+        ("name: price_mean", "name: amount_known", ":5 suites[0].expectations[0].name", "already a check of"),
+        ("name: price_mean", "severity: warn", ":5 suites[0].expectations[0]", "needs name"),
+        ("min_value: 0.5", "column: sku", ":8 suites[0].expectations[0].column", "given twice"),
+    ],
+)
+def test_faults_name_the_line_and_the_nearest_word(
+    tmp_path: Path, old: str, new: str, where: str, message: str
+) -> None:
+    assert old in GOOD
+    faults = faults_of(tmp_path, GOOD.replace(old, new))
+    assert any(fault.split(": ")[0].endswith(where) and message in fault for fault in faults), faults
+
+
+@pytest.mark.parametrize(
+    ("expectation", "message"),
+    [
+        ("expect_column_values_to_not_be_null, column: sku", "a check in _models.yml"),
+        ("expect_column_values_to_not_be_null, column: sku, mostly: 1", "a check in _models.yml"),
+        ("expect_column_values_to_not_be_null, column: sku, mostly: 0.5, min_value: 1", "unknown key"),
+        ("expect_column_values_to_be_in_set, column: sku, mostly: 0.5, value_set: a", "must be a list"),
+        ("expect_column_values_to_be_in_set, column: quantity, mostly: 0.5, value_set: [a]", "needs text"),
+        ("expect_column_values_to_match_regex, column: sku, mostly: 0.5, regex: '('", "no regular expression"),
+        ("expect_column_mean_to_be_between, column: unit_price", "can never fail"),
+        ("expect_table_row_count_to_be_between, column: sku, min_value: 1", "unknown key"),
+        ("expect_column_quantile_values_to_be_between, column: quantity, quantile_ranges: 3", "must be a mapping"),
+        (
+            "expect_column_quantile_values_to_be_between, column: quantity, "
+            "quantile_ranges: {quantiles: [0.5, 2], value_ranges: [[1, 5]]}",
+            "2 quantiles and 1 value_ranges: give one range for each",
+        ),
+        (
+            "expect_column_quantile_values_to_be_between, column: quantity, "
+            "quantile_ranges: {quantiles: [2], value_ranges: [[1, 5]]}",
+            "2 is no share from 0 to 1",
+        ),
+        (
+            "expect_column_quantile_values_to_be_between, column: quantity, "
+            "quantile_ranges: {quantiles: [0.5], value_ranges: [[5, 1]]}",
+            "min_value 5 is above max_value 1",
+        ),
+    ],
+)
+def test_arguments_fit_the_expectation(tmp_path: Path, expectation: str, message: str) -> None:
+    text = f"suites:\n- table: {TABLE}\n  expectations:\n  - {{name: x, expectation: {expectation}}}\n"
+    faults = faults_of(tmp_path, text)
+    assert any(message in fault for fault in faults), faults
+
+
+def test_all_faults_of_all_files_come_in_one_report(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(GOOD.replace("unit_price", "unit_prize").replace("500", "x"), encoding="utf-8")
+    (tmp_path / "b.yml").write_text("suites: no list", encoding="utf-8")
+    with pytest.raises(Misconfigured, match="3 faults found"):
+        load_suites(tmp_path, SQL_DIR)
+
+
+def test_one_name_stands_for_one_check_of_a_table(tmp_path: Path) -> None:
+    (fault,) = faults_of(tmp_path, GOOD + GOOD.removeprefix("suites:\n"))
+    assert "sales.yml:13 suites[1]" in fault and "stands already at" in fault and "sales.yml:5 suites[0]" in fault
+
+
+# --- running them ---------------------------------------------------------------------------------
+
+
+class MemorySession:
+    """The one thing `validate` asks of a session, rows, from an in-memory DuckDB."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
+
+    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
+        return self.connection.execute(sql, params).fetchall()
+
+
+Line = dict[str, Any]
+
+
+def honest_lines(channel: str, currency: str, count: int = 100) -> list[Line]:
+    """Lines as a small shop has them; prices in yen are without cents."""
+    dice = random.Random(f"{channel} {currency}")
+    unit = 150 if currency == "JPY" else 1
+    return [
+        {
+            "channel_code": channel,
+            "order_local_date": DAY,
+            "order_id": f"{channel}-{number // 3}",
+            "customer_id": None if dice.random() < 0.4 else f"c{dice.randrange(40)}",
+            "sku": f"sku-{dice.randrange(30):03d}",
+            "product_name": "Teekanne",
+            "quantity": Decimal(dice.randrange(1, 6)),
+            "unit_price": Decimal(dice.randrange(300, 9000) * unit) / 100,
+            "currency_code": currency,
+            "line_kind": "sale" if dice.random() < 0.9 else "cancellation",
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def session() -> Iterator[MemorySession]:
+    memory = MemorySession()
+    memory.connection.execute("CREATE SCHEMA stg")
+    memory.connection.execute(
+        f"CREATE TABLE {TABLE} (channel_code VARCHAR, order_local_date DATE, order_id VARCHAR, customer_id VARCHAR, "
+        "sku VARCHAR, product_name VARCHAR, quantity DECIMAL(18,4), unit_price DECIMAL(18,4), "
+        "currency_code VARCHAR, line_kind VARCHAR)"
+    )
+    yield memory
+    memory.connection.close()
+
+
+def load(session: MemorySession, lines: list[Line]) -> None:
+    names = list(lines[0])
+    marks = ", ".join("?" for _ in names)
+    session.connection.executemany(
+        f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES ({marks})", [list(line.values()) for line in lines]
+    )
+
+
+def judge(session: MemorySession, *suites: Suite) -> list[QualityResult]:
+    suites = suites or load_suites(EXPECTATIONS_DIR, SQL_DIR)
+    return validate(cast(Session, session), suites, {TABLE: [DAY]})
+
+
+def suite_of(*checks: Expectation, columns: Mapping[str, str], where: str | None = None) -> Suite:
+    return Suite(TABLE, "order_local_date", "channel_code", where, columns, checks)
+
+
+def test_honest_slices_of_all_channels_pass(session: MemorySession) -> None:
+    for channel, currency in [("shop_de", "EUR"), ("shop_gb", "GBP"), ("market_jp", "JPY"), ("partner_ae", "AED")]:
+        load(session, honest_lines(channel, currency))
+    results = judge(session)
+    assert len(results) == 4 * 7
+    assert {result.part_value for result in results} == {"shop_de", "shop_gb", "market_jp", "partner_ae"}
+    assert [result for result in results if result.outcome != "pass" or result.checked_count == 0] == []
+
+
+def _shift(line: Line) -> None:
+    """The columns from sku on have moved by one: the price stands where the quantity was."""
+    line["sku"], line["quantity"], line["unit_price"] = line["product_name"] * 8, line["unit_price"], Decimal(0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "currency", "check", "message"),
+    [
+        (
+            lambda line: line.update(unit_price=line["unit_price"] * 100),
+            "EUR",
+            "price_median",
+            " is outside 0.2 to 200",
+        ),
+        (
+            lambda line: line.update(unit_price=line["unit_price"] * 100),
+            "JPY",
+            "price_median_without_cents",
+            " is outside 50 to 50000",
+        ),
+        (
+            lambda line: line.update(customer_id=None),
+            "EUR",
+            "customers_mostly_known",
+            "100 of 100 customer_id (100 %) are missing; at most 95 % may be",
+        ),
+        (
+            lambda line: line.update(line_kind="charge"),
+            "EUR",
+            "lines_mostly_sales",
+            "100 of 100 line_kind (100 %) are other than sale; at most 50 % may be",
+        ),
+        (_shift, "EUR", "sku_length", "100 of 100 sku (100 %) are not 2 to 32 characters long; at most 10 % may be"),
+        (_shift, "EUR", "price_median", "median of unit_price 0 is outside 0.2 to 200"),
+        (_shift, "EUR", "quantity_quantiles", "0.5 quantile of quantity "),
+        (lambda line: line.update(order_id="1"), "EUR", "orders_differ", None),
+        (
+            lambda line: line.update(unit_price=None),
+            "EUR",
+            "price_median",
+            "median of unit_price: there is no value at all; expected 0.2 to 200",
+        ),
+    ],
+)
+def test_a_planted_fault_fails_in_its_channel_alone(
+    session: MemorySession, fault: Callable[[Line], None], currency: str, check: str, message: str | None
+) -> None:
+    broken = honest_lines("broken", currency, count=100 if message else 600)
+    for line in broken:
+        fault(line)
+    load(session, broken)
+    load(session, honest_lines("shop_gb", "GBP"))
+    failed = {result.check_name: result for result in judge(session) if result.outcome == "fail"}
+    assert {result.part_value for result in failed.values()} == {"broken"}
+    assert check in failed
+    assert (message or "") in failed[check].message
+    assert failed[check].kind == "distribution" and failed[check].slice_date == DAY
+
+
+def test_severity_decides_between_warn_and_fail(session: MemorySession) -> None:
+    load(session, honest_lines("shop_de", "EUR"))
+    limits = {"column": "quantity", "min_value": 900, "max_value": 1000}
+    kind = "expect_column_mean_to_be_between"
+    checks = (Expectation("a", kind, limits, "warn"), Expectation("b", kind, limits, "fail"))
+    results = judge(session, suite_of(*checks, columns={"quantity": "DECIMAL(18,4)"}))
+    assert [(result.check_name, result.outcome, result.severity) for result in results] == [
+        ("a", "warn", "warn"),
+        ("b", "fail", "fail"),
+    ]
+    assert results[0].checked_count == 100 and results[0].failed_count is None
+
+
+def test_an_expectation_that_raises_is_an_error_and_never_failed_data(session: MemorySession) -> None:
+    load(session, honest_lines("shop_de", "EUR"))
+    checks = (
+        Expectation("broken", "expect_column_mean_to_be_between", {"column": "sku", "min_value": 1}),
+        Expectation("nowhere", "expect_column_mean_to_be_between", {"column": "not_there", "min_value": 1}, "warn"),
+        Expectation("sound", "expect_column_values_to_not_be_null", {"column": "sku", "mostly": 0.9}),
+    )
+    results = judge(session, suite_of(*checks, columns={"sku": "VARCHAR"}))
+    assert [(result.check_name, result.outcome) for result in results] == [
+        ("broken", "error"),
+        ("nowhere", "error"),
+        ("sound", "pass"),
+    ]
+    assert results[1].message.startswith("could not be computed: ") and "not_there" in results[1].message
+
+
+@pytest.mark.parametrize(
+    ("count", "missing", "checked", "message"),
+    [
+        (19, 0, 0, "not judged: 19 rows, at least 20 needed"),
+        (20, 0, 20, "0 of 20 sku (0 %) are not like ^sku; at most 50 % may be"),
+        (20, 8, 12, "0 of 12 sku (0 %) are not like ^sku; at most 50 % may be"),
+        (20, 20, 0, "not judged: every sku is missing"),
+    ],
+)
+def test_too_little_is_not_judged(session: MemorySession, count: int, missing: int, checked: int, message: str) -> None:
+    lines = honest_lines("shop_de", "EUR", count)
+    for line in lines[:missing]:
+        line["sku"] = None
+    load(session, lines)
+    check = Expectation("x", "expect_column_values_to_match_regex", {"column": "sku", "regex": "^sku", "mostly": 0.5})
+    (result,) = judge(session, suite_of(check, columns={"sku": "VARCHAR"}))
+    assert (result.outcome, result.checked_count, result.message) == ("pass", checked, message)
+
+
+def test_where_keeps_to_some_rows_and_a_missing_part_is_a_part(session: MemorySession) -> None:
+    load(session, [line | {"channel_code": None} for line in honest_lines("x", "EUR")])
+    load(session, honest_lines("x", "GBP", 30))
+    check = Expectation("x", "expect_table_row_count_to_be_between", {"min_value": 50}, "fail", 1)
+    assert [(r.part_value, r.outcome, r.message) for r in judge(session, suite_of(check, columns={}))] == [
+        ("", "pass", "number of rows 100 is at least 50"),
+        ("x", "fail", "number of rows 30 is not at least 50"),
+    ]
+    (only,) = judge(session, suite_of(check, columns={}, where="currency_code = 'GBP'"))
+    assert only.checked_count == 30
+
+
+def test_nothing_is_said_about_slices_without_rows_or_tables_without_suites(session: MemorySession) -> None:
+    load(session, honest_lines("shop_de", "EUR"))
+    suites = load_suites(EXPECTATIONS_DIR, SQL_DIR)
+    assert validate(cast(Session, session), suites, {TABLE: [date(2026, 10, 2)], "mart.fct_order": [DAY]}) == []
+    assert len(validate(cast(Session, session), suites, {TABLE: [DAY, DAY]})) == 7
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_an_expectation_that_takes_its_arguments(session: MemorySession, name: str) -> None:
+    """Guards the table of kinds against another version of Great Expectations."""
+    load(session, honest_lines("shop_de", "EUR"))
+    kind = KINDS[name]
+    column = "sku" if kind.column_is == "text" else "quantity"
+    samples: dict[str, Any] = {
+        "min_value": 0,
+        "value_set": ["a"],
+        "regex": "x",
+        "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[None, 9]]},
+    }
+    kwargs = {word: samples[word] for word in kind.arguments if word in samples}
+    kwargs |= {"column": column} if kind.column_is != "none" else {}
+    kwargs |= {"mostly": 0.5} if kind.row_wise else {}
+    types = {"sku": "VARCHAR", "quantity": "DECIMAL(18,4)"}
+    (result,) = judge(session, suite_of(Expectation("x", name, kwargs), columns=types))
+    assert result.outcome in ("pass", "fail"), result.message
+    assert result.checked_count == 100
+    assert "{" not in result.message
