@@ -74,10 +74,10 @@ def sales_orders_daily():
         return sales.build(scope)
 
     @last_step()
-    def verdict(scope: RunScope) -> None:
+    def verdict(scope: RunScope, failed_tasks: list[str]) -> None:
         from caravan.assembly import sales
 
-        sales.verdict(scope)
+        sales.verdict(scope, failed_tasks)
 
     channels = list_channels()
     staged = stage()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from places import Lakes, Place, Servers
@@ -33,26 +34,40 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         server.cleanup()
 
 
-def _maker(request: pytest.FixtureRequest, folder: Path) -> Iterator[Callable[..., Place]]:
-    places: list[Place] = []
+class Maker:
+    """Makes databases: `make("lake")`, `make("postgresql", migrated=False)`, `make.copy(of)`."""
 
-    def make(engine: str, migrated: bool = True) -> Place:
-        if engine == "lake":
-            lakes, root = request.getfixturevalue("lakes"), folder / f"lake{len(places)}"
-            places.append(lakes.migrated(root) if migrated else lakes.empty(root))
-        else:
-            servers = request.getfixturevalue("servers")
-            places.append(servers.migrated() if migrated else servers.empty())
-        return places[-1]
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self._request = request
+        self._folder = folder
+        self.places: list[Place] = []
 
-    yield make
-    for place in places:
+    def __call__(self, engine: str, migrated: bool = True) -> Place:
+        server = self._server(engine)
+        make = server.migrated if migrated else server.empty
+        self.places.append(make(*self._root(engine)))
+        return self.places[-1]
+
+    def copy(self, original: Place) -> Place:
+        self.places.append(self._server(original.engine).copy(original, *self._root(original.engine)))
+        return self.places[-1]
+
+    def _server(self, engine: str) -> Any:
+        return self._request.getfixturevalue("lakes" if engine == "lake" else "servers")
+
+    def _root(self, engine: str) -> list[Path]:
+        return [self._folder / f"lake{len(self.places)}"] if engine == "lake" else []
+
+
+def _maker(request: pytest.FixtureRequest, folder: Path) -> Iterator[Maker]:
+    maker = Maker(request, folder)
+    yield maker
+    for place in maker.places:
         place.close()
 
 
 @pytest.fixture
-def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Place]]:
-    """Makes databases: `new_place("lake")`, `new_place("postgresql", migrated=False)`."""
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
     yield from _maker(request, tmp_path)
 
 
@@ -69,7 +84,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def place(engine: str, new_place: Callable[..., Place]) -> Place:
+def place(engine: str, new_place: Maker) -> Place:
     """A migrated database of each engine in turn."""
     return new_place(engine)
 

@@ -35,8 +35,8 @@ class Place:
         raise NotImplementedError
 
     def close(self) -> None:
-        for warehouse in self._opened:
-            warehouse.close()
+        while self._opened:
+            self._opened.pop().close()
 
 
 class LakePlace(Place):
@@ -70,7 +70,11 @@ class Lakes:
             migrate(lake)
 
     def migrated(self, root: Path) -> LakePlace:
-        shutil.copytree(self._template, root)
+        return self.copy(LakePlace(self._template), root)
+
+    def copy(self, original: LakePlace, root: Path) -> LakePlace:
+        original.close()
+        shutil.copytree(original.root, root)
         # The catalog remembers where its files are; those in it are relative to that.
         with sqlite3.connect(root / "catalog.sqlite") as catalog:
             moved = catalog.execute(
@@ -112,6 +116,10 @@ class Servers:
 
     def migrated(self) -> PostgresPlace:
         return self._new(f"TEMPLATE {TEMPLATE}")
+
+    def copy(self, original: PostgresPlace) -> PostgresPlace:
+        original.close()
+        return self._new(f"TEMPLATE {urlsplit(original.dsn).path[1:]}")
 
     def empty(self) -> PostgresPlace:
         return self._new("")

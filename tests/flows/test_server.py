@@ -30,7 +30,13 @@ def caravan(home: Path, *arguments: str, **environ: str) -> subprocess.Completed
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CARAVAN"))}
     return subprocess.run(
         [sys.executable, "-P", "-m", "caravan", *arguments],
-        env={**kept, "CARAVAN_HOME": str(home), "PYTHONPATH": str(PROJECT_ROOT / "plugins"), "COLUMNS": "200", **environ},
+        env={
+            **kept,
+            "CARAVAN_HOME": str(home),
+            "PYTHONPATH": str(PROJECT_ROOT / "plugins"),
+            "COLUMNS": "200",
+            **environ,
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -149,7 +149,10 @@ def test_orders_are_whole(session: Session) -> None:
 
 
 def test_customers_in_two_countries_are_one_customer(session: Session) -> None:
-    assert session.row("SELECT COUNT(*), COUNT(*) FILTER (WHERE country_count = 2) FROM mart.dim_customer") == (4_372, 8)
+    assert session.row("SELECT COUNT(*), COUNT(*) FILTER (WHERE country_count = 2) FROM mart.dim_customer") == (
+        4_372,
+        8,
+    )
 
 
 def test_reports_add_up_to_the_lines(session: Session) -> None:

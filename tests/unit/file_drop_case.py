@@ -38,8 +38,12 @@ CONFIGURATION = Configuration(project=Project(), markets=MARKETS, channels={}, h
 
 
 def channel(
-    fields: Iterable[str] = LINE_FIELDS, *, entity: str = "order_line", form: dict[str, Any] | None = None,
-    settings: dict[str, Any] | None = None, **source: Any,
+    fields: Iterable[str] = LINE_FIELDS,
+    *,
+    entity: str = "order_line",
+    form: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+    **source: Any,
 ) -> Channel:
     """A channel whose columns are called like our fields. `source`: keys of the entity, `settings`: of the channel."""
     return Channel.model_validate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ BROKEN = DeliveryTruth("shop_gb", "order_line", "cut.csv.gz", 0, 0, 0, 0, {}, 0,
 TRUTH = Truth(1, date(2026, 10, 1), date(2026, 10, 2), (LINES, BROKEN), ())
 
 NOON = datetime(2026, 11, 1, 12)
-LOADED = Found("shop_de", "order_line", "lines.csv", 10, 6, 1, 1, 2, 3, 1, (("NUMBER_INVALID", 2),), None, NOON)
-REFUSED = Found("shop_gb", "order_line", "cut.csv.gz", 0, 0, 0, 0, 0, 0, 0, (), "GZIP_TRUNCATED", NOON)
+LOADED = Found("shop_de", "order_line", "lines.csv", NOON, None, (("NUMBER_INVALID", 2),), 10, 6, 1, 1, 2, 3, 1)
+REFUSED = Found("shop_gb", "order_line", "cut.csv.gz", NOON, "GZIP_TRUNCATED", (), 0, 0, 0, 0, 0, 0, 0)
 
 
 def test_what_was_planted_has_no_difference() -> None:
@@ -79,12 +80,12 @@ def test_only_the_planted_failure_is_expected(run: Run, line: str | None) -> Non
 
 
 def test_table_sums_rows_by_channel() -> None:
-    out = Console(width=120, record=True, quiet=False)
+    out = Console(width=120, record=True, file=StringIO())
     out.print(loads_table([LOADED, replace(LOADED, name="more.csv", loaded=1_000_000), REFUSED]))
     text = [line.split() for line in out.export_text().splitlines()]
-    assert ["│", "shop_de", "│", "20", "│", "1,000,006", "│", "2", "│", "2", "│", "4", "│", "0", "│"] in text
-    assert ["│", "shop_gb", "│", "0", "│", "0", "│", "0", "│", "0", "│", "0", "│", "1", "│"] in text
-    assert ["│", "all", "│", "20", "│", "1,000,006", "│", "2", "│", "2", "│", "4", "│", "1", "│"] in text
+    assert ["shop_de", "20", "1,000,006", "2", "2", "4", "0"] in text
+    assert ["shop_gb", "0", "0", "0", "0", "0", "1"] in text
+    assert ["all", "20", "1,000,006", "2", "2", "4", "1"] in text
 
 
 def test_summary_explains_the_planted_failure_and_an_idle_run() -> None:

@@ -55,7 +55,11 @@ def test_start_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (Rejected("GZIP_TRUNCATED", "orders.csv.gz breaks off"), 1, "caravan: GZIP_TRUNCATED: orders.csv.gz breaks off\n"),
+        (
+            Rejected("GZIP_TRUNCATED", "orders.csv.gz breaks off"),
+            1,
+            "caravan: GZIP_TRUNCATED: orders.csv.gz breaks off\n",
+        ),
         (Retryable("the lock is taken"), 1, "caravan: the lock is taken\n"),
         (Misconfigured([Fault("a.yml:3", "unknown key")]), 2, "caravan: 1 fault found:\n  - a.yml:3: unknown key\n"),
     ],
@@ -117,12 +121,20 @@ def test_windows_that_are_none(arguments: list[str], part: str, capsys: pytest.C
     assert part in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("options", "reload"), [([], False), (["--reload"], True)])
 def test_collect_goes_through_the_listed_channels(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    options: list[str], reload: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def collect(scope: RunScope, code: str, reload: bool) -> dict[str, int]:
+        seen.append((code, reload))
+        return {"loaded": 1234}
+
     monkeypatch.setattr(sales, "list_channels", lambda scope: ["shop_de", "shop_fr"])
-    monkeypatch.setattr(sales, "collect", lambda scope, code: {"loaded": 1234, "channel": code})
-    assert cli.main(["sales", "collect"]) == 0
+    monkeypatch.setattr(sales, "collect", collect)
+    assert cli.main(["sales", "collect", *options]) == 0
+    assert seen == [("shop_de", reload), ("shop_fr", reload)]
     shown = capsys.readouterr().out
     assert shown.index("shop_de") < shown.index("shop_fr")
     assert "1,234" in shown

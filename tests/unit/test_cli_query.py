@@ -31,7 +31,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 @pytest.mark.parametrize(
     ("sql", "names", "rows"),
     [
-        ("SELECT name, amount FROM mart.sale ORDER BY day", ["name", "amount"], [("a", Decimal("1.5")), (None, Decimal("0.1"))]),
+        (
+            "SELECT name, amount FROM mart.sale ORDER BY day",
+            ["name", "amount"],
+            [("a", Decimal("1.5")), (None, Decimal("0.1"))],
+        ),
         ("select 1 as x; -- with a comment", ["x"], [(1,)]),
         ("WITH s AS (SELECT 2 AS y) SELECT y FROM s", ["y"], [(2,)]),
         ("FROM mart.sale SELECT count(*) AS n", ["n"], [(2,)]),
@@ -81,16 +85,14 @@ def test_refuses_all_but_one_reading_statement(sql: str, code: str) -> None:
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize(
-    ("sql", "part"), [("SELECT nam FROM mart.sale", "nam"), ("SELECT * FROM mart.sales", "sales")]
-)
+@pytest.mark.parametrize(("sql", "part"), [("SELECT nam FROM mart.sale", "nam"), ("SELECT * FROM mart.sales", "sales")])
 def test_errors_of_the_engine_are_shown(lake: Lake, sql: str, part: str) -> None:
     with pytest.raises(Rejected, match=part):
         ask(lake, sql)
 
 
 VALUES = (
-    ("text", "Zoë, \"said\"\nso"),
+    ("text", 'Zoë, "said"\nso'),
     ("empty", ""),
     ("nothing", None),
     ("amount", Decimal("12345678901234.5000")),
@@ -116,7 +118,7 @@ def test_json_keeps_digits_and_tells_null_from_empty() -> None:
     text = printed("json", [name for name, _ in VALUES], [tuple(value for _, value in VALUES)])
     assert json.loads(text) == [
         {
-            "text": "Zoë, \"said\"\nso",
+            "text": 'Zoë, "said"\nso',
             "empty": "",
             "nothing": None,
             "amount": "12345678901234.5000",
@@ -137,7 +139,7 @@ def test_csv_is_read_back_as_it_was() -> None:
     text = printed("csv", [name for name, _ in VALUES], [tuple(value for _, value in VALUES)])
     header, row = csv.reader(io.StringIO(text))
     assert dict(zip(header, row, strict=True)) == {
-        "text": "Zoë, \"said\"\nso",
+        "text": 'Zoë, "said"\nso',
         "empty": "",
         "nothing": "",
         "amount": "12345678901234.5000",

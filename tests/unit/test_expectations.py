@@ -175,7 +175,7 @@ Line = dict[str, Any]
 def honest_lines(channel: str, currency: str, count: int = 100) -> list[Line]:
     """Lines as a small shop has them; prices in yen are without cents."""
     dice = random.Random(f"{channel} {currency}")
-    unit = 150 if currency == "JPY" else 1
+    unit = {"JPY": 150, "CNY": 8}.get(currency, 1)
     return [
         {
             "channel_code": channel,
@@ -224,11 +224,17 @@ def suite_of(*checks: Expectation, columns: Mapping[str, str], where: str | None
 
 
 def test_honest_slices_of_all_channels_pass(session: MemorySession) -> None:
-    for channel, currency in [("shop_de", "EUR"), ("shop_gb", "GBP"), ("market_jp", "JPY"), ("partner_ae", "AED")]:
+    for channel, currency in [
+        ("shop_de", "EUR"),
+        ("shop_gb", "GBP"),
+        ("market_jp", "JPY"),
+        ("partner_ae", "AED"),
+        ("cn", "CNY"),
+    ]:
         load(session, honest_lines(channel, currency))
     results = judge(session)
-    assert len(results) == 4 * 7
-    assert {result.part_value for result in results} == {"shop_de", "shop_gb", "market_jp", "partner_ae"}
+    assert len(results) == 5 * 7
+    assert {result.part_value for result in results} == {"shop_de", "shop_gb", "market_jp", "partner_ae", "cn"}
     assert [result for result in results if result.outcome != "pass" or result.checked_count == 0] == []
 
 
@@ -244,13 +250,19 @@ def _shift(line: Line) -> None:
             lambda line: line.update(unit_price=line["unit_price"] * 100),
             "EUR",
             "price_median",
-            " is outside 0.2 to 200",
+            " is outside 0.2 to 1000",
         ),
         (
             lambda line: line.update(unit_price=line["unit_price"] * 100),
             "JPY",
-            "price_median_without_cents",
+            "price_median_tiny_unit",
             " is outside 50 to 50000",
+        ),
+        (
+            lambda line: line.update(unit_price=line["unit_price"] * 100),
+            "CNY",
+            "price_median_small_unit",
+            " is outside 1 to 5000",
         ),
         (
             lambda line: line.update(customer_id=None),
@@ -265,14 +277,14 @@ def _shift(line: Line) -> None:
             "100 of 100 line_kind (100 %) are other than sale; at most 50 % may be",
         ),
         (_shift, "EUR", "sku_length", "100 of 100 sku (100 %) are not 2 to 32 characters long; at most 10 % may be"),
-        (_shift, "EUR", "price_median", "median of unit_price 0 is outside 0.2 to 200"),
+        (_shift, "EUR", "price_median", "median of unit_price 0 is outside 0.2 to 1000"),
         (_shift, "EUR", "quantity_quantiles", "0.5 quantile of quantity "),
         (lambda line: line.update(order_id="1"), "EUR", "orders_differ", None),
         (
             lambda line: line.update(unit_price=None),
             "EUR",
             "price_median",
-            "median of unit_price: there is no value at all; expected 0.2 to 200",
+            "median of unit_price: there is no value at all; expected 0.2 to 1000",
         ),
     ],
 )

@@ -48,7 +48,7 @@ RULES = [
         "rounds halves differently",
         "SELECT CAST(CAST(CAST(a AS DOUBLE) / b AS DECIMAL(28, 8)) AS DECIMAL(18, 4)) AS c, CAST(d AS DECIMAL(18, 4)) AS d FROM t",
     ),
-    ("integer division", "SELECT a // b AS c FROM t", "//:", "SELECT FLOOR(CAST(a AS DOUBLE) / b) AS c FROM t"),
+    ("whole division", "SELECT a // b AS c FROM t", "// of decimals", "SELECT (2 * CAST(a AS HUGEINT) + b) // (2 * b) AS c FROM t"),
     ("modulo", "SELECT a % b AS c FROM t", "% or MOD", "SELECT a - b AS c FROM t"),
     ("average", "SELECT AVG(a) AS a FROM t", "AVG", "SELECT CAST(SUM(a) AS DOUBLE) / COUNT(*) AS a FROM t"),
     ("float sum", "SELECT SUM(CAST(a AS DOUBLE) * b) AS a FROM t", "sum of floats", "SELECT SUM(a * b) AS a FROM t"),

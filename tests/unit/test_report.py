@@ -264,6 +264,13 @@ def test_what_is_missing_is_said_worst_first(sales: Sales, operations: Operation
     ]
 
 
+def test_a_name_from_right_to_left_turns_nothing_round(operations: Operations) -> None:
+    name = "شريك الخليج"
+    stale = replace(operations.stale[0], name=name)
+    (notice,) = [n for n in notices(None, replace(operations, freshness=(stale,))) if n.head == "Stale:"]
+    assert f"\u2068{name}\u2069 (99 h)" in notice.text
+
+
 def test_nothing_missing_is_said_too(sales: Sales, operations: Operations) -> None:
     whole = replace(sales.latest, base_order_count=sales.latest.order_count, unknown_customer_order_count=0)
     clean = replace(operations, freshness=(), refused=(), quarantine=(), findings=(), blocked=(), waiting_slice_count=0)
@@ -365,7 +372,8 @@ def test_the_page_says(page: str, words: str) -> None:
 
 
 def test_figures_on_the_page_are_formatted(page: str, sales: Sales) -> None:
-    assert f">{formats.money(sales.latest.net_base, 'EUR')}<" in page
+    assert f">{formats.whole_money(sales.latest.net_base, 'EUR')}<" in page
+    assert f">{formats.money(sales.latest.aov_base, 'EUR')}<" in page
     assert f">{formats.count(sales.latest.customer_count)}<" in page
     (japan,) = [row for row in sales.markets if row.market_code == "JP"]
     assert f">¥{round(japan.net or 0):,}<" in page

@@ -11,7 +11,7 @@ WITH line_totals AS (
         MIN(ordered_at) AS ordered_at,
         MIN(customer_key) AS customer_key,
         MIN(flow) AS flow,
-        MIN(currency_code) AS currency_code,
+        currency_code,
         MIN(base_currency_code) AS base_currency_code,
         MIN(fx_status) AS fx_status,
         COUNT(*) AS line_count,
@@ -33,7 +33,8 @@ WITH line_totals AS (
         ) AS kind_rank
     FROM mart.fct_order_line
     WHERE order_local_date >= $slice_start AND order_local_date < $slice_end
-    GROUP BY order_key, order_local_date
+    -- An order in two currencies has no sum: it comes out twice, and the key check blocks its slice.
+    GROUP BY order_key, order_local_date, currency_code
 ),
 
 line_origins AS (

@@ -1,3 +1,4 @@
+-- Means of money in whole numbers, rounded half away from zero: the same on every engine.
 WITH totals AS (
     SELECT
         o.order_local_date,
@@ -19,13 +20,14 @@ WITH totals AS (
         SUM(o.total_amount_base) AS total_amount_base,
         COUNT(DISTINCT CASE WHEN o.order_kind = 'sale' AND o.fx_status <> 'missing' THEN o.order_key END)
             AS base_order_count,
-        COUNT(*) FILTER (WHERE o.fx_status = 'missing') AS fx_missing_order_count,
+        COUNT(DISTINCT CASE WHEN o.fx_status = 'missing' THEN o.order_key END) AS fx_missing_order_count,
         COUNT(DISTINCT c.customer_key) AS customer_count,
         COUNT(DISTINCT CASE WHEN c.first_order_local_date = c.order_local_date THEN c.customer_key END)
             AS new_customer_count,
         COUNT(DISTINCT CASE WHEN c.first_order_local_date < c.order_local_date THEN c.customer_key END)
             AS returning_customer_count,
-        COUNT(*) FILTER (WHERE o.order_kind = 'sale' AND o.customer_key IS NULL) AS unknown_customer_order_count
+        COUNT(DISTINCT CASE WHEN o.order_kind = 'sale' AND o.customer_key IS NULL THEN o.order_key END)
+            AS unknown_customer_order_count
     FROM mart.fct_order AS o
     LEFT JOIN int.sales__customer_order AS c
         ON
@@ -50,13 +52,23 @@ SELECT
     charge_amount,
     adjustment_amount,
     total_amount,
-    CAST(CAST(net_amount AS DOUBLE) / NULLIF(CAST(order_count AS DOUBLE), 0) AS DECIMAL(18, 4)) AS aov_amount,
+    CAST(
+        SIGN(net_amount) * (
+            (2 * CAST(CAST(ABS(net_amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) + order_count)
+            // (2 * NULLIF(order_count, 0))
+        ) AS DECIMAL(18, 0)
+    ) * CAST('0.0001' AS DECIMAL(5, 4)) AS aov_amount,
     gross_amount_base,
     cancelled_amount_base,
     net_amount_base,
     total_amount_base,
-    CAST(CAST(net_amount_base AS DOUBLE) / NULLIF(CAST(base_order_count AS DOUBLE), 0) AS DECIMAL(18, 4))
-        AS aov_amount_base,
+    CAST(
+        SIGN(net_amount_base) * (
+            (2 * CAST(CAST(ABS(net_amount_base) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) + base_order_count)
+            // (2 * NULLIF(base_order_count, 0))
+        ) AS DECIMAL(18, 0)
+    ) * CAST('0.0001' AS DECIMAL(5, 4)) AS aov_amount_base,
+    base_order_count,
     fx_missing_order_count,
     customer_count,
     new_customer_count,

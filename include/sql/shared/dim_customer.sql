@@ -4,7 +4,7 @@ WITH ranked AS (
         market_code,
         country_code,
         ROW_NUMBER() OVER (
-            PARTITION BY customer_key ORDER BY ordered_at DESC, order_key DESC
+            PARTITION BY customer_key ORDER BY ordered_at DESC, order_local_date DESC, order_key DESC
         ) AS recency
     FROM mart.fct_order
     WHERE customer_key IS NOT NULL

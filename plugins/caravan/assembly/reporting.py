@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from caravan import SQL_DIR
 from caravan.assembly.warehouse import code_revision, open_store, open_warehouse, utc_now
 from caravan.config.loader import load
@@ -48,12 +50,12 @@ def report() -> str:
         return str(rendering.render(session, settings.report_dir, utc_now()))
 
 
-def verdict(run_id: str) -> None:
-    """Close the run; Rejected names the checks that failed."""
+def verdict(run_id: str, failed_tasks: Sequence[str] = ()) -> None:
+    """Close the run; Rejected names the tasks and checks that failed."""
     settings = Settings.from_environment()
     configuration = load(settings.config_dir)
     with open_store(settings, configuration) as store:
-        failures = store.failures(run_id)
+        failures = [f"task {name}: its log says why" for name in failed_tasks] + store.failures(run_id)
         store.end_run(run_id, "reporting_marts_hourly", "failed" if failures else "success", "\n".join(failures))
     if failures:
         raise Rejected("RUN_INCOMPLETE", f"{len(failures)} failed:\n" + "\n".join(f"  - {line}" for line in failures))

@@ -63,7 +63,7 @@ def list_channels(scope: RunScope) -> list[str]:
     return chosen
 
 
-def collect(scope: RunScope, channel_code: str) -> dict[str, int]:
+def collect(scope: RunScope, channel_code: str, *, reload: bool = False) -> dict[str, int]:
     settings, configuration = _open()
     channel = configuration.channels.get(channel_code)
     if channel is None:
@@ -77,7 +77,7 @@ def collect(scope: RunScope, channel_code: str) -> dict[str, int]:
         inboxes = {
             entity: FileInbox(channel, entity, folder, configuration, Path(scratch)) for entity in channel.entities
         }
-        return orders.collect(scope, channel, inboxes, store, utc_now)
+        return orders.collect(scope, channel, inboxes, store, utc_now, reload)
 
 
 def stage(scope: RunScope) -> dict[str, int]:
@@ -98,10 +98,10 @@ def build(scope: RunScope) -> dict[str, int]:
         return orders.build(scope, configuration, store)
 
 
-def verdict(scope: RunScope) -> None:
+def verdict(scope: RunScope, failed_tasks: Sequence[str] = ()) -> None:
     settings, configuration = _open()
     with open_store(settings, configuration) as store:
-        orders.verdict(scope, configuration, store)
+        orders.verdict(scope, configuration, store, failed_tasks)
 
 
 def _open() -> tuple[Settings, Configuration]:
@@ -112,4 +112,3 @@ def _open() -> tuple[Settings, Configuration]:
 def _scratch(settings: Settings) -> Path:
     settings.staging_dir.mkdir(parents=True, exist_ok=True)
     return settings.staging_dir
-

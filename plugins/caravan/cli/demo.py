@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from caravan import PROJECT_ROOT
-from caravan.cli.steps import console, say
+from caravan.cli.steps import say
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError
 
@@ -34,6 +38,10 @@ class Found:
     channel_code: str
     entity: str
     name: str
+    started_at: datetime
+    """UTC, without zone."""
+    refused: str | None
+    reasons: tuple[tuple[str, int], ...]
     received: int
     loaded: int
     unchanged: int
@@ -41,10 +49,6 @@ class Found:
     quarantined: int
     deleted: int
     moved: int
-    reasons: tuple[tuple[str, int], ...]
-    refused: str | None
-    started_at: datetime
-    """UTC, without zone."""
 
 
 def demo_settings(home: Path | None = None) -> Settings:
@@ -65,7 +69,9 @@ def run_demo(home: Path | None = None) -> int:
     settings = demo_settings(home)
     truth_file = settings.home / "truth.json"
     if (settings.home / "lake").exists() and not truth_file.exists():
-        raise CaravanError(f"{settings.home} holds a warehouse that is not the demo's; name another folder: demo --home")
+        raise CaravanError(
+            f"{settings.home} holds a warehouse that is not the demo's; name another folder: demo --home"
+        )
     truth = generate(settings.home, load(settings.config_dir))
     write_truth(truth, truth_file)
     say(
@@ -73,24 +79,49 @@ def run_demo(home: Path | None = None) -> int:
         f"in {settings.home}, orders of {truth.first} to {truth.last}"
     )
     began = utc_now()
-    out = console()
-    with out.status(f"running {DAG_ID}") as status:
+    out = Console(file=sys.stdout, highlight=False)  # bound now: what tasks print goes elsewhere
+    log = settings.home / "demo.log"
+    with out.status(f"running {DAG_ID}") as status, log.open("w", encoding="utf-8") as book, captured(book):
 
-        def tell(line: str) -> None:
-            status.update(Text(line.strip()))
-            out.print(Text(line, style="dim"), soft_wrap=True)
+        def tell(message: str) -> None:
+            print(message, file=book, flush=True)
+            line = Text(message.splitlines()[0], style="dim")
+            status.update(line)
+            out.print(line, overflow="ellipsis", no_wrap=True)
 
         window = truth.first, truth.last + timedelta(days=1)
         result = run_dag(DAG_ID, *window, downstream=True, settings=settings, say=tell)
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
         found = read_found(session)
+        checks = failed_checks(session, began)
     out.print(loads_table(found))
-    faults = [*differences(truth, found), *unexpected_failures(truth, result)]
+    faults = [*differences(truth, found), *unexpected_failures(truth, result), *checks]
     new = [each for each in found if each.started_at >= began and not each.refused]
     for line in summary(truth, len(new)) if not faults else ["This is not what was planted:", *faults]:
         say(line)
+    say(f"Every word of the run: {log}")
+    say(f'To ask more: CARAVAN_HOME={settings.home} ./caravan query "SHOW TABLES"')
     say(f"The report: {settings.report_dir / 'index.html'}")
     return 1 if faults else 0
+
+
+@contextmanager
+def captured(book: TextIO) -> Iterator[None]:
+    """What tasks print and log goes into `book`; consoles made before keep the terminal."""
+    with redirect_stdout(book), redirect_stderr(book):
+        yield
+
+
+def failed_checks(session: Session, since: datetime) -> list[str]:
+    """Quality checks that failed since then: none is planted."""
+    rows = session.rows(
+        "SELECT model_name, check_name, part_value, COUNT(*), MIN(message) FROM ops.quality_result "
+        "WHERE outcome IN ('fail', 'error') AND checked_at >= $since GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        {"since": since},
+    )
+    return [
+        f"  {model} {part or ''}: check {name} failed {count} times: {text}" for model, name, part, count, text in rows
+    ]
 
 
 def read_found(session: Session) -> list[Found]:
@@ -107,9 +138,8 @@ def read_found(session: Session) -> list[Found]:
         "duplicate_count, quarantined_count, deleted_count, moved_count FROM ops.load "
         "WHERE table_name LIKE 'raw.file_drop__%' AND delivery_name IS NOT NULL ORDER BY started_at, load_id"
     ):
-        found[channel, entity, name] = Found(
-            channel, entity, name, *counts, tuple(reasons.get(load_id, ())), refused, started_at
-        )
+        quarantined = tuple(reasons.get(load_id, ()))
+        found[channel, entity, name] = Found(channel, entity, name, started_at, refused, quarantined, *counts)
     return list(found.values())
 
 
@@ -120,11 +150,12 @@ def loads_table(found: Sequence[Found]) -> Table:
         row = totals.setdefault(each.channel_code, Counter())
         row.update({name: getattr(each, name) for name in COUNTS[:-1]})
         row["refused"] += each.refused is not None
-    table = Table(title="Rows in the warehouse's book of loads (refused: files)", title_justify="left", show_footer=True)
+    table = Table(title="What was loaded: rows (refused: files)", title_justify="left", box=box.SIMPLE)
+    table.show_footer, table.pad_edge, table.collapse_padding = True, False, True  # fits into 80 columns
     everything = sum(totals.values(), Counter[str]())
-    table.add_column("channel", footer="all")
+    table.add_column("channel", footer="all", no_wrap=True)
     for name in COUNTS:
-        table.add_column(name, justify="right", footer=f"{everything[name]:,}")
+        table.add_column(name, justify="right", no_wrap=True, footer=f"{everything[name]:,}")
     for channel, row in sorted(totals.items()):
         table.add_row(channel, *(f"{row[name]:,}" for name in COUNTS))
     return table
@@ -140,7 +171,11 @@ def differences(truth: Truth, found: Iterable[Found]) -> list[str]:
         if each is None:
             lines.append(f"  {where}: was not collected")
             continue
-        lines += [f"  {where}: {name} {is_} instead of {ought}" for name, is_, ought in _compared(planted, each) if is_ != ought]
+        lines += [
+            f"  {where}: {name} {is_} instead of {ought}"
+            for name, is_, ought in _compared(planted, each)
+            if is_ != ought
+        ]
     lines += [f"  {' '.join(key)}: is no file of the demo" for key in by_name]
     return lines
 

@@ -89,7 +89,9 @@ def without_password(url: str) -> str:
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return Finding("Python", "ok" if fits else "failed", f"{version} ({sys.prefix})" + ("" if fits else "; 3.11 to 3.13"))
+    return Finding(
+        "Python", "ok" if fits else "failed", f"{version} ({sys.prefix})" + ("" if fits else "; 3.11 to 3.13")
+    )
 
 
 def _versions() -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from caravan.core.errors import CaravanError, Fault, Misconfigured
 app = typer.Typer(
     name="caravan",
     help="Cross-border online marketing as scheduled pipelines over one warehouse.",
+    epilog="`./caravan setup [--dev]` makes or repairs the Python environment.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -32,7 +33,9 @@ Port = Annotated[int, typer.Option(min=1024, max=65000, help="Page; the two port
 
 @app.command()
 def demo(
-    home: Annotated[Path | None, typer.Option(help="Keep state there instead of in CARAVAN_HOME or .caravan/demo.")] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Keep state there instead of in CARAVAN_HOME or .caravan/demo.")
+    ] = None,
 ) -> None:
     """Generate orders of 8 markets, with planted defects, run the DAGs over them and show what came of it."""
     from caravan.cli.demo import run_demo
@@ -43,7 +46,9 @@ def demo(
 @app.command()
 def up(
     port: Port = 8080,
-    demo: Annotated[bool, typer.Option("--demo", help="On the state of `caravan demo`, with the DAGs switched on.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="On the state of `caravan demo`, with the DAGs switched on.")
+    ] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="For containers and service managers.")] = False,
     host: Annotated[str, typer.Option(help="With --foreground: the address to listen on.")] = "127.0.0.1",
     timeout: Annotated[int, typer.Option(help="Seconds to wait for an answer.")] = 300,
@@ -74,10 +79,9 @@ def down() -> None:
     from caravan.cli.demo import demo_settings
 
     homes = dict.fromkeys([Settings.from_environment().home, demo_settings().home])
-    stopped = []
     with steps.console().status("looking for the server") as status:
-        for home in homes:
-            stopped += filter(None, [server.stop(server.Places(home / "airflow"), progress=status.update)])
+        ended = [server.stop(server.Places(home / "airflow"), progress=status.update) for home in homes]
+    stopped = [each for each in ended if each]
     for running, killed in stopped:
         forced = f"; {killed} processes did not end by themselves and were killed" if killed else ""
         steps.say(f"Airflow at {running.url} is stopped{forced}")
@@ -104,7 +108,9 @@ def run(
     start: steps.From = None,
     end: steps.To = None,
     conf: Annotated[str | None, typer.Option(help="Further run parameters, as a JSON object.")] = None,
-    downstream: Annotated[bool, typer.Option("--downstream", help="Then run the DAGs that wait for this one's assets.")] = False,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="Then run the DAGs that wait for this one's assets.")
+    ] = False,
 ) -> None:
     """Execute a DAG's own tasks in this process, without a scheduler."""
     from caravan.cli.run import run_dag

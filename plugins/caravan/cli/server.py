@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import http.client
 import json
 import os
 import secrets
@@ -13,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -255,7 +255,7 @@ def answers(server: Server) -> bool:
     try:
         with opener.open(f"{server.url}/api/v2/version", timeout=5) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):  # URLError is an OSError
         return False
 
 
@@ -270,7 +270,9 @@ def _wait_until_it_answers(
     while not answers(server):
         waited = time.monotonic() - began
         if process.poll() is not None:
-            raise CaravanError(f"Airflow ended with code {process.returncode}; the last of {places.log}:\n{_tail(places)}")
+            raise CaravanError(
+                f"Airflow ended with code {process.returncode}; the last of {places.log}:\n{_tail(places)}"
+            )
         if waited > timeout_s:
             raise CaravanError(f"no answer within {timeout_s:.0f} s; the last of {places.log}:\n{_tail(places)}")
         progress(f"starting Airflow: {waited:.0f} s (a first start takes one to two minutes)")
@@ -328,10 +330,8 @@ def _alive(processes: set[psutil.Process]) -> set[psutil.Process]:
     return {process for process in processes if lives(process)}
 
 
-def _end(
-    server: Server, members: set[psutil.Process], what: signal.Signals, patience_s: float
-) -> set[psutil.Process]:
-    """Send a signal to the members, and to those they start meanwhile; returns what lives after `patience_s` seconds."""
+def _end(server: Server, members: set[psutil.Process], what: signal.Signals, patience_s: float) -> set[psutil.Process]:
+    """Signal the members, and those they start meanwhile; returns what still lives after `patience_s` seconds."""
     deadline = time.monotonic() + patience_s
     told: set[psutil.Process] = set()
     while members := _alive(members | _members(server)):

@@ -46,7 +46,9 @@ def dates(start: datetime | None, end: datetime | None) -> tuple[date | None, da
     if start is None or end is None:
         return None, None
     if end <= start:
-        raise Misconfigured([Fault("--to", f"{end:%Y-%m-%d} is not after --from {start:%Y-%m-%d}; the end is exclusive")])
+        raise Misconfigured(
+            [Fault("--to", f"{end:%Y-%m-%d} is not after --from {start:%Y-%m-%d}; the end is exclusive")]
+        )
     return start.date(), end.date()
 
 
@@ -97,9 +99,20 @@ def list_channels(start: From = None, end: To = None, channels: Channels = None)
     show(steps.list_channels(scope(start, end, channels)))
 
 
+Reload = Annotated[
+    bool,
+    typer.Option("--reload", help="Read files again that were loaded before: after a channel's file was corrected."),
+]
+
+
 @sales.command()
 def collect(
-    start: From = None, end: To = None, channels: Channels = None, dry_run: DryRun = False, run_id: RunId = None
+    start: From = None,
+    end: To = None,
+    channels: Channels = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+    reload: Reload = False,
 ) -> None:
     """Load the deliveries that have not been seen yet into raw tables."""
     from caravan.assembly import sales as steps
@@ -107,7 +120,7 @@ def collect(
     asked = scope(start, end, channels, dry_run, run_id)
     for code in steps.list_channels(asked):
         say(code)
-        show(steps.collect(asked, code))
+        show(steps.collect(asked, code, reload=reload))
 
 
 @sales.command()
@@ -147,7 +160,7 @@ def verdict(
     """Fail if the run refused a delivery or blocked a slice, and name it."""
     from caravan.assembly import sales as steps
 
-    show(steps.verdict(scope(start, end, channels, dry_run, run_id)))
+    steps.verdict(scope(start, end, channels, dry_run, run_id))
 
 
 @reporting.command()
@@ -180,4 +193,4 @@ def reporting_verdict(run_id: Annotated[str, typer.Option("--run-id", help="The 
     """Fail if the run blocked a slice, and name it."""
     from caravan.assembly import reporting as steps
 
-    show(steps.verdict(run_id))
+    steps.verdict(run_id)

@@ -112,8 +112,9 @@ class OrderStore(Protocol):
         complete: bool,
         max_deleted_share: Decimal,
         started_at: datetime,
+        again: bool = False,
     ) -> LoadCounts | None:
-        """Append a delivery in one transaction; None when another process was faster.
+        """Append a delivery in one transaction; None when it was loaded before, unless `again`.
 
         Raises Rejected when a complete delivery is cut off.
         """

@@ -28,15 +28,31 @@ DEFAULTS: dict[str, Any] = {
 }
 """`default_args` of every DAG; a task that needs other numbers says so."""
 
+def failed_tasks(context: Mapping[str, Any]) -> list[str]:
+    """Tasks of this run that failed or could not start because of one that did, e.g. `collect (2 of 8)`."""
+    run, tasks = context["dag_run"], context["dag"].task_dict
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+    total: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for key, state in states.items():
+        # A mapped task instance is called <task_id>_<map index>.
+        name = key if key in tasks else key.rpartition("_")[0]
+        total[name] += 1
+        failed[name] += state in ("failed", "upstream_failed")
+    names = [name for name in tasks if failed[name]]
+    return [f"{name} ({failed[name]} of {total[name]})" if total[name] > 1 else name for name in names]
+
+
 _GIVEN: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "scope": scope_from_context,
     "run_id": lambda context: context["dag_run"].run_id,
     "dag_id": lambda context: context["dag_run"].dag_id,
+    "failed_tasks": failed_tasks,
 }
 
 
 def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`@task`, for a function that may ask for `scope`, `run_id` and `dag_id` by naming them.
+    """`@task`, for a function that may ask for `scope`, `run_id`, `dag_id` and `failed_tasks` by naming them.
 
     Every other parameter is given where the DAG calls or maps it. `options` are the operator's.
     """
@@ -78,18 +94,3 @@ def last_step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return step(**{"trigger_rule": TriggerRule.ALL_DONE, **options})(run)
 
     return decorate
-
-
-def failed_tasks(context: Mapping[str, Any]) -> list[str]:
-    """Tasks of this run that failed or could not start because of one that did, e.g. `collect (2 of 8)`."""
-    run, tasks = context["dag_run"], context["dag"].task_dict
-    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
-    total: Counter[str] = Counter()
-    failed: Counter[str] = Counter()
-    for key, state in states.items():
-        # A mapped task instance is called <task_id>_<map index>.
-        name = key if key in tasks else key.rpartition("_")[0]
-        total[name] += 1
-        failed[name] += state in ("failed", "upstream_failed")
-    names = [name for name in tasks if failed[name]]
-    return [f"{name} ({failed[name]} of {total[name]})" if total[name] > 1 else name for name in names]

@@ -92,6 +92,11 @@ def days(first: date | None, last: date | None) -> str:
     return f"{short_day(first) if first.year == last.year else day(first)} to {day(last)}"
 
 
+def isolated(name: str) -> str:
+    """A name inside a sentence: one written from right to left must not turn its neighbours round."""
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}"
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """1 order, 2 orders."""
     return f"{count(number)} {noun if number == 1 else plural or noun + 's'}"

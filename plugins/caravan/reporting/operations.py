@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from caravan.core.entities import ENTITIES
 from caravan.reporting.sales import CHANNEL_DAY
 from caravan.reporting.tables import Reader
 from caravan.warehouse.port import Session
@@ -16,7 +17,9 @@ from caravan.warehouse.port import Session
 LOADS_SHOWN = 15
 RECENT = timedelta(days=30)
 """How long a refused delivery is shown."""
-_READ = "state IN ('loaded', 'empty')"
+# Loads of channels; exchange rates and configuration are loaded too, by their own rhythm.
+_OF_CHANNELS = f"entity IN ({', '.join(repr(name) for name in sorted(ENTITIES))})"
+_READ = f"state IN ('loaded', 'empty') AND {_OF_CHANNELS}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class LoadTotals:
-    """Over every delivery that was read."""
+    """Over every delivery of a channel that was read."""
 
     load_count: int
     received: int
@@ -185,7 +188,8 @@ def _freshness(
         for channel, read_at, missing_at in reader.rows(
             ("ops.load",),
             f"SELECT channel_code, MAX(CASE WHEN {_READ} THEN ended_at END), "
-            "MAX(CASE WHEN state = 'missing' THEN ended_at END) FROM ops.load GROUP BY channel_code",
+            "MAX(CASE WHEN state = 'missing' THEN ended_at END) FROM ops.load "
+            f"WHERE {_OF_CHANNELS} GROUP BY channel_code",
         )
     }
     found = []
@@ -211,7 +215,7 @@ def _loads(reader: Reader, names: Mapping[str, str]) -> tuple[Load, ...]:
 def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple[Refused, ...]:
     rows = reader.rows(
         ("ops.load",),
-        """
+        f"""
         WITH ranked AS (
             SELECT
                 channel_code, entity, delivery_name, reason_code, message, state, started_at,
@@ -221,7 +225,7 @@ def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple
                 ROW_NUMBER() OVER (
                     PARTITION BY channel_code, entity, delivery_name ORDER BY started_at DESC, load_id DESC
                 ) AS recency
-            FROM ops.load
+            FROM ops.load WHERE {_OF_CHANNELS}
         )
         SELECT channel_code, entity, delivery_name, reason_code, message, started_at, attempt_count
         FROM ranked WHERE recency = 1 AND state = 'refused' AND started_at >= $since

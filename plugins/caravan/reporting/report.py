@@ -92,7 +92,7 @@ def _refusals(operations: Operations) -> list[Notice]:
     found = []
     if operations.refused:
         deliveries = counted(len(operations.refused), "delivery was", "deliveries were")
-        names = sorted({row.channel for row in operations.refused})
+        names = sorted({formats.isolated(row.channel) for row in operations.refused})
         text = f"({_list(names)}); the rows are not in these figures."
         found.append(Notice("bad", f"{deliveries} refused", text, "loads"))
     totals = operations.load_totals
@@ -105,8 +105,8 @@ def _refusals(operations: Operations) -> list[Notice]:
 def _checks(operations: Operations) -> list[Notice]:
     found = []
     if operations.blocked:
-        spans = [f"{row.part or 'all'} {_span(row)}" for row in operations.blocked]
-        text = f"{_list(spans)}: a check failed, the last good figures stand."
+        spans = [f"{formats.isolated(row.part or 'all')} {_span(row)}" for row in operations.blocked]
+        text = f"{_list(spans)}: a check failed; the last good figures stand, or none."
         found.append(Notice("bad", "Held back:", text, "quality"))
     failed = sum(row.slice_count for row in operations.findings if row.outcome in ("fail", "error"))
     warned = sum(row.slice_count for row in operations.findings if row.outcome == "warn")
@@ -121,7 +121,7 @@ def _gaps(sales: Sales | None, operations: Operations) -> list[Notice]:
     found = []
     if operations.stale:
         names = [
-            f"{row.name} ({'never delivered' if row.age_hours is None else f'{row.age_hours:,} h'})"
+            f"{formats.isolated(row.name)} ({'never delivered' if row.age_hours is None else f'{row.age_hours:,} h'})"
             for row in operations.stale
         ]
         found.append(Notice("warn", "Stale:", f"no delivery for too long from {_list(names)}.", "freshness"))
@@ -208,7 +208,7 @@ def _environment() -> Environment:
         return formats.days(item.first, item.last) if isinstance(item, Period) else _span(item)
 
     plain: dict[str, Callable[..., str]] = {
-        "money": money, "count": formats.count, "share": formats.share, "day": formats.day,
+        "money": money, "whole_money": whole_money, "count": formats.count, "share": formats.share, "day": formats.day,
         "moment": formats.moment, "days": days,
     }  # fmt: skip
     environment.filters |= {name: _marking_unknown(function) for name, function in plain.items()}

@@ -51,7 +51,7 @@ def judge(session: Session, model: Model, relations: Sequence[str]) -> Verdicts:
         ]
         verdicts = verdicts.merged(_verdicts(model, check.name, check.severity, checked, found))
     duplicates: list[QualityResult] = []
-    for relation in relations:
+    for relation in _together(model, relations):
         total = int(session.row(f"SELECT COUNT(*) FROM {relation} AS q")[0])
         for condition in _passes(model, total):
             rows = session.rows(_duplicate_sql(model, relation, condition))
@@ -59,16 +59,28 @@ def judge(session: Session, model: Model, relations: Sequence[str]) -> Verdicts:
     return verdicts.merged(_verdicts(model, _KEY_CHECK, "fail", 0, duplicates))
 
 
-def judge_key_across_slices(session: Session, model: Model, relations: Sequence[str], outside: str | None) -> Verdicts:
-    """Check that no computed key stands in a slice that stays. Inside the transaction that replaces."""
-    if outside is None or not session.row(f"SELECT COUNT(*) FROM {model.name} AS t WHERE {outside}")[0]:
+def _together(model: Model, relations: Sequence[str]) -> Sequence[str]:
+    """Relations whose keys may repeat one another, as one."""
+    if len(relations) < 2 or model.slice_column in model.key:
+        return relations
+    return ["(" + " UNION ALL ".join(f"SELECT r.* FROM {relation} AS r" for relation in relations) + ")"]
+
+
+def judge_key_across_slices(
+    session: Session, model: Model, relations: Sequence[str], stays: str, free: str
+) -> Verdicts:
+    """Check that no computed key stands in a row that stays. Inside the transaction that replaces.
+
+    `stays`: the condition for rows `t` of the table that stay, `free`: for computed rows `q` that are to be written.
+    """
+    if not session.row(f"SELECT COUNT(*) FROM {model.name} AS t WHERE {stays}")[0]:
         return Verdicts()
     found: list[QualityResult] = []
     same = " AND ".join(f"t.{column} = q.{column}" for column in model.key)
     for relation in relations:
         rows = session.rows(
-            f"SELECT {_where(model, 'q')}, COUNT(*) FROM {relation} AS q WHERE EXISTS (SELECT 1 FROM {model.name} AS t "
-            f"WHERE {outside} AND {same}) GROUP BY 1, 2"
+            f"SELECT {_where(model, 'q')}, COUNT(*) FROM {relation} AS q WHERE ({free}) AND EXISTS (SELECT 1 FROM "
+            f"{model.name} AS t WHERE ({stays}) AND {same}) GROUP BY 1, 2"
         )
         found += [_result(model, _KEY_CHECK, "fail", day, part, None, count) for day, part, count in rows]
     return _verdicts(model, _KEY_CHECK, "fail", None, found)
@@ -133,9 +145,7 @@ def _result(
     )
 
 
-def _verdicts(
-    model: Model, name: str, severity: str, checked: int | None, found: Sequence[QualityResult]
-) -> Verdicts:
+def _verdicts(model: Model, name: str, severity: str, checked: int | None, found: Sequence[QualityResult]) -> Verdicts:
     """`checked` None: say nothing when nothing was found."""
     if not found:
         if checked is None:
@@ -146,7 +156,7 @@ def _verdicts(
         return Verdicts((passed,))
     if severity != "fail":
         return Verdicts(tuple(found))
-    if model.slice_column is None or model.part is None:
+    if model.slice_column is None:
         return Verdicts(tuple(found), failed_whole=f"{name}: {found[0].message}")
     failed = {(r.slice_date, r.part_value or ""): f"{name}: {r.message}" for r in found if r.slice_date is not None}
     return Verdicts(tuple(found), failed)

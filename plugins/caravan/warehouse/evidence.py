@@ -114,6 +114,15 @@ def write_load(session: Session, load: Load, rule_counts: Mapping[str, int] | No
         insert(session, "ops.load_rule", {"load_id": load.load_id, "rule_name": rule, "row_count": count})
 
 
+def forget_quarantine(session: Session, channel_code: str, entity: str, content_hash: str) -> None:
+    """A delivery that is read again is judged again: what its last reading quarantined no longer counts."""
+    session.execute(
+        "DELETE FROM ops.quarantine WHERE load_id IN (SELECT load_id FROM ops.load "
+        "WHERE channel_code = $channel AND entity = $entity AND content_hash = $hash)",
+        {"channel": channel_code, "entity": entity, "hash": content_hash},
+    )
+
+
 def write_quarantine(
     session: Session, load: Load, paths: Sequence[Path], columns: Mapping[str, str], now: datetime
 ) -> None:

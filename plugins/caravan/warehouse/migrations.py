@@ -40,13 +40,17 @@ def read_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
     found, faults = [], []
     for number, path in enumerate(sorted(folder.glob("*.sql")), start=1):
         if not path.name.startswith(f"{number:04d}_"):
-            faults.append(Fault(path.name, f"the next migration is number {number:04d}: none may be missing or doubled"))
+            faults.append(
+                Fault(path.name, f"the next migration is number {number:04d}: none may be missing or doubled")
+            )
         text = path.read_text(encoding="utf-8")
         trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree and not isinstance(tree, exp.Semicolon)]
         created = [next(tree.find_all(exp.Table)) for tree in trees if isinstance(tree, exp.Create)]
         tables = {
             f"{table.db}.{table.name}": tuple(
-                tuple(columns.split(", ")) for name, columns in _INDEX.findall(text) if name == f"{table.db}.{table.name}"
+                tuple(columns.split(", "))
+                for name, columns in _INDEX.findall(text)
+                if name == f"{table.db}.{table.name}"
             )
             for table in created
         }
@@ -61,7 +65,7 @@ def pending(session: Session, migrations: list[Migration]) -> list[Migration]:
     """What is still to apply; Misconfigured when an applied file was edited or is gone."""
     if not session.columns("ops.schema_migration"):
         return migrations
-    applied = dict(session.rows("SELECT migration, checksum FROM ops.schema_migration"))
+    applied: dict[str, str] = dict(session.rows("SELECT migration, checksum FROM ops.schema_migration"))
     known = {migration.name: migration.checksum for migration in migrations}
     faults = [
         Fault(f"migrations/{name}.sql", "was edited after it was applied: restore it and write a new one instead")

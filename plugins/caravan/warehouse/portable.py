@@ -19,6 +19,7 @@ Keys = Mapping[str, Sequence[str]]
 PARAMETERS = ("slice_start", "slice_end", "base_currency")
 _CLEAN_SCALE = 8
 """Decimal places at which the last bits of a DOUBLE are rounded away, for money up to millions."""
+_WHOLE = (exp.DType.INT128, exp.DType.BIGINT, exp.DType.INT)
 _INTERVAL_UNITS = ("DAY", "HOUR", "MINUTE", "SECOND", "WEEK", "MONTH", "YEAR")
 
 
@@ -160,7 +161,6 @@ _FORBIDDEN: dict[type[exp.Expr], str] = {
     exp.ArgMin: f"ARG_MIN {_ANY_ROW}",
     exp.Mode: f"MODE {_ANY_ROW}",
     exp.Avg: "AVG: a float sum in DuckDB, a decimal in PostgreSQL; divide SUM by COUNT as DOUBLE",
-    exp.IntDiv: "//: rounds differently for negative numbers; divide as DOUBLE and FLOOR",
     exp.Mod: "% or MOD: psycopg takes it for a parameter; work with FLOOR of the quotient",
     exp.AtTimeZone: "AT TIME ZONE: times are UTC without zone in the warehouse; local dates come from parsing",
     exp.Columns: "COLUMNS(...): PostgreSQL has none; name the columns",
@@ -196,13 +196,23 @@ def _division(node: exp.Expr) -> str | None:
     return "a division without DOUBLE is another one on each engine; write CAST(x AS DOUBLE) / y, then CAST to DECIMAL"
 
 
+def _whole_division(node: exp.Expr) -> str | None:
+    dividend = node.this
+    if any(cast.to.this in _WHOLE for cast in dividend.find_all(exp.Cast)):
+        return None
+    return "// of decimals keeps a fraction in DuckDB (-7.0 // 2 is -3.5); CAST the dividend to HUGEINT"
+
+
 def _cast(node: exp.Expr) -> str | None:
     """Measured: 250 of 20,000 averages of cents differed by 0.0001 between DuckDB and PostgreSQL, none this way."""
     kind = node.args["to"]
     digits = [int(part.name) for part in kind.expressions]
     if kind.this != exp.DType.DECIMAL or len(digits) != 2 or digits[1] >= _CLEAN_SCALE or not is_double(node.this):
         return None
-    return "a float CAST to DECIMAL rounds halves differently on each engine; CAST it to DECIMAL(28, 8) first"
+    return (
+        "a float CAST to DECIMAL rounds halves differently on each engine; divide money in whole numbers with //, "
+        "CAST anything else to DECIMAL(28, 8) first"
+    )
 
 
 def _sum(node: exp.Expr) -> str | None:
@@ -272,6 +282,7 @@ def _collection(node: exp.Expr) -> str | None:
 _RULES: dict[type[exp.Expr], Callable[[exp.Expr], str | None]] = {
     exp.Round: _round,
     exp.Div: _division,
+    exp.IntDiv: _whole_division,
     exp.Cast: _cast,
     exp.Sum: _sum,
     exp.TimestampTrunc: _trunc,

@@ -44,11 +44,13 @@ def translate(sql: str) -> str:
     translated = sqlglot.transpile(
         sql, read="duckdb", write="postgres", identify=True, unsupported_level=ErrorLevel.RAISE
     )
-    text = ";\n".join(translated)
+    # PostgreSQL has no 128-bit integers; its numeric holds them exactly.
+    text = _HUGE.sub("DECIMAL(38, 0)", ";\n".join(translated))
     # Text compares and sorts by code point, as in DuckDB, whatever the database's locale.
     return re.sub(r"\bVARCHAR\b", 'VARCHAR COLLATE "C"', text) if _CREATES.match(text) else text
 
 
+_HUGE = re.compile(r"\bINT128\b")
 _CREATES = re.compile(r"CREATE (TEMPORARY )?TABLE [^(]*\(", re.IGNORECASE)
 
 

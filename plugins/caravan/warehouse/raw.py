@@ -18,7 +18,7 @@ from caravan.core.entities import ENTITIES, parsed_columns
 from caravan.core.errors import Rejected
 from caravan.warehouse import slices
 from caravan.warehouse.catalog import Catalog
-from caravan.warehouse.port import Session, Warehouse
+from caravan.warehouse.port import Session
 
 ROWS_A_PASS = 4_000_000
 """Keys compared at once: keeps memory flat whatever the size of the delivery."""
@@ -117,6 +117,10 @@ def compare(session: Session, batch: Batch) -> _Comparison:
     """What the batch means for the table as this session sees it."""
     table = batch.table
     incoming = session.stage_parquet(batch.paths, table.columns)
+    delivered = _count(session, f"{incoming} AS i")
+    if delivered != batch.row_count:
+        # Left alone, the difference would be counted as rows that were known before.
+        raise ValueError(f"load {batch.load_id}: {delivered} rows are there but {batch.row_count} were announced")
     source_version = slices.version(session, table.name)
     present = int(session.row(f"SELECT COUNT(*) FROM {table.name} AS r WHERE {_in_scope(batch)}", _scope(batch))[0])
     if not present:
@@ -194,7 +198,7 @@ def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Compar
     _refuse_cut_off(session, batch, comparison)
     _insert_rows(session, batch, comparison)
     _insert_markers(session, batch, comparison)
-    counts = dict(
+    counts: dict[str, int] = dict(
         session.rows(
             f"SELECT change, COUNT(*) FROM {batch.table.name} WHERE load_id = $load GROUP BY change",
             {"load": batch.load_id},
@@ -217,7 +221,7 @@ def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Compar
         )
         if batch.table.date_column is None:
             for model in catalog.consumers(batch.table.name):
-                slices.mark(session, model, [None], f"load {batch.load_id}", batch.observed_at)
+                slices.mark_whole(session, catalog, model, f"load {batch.load_id}", batch.observed_at)
     return changed
 
 

@@ -59,7 +59,8 @@ class Runner:
         reported in `Build.verdicts`; the rest is published.
         """
         chosen = list(models)
-        self._prepare(chosen)
+        read = {name for model in chosen for name in model.references} | {model.name for model in chosen}
+        self._prepare([model for model in self.catalog.models if model.name in read])
         builds = []
         for model in chosen:
             built = self._build(model, days)
@@ -79,9 +80,9 @@ class Runner:
             }
 
     def _prepare(self, models: Sequence[Model]) -> None:
-        """Make the tables as declared; a changed definition makes every slice of its model stale."""
+        """Make the tables as declared, so that all can be read; a changed definition makes its model stale."""
         with self.warehouse.read() as session:
-            known = dict(session.rows("SELECT model_name, definition_hash FROM ops.model"))
+            known: dict[str, str] = dict(session.rows("SELECT model_name, definition_hash FROM ops.model"))
         for model in models:
             digest = model.definition_hash(self.constants)
             if known.get(model.name) != digest:
@@ -89,6 +90,12 @@ class Runner:
 
     def _define(self, model: Model, digest: str) -> None:
         with self.warehouse.write() as session:
+            # Asked again under the lock: another process may have been faster.
+            if session.rows(
+                "SELECT 1 FROM ops.model WHERE model_name = $m AND definition_hash = $digest",
+                {"m": model.name, "digest": digest},
+            ):
+                return
             declared = {column.name: column.type for column in model.columns}
             if session.columns(model.name) != declared:
                 # Everything outside raw and ops can be computed again: a new shape is a new table.
@@ -96,10 +103,7 @@ class Runner:
                 body = ", ".join(f"{name} {kind}" for name, kind in declared.items())
                 session.execute(f"CREATE TABLE {model.name} ({body})")
                 session.settle_table(model.name, [model.key, *([(model.slice_column,)] if model.slice_column else [])])
-            stale: Sequence[date | None] = [None]
-            if model.slice_column:
-                stale = slices.all_slices(session, self.catalog, model)
-            slices.mark(session, model, stale, "new definition", _now())
+            slices.mark_whole(session, self.catalog, model, "new definition", _now())
             session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
             evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
 
@@ -145,10 +149,17 @@ class Runner:
         self, session: Session, model: Model, ranges: Sequence[DayRange], computed: _Computed
     ) -> tuple[int, Verdicts]:
         now = _now()
-        verdicts = computed.verdicts.merged(
-            checks.judge_key_across_slices(session, model, computed.relations, _outside(model, ranges))
-        )
+        verdicts = computed.verdicts
         kept = {*verdicts.failed, *slices.blocked(session, model)}
+        clashing: set[slices.Block] = set()
+        # A slice that is kept because its key stands elsewhere may hold keys of others in turn.
+        while stays := _staying(model, ranges, kept):
+            found = checks.judge_key_across_slices(session, model, computed.relations, stays, _not_kept(model, kept))
+            if not found.failed:
+                break
+            verdicts = verdicts.merged(found)
+            kept |= found.failed.keys()
+            clashing |= found.failed.keys()
         unsliced_failure = model.slice_column is None and bool(verdicts.failed_whole)
         row_count = 0
         if not unsliced_failure:
@@ -156,6 +167,8 @@ class Runner:
         judged = [day for wanted in ranges for day in wanted.days() if slice_of(day, model.slice_grain) == day]
         slices.set_blocks(session, self.catalog, model, judged, verdicts.failed, self.run_id, now)
         slices.clear(session, model, judged if model.slice_column else None)
+        # The fault may lie in the rows that stay: these slices are tried again with every build.
+        slices.mark(session, model, sorted({day for day, _ in clashing}), "its key stands in a slice that stays", now)
         evidence.write_results(session, self.run_id, verdicts.results, now)
         self._note(session, model, now)
         return row_count, verdicts
@@ -181,7 +194,9 @@ class Runner:
         names = ", ".join(column.name for column in model.columns)
         expected = 0
         for relation in relations:
-            expected += _count(session, relation, free)
+            expected += _count(session, relation, "TRUE")
+            if kept:
+                expected -= _count(session, relation, _kept(model, kept))
             if column:
                 new = session.rows(f"SELECT DISTINCT {column} FROM {relation} AS q WHERE {free}")
                 touched |= {row[0] for row in new}
@@ -190,14 +205,14 @@ class Runner:
         if found != expected:
             raise CaravanError(
                 f"{model.name}: {found} rows stand in the replaced slices but {expected} were computed; nothing was "
-                "changed. A row's slice lies outside the range asked for: compare the SQL with $slice_start, $slice_end"
+                "changed. A row's slice is NULL or outside the range asked for: compare the SQL with $slice_start, $slice_end"
             )
         slices.bump_version(session, model.name)
         if column:
             slices.mark_consumers(session, self.catalog, model.name, sorted(touched), f"{model.name} rebuilt", now)
         else:
             for consumer in self.catalog.consumers(model.name):
-                slices.mark(session, consumer, [None], f"{model.name} rebuilt", now)
+                slices.mark_whole(session, self.catalog, consumer, f"{model.name} rebuilt", now)
         return expected
 
     def _note(self, session: Session, model: Model, now: datetime) -> None:
@@ -247,19 +262,27 @@ def _inside(model: Model, ranges: Sequence[DayRange], alias: str = "q") -> str:
     return " OR ".join(f"({day} >= CAST('{r.first}' AS DATE) AND {day} < CAST('{r.end}' AS DATE))" for r in ranges)
 
 
-def _outside(model: Model, ranges: Sequence[DayRange]) -> str | None:
-    """The condition for rows `t` that stay; None when the key holds the slice, or all are replaced."""
-    if model.slice_column is None or model.slice_column in model.key:
+def _staying(model: Model, ranges: Sequence[DayRange], kept: set[slices.Block]) -> str | None:
+    """The condition for rows `t` that stay and may hold a computed key; None when none can."""
+    if model.slice_column is None:
         return None
-    return f"NOT ({_inside(model, ranges, alias='t')})"
+    stays = [] if model.slice_column in model.key else [f"NOT ({_inside(model, ranges, alias='t')})"]
+    if kept and not {model.slice_column, model.part or model.slice_column} <= set(model.key):
+        stays.append(_kept(model, kept, alias="t"))
+    return " OR ".join(stays) or None
+
+
+def _kept(model: Model, kept: set[slices.Block], alias: str = "q") -> str:
+    """The condition for rows whose slice and part keep their last good rows."""
+    pairs = []
+    for day, part in sorted(kept):
+        pair = f"{alias}.{model.slice_column} = CAST('{day}' AS DATE)"
+        if model.part:
+            value = part.replace("'", "''")
+            pair += f" AND COALESCE({alias}.{model.part}, '') = '{value}'"
+        pairs.append(f"({pair})")
+    return " OR ".join(pairs)
 
 
 def _not_kept(model: Model, kept: set[slices.Block]) -> str:
-    """The condition for rows whose slice and part may be replaced."""
-    if not kept or model.part is None:
-        return "TRUE"
-    pairs = []
-    for day, part in sorted(kept):
-        value = part.replace("'", "''")
-        pairs.append(f"(q.{model.slice_column} = CAST('{day}' AS DATE) AND COALESCE(q.{model.part}, '') = '{value}')")
-    return f"NOT ({' OR '.join(pairs)})"
+    return f"NOT ({_kept(model, kept)})" if kept else "TRUE"

@@ -63,17 +63,19 @@ def mark_consumers(
         return
     for model in catalog.consumers(table):
         if model.slice_column is None:
-            mark(session, model, [None], reason, now)
+            mark_whole(session, catalog, model, reason, now)
             continue
         reach = range(model.look_back_days.get(table, 0) + 1)
         stale = {slice_of(day + timedelta(days=offset), model.slice_grain) for day in days for offset in reach}
-        if model.depends_on == "history" and session.columns(model.name):
-            later = session.rows(
-                f"SELECT DISTINCT {model.slice_column} FROM {model.name} WHERE {model.slice_column} > $first",
-                {"first": min(stale)},
-            )
-            stale |= {row[0] for row in later}
+        if model.depends_on == "history":
+            # Of the sources too: a change may give rows to a later slice that has none so far.
+            stale |= {day for day in all_slices(session, catalog, model) if day > min(stale)}
         mark(session, model, sorted(stale), reason, now)
+
+
+def mark_whole(session: Session, catalog: Catalog, model: Model, reason: str, now: datetime) -> None:
+    """Mark all of a model stale."""
+    mark(session, model, all_slices(session, catalog, model) if model.slice_column else [None], reason, now)
 
 
 def mark(session: Session, model: Model, slices: Sequence[date | None], reason: str, now: datetime) -> None:
@@ -104,9 +106,9 @@ def clear(session: Session, model: Model, slices: Sequence[date] | None) -> None
 
 
 def all_slices(session: Session, catalog: Catalog, model: Model) -> list[date]:
-    """Every slice the model could have, from the days its sources have."""
+    """Every slice the model has or could have, from the days in its table and its sources."""
     found: set[date] = set()
-    for table in sorted(model.references):
+    for table in (model.name, *sorted(model.references)):
         column = slice_column(catalog, table)
         if column and session.columns(table):
             days = session.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")
@@ -159,7 +161,7 @@ def set_blocks(
     before the rows are written, a distribution check after. Slices that are free again are marked stale: their models
     kept old rows while they were blocked.
     """
-    if not judged or cause.part is None:
+    if not judged:
         return
     before = {
         (row[0], row[1])

@@ -79,6 +79,7 @@ class Store:
         complete: bool,
         max_deleted_share: Decimal,
         started_at: datetime,
+        again: bool = False,
     ) -> Load | None:
         batch = raw.Batch(
             table=raw.RAW[f"raw.file_drop__{entity}"],
@@ -107,7 +108,7 @@ class Store:
         with self.warehouse.read() as session:
             comparison = raw.compare(session, batch)
         with self.warehouse.write() as session:
-            if delivery.content_hash in evidence.known_content(session, channel_code, entity):
+            if not again and delivery.content_hash in evidence.known_content(session, channel_code, entity):
                 return None
             appended = raw.append(session, self.catalog, batch, comparison)
             noted = replace(
@@ -119,6 +120,7 @@ class Store:
                 moved_count=appended.moved,
                 ended_at=self._clock(),
             )
+            evidence.forget_quarantine(session, channel_code, entity, delivery.content_hash)
             evidence.write_load(session, noted, parsed.rule_counts)
             evidence.write_quarantine(session, noted, parsed.quarantined, QUARANTINE_COLUMNS, self._clock())
         self.warehouse.forget_staged()
@@ -162,9 +164,7 @@ class Store:
 
     def put_reference(self, table: str, rows: Sequence[Mapping[str, object]], key: Sequence[str], run_id: str) -> None:
         with _reference_file(raw.RAW[table], rows, key) as path:
-            batch = raw.Batch(
-                raw.RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock(), complete=True
-            )
+            batch = raw.Batch(raw.RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock(), complete=True)
             self._append_if_changed(batch)
 
     def put_rates(self, path: Path, row_count: int, content_hash: str, run_id: str) -> bool:
@@ -238,7 +238,9 @@ class Store:
                     for r in results
                     if r.model_name == table and r.outcome in ("fail", "error") and r.slice_date
                 }
-                slices.set_blocks(session, self.catalog, self.catalog[table], dates, failed, run_id, now, "distribution")
+                slices.set_blocks(
+                    session, self.catalog, self.catalog[table], dates, failed, run_id, now, "distribution"
+                )
         return dict(Counter(result.outcome for result in results))
 
     def _staged_slices(self, session: Session, table: str, days: DayRange) -> list[date]:
@@ -259,15 +261,15 @@ class Store:
                 "WHERE run_id = $run AND outcome IN ('fail', 'error') ORDER BY 1, 2, 3, 4",
                 {"run": run_id},
             )
-        lines = [f"{channel} {entity} {name or ''}: {code}: {message}" for channel, entity, name, code, message in loads]
+        lines = [
+            f"{channel} {entity} {name or ''}: {code}: {message}" for channel, entity, name, code, message in loads
+        ]
         lines += [f"{model} {name} {day or ''} {part or ''}: {message}" for model, name, day, part, message in checks]
         return lines
 
 
 @contextlib.contextmanager
-def _reference_file(
-    table: raw.RawTable, rows: Sequence[Mapping[str, object]], key: Sequence[str]
-) -> Iterator[Path]:
+def _reference_file(table: raw.RawTable, rows: Sequence[Mapping[str, object]], key: Sequence[str]) -> Iterator[Path]:
     """Small rows as a Parquet file with the table's columns, keys and hashes included."""
     names = [name for name in table.columns if name not in ("row_key", "payload_hash")]
 

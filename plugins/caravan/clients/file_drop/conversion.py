@@ -20,8 +20,18 @@ _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Zero-width characters that copying from web pages leaves in order numbers."""
 
 _EXPECTED_NUMBER = "a number of at most 14 digits and 4 decimals"
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
-             "UHUGEINT")
+_INTEGERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+)
 # Relative noise of a computed price: a few units of the last binary place.
 _NOISE = {"DOUBLE": "1e-14", "FLOAT": "1.2e-7"}
 
@@ -118,13 +128,14 @@ def timestamp(reference: str, kind: str, form: FileFormat, zone: str) -> Convers
         date = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
         local = literal(f"{date}{clock})?")
         offset = literal(f"{date}{clock})(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)")
-        # DuckDB wants the colon that RFC 822 leaves out of +0530.
-        with_colon = f"regexp_replace({reference}, '([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
+        # Before an offset DuckDB wants seconds, and in it the colon that RFC 822 leaves out of +0530.
+        full = f"regexp_replace({reference}, '^(.{{16}})([Z+-])', '\\1:00\\2')"
+        full = f"regexp_replace({full}, '([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
         value = (
             f"CASE WHEN regexp_full_match({reference}, {local}) "
             f"THEN {_to_utc(f'TRY_CAST({reference} AS TIMESTAMP)', zone)} "
             f"WHEN regexp_full_match({reference}, {offset}) "
-            f"THEN {utc(f'TRY_CAST({with_colon} AS TIMESTAMPTZ)')} END"
+            f"THEN {utc(f'TRY_CAST({full} AS TIMESTAMPTZ)')} END"
         )
     else:
         expected = f"a time in the form {form.datetime}, from 1970 on"
@@ -155,14 +166,13 @@ def _to_utc(moment: str, zone: str) -> str:
     return moment if zone == "UTC" else utc(f"timezone({literal(zone)}, {moment})")
 
 
-def clean_order_id(text: str | None) -> str | None:
+def clean_order_id(text: str) -> str:
     """Width folded, zero-width characters gone; case, punctuation and leading zeros stay."""
-    if text is None:
-        return None
     kept = "".join(char for char in text if char not in _INVISIBLE)
-    return unicodedata.normalize("NFKC", kept).strip() or None
+    return unicodedata.normalize("NFKC", kept).strip()
 
 
 def order_id(reference: str) -> str:
     """SQL for `clean_order_id`, called only where there is a character outside ASCII."""
-    return f"CASE WHEN strlen({reference}) = length({reference}) THEN {reference} ELSE clean_order_id({reference}) END"
+    plain = f"strlen({reference}) = length({reference})"
+    return f"CASE WHEN {plain} THEN {reference} ELSE nullif(clean_order_id({reference}), '') END"

@@ -65,7 +65,9 @@ def spool_csv(
         received = 0
         try:
             for batch in _batches(feed, columns, form, set_aside) if header else ():
-                complete = batch.num_rows > 0 and batch.column(0)[-1].as_py() == _END
+                if not batch.num_rows:
+                    continue
+                complete = batch.column(0)[-1].as_py() == _END
                 rows = batch.slice(0, batch.num_rows - complete)
                 received += rows.num_rows
                 writer.write_batch(
@@ -268,5 +270,7 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
 
 def _unique(titles: list[str]) -> list[str]:
     """Titles with a number after the second and later of the same name, for JSON."""
-    return [title if titles[:i].count(title) == 0 else f"{title}_{titles[:i].count(title) + 1}"
-            for i, title in enumerate(titles)]
+    return [
+        title if titles[:i].count(title) == 0 else f"{title}_{titles[:i].count(title) + 1}"
+        for i, title in enumerate(titles)
+    ]

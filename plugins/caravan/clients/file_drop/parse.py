@@ -27,7 +27,11 @@ from caravan.core.errors import CaravanError, Rejected
 
 
 def parse(
-    delivery: Delivery, channel: Channel, configuration: Configuration, workdir: Path, now: datetime,
+    delivery: Delivery,
+    channel: Channel,
+    configuration: Configuration,
+    workdir: Path,
+    now: datetime,
     memory_limit: str = "1GB",
 ) -> Parsed:
     """Good rows, quarantined rows and counts of one delivery. `now`: UTC without zone. Files go below `workdir`.
@@ -55,8 +59,13 @@ def parse(
 
 
 def _parse(
-    connection: duckdb.DuckDBPyConnection, delivery: Delivery, channel: Channel, configuration: Configuration,
-    entity: Entity, place: Path, now: datetime,
+    connection: duckdb.DuckDBPyConnection,
+    delivery: Delivery,
+    channel: Channel,
+    configuration: Configuration,
+    entity: Entity,
+    place: Path,
+    now: datetime,
 ) -> Parsed:
     config = channel.entities[entity.name]
     source = _open_source(connection, delivery, channel, entity, place)
@@ -132,10 +141,15 @@ def _open_source(
 
 @contextmanager
 def _connection(place: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(config={
-        "autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2,
-        "memory_limit": memory_limit, "temp_directory": str(place / "spill"),
-    }) as connection:
+    with duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "threads": 2,
+            "memory_limit": memory_limit,
+            "temp_directory": str(place / "spill"),
+        }
+    ) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         # Order within the files means nothing; keeping it, and caching what is read once, would cost memory.
         connection.execute("SET preserve_insertion_order = false")

@@ -44,7 +44,8 @@ def settle(
     kept = (
         f"(SELECT a.* FROM {relation} AS a LEFT JOIN repeated AS r ON r.row_key = a.row_key "
         "WHERE r.row_key IS NULL OR r.kept_row = a.row_number)"
-        if dropped else relation
+        if dropped
+        else relation
     )
     moved = _find_split_orders(connection, kept, count if entity is ORDER_LINE else 0)
     if not repeated and not moved:
@@ -59,9 +60,7 @@ def settle(
     )
     kept = f"(SELECT * REPLACE ({payload_hash(columns)} AS payload_hash) FROM {kept})"
     kept = f"(SELECT * REPLACE ({key} AS row_key) FROM {kept})"
-    connection.execute(
-        f"COPY (SELECT {', '.join(columns)} FROM {kept}) TO {literal(str(target))} (FORMAT parquet)"
-    )
+    connection.execute(f"COPY (SELECT {', '.join(columns)} FROM {kept}) TO {literal(str(target))} (FORMAT parquet)")
     return target, dropped
 
 

@@ -12,8 +12,11 @@ from caravan.core.entities import Entity, FieldType
 
 def rule_condition(rule: Rule, entity: Entity, columns: Mapping[str, str]) -> str:
     """SQL that is true or false, never NULL. `columns`: canonical field to its typed column."""
-    tests = [test for name, condition in rule.when.items()
-             for test in _tests(columns[name], entity.field(name).type, condition)]
+    tests = [
+        test
+        for name, condition in rule.when.items()
+        for test in _tests(columns[name], entity.field(name).type, condition)
+    ]
     return f"coalesce({' AND '.join(tests)}, false)"
 
 

@@ -55,8 +55,11 @@ def require_columns(wanted: Collection[str], found: Sequence[str], name: str, hi
     """
     missing = sorted(set(wanted) - set(found))
     if missing:
-        near = "".join(f"; for '{column}' there is '{close[0]}'" for column in missing
-                       if (close := difflib.get_close_matches(column, found, n=1)))
+        near = "".join(
+            f"; for '{column}' there is '{close[0]}'"
+            for column in missing
+            if (close := difflib.get_close_matches(column, found, n=1))
+        )
         raise Rejected(
             "COLUMN_MISSING",
             f"{name} lacks {', '.join(missing)}. Expected: {', '.join(sorted(set(wanted)))}. "
@@ -70,8 +73,9 @@ def require_columns(wanted: Collection[str], found: Sequence[str], name: str, hi
 class QuarantineFile:
     """Writes quarantined rows to Parquet as they come; makes no file when there are none."""
 
-    SCHEMA = pa.schema([(name, pa.int64() if kind == "BIGINT" else pa.string())
-                        for name, kind in QUARANTINE_COLUMNS.items()])
+    SCHEMA = pa.schema(
+        [(name, pa.int64() if kind == "BIGINT" else pa.string()) for name, kind in QUARANTINE_COLUMNS.items()]
+    )
     ROWS_AT_ONCE = 10_000
 
     def __init__(self, path: Path) -> None:
@@ -81,8 +85,15 @@ class QuarantineFile:
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, row_number: int, reason_code: str, message: str, raw_row: str) -> None:
-        self._rows.append({"row_number": row_number, "field_name": None, "reason_code": reason_code,
-                           "message": message, "raw_row": raw_row})
+        self._rows.append(
+            {
+                "row_number": row_number,
+                "field_name": None,
+                "reason_code": reason_code,
+                "message": message,
+                "raw_row": raw_row,
+            }
+        )
         self.count += 1
         if len(self._rows) >= self.ROWS_AT_ONCE:
             self._flush()

@@ -49,8 +49,13 @@ class StatementBuilder:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, channel: Channel, entity: Entity,
-        configuration: Configuration, source: Source, now: datetime,
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        channel: Channel,
+        entity: Entity,
+        configuration: Configuration,
+        source: Source,
+        now: datetime,
     ) -> None:
         self._connection = connection
         self._channel = channel
@@ -83,7 +88,7 @@ class StatementBuilder:
         return Statement(
             good=f"SELECT {parsed} FROM {good}",
             bad=f"SELECT row_number, nullif(CASE {fields} END, '') AS field_name, {first('reason')} AS reason_code, "
-                f"{first('message')} AS message, {self._source.raw_row} AS raw_row FROM {rows} WHERE {faulty}",
+            f"{first('message')} AS message, {self._source.raw_row} AS raw_row FROM {rows} WHERE {faulty}",
         )
 
     # Layers
@@ -151,8 +156,8 @@ class StatementBuilder:
         flow = "flow"
         if channel.home_country is not None:
             flow = (
-                f"coalesce(flow, CASE WHEN country_code = '{OTHER_MARKET}' THEN NULL "
-                f"WHEN country_code = {literal(channel.home_country)} THEN 'domestic' ELSE 'export' END)"
+                f"CASE WHEN {self._given('flow')} THEN flow WHEN country_code = '{OTHER_MARKET}' THEN NULL "
+                f"WHEN country_code = {literal(channel.home_country)} THEN 'domestic' ELSE 'export' END"
             )
         if channel.market is not None:
             return f"SELECT * REPLACE ({flow} AS flow), {literal(channel.market)} AS market_code FROM {rows}"
@@ -169,7 +174,9 @@ class StatementBuilder:
             f"{self._local_date()} AS order_local_date",
         ]
         if self._entity is ORDER_LINE:
-            parts.append("quantity * unit_price - coalesce(discount_amount, 0) AS exact_amount")
+            # Wider than 18 digits first: DuckDB multiplies DECIMAL(18) within 18 digits and fails beyond.
+            product = "CAST(quantity AS DECIMAL(20,4)) * unit_price"
+            parts.append(f"{product} - coalesce(discount_amount, 0) AS exact_amount")
         return f"SELECT {', '.join(parts)} FROM {rows}"
 
     def _judged(self, rows: str) -> str:
@@ -190,6 +197,12 @@ class StatementBuilder:
 
     def _mapped_fields(self) -> list[EntityField]:
         return [field for field in self._entity.fields if field.name in self._config.columns]
+
+    def _given(self, name: str) -> str:
+        """SQL: whether the field has a value, valid or not."""
+        if name in self._config.constants:
+            return "true"
+        return f"e_{name} IS NOT NULL" if name in self._kinds else "false"
 
     def _conversion(self, field: EntityField) -> conversion.Conversion:
         reference, kind, form = f"e_{field.name}", self._kinds[field.name], self._channel.format
@@ -215,8 +228,9 @@ class StatementBuilder:
 
     def _first_rule(self) -> str:
         columns = {field.name: _typed_name(field) for field in self._entity.fields}
-        cases = [f"WHEN {rule_condition(rule, self._entity, columns)} THEN {i}"
-                 for i, rule in enumerate(self._config.rules)]
+        cases = [
+            f"WHEN {rule_condition(rule, self._entity, columns)} THEN {i}" for i, rule in enumerate(self._config.rules)
+        ]
         return f"CASE {' '.join(cases)} END" if cases else "CAST(NULL AS INTEGER)"
 
     def _checks(self) -> list[Check]:
@@ -227,33 +241,35 @@ class StatementBuilder:
         for field in self._entity.fields:
             if field.required or field.name in key:
                 reason = "'KEY_EMPTY'" if field.name in key else "'FIELD_MISSING'"
-                checks.append(Check(field.name, self._missing(field), reason, "'no value'"))
+                # Cleaning may leave nothing of an order id, so texts are judged by what is left.
+                missing = f"{field.name} IS NULL" if field.type == "text" else f"NOT ({self._given(field.name)})"
+                checks.append(Check(field.name, missing, reason, "'no value'"))
             if field.name in self._kinds and field.type != "text":
                 checks.append(self._validity(field))
         latest = self._now + timedelta(hours=self._channel.max_future_hours)
-        checks.append(Check(
-            "ordered_at", f"coalesce(ordered_at > TIMESTAMP '{latest}', false)", "'ORDER_IN_FUTURE'",
-            f"concat(ordered_at, ' UTC is more than {self._channel.max_future_hours} hours ahead of the clock')",
-        ))
+        checks.append(
+            Check(
+                "ordered_at",
+                f"coalesce(ordered_at > TIMESTAMP '{latest}', false)",
+                "'ORDER_IN_FUTURE'",
+                f"concat(ordered_at, ' UTC is more than {self._channel.max_future_hours} hours ahead of the clock')",
+            )
+        )
         if self._entity is ORDER_LINE:
-            checks.append(Check(
-                "amount", "coalesce(exact_amount <> amount, exact_amount IS NOT NULL)",
-                "CASE WHEN amount IS NULL THEN 'NUMBER_INVALID' ELSE 'TOO_MANY_DECIMALS' END",
-                "concat('quantity * unit_price - discount_amount is ', exact_amount, ': too large or too fine')",
-            ))
+            checks.append(
+                Check(
+                    "amount",
+                    "coalesce(exact_amount <> amount, exact_amount IS NOT NULL)",
+                    "CASE WHEN amount IS NULL THEN 'NUMBER_INVALID' ELSE 'TOO_MANY_DECIMALS' END",
+                    "concat('quantity * unit_price - discount_amount is ', exact_amount, ': too large or too fine')",
+                )
+            )
         for i, rule in enumerate(self._config.rules):
             if rule.quarantine is not None:
                 condition = f"coalesce(rule_at = {i}, false)"
                 reason, message = literal(rule_reason(rule.name)), literal(rule.quarantine)
                 checks.append(Check(next(iter(rule.when)), condition, reason, message))
         return checks
-
-    def _missing(self, field: EntityField) -> str:
-        if field.name in self._config.constants:
-            return "false"
-        if field.name not in self._kinds:
-            return "true"
-        return f"{field.name if field.type == 'text' else 'e_' + field.name} IS NULL"
 
     def _validity(self, field: EntityField) -> Check:
         given, typed = f"e_{field.name}", _typed_name(field)
@@ -290,17 +306,23 @@ class StatementBuilder:
     def _make_lookups(self) -> None:
         create = self._connection.execute
         names = list(country_names().items())
-        create(f"CREATE TEMP TABLE country_names AS SELECT DISTINCT lower(name) AS name, code FROM {_rows(names)} "
-               "AS t(name, code)")
-        create(f"CREATE TEMP TABLE currencies AS SELECT * FROM {_rows([(c,) for c in sorted(currency_codes())])} "
-               "AS t(code)")
+        create(
+            f"CREATE TEMP TABLE country_names AS SELECT DISTINCT lower(name) AS name, code FROM {_rows(names)} "
+            "AS t(name, code)"
+        )
+        create(
+            f"CREATE TEMP TABLE currencies AS SELECT * FROM {_rows([(c,) for c in sorted(currency_codes())])} "
+            "AS t(code)"
+        )
         by_country = {m.country: m.code for m in sorted(self._markets.values(), key=lambda m: m.code, reverse=True)}
         markets = _rows(list(by_country.items()) or [(OTHER_MARKET, OTHER_MARKET)])
         create(f"CREATE TEMP TABLE markets AS SELECT * FROM {markets} AS t(country, code)")
         for name, values in self._config.values.items():
             rows = _rows(list(values.items()) or [("", "")])
-            create(f"CREATE TEMP TABLE values_{name} AS SELECT delivered, nullif(ours, '') AS ours FROM {rows} "
-                   "AS t(delivered, ours)")
+            create(
+                f"CREATE TEMP TABLE values_{name} AS SELECT delivered, nullif(ours, '') AS ours FROM {rows} "
+                "AS t(delivered, ours)"
+            )
 
 
 def rule_reason(rule_name: str) -> str:

@@ -47,7 +47,9 @@ def write_rates(target: Path) -> RateFile:
     table = pa.table(
         {
             "row_key": pa.array([_digest(f"{day}/{currency}") for day, currency, _ in rows], pa.string()),
-            "payload_hash": pa.array([_digest(f"{day}/{currency}/{rate}") for day, currency, rate in rows], pa.string()),
+            "payload_hash": pa.array(
+                [_digest(f"{day}/{currency}/{rate}") for day, currency, rate in rows], pa.string()
+            ),
             "rate_date": pa.array(days, pa.date32()),
             "currency_code": pa.array(currencies, pa.string()),
             "rate": pa.array(rates, pa.decimal128(18, 6)),

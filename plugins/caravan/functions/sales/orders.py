@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -90,10 +90,16 @@ def list_channels(scope: RunScope, configuration: Configuration, store: OrderSto
 
 
 def collect(
-    scope: RunScope, channel: Channel, inboxes: Mapping[str, Inbox], store: OrderStore, clock: Clock
+    scope: RunScope,
+    channel: Channel,
+    inboxes: Mapping[str, Inbox],
+    store: OrderStore,
+    clock: Clock,
+    reload: bool = False,
 ) -> dict[str, int]:
     """Load every delivery of the channel that has not been read yet, oldest first.
 
+    `reload`: read all of them again, after the channel's configuration was corrected.
     One refused delivery does not keep the others back; Rejected names all refused ones at the end.
     """
     totals = dict.fromkeys(
@@ -112,7 +118,7 @@ def collect(
             log.warning("%s %s: no delivery is there", channel.code, entity)
             if not scope.dry_run:
                 store.note_missing(scope.run_id, channel.code, entity, clock())
-        known = store.known_content(channel.code, entity)
+        known = set() if reload else store.known_content(channel.code, entity)
         for delivery in deliveries:
             if delivery.content_hash in known:
                 continue
@@ -131,6 +137,7 @@ def collect(
                     complete=channel.delivery == "complete",
                     max_deleted_share=channel.max_deleted_share,
                     started_at=started_at,
+                    again=reload,
                 )
             except Rejected as error:
                 refused.append(_refused(scope, channel, entity, delivery.name, error, store, clock))
@@ -186,9 +193,7 @@ def build(scope: RunScope, configuration: Configuration, store: OrderStore) -> d
     return _build(scope, configuration, store, ("int", "fct"))
 
 
-def _build(
-    scope: RunScope, configuration: Configuration, store: OrderStore, layers: tuple[str, ...]
-) -> dict[str, int]:
+def _build(scope: RunScope, configuration: Configuration, store: OrderStore, layers: tuple[str, ...]) -> dict[str, int]:
     days = local_days(scope, configuration)
     if scope.dry_run:
         for model, ranges in store.pending(FUNCTION, layers, days).items():
@@ -197,11 +202,15 @@ def _build(
     return {built.model: built.row_count for built in store.build(scope.run_id, FUNCTION, layers, days)}
 
 
-def verdict(scope: RunScope, configuration: Configuration, store: OrderStore) -> None:
-    """Close the run; Rejected names everything that failed, so that the run is red for a reason."""
+def verdict(scope: RunScope, configuration: Configuration, store: OrderStore, failed_tasks: Sequence[str] = ()) -> None:
+    """Close the run; Rejected names everything that failed, so that the run is red for a reason.
+
+    `failed_tasks`: steps that ended in an error, whether or not they could write it down.
+    """
     if scope.dry_run:
         return
-    failures = [f"channel disabled: {fault}" for fault in configuration.faults]
+    failures = [f"task {name}: its log says why" for name in failed_tasks]
+    failures += [f"channel disabled: {fault}" for fault in configuration.faults]
     failures += store.failures(scope.run_id)
     message = "\n".join(failures)
     store.end_run(scope.run_id, scope.dag_id, "failed" if failures else "success", message)
