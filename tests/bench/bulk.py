@@ -57,20 +57,23 @@ entities:
 
 def generate(path: Path, lines: int) -> None:
     """Orders of three lines in the order of time, 60,000 lines a day."""
-    connection = duckdb.connect()
-    connection.execute(
+    duckdb.connect().execute(
         f"""COPY (
-            SELECT 'A' || lpad(CAST(i // 3 AS VARCHAR), 9, '0') AS order_no, CAST(i % 3 + 1 AS VARCHAR) AS line_no,
-                   TIMESTAMP '{FIRST_DAY}' + to_microseconds((i // 3) * 3 * (86400000000 // {LINES_A_DAY})) AS ordered_at,
-                   TIMESTAMP '{FIRST_DAY}' + to_microseconds((i // 3) * 3 * (86400000000 // {LINES_A_DAY})) AS changed_at,
+            WITH numbered AS (
+                SELECT i, i // 3 AS number, hash(i // 3) AS dice, hash(i) AS line_dice,
+                       TIMESTAMP '{FIRST_DAY}' + to_microseconds((i // 3) * 3 * (86400000000 // {LINES_A_DAY})) AS moment
+                FROM range({lines}) AS r (i)
+            )
+            SELECT 'A' || lpad(CAST(number AS VARCHAR), 9, '0') AS order_no, CAST(i % 3 + 1 AS VARCHAR) AS line_no,
+                   moment AS ordered_at, moment AS changed_at,
                    CASE WHEN i % 50 = 0 THEN 'cancelled' ELSE 'paid' END AS status,
-                   ['DE', 'FR', 'AT', 'NL'][hash(i // 3) % 4 + 1] AS country, 'EUR' AS currency,
-                   'C' || CAST(hash(i // 3) % 500000 AS VARCHAR) AS customer,
-                   'SKU-' || CAST(hash(i) % 20000 AS VARCHAR) AS sku,
-                   'Product number ' || CAST(hash(i) % 20000 AS VARCHAR) AS title,
-                   CAST(hash(i) % 5 + 1 AS INTEGER) AS quantity,
-                   CAST(hash(i + 1) % 10000 AS DECIMAL(18,2)) / 100 AS price
-            FROM range({lines}) AS r (i)) TO '{path}' (FORMAT parquet)"""
+                   ['DE', 'FR', 'AT', 'NL'][CAST(dice % 4 + 1 AS BIGINT)] AS country, 'EUR' AS currency,
+                   'C' || CAST(dice % 500000 AS VARCHAR) AS customer,
+                   'SKU-' || CAST(line_dice % 20000 AS VARCHAR) AS sku,
+                   'Product number ' || CAST(line_dice % 20000 AS VARCHAR) AS title,
+                   CAST(line_dice % 5 + 1 AS INTEGER) AS quantity,
+                   CAST(CAST(line_dice % 10000 AS DECIMAL(18,2)) / 100 AS DECIMAL(18,2)) AS price
+            FROM numbered) TO '{path}' (FORMAT parquet)"""
     )
 
 

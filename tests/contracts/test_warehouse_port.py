@@ -417,3 +417,37 @@ def test_settling_a_table_changes_no_rows(warehouse):
         session.settle_table("ops.thing", [("id",), ("day", "number")])
         insert_rows(session)
     assert table_rows(warehouse, "ops.thing") == ROWS_IN_ORDER
+
+
+# Money is divided in whole numbers, half away from zero: the formula of docs/decisions/0003-portable-sql.md.
+DIVIDED = (
+    ("2318.7400", "3.2", "724.6063"),
+    ("40760.8742", "0.8", "50951.0928"),
+    ("-8734.3800", "0.64", "-13647.4688"),
+    ("12.3400", "0.64", "19.2813"),
+    ("0.5000", "10000", "0.0001"),
+    ("-0.5000", "10000", "-0.0001"),
+    ("0.4999", "10000", "0.0000"),
+    ("0.0000", "3", "0.0000"),
+    (None, "3", None),
+    ("547177406632.8572", "8", "68397175829.1072"),
+    ("99999999999999.9999", "1", "99999999999999.9999"),
+)
+
+
+@pytest.mark.parametrize(("amount", "rate", "expected"), DIVIDED)
+def test_money_is_divided_alike_to_the_last_digit(one_row, amount, rate, expected):
+    sql = """
+        SELECT CAST(
+            SIGN(v.amount) * (
+                (2 * CAST(CAST(ABS(v.amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * 1000000 + v.rate_micros)
+                // (2 * v.rate_micros)
+            ) AS DECIMAL(18, 0)
+        ) * CAST('0.0001' AS DECIMAL(5, 4))
+        FROM (
+            SELECT CAST($amount AS DECIMAL(18, 4)) AS amount,
+                CAST(CAST($rate AS DECIMAL(18, 6)) * 1000000 AS HUGEINT) AS rate_micros
+        ) AS v"""
+    with one_row.read() as session:
+        found = session.row(sql, {"amount": amount, "rate": rate})[0]
+    assert found == (None if expected is None else Decimal(expected))

@@ -62,6 +62,12 @@ def test_encodings_falsely_declared_as_utf8_are_refused(encoding: str, name: str
     assert error.code == "ENCODING_WRONG"
 
 
+def test_utf16_without_a_mark_is_no_utf8_even_where_every_byte_is() -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        error = rejected(named("plain").encode(encoding), channel(NAMED))
+        assert (error.code, "NUL character in line 1" in error.message) == ("ENCODING_WRONG", True)
+
+
 def test_the_place_of_the_wrong_byte_is_given() -> None:
     head = named(*["plain"] * 300_000).encode()  # the wrong byte is in the second megabyte
     error = rejected(head + b"A\xe9", channel(NAMED))

@@ -7,13 +7,14 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from caravan.assembly.warehouse import open_store, utc_now
 from caravan.clients.file_drop.deliveries import Listing, list_deliveries
 from caravan.clients.file_drop.parse import parse
-from caravan.clients.file_drop.parsed import Delivery, Parsed
+from caravan.clients.file_drop.parsed import Delivery, Parsed, Stamp
 from caravan.clients.fx import ecb
 from caravan.config.loader import load
 from caravan.config.settings import Settings
@@ -43,10 +44,10 @@ class FileInbox:
     def waiting(self) -> Mapping[str, str]:
         return {skipped.path.name: skipped.message for skipped in self._listing.skipped}
 
-    def parse(self, delivery: Delivery) -> Parsed:
+    def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
         workdir = self.scratch / delivery.content_hash
         workdir.mkdir(parents=True, exist_ok=True)
-        return parse(delivery, self.channel, self.configuration, workdir, utc_now())
+        return parse(delivery, self.channel, self.configuration, workdir, utc_now(), stamp=Stamp(load_id, observed_at))
 
     def discard(self, delivery: Delivery) -> None:
         shutil.rmtree(self.scratch / delivery.content_hash, ignore_errors=True)

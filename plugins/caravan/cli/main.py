@@ -72,6 +72,14 @@ def up(
     steps.say(f"The password is kept in {server.Places.of(settings).passwords}; `caravan down` stops the server.")
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command line on what `up` started, e.g. `airflow backfill create --dag-id ...`."""
+    from caravan.cli import server
+
+    server.run_airflow(Settings.from_environment(), context.args)
+
+
 @app.command()
 def down() -> None:
     """Stop what `up` started."""

@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
@@ -90,6 +91,8 @@ def environment(
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # 1 by default: a chain of tasks takes thrice as long
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # 300 by default: a new DAG file stays unseen for 5 minutes
         "GX_ANALYTICS_ENABLED": "false",
+        # Scheduler, tasks and the command line share one SQLite file: wait for one another longer than 5 s.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{places.airflow_home / 'airflow.db'}?timeout=60",
     }
     fixed = {
         "AIRFLOW_HOME": str(places.airflow_home),
@@ -217,6 +220,17 @@ def run_in_foreground(settings: Settings, port: int, *, paused: bool, host: str)
     os.chdir(PROJECT_ROOT)
     env = environment(settings, port, keys, paused=paused, host=host)
     os.execve(sys.executable, [sys.executable, "-m", "airflow", "standalone"], env)
+
+
+def run_airflow(settings: Settings, arguments: Sequence[str]) -> NoReturn:
+    """Become `airflow ARGUMENTS` in the environment of the server that runs in this home."""
+    places = Places.of(settings)
+    running = find_running(places)
+    if running is None:
+        raise CaravanError("no server runs in this home: start it with `caravan up`")
+    keys, _ = prepare(places)
+    command = [sys.executable, "-P", "-m", "airflow", *arguments]
+    os.execve(sys.executable, command, environment(settings, running.port, keys, paused=True))
 
 
 def stop(

@@ -55,8 +55,8 @@ class Inbox(Protocol):
         """What is there but not read now: name to reason."""
         ...
 
-    def parse(self, delivery: Delivery) -> Parsed:
-        """Raises Rejected when the delivery as a whole cannot be read."""
+    def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
+        """Its rows, stamped with the load. Raises Rejected when the delivery as a whole cannot be read."""
         ...
 
     def discard(self, delivery: Delivery) -> None:
@@ -104,6 +104,7 @@ class OrderStore(Protocol):
     def load(
         self,
         run_id: str,
+        load_id: str,
         channel_code: str,
         entity: str,
         delivery: Delivery,

@@ -9,12 +9,14 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
+import pyarrow.parquet as pq
 
 from caravan.core.errors import CaravanError, Retryable
 from caravan.warehouse.port import Observer, Row, Session, Warehouse, refuse_writes
@@ -22,6 +24,8 @@ from caravan.warehouse.port import Observer, Row, Session, Warehouse, refuse_wri
 LOCK_WAIT_SECONDS = 1800.0
 """Writers queue behind one another; one that waits this long meets a writer that hangs."""
 CATALOG_WAIT_MS = 30_000
+ADOPTED_ROWS = 100_000
+"""From here on a staged file becomes part of its table as it is; fewer rows are written in the usual way."""
 
 
 def extension_file(name: str) -> str:
@@ -43,6 +47,8 @@ def connect_duckdb(temp_dir: Path, memory_limit: str = "1GB") -> duckdb.DuckDBPy
         }
     )
     connection.execute("SET TimeZone = 'UTC'")
+    # Rows carry their own order; keeping the file's would cost memory and leave cores idle.
+    connection.execute("SET preserve_insertion_order = false")
     return connection
 
 
@@ -89,6 +95,8 @@ class Lake(Warehouse):
         root.mkdir(parents=True, exist_ok=True)
         self._staging = Path(tempfile.mkdtemp(prefix="staged-", dir=self._staging_root()))
         self._staged_count = 0
+        self.staged_files: dict[str, tuple[Path, ...]] = {}
+        """Relation to its files."""
         self._in_session = False
         try:
             with named_errors(f"the lake at {root}"):
@@ -186,6 +194,7 @@ class Lake(Warehouse):
         """Delete what was staged so far; a long run would otherwise fill the disk."""
         for path in self._staging.glob("*.parquet"):
             path.unlink(missing_ok=True)
+        self.staged_files.clear()
 
 
 class _LakeSession(Session):
@@ -239,17 +248,51 @@ class _LakeSession(Session):
         path = self._lake.new_staged_file()
         with self._all_threads():
             self._connection.execute(f"COPY ({sql}) TO '{path}' (FORMAT parquet, COMPRESSION snappy)")
-        return f"read_parquet('{path}')"
+        relation = f"read_parquet('{path}')"
+        self._lake.staged_files[relation] = (path,)
+        return relation
 
     def stage_parquet(self, paths: Sequence[Path], columns: Mapping[str, str]) -> str:
         if not paths:
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in columns.items())
             return f"(SELECT {nothing} WHERE FALSE)"
-        files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        files = ", ".join(f"'{_quoted(path)}'" for path in paths)
         typed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in columns.items())
-        return f"(SELECT {typed} FROM read_parquet([{files}]))"
+        relation = f"(SELECT {typed} FROM read_parquet([{files}]))"
+        self._lake.staged_files[relation] = tuple(paths)
+        return relation
+
+    def append_staged(self, table: str, columns: Sequence[str], relation: str) -> None:
+        paths = self._lake.staged_files.get(relation, ())
+        if paths and all(self._is_part_of(table, path) for path in paths):
+            for path in paths:
+                self._adopt(table, path)
+            return
+        names = ", ".join(columns)
+        self.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {relation} AS q")
+
+    def _is_part_of(self, table: str, path: Path) -> bool:
+        """Whether the file is large, and has the table's columns and types, so that it can become part of it."""
+        if pq.read_metadata(path).num_rows < ADOPTED_ROWS:
+            return False
+        self._connection.execute(f"SELECT * FROM read_parquet('{_quoted(path)}') LIMIT 0")
+        found = {column[0]: str(column[1]) for column in self._connection.description or ()}
+        return found == self.columns(table)
+
+    def _adopt(self, table: str, path: Path) -> None:
+        """Register the file instead of writing its rows again. Left behind by a rollback it is an orphan like
+        any other file of a transaction that did not commit."""
+        schema, name = table.split(".")
+        home = self._lake.root / "files" / schema / name
+        home.mkdir(parents=True, exist_ok=True)
+        target = home / f"adopted-{uuid.uuid4().hex}.parquet"
+        shutil.move(path, target)
+        self._connection.execute(f"CALL ducklake_add_data_files('wh', '{name}', '{_quoted(target)}', schema => '{schema}')")
 
     def export_parquet(self, sql: str, target: Path) -> None:
-        quoted = str(target).replace("'", "''")
         with self._all_threads():
-            self._connection.execute(f"COPY ({sql}) TO '{quoted}' (FORMAT parquet)")
+            self._connection.execute(f"COPY ({sql}) TO '{_quoted(target)}' (FORMAT parquet)")
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

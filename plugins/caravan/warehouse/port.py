@@ -62,6 +62,10 @@ class Session(ABC):
         """Rows of Parquet files (with these columns and DuckDB types) as a relation to use after FROM."""
 
     @abstractmethod
+    def append_staged(self, table: str, columns: Sequence[str], relation: str) -> None:
+        """Append all rows of a staged relation that has these columns. The relation may be gone after it."""
+
+    @abstractmethod
     def export_parquet(self, sql: str, target: Path) -> None:
         """Write a query's rows to one Parquet file, with the types of the warehouse."""
 

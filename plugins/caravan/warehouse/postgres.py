@@ -204,6 +204,10 @@ class _PostgresSession(Session):
         self._connection.execute(f"ANALYZE {name}".encode())
         return f"pg_temp.{name}"
 
+    def append_staged(self, table: str, columns: Sequence[str], relation: str) -> None:
+        names = ", ".join(columns)
+        self.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {relation} AS q")
+
     def export_parquet(self, sql: str, target: Path) -> None:
         kinds = self._described(sql)
         spool = self._server.scratch / "export.csv"

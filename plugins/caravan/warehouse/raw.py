@@ -38,6 +38,9 @@ class RawTable:
         return slices.RAW_DATE_COLUMNS.get(self.name)
 
 
+STAMP = {"version": "INTEGER", "change": "VARCHAR", "load_id": "VARCHAR", "observed_at": "TIMESTAMP"}
+"""What a load adds to each row."""
+
 _KEYS = {"row_key": "UUID", "payload_hash": "UUID"}
 _TEXT = "VARCHAR"
 
@@ -82,6 +85,8 @@ class Batch:
     scope_value: str | None = None
     complete: bool = False
     max_deleted_share: Decimal = Decimal(1)
+    stamped: bool = False
+    """Whether the files hold the columns of STAMP as well, as a first version of each row."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class _Comparison:
 def compare(session: Session, batch: Batch) -> _Comparison:
     """What the batch means for the table as this session sees it."""
     table = batch.table
-    incoming = session.stage_parquet(batch.paths, table.columns)
+    incoming = session.stage_parquet(batch.paths, {**table.columns, **(STAMP if batch.stamped else {})})
     delivered = _count(session, f"{incoming} AS i")
     if delivered != batch.row_count:
         # Left alone, the difference would be counted as rows that were known before.
@@ -256,6 +261,9 @@ def _insert_rows(session: Session, batch: Batch, comparison: _Comparison) -> Non
     delivered = ", ".join(f"i.{name}" for name in batch.table.columns)
     values = {"load": batch.load_id, "observed": batch.observed_at}
     if not comparison.passes:
+        if batch.stamped:
+            session.append_staged(batch.table.name, [*batch.table.columns, *STAMP], comparison.incoming)
+            return
         session.execute(
             f"INSERT INTO {batch.table.name} ({names}, version, change, load_id, observed_at) "
             f"SELECT {delivered}, 1, 'row', $load, $observed FROM {comparison.incoming} AS i",

@@ -191,7 +191,7 @@ class Runner:
             touched = {row[0] for row in old}
         session.execute(f"DELETE FROM {model.name} AS q WHERE ({inside}) AND {free}")
         left = _count(session, model.name, inside) if kept else 0
-        names = ", ".join(column.name for column in model.columns)
+        names = ", ".join(model.column_names)
         expected = 0
         for relation in relations:
             expected += _count(session, relation, "TRUE")
@@ -200,7 +200,10 @@ class Runner:
             if column:
                 new = session.rows(f"SELECT DISTINCT {column} FROM {relation} AS q WHERE {free}")
                 touched |= {row[0] for row in new}
-            session.execute(f"INSERT INTO {model.name} ({names}) SELECT {names} FROM {relation} AS q WHERE {free}")
+            if kept:
+                session.execute(f"INSERT INTO {model.name} ({names}) SELECT {names} FROM {relation} AS q WHERE {free}")
+            else:
+                session.append_staged(model.name, model.column_names, relation)
         found = _count(session, model.name, inside) - left
         if found != expected:
             raise CaravanError(

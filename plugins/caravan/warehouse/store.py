@@ -71,6 +71,7 @@ class Store:
     def load(
         self,
         run_id: str,
+        load_id: str,
         channel_code: str,
         entity: str,
         delivery: Delivery,
@@ -85,9 +86,10 @@ class Store:
             table=raw.RAW[f"raw.file_drop__{entity}"],
             paths=parsed.accepted,
             row_count=parsed.accepted_count,
-            load_id=uuid.uuid4().hex,
+            load_id=load_id,
             observed_at=started_at,
             scope_value=channel_code,
+            stamped=True,
             complete=complete,
             max_deleted_share=max_deleted_share,
         )
@@ -250,15 +252,17 @@ class Store:
         return sorted((waiting | set(days.days())) & present)
 
     def failures(self, run_id: str) -> list[str]:
+        """What failed since the run was started, or cleared and started again."""
+        since = "(SELECT COALESCE(MIN(started_at), CAST('0001-01-01' AS TIMESTAMP)) FROM ops.run WHERE run_id = $run)"
         with self.warehouse.read() as session:
             loads = session.rows(
                 "SELECT channel_code, entity, delivery_name, reason_code, message FROM ops.load "
-                "WHERE run_id = $run AND state = 'refused' ORDER BY started_at, load_id",
+                f"WHERE run_id = $run AND state = 'refused' AND started_at >= {since} ORDER BY started_at, load_id",
                 {"run": run_id},
             )
             checks = session.rows(
                 "SELECT DISTINCT model_name, check_name, slice_date, part_value, message FROM ops.quality_result "
-                "WHERE run_id = $run AND outcome IN ('fail', 'error') ORDER BY 1, 2, 3, 4",
+                f"WHERE run_id = $run AND outcome IN ('fail', 'error') AND checked_at >= {since} ORDER BY 1, 2, 3, 4",
                 {"run": run_id},
             )
         lines = [

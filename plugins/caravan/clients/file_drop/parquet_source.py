@@ -18,17 +18,23 @@ def open_parquet(connection: duckdb.DuckDBPyConnection, path: Path, wanted: Coll
     types = {str(column): str(kind) for column, kind, *_ in described}
     require_columns(wanted, list(types), name)
     (received,) = connection.execute(f"SELECT count(*) FROM {relation}").fetchone() or (0,)
-    renamed = ", ".join(f'"{column.replace(chr(34), chr(34) * 2)}" AS r{i}' for i, column in enumerate(types))
+    renamed = ", ".join(f"{_reference(column, kind)} AS r{i}" for i, (column, kind) in enumerate(types.items()))
     numbered = parquet_relation([path], ", binary_as_string = true, file_row_number = true")
     references = {column: f"r{i}" for i, column in enumerate(types)}
     pairs = ", ".join(f"{literal(column)}, {_in_json(references[column], kind)}" for column, kind in types.items())
     return Source(
         relation=f"(SELECT file_row_number + 1 AS row_number, {renamed} FROM {numbered})",
         references=references,
-        types=types,
+        types={column: "DOUBLE" if kind == "FLOAT" else kind for column, kind in types.items()},
         raw_row=f"CAST(json_object({pairs}) AS VARCHAR)",
         received=received,
     )
+
+
+def _reference(column: str, kind: str) -> str:
+    quoted = '"' + column.replace('"', '""') + '"'
+    # 1234.56 in single precision is 1234.56005859375; its shortest text is what the writer meant.
+    return f"CAST(CAST({quoted} AS VARCHAR) AS DOUBLE)" if kind == "FLOAT" else quoted
 
 
 def _in_json(reference: str, kind: str) -> str:

@@ -17,7 +17,7 @@ from caravan.clients.file_drop.decoding import read_bytes, read_text
 from caravan.clients.file_drop.deliveries import require_unchanged
 from caravan.clients.file_drop.ndjson_source import spool_ndjson
 from caravan.clients.file_drop.parquet_source import open_parquet
-from caravan.clients.file_drop.parsed import Delivery, Parsed
+from caravan.clients.file_drop.parsed import Delivery, Parsed, Stamp
 from caravan.clients.file_drop.repetition import settle
 from caravan.clients.file_drop.source import Source, literal, parquet_relation
 from caravan.clients.file_drop.statement import StatementBuilder, rule_reason
@@ -33,9 +33,11 @@ def parse(
     workdir: Path,
     now: datetime,
     memory_limit: str = "1GB",
+    stamp: Stamp | None = None,
 ) -> Parsed:
     """Good rows, quarantined rows and counts of one delivery. `now`: UTC without zone. Files go below `workdir`.
 
+    `stamp`: columns that every good row gets as well, so that the file can become part of a table as it is.
     Rules are counted over good rows, repetitions included, and over quarantined ones.
     Raises Rejected when nothing of the file may be loaded; then nothing is left below `workdir`.
     """
@@ -47,7 +49,7 @@ def parse(
         require_unchanged(delivery)
         try:
             with _room_on_disk(place), _connection(place, memory_limit) as connection:
-                parsed = _parse(connection, delivery, channel, configuration, entity, place, now)
+                parsed = _parse(connection, delivery, channel, configuration, entity, place, now, stamp)
         except (CaravanError, duckdb.Error):
             require_unchanged(delivery)  # A file written while it was read explains any other error.
             raise
@@ -66,6 +68,7 @@ def _parse(
     entity: Entity,
     place: Path,
     now: datetime,
+    stamp: Stamp | None,
 ) -> Parsed:
     config = channel.entities[entity.name]
     source = _open_source(connection, delivery, channel, entity, place)
@@ -78,7 +81,8 @@ def _parse(
     statement = StatementBuilder(connection, channel, entity, configuration, source, now).build()
     rows, bad_rows = place / "rows.parquet", place / "quarantined.parquet"
     with _sound_file(delivery, channel):
-        good = _copy(connection, statement.good, rows)
+        stamped = f"SELECT *, {stamp.columns()} FROM ({statement.good})" if stamp else statement.good
+        good = _copy(connection, stamped, rows)
         bad = 0
         if good + source.quarantined < source.received:
             bad = _copy(connection, statement.bad, bad_rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 QUARANTINE_COLUMNS: dict[str, str] = {
@@ -45,3 +45,19 @@ class Parsed:
     rule_counts: dict[str, int] = field(default_factory=dict)
     first_local_date: date | None = None
     last_local_date: date | None = None
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """The load that the rows of a delivery belong to, as a first version. `observed_at`: UTC without zone."""
+
+    load_id: str
+    observed_at: datetime
+
+    def columns(self) -> str:
+        """The select list of the columns version, change, load_id and observed_at."""
+        load_id = self.load_id.replace("'", "''")
+        return (
+            "CAST(1 AS INTEGER) AS version, 'row' AS change, "
+            f"'{load_id}' AS load_id, TIMESTAMP '{self.observed_at.isoformat(sep=' ')}' AS observed_at"
+        )

@@ -51,6 +51,7 @@ def settle(
     if not repeated and not moved:
         return rows, 0
     columns = parsed_columns(entity)
+    delivered = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
     key = "row_key" if policy == "newest" else occurrence_key("payload_hash", "occurrence")
     kept = (
         "(SELECT k.* REPLACE (coalesce(s.order_local_date, k.order_local_date) AS order_local_date), "
@@ -60,7 +61,7 @@ def settle(
     )
     kept = f"(SELECT * REPLACE ({payload_hash(columns)} AS payload_hash) FROM {kept})"
     kept = f"(SELECT * REPLACE ({key} AS row_key) FROM {kept})"
-    connection.execute(f"COPY (SELECT {', '.join(columns)} FROM {kept}) TO {literal(str(target))} (FORMAT parquet)")
+    connection.execute(f"COPY (SELECT {', '.join(delivered)} FROM {kept}) TO {literal(str(target))} (FORMAT parquet)")
     return target, dropped
 
 

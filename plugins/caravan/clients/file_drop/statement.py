@@ -76,7 +76,7 @@ class StatementBuilder:
         faulty = "(" + " OR ".join(f"({check.condition})" for check in checks) + ")"
         columns = parsed_columns(self._entity)
         good = f"(SELECT * FROM {rows} WHERE NOT {faulty})"
-        good = f"(SELECT *, {payload_hash(columns)} AS payload_hash FROM {good})"
+        good = f"(SELECT *, {payload_hash(columns, self._never_given())} AS payload_hash FROM {good})"
         good = f"(SELECT *, {row_key(self._channel.code, self._entity, self._config.key)} AS row_key FROM {good})"
 
         def first(part: str) -> str:
@@ -167,16 +167,15 @@ class StatementBuilder:
         )
 
     def _dated(self, rows: str) -> str:
-        """Channel, local date and, for lines, the exact amount."""
+        """Channel, local date and, for lines, the amount."""
         parts = [
             "*",
             f"{literal(self._channel.code)} AS channel_code",
             f"{self._local_date()} AS order_local_date",
         ]
         if self._entity is ORDER_LINE:
-            # Wider than 18 digits first: DuckDB multiplies DECIMAL(18) within 18 digits and fails beyond.
-            product = "CAST(quantity AS DECIMAL(20,4)) * unit_price"
-            parts.append(f"{product} - coalesce(discount_amount, 0) AS exact_amount")
+            amount, inexact = conversion.amount("quantity", "unit_price", "coalesce(discount_amount, 0)")
+            parts += [f"{amount} AS amount", f"{inexact} AS amount_is_inexact"]
         return f"SELECT {', '.join(parts)} FROM {rows}"
 
     def _judged(self, rows: str) -> str:
@@ -188,15 +187,20 @@ class StatementBuilder:
         names = " ".join(f"WHEN {i} THEN {literal(rule.name)}" for i, rule in enumerate(rules))
         kind = f"CASE rule_at {kinds} ELSE 'sale' END" if kinds else "'sale'"
         name = f"CASE rule_at {names} END" if names else "CAST(NULL AS VARCHAR)"
-        return (
-            f"SELECT *, {kind} AS line_kind, {name} AS line_rule FROM (SELECT *, {self._first_rule()} AS rule_at, "
-            f"TRY_CAST(exact_amount AS {conversion.MONEY}) AS amount FROM {rows})"
-        )
+        ruled = f"(SELECT *, {self._first_rule()} AS rule_at FROM {rows})"
+        return f"SELECT *, {kind} AS line_kind, {name} AS line_rule FROM {ruled}"
 
     # Parts
 
     def _mapped_fields(self) -> list[EntityField]:
         return [field for field in self._entity.fields if field.name in self._config.columns]
+
+    def _never_given(self) -> set[str]:
+        """Columns that are NULL in every row."""
+        absent = {field.name for field in self._entity.fields if self._given(field.name) == "false"}
+        if self._channel.home_country is not None:
+            absent -= {"flow"}
+        return absent | ({"country_name"} if "country" not in self._kinds else set())
 
     def _given(self, name: str) -> str:
         """SQL: whether the field has a value, valid or not."""
@@ -259,9 +263,9 @@ class StatementBuilder:
             checks.append(
                 Check(
                     "amount",
-                    "coalesce(exact_amount <> amount, exact_amount IS NOT NULL)",
+                    "quantity IS NOT NULL AND unit_price IS NOT NULL AND (amount IS NULL OR amount_is_inexact)",
                     "CASE WHEN amount IS NULL THEN 'NUMBER_INVALID' ELSE 'TOO_MANY_DECIMALS' END",
-                    "concat('quantity * unit_price - discount_amount is ', exact_amount, ': too large or too fine')",
+                    "concat(quantity, ' * ', unit_price, ' has more than 14 digits or 4 decimals')",
                 )
             )
         for i, rule in enumerate(self._config.rules):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -126,14 +127,15 @@ def collect(
                 log.info("%s %s: would load %s", channel.code, entity, delivery.name)
                 totals["deliveries"] += 1
                 continue
-            started_at = clock()
+            started_at, load_id = clock(), uuid.uuid4().hex
             try:
                 counts = store.load(
                     scope.run_id,
+                    load_id,
                     channel.code,
                     entity,
                     delivery,
-                    inbox.parse(delivery),
+                    inbox.parse(delivery, load_id, started_at),
                     complete=channel.delivery == "complete",
                     max_deleted_share=channel.max_deleted_share,
                     started_at=started_at,
@@ -150,7 +152,18 @@ def collect(
             totals["deliveries"] += 1
             for word in ("received", "loaded", "unchanged", "duplicate", "quarantined", "deleted"):
                 totals[word] += getattr(counts, f"{word}_count")
-            log.info("%s %s: %s %s", channel.code, entity, delivery.name, counts)
+            log.info(
+                "%s %s: %s: received %s = loaded %s + unchanged %s + duplicate %s + quarantined %s; deleted %s",
+                channel.code,
+                entity,
+                delivery.name,
+                counts.received_count,
+                counts.loaded_count,
+                counts.unchanged_count,
+                counts.duplicate_count,
+                counts.quarantined_count,
+                counts.deleted_count,
+            )
     totals["refused"] = len(refused)
     log.info("%s: %s", channel.code, totals)
     if refused:

@@ -1,0 +1,242 @@
+"""Every model of include/sql gives the same rows on the lake and on PostgreSQL."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from deliveries import LINES, OBSERVED, ORDERS, Line, batch_of, day
+from places import table_rows
+
+from caravan import SQL_DIR
+from caravan.clients.fx.ecb import write_rates
+from caravan.core.window import DayRange
+from caravan.warehouse.catalog import load_models
+from caravan.warehouse.port import Row, Warehouse
+from caravan.warehouse.raw import RAW, Batch, append, compare
+from caravan.warehouse.runner import Runner
+from caravan.warehouse.store import Store
+
+DAYS = 20
+CONSTANTS = {"base_currency": "EUR"}
+# channel: market, country, currency, whether it delivers headers
+CHANNELS = {
+    "shop": ("DE", "DE", "EUR", True),
+    "shop_us": ("US", "US", "USD", False),
+    "market_jp": ("JP", "JP", "JPY", False),
+    "partner": ("ZZ", "IS", "ISK", True),
+    "exotic": ("ZZ", "XX", "XTS", False),
+}
+"""The last one's currency has no rate."""
+
+
+def lines_of(channel: str, chance: random.Random) -> list[Line]:
+    market, country, currency, _ = CHANNELS[channel]
+    lines = []
+    for number in range(200):
+        on, customer = chance.randint(1, DAYS), chance.choice([None, *(f"c{i}" for i in range(40))])
+        for line in range(chance.randint(1, 6)):
+            kind = chance.choice(["sale"] * 8 + ["cancellation", "cancellation", "charge", "adjustment"])
+            quantity = chance.randint(1, 12)
+            # Some amounts end below a cent.
+            amount = chance.choice([chance.randint(1, 9_999_999) / 10_000, 0.0, 1234.5, chance.randint(1, 40_000) / 100])
+            sign = -1 if kind == "cancellation" and chance.random() < 0.7 or kind == "adjustment" else 1
+            lines.append(
+                Line(
+                    f"{channel}-{number}", on, f"{sign * amount:.4f}", line=str(line), channel=channel, customer=customer,
+                    sku=chance.choice(["ä", "Z", "a", "_", "東", *(f"s{i}" for i in range(30))]), market=market,
+                    country=country if chance.random() < 0.9 else "SE", currency=currency, kind=kind,
+                    quantity=str(sign * quantity), status=chance.choice([None, "", "paid", "Refunded"]),
+                )
+            )  # fmt: skip
+    return lines
+
+
+def headers_of(lines: list[Line]) -> list[Line]:
+    """Headers for most of the orders, and for some that have no lines."""
+    firsts = {line.order: line for line in reversed(lines)}
+    found = [line.but(line=None, sku="", kind="sale", quantity="1") for order, line in firsts.items() if hash_of(order) % 4]
+    return [*found, *(line.but(order=f"{line.order}-empty") for line in found[:5])]
+
+
+def hash_of(text: str) -> int:
+    return sum(map(ord, text))
+
+
+def second_wave(lines: list[Line], chance: random.Random) -> list[Line]:
+    """The same channel later: lines gone, changed, moved to another day, and new ones."""
+    kept = [line for line in lines if chance.random() > 0.03]
+    changed = [line.but(amount="17.1250") if chance.random() < 0.05 else line for line in kept]
+    moved = {line.order: chance.randint(1, DAYS + 5) for line in changed if chance.random() < 0.01}
+    return [line.but(day=moved.get(line.order, line.day)) for line in changed] + [
+        Line(f"{line.order}-late", DAYS + 3, channel=line.channel, market=line.market, currency=line.currency)
+        for line in {line.order: line for line in lines[:60]}.values()
+    ]
+
+
+def all_batches(folder: Path) -> list[Batch]:
+    chance = random.Random(20)
+    first = {channel: lines_of(channel, chance) for channel in CHANNELS}
+    second = {channel: second_wave(lines, chance) for channel, lines in first.items()}
+    batches = []
+    for wave in (first, second):
+        for channel, lines in wave.items():
+            batches.append(batch_of(folder, lines, LINES, channel, complete=True))
+            if CHANNELS[channel][3]:
+                batches.append(batch_of(folder, headers_of(lines), ORDERS, channel, complete=True))
+    return [replace(batch, load_id=f"load{number}") for number, batch in enumerate(batches)]
+
+
+def rates(folder: Path) -> Batch:
+    """ECB's rates of the days around."""
+    table = pq.read_table(write_rates(folder / "all.parquet").path)
+    near = pc.and_(
+        pc.greater_equal(table["rate_date"], day(1) - timedelta(days=10)),
+        pc.less_equal(table["rate_date"], day(DAYS + 10)),
+    )
+    table = table.filter(near)
+    assert len(table) > 500
+    pq.write_table(table, folder / "near.parquet")
+    return Batch(RAW["raw.ecb__fx_rate"], [folder / "near.parquet"], len(table), "rates", OBSERVED)
+
+
+def put(warehouse: Warehouse, catalog, batch: Batch) -> None:
+    with warehouse.read() as session:
+        comparison = compare(session, batch)
+    with warehouse.write() as session:
+        append(session, catalog, batch, comparison)
+    warehouse.forget_staged()
+
+
+def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
+    """Deliver and build in two waves: a first build, then what the changes make stale and a window over it."""
+    catalog = load_models(SQL_DIR)
+    store = Store(warehouse, catalog, CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
+    markets = [
+        {"market_code": code, "name": f"{code}'s", "country_code": code, "currency_code": "EUR", "zone": "UTC"}
+        for code in ("DE", "US", "JP", "ZZ")
+    ]
+    channels = [
+        {"channel_code": code, "name": code, "kind": "own", "source": "file_drop", "delivery": "complete",
+         "market_code": None, "reporting_zone": "UTC"}
+        for code in CHANNELS
+    ]  # fmt: skip
+    store.put_reference("raw.config__market", markets, ("market_code",), "run")
+    store.put_reference("raw.config__channel", channels, ("channel_code",), "run")
+    put(warehouse, catalog, fx)
+    half = len(batches) // 2
+    for wave, days in ((batches[:half], None), (batches[half:], DayRange(day(1), day(5)))):
+        for batch in wave:
+            put(warehouse, catalog, batch)
+        Runner(warehouse, catalog, CONSTANTS, "run").build(catalog.models, days)
+
+
+@pytest.fixture(scope="module")
+def both(lakes, servers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("agree")
+    places = lakes.migrated(folder / "lake"), servers.migrated()
+    fx, batches = rates(folder), all_batches(folder)
+    for place in places:
+        fill(place.open(), fx, batches)
+    yield tuple(place.open() for place in places)
+    for place in places:
+        place.close()
+
+
+TABLES = [model.name for model in load_models(SQL_DIR).models]
+RAW_TABLES = sorted(RAW)
+
+
+def differences(both: tuple[Warehouse, Warehouse], table: str) -> list[tuple[str, Row]]:
+    """Rows that one engine has and the other has not."""
+    rows = [table_rows(warehouse, table) for warehouse in both]
+    assert rows[0] and rows[1], f"{table} has no rows to compare"
+    if rows[0] == rows[1]:
+        return []
+    return [("lake", row) for row in rows[0] if row not in rows[1]] + [
+        ("postgresql", row) for row in rows[1] if row not in rows[0]
+    ] or [("lake", rows[0][0])]
+
+
+@pytest.mark.parametrize("table", [*RAW_TABLES, *TABLES])
+def test_both_engines_have_the_same_rows(both, table):
+    found = differences(both, table)
+    assert not found, f"{len(found)} rows of {table} differ, such as {found[:4]}"
+
+
+@pytest.mark.parametrize("table", ["ops.model", "ops.quality_result", "ops.table_version", "ops.blocked_slice", "ops.dirty_slice"])
+def test_both_engines_note_the_same(both, table):
+    columns = {
+        "ops.model": ["model_name", "definition_hash", "row_count", "first_slice", "last_slice"],
+        "ops.quality_result": ["model_name", "check_name", "slice_date", "part_value", "outcome", "failed_count", "message"],
+        "ops.table_version": ["table_name", "MAX(version) OVER (PARTITION BY table_name)"],
+    }.get(table, ["*"])
+    lake, server = (set(table_rows(warehouse, table, columns)) for warehouse in both)
+    assert lake == server
+    assert (not lake) == (table in ("ops.blocked_slice", "ops.dirty_slice"))
+
+
+def test_the_data_is_worth_comparing(both):
+    """A few thousand lines, every kind of rate, every kind of order, every channel, three weeks."""
+    lake = both[0]
+    with lake.read() as session:
+        assert session.row("SELECT COUNT(*), COUNT(DISTINCT channel_code) FROM mart.fct_order_line") > (3000, 4)
+        statuses = {row[0] for row in session.rows("SELECT DISTINCT fx_status FROM mart.fct_order")}
+        assert statuses == {"same", "exact", "carried", "missing"}
+        kinds = {row[0] for row in session.rows("SELECT DISTINCT order_kind FROM mart.fct_order")}
+        assert kinds == {"sale", "cancellation", "other"}
+        assert session.row("SELECT COUNT(DISTINCT week_start_date) FROM mart.rpt_sales__product_week")[0] >= 3
+        moved = session.row("SELECT COUNT(*) FROM raw.file_drop__order_line WHERE change = 'moved'")[0]
+        deleted = session.row("SELECT COUNT(*) FROM raw.file_drop__order_line WHERE change = 'deleted'")[0]
+        assert moved > 10 and deleted > 10
+
+
+def test_amounts_reconcile_across_layers(both):
+    for warehouse in both:
+        with warehouse.read() as session:
+            totals = {
+                session.row(f"SELECT SUM({column}) FROM {table}")[0]
+                for table, column in (
+                    ("stg.file_drop__order_line", "amount"),
+                    ("mart.fct_order_line", "amount"),
+                    ("mart.fct_order", "total_amount"),
+                    ("mart.rpt_sales__channel_day", "total_amount"),
+                    ("mart.rpt_sales__market_month", "total_amount"),
+                )
+            }
+        assert len(totals) == 1
+
+
+PLANTED = (
+    ("mart.fct_order_line", "amount_base = amount_base + CAST(0.0001 AS DECIMAL(18,4))", "order_line_key"),
+    ("mart.rpt_sales__channel_day", "customer_count = customer_count + 1", "order_local_date"),
+    ("mart.dim_date", "iso_weekday = 8", "date"),
+)
+
+
+@pytest.mark.parametrize(("table", "change", "key"), PLANTED, ids=lambda value: str(value).split()[0])
+def test_a_planted_difference_goes_red(both, table, change, key):
+    class RollBack(Exception):
+        pass
+
+    # Inside one transaction that is never committed: the other tests see nothing of it.
+    before = table_rows(both[1], table)
+    with pytest.raises(RollBack), both[1].write() as session:
+        one = session.row(f"SELECT MIN(CAST({key} AS VARCHAR)) FROM {table} WHERE {change.split(' = ')[0]} IS NOT NULL")[0]
+        session.execute(f"UPDATE {table} SET {change} WHERE CAST({key} AS VARCHAR) = $one", {"one": one})
+
+        class Within:
+            def read(self):
+                from contextlib import nullcontext
+
+                return nullcontext(session)
+
+        found = differences((both[0], Within()), table)
+        assert {engine for engine, _ in found} == {"lake", "postgresql"}
+        raise RollBack
+    assert table_rows(both[1], table) == before
