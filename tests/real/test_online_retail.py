@@ -171,6 +171,47 @@ def test_every_day_has_a_rate(session: Session) -> None:
     assert session.row("SELECT COUNT(*) FROM mart.fct_order_line WHERE amount_base IS NULL") == (0,)
 
 
+def test_a_changed_order_stands_after_a_replay_of_its_first_window(
+    counts: dict[str, int], original: duckdb.DuckDBPyConnection
+) -> None:
+    """Order 536365 is delivered again: ten weeks later, one more of each. Its 7 lines leave one day for the other."""
+    settings = Settings.from_environment()
+    target = settings.home / "incoming" / "online_retail" / "online_retail_2.parquet"
+    original.execute(
+        "COPY (SELECT * EXCLUDE (amount) REPLACE ("
+        "  CASE WHEN InvoiceNo = '536365' THEN Quantity + 1 ELSE Quantity END AS Quantity, "
+        "  CASE WHEN InvoiceNo = '536365' THEN InvoiceDate + INTERVAL 70 DAY ELSE InvoiceDate END AS InvoiceDate) "
+        f"FROM lines) TO '{target}' (FORMAT parquet)"
+    )
+    changed = RunScope("real-changed", "sales_orders_daily", Window.of_days(date(2011, 12, 11), date(2011, 12, 12)))
+    collected = sales.collect(changed, "online_retail")
+    assert (collected["received"], collected["loaded"], collected["deleted"]) == (541_909, 7, 7)
+    first_window = RunScope("real-replay", "sales_orders_daily", Window.of_days(date(2010, 12, 1), date(2010, 12, 2)))
+    for scope in (changed, first_window):
+        assert sales.collect(scope, "online_retail")["received"] == 0, "a delivery is read once"
+        sales.stage(scope)
+        sales.build(scope)
+    reporting.drain("real-changed-marts", "reporting_marts_hourly")
+
+    old_day, new_day = date(2010, 12, 1), date(2011, 2, 9)
+    with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
+        for table in ("mart.fct_order_line", "mart.rpt_sales__channel_day"):
+            measure = "amount" if table.endswith("line") else "total_amount"
+            for day in (old_day, new_day):
+                expected = original.execute(
+                    "SELECT SUM(CASE WHEN InvoiceNo = '536365' THEN amount + CAST(UnitPrice AS DECIMAL(18,4)) "
+                    "ELSE amount END) FROM lines WHERE CAST(CASE WHEN InvoiceNo = '536365' "
+                    "THEN InvoiceDate + INTERVAL 70 DAY ELSE InvoiceDate END AS DATE) = $1",
+                    [day],
+                ).fetchall()[0]
+                found = session.row(f"SELECT SUM({measure}) FROM {table} WHERE order_local_date = $day", {"day": day})
+                assert found == expected, f"{table} {day}"
+        found = session.rows(
+            "SELECT order_local_date, line_count FROM mart.fct_order WHERE order_key = 'online_retail/536365'"
+        )
+        assert found == [(new_day, 7)]
+
+
 def test_dropping_repeated_lines_is_a_matter_of_configuration(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def environment(
     defaults = {
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # 1 by default: a chain of tasks takes thrice as long
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",  # 300 by default: after `down`, tasks hang as long
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # 300 by default: a new DAG file stays unseen for 5 minutes
         "GX_ANALYTICS_ENABLED": "false",
         # Scheduler, tasks and the command line share one SQLite file: wait for one another longer than 5 s.
