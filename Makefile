@@ -58,7 +58,10 @@ docs-check: setup-dev
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) -m caravan.cli.dags_doc --check
 
 bench: setup-dev
-	$(PYTEST) -s -m "" tests/bench
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/bulk.py
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/year.py --file "$$CARAVAN_REAL_DATA/online_retail.parquet"
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/kill.py --engine lake --kills 20
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/kill.py --engine postgres --kills 20
 
 # After a change of requirements*.in. Needs uv. Keeps every pin that still fits.
 lock:

@@ -10,12 +10,13 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caravan.warehouse.catalog import Catalog
 from caravan.warehouse.port import Warehouse
-from caravan.warehouse.raw import RAW, Appended, Batch, append, compare
+from caravan.warehouse.raw import RAW, STAMP, Appended, Batch, append, compare
 
 LINES = RAW["raw.file_drop__order_line"]
 ORDERS = RAW["raw.file_drop__order"]
@@ -23,6 +24,7 @@ OBSERVED = datetime(2026, 3, 1, 12)
 
 ARROW = {
     "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
     "VARCHAR": pa.string(),
     "UUID": pa.string(),
     "DATE": pa.date32(),
@@ -97,12 +99,21 @@ def _uuid(*words: str) -> str:
     return str(uuid.UUID(hashlib.md5("\0".join(words).encode()).hexdigest()))
 
 
-def write_parquet(path: Path, rows: Sequence[Line], table=LINES) -> Path:
-    values = [row.values() for row in rows]
-    columns = {
-        name: pa.array([_scaled(row.get(name)) for row in values], ARROW[kind]) for name, kind in table.columns.items()
-    }
-    pq.write_table(pa.table(columns), path)
+def write_parquet(path: Path, rows: Sequence[Line], table=LINES, load_id: str | None = None) -> Path:
+    """`load_id`: write the columns of STAMP too, and types as a table of the lake has them."""
+    stamp = {"version": 1, "change": "row", "load_id": load_id, "observed_at": OBSERVED} if load_id else {}
+    values = [{**row.values(), **stamp} for row in rows]
+    kinds = {**table.columns, **(STAMP if stamp else {})}
+    columns = {name: pa.array([_scaled(row.get(name)) for row in values], ARROW[kind]) for name, kind in kinds.items()}
+    plain = pa.table(columns)
+    if load_id:
+        # Arrow writes a UUID as text; only DuckDB writes it as one.
+        typed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in kinds.items())
+        with duckdb.connect() as connection:
+            connection.register("plain", plain)
+            connection.execute(f"COPY (SELECT {typed} FROM plain) TO '{path}' (FORMAT parquet)")
+    else:
+        pq.write_table(plain, path)
     return path
 
 
@@ -117,10 +128,22 @@ def batch_of(
     channel: str = "shop",
     complete: bool = False,
     max_deleted_share: str = "1",
+    stamped: bool = False,
+    load_id: str | None = None,
 ) -> Batch:
-    load_id = uuid.uuid4().hex
-    paths = [write_parquet(folder / f"{load_id}.parquet", rows, table)] if rows else []
-    return Batch(table, paths, len(rows), load_id, OBSERVED, channel, complete, Decimal(max_deleted_share))
+    load_id = load_id or uuid.uuid4().hex
+    path = folder / f"{load_id}.parquet"
+    return Batch(
+        table=table,
+        paths=[write_parquet(path, rows, table, load_id if stamped else None)] if rows else [],
+        row_count=len(rows),
+        load_id=load_id,
+        observed_at=OBSERVED,
+        scope_value=channel,
+        stamped=stamped,
+        complete=complete,
+        max_deleted_share=Decimal(max_deleted_share),
+    )
 
 
 def deliver(

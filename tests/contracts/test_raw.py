@@ -11,7 +11,7 @@ from places import table_rows
 
 from caravan import SQL_DIR
 from caravan.core.errors import Rejected
-from caravan.warehouse import raw
+from caravan.warehouse import lake, raw
 from caravan.warehouse.catalog import load_models
 
 A, B, C = (Line(name, number) for number, name in enumerate("ABC", start=1))
@@ -212,6 +212,14 @@ def test_what_a_delivery_leaves(warehouse, catalog, tmp_path, case):
 def test_it_leaves_the_same_when_keys_are_compared_in_several_passes(
     warehouse, catalog, tmp_path, two_rows_a_pass, case
 ):
+    look_at(case, warehouse, catalog, tmp_path)
+
+
+@pytest.mark.parametrize("case", ["new rows", "one changed, one new", "moved to another day", "gone and back, the same"])
+def test_it_leaves_the_same_when_files_come_stamped_and_are_taken_over(warehouse, catalog, tmp_path, monkeypatch, case):
+    monkeypatch.setattr(lake, "ADOPTED_ROWS", 0)
+    steps, *rest = CASES[case]
+    monkeypatch.setitem(CASES, case, ([(rows, {**options, "stamped": True}) for rows, options in steps], *rest))
     look_at(case, warehouse, catalog, tmp_path)
 
 

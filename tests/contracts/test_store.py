@@ -61,7 +61,8 @@ def store(warehouse, tmp_path):
 @pytest.fixture
 def parsed(tmp_path):
     def parse(*lines: Line, bad: tuple[str, ...] = (), duplicates: int = 0, **changes) -> Rows:
-        accepted = [write_parquet(tmp_path / f"{uuid4().hex}.parquet", lines)] if lines else []
+        load_id = uuid4().hex
+        accepted = [write_parquet(tmp_path / f"{load_id}.parquet", lines, load_id=load_id)] if lines else []
         quarantined = []
         if bad:
             quarantined = [tmp_path / f"{uuid4().hex}.parquet"]
@@ -91,8 +92,10 @@ def parsed(tmp_path):
 
 
 def load(store, parsed, content="hash1", run_id="run1", complete=False, share="1"):
+    load_id = parsed.accepted[0].stem if parsed.accepted else uuid4().hex
     return store.load(
         run_id,
+        load_id,
         "shop",
         LINE_ENTITY,
         File(f"{content}.csv", content),

@@ -16,6 +16,7 @@ import pytest
 from places import row_order, table_rows
 
 from caravan.core.errors import Retryable
+from caravan.warehouse import lake as lake_module
 
 COLUMNS = {
     "number": "INTEGER",
@@ -396,6 +397,57 @@ def test_staged_rows_live_from_read_to_write_until_forgotten(counted):
         again = session.stage("SELECT n FROM ops.counted")
         assert again != relation
         assert session.rows(f"SELECT * FROM {again} AS s") == [(11,)]
+
+
+@pytest.fixture(params=[0, 1_000_000], ids=["large file", "small file"])
+def appended(place, request, monkeypatch):
+    """A table and a relation to append to it; a lake takes over the files of a large one."""
+    monkeypatch.setattr(lake_module, "ADOPTED_ROWS", request.param)
+    warehouse = place.open()
+    with warehouse.write() as session:
+        make_table(session)
+        insert_rows(session, rows=ROWS[:2])
+    with warehouse.read() as session:
+        values = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in COLUMNS.items())
+        relation = session.stage(f"SELECT {values} FROM ops.thing")
+    return warehouse, relation
+
+
+def test_a_staged_relation_is_appended_whole(appended):
+    warehouse, relation = appended
+    with warehouse.write() as session:
+        session.append_staged("ops.thing", list(COLUMNS), relation)
+        assert session.row("SELECT COUNT(*) FROM ops.thing") == (4,)
+    warehouse.forget_staged()
+    assert table_rows(warehouse, "ops.thing") == sorted(ROWS[:2] * 2, key=row_order)
+    with warehouse.write() as session:
+        session.execute("DELETE FROM ops.thing WHERE number = 1")
+    assert table_rows(warehouse, "ops.thing") == [ROWS[0]] * 2
+    with warehouse.read() as session:
+        assert session.columns("ops.thing") == COLUMNS
+
+
+def test_an_append_that_is_rolled_back_leaves_the_table_as_it_was(appended):
+    warehouse, relation = appended
+    with pytest.raises(ValueError, match="no"), warehouse.write() as session:
+        session.execute("DELETE FROM ops.thing WHERE number = 1")
+        session.append_staged("ops.thing", list(COLUMNS), relation)
+        raise ValueError("no")
+    assert table_rows(warehouse, "ops.thing") == sorted(ROWS[:2], key=row_order)
+
+
+def test_a_relation_of_other_types_is_converted(appended):
+    warehouse, _ = appended
+    with warehouse.read() as session:
+        chosen = [f"CAST({column} AS VARCHAR) AS {column}" if column == "number" else column for column in COLUMNS]
+        relation = session.stage(f"SELECT {', '.join(chosen[::-1])} FROM ops.thing WHERE number = 1")
+        narrow = session.stage("SELECT CAST(7 AS INTEGER) AS number, 'seven' AS note")
+    with warehouse.write() as session:
+        names = ", ".join(COLUMNS)
+        session.execute(f"INSERT INTO ops.thing ({names}) SELECT {names.replace('number', 'CAST(number AS INTEGER)')} "
+                        f"FROM {relation} AS s")
+        session.append_staged("ops.thing", ["number", "note"], narrow)
+    assert table_rows(warehouse, "ops.thing", ["number", "note"]) == [(0, None), (1, ""), (1, ""), (7, "seven")]
 
 
 def test_close_leaves_no_scratch_files(place, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ HASHED = list(parsed_columns(ENTITIES["order_line"]))[3:]
 """All but row_number, row_key and payload_hash."""
 
 
-@pytest.fixture(params=[4_000_000, 3], ids=["one pass", "many passes"])
+@pytest.fixture(params=[2_000_000, 3], ids=["one pass", "many passes"])
 def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repetition, "ROWS_PER_PASS", request.param)
 

@@ -31,6 +31,10 @@ DEFAULT_PORT = 8080
 ADMIN = "admin"
 
 
+# Airflow takes over every public name of this module; it has none.
+LOCAL_SETTINGS = "import caravan.orchestration.sqlite_metadata  # noqa: F401\n\n__all__: list[str] = []\n"
+
+
 @dataclass(frozen=True)
 class Server:
     """A server that runs. `created`: when its first process began, so that a reused pid is not taken for it."""
@@ -65,6 +69,11 @@ class Places:
     @property
     def secrets(self) -> Path:
         return self.airflow_home / "secrets.json"
+
+    @property
+    def local_settings(self) -> Path:
+        """What Airflow imports before anything else."""
+        return self.airflow_home / "config" / "airflow_local_settings.py"
 
     @property
     def log(self) -> Path:
@@ -153,6 +162,8 @@ def prepare(places: Places) -> tuple[dict[str, str], str | None]:
                 "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             },
         )
+    places.local_settings.parent.mkdir(exist_ok=True)
+    places.local_settings.write_text(LOCAL_SETTINGS)
     password = None
     if not places.passwords.exists():
         password = secrets.token_urlsafe(15)

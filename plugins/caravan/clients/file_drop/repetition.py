@@ -1,7 +1,7 @@
 """Rows that repeat within a delivery, and orders whose lines fall on two local days.
 
 Both are rare, and a delivery may hold more rows than memory. So keys are looked at in passes over ranges of
-about four million rows, which keep only what was seen twice; the rows are written again only if any was.
+about two million rows, which keep only what was seen twice; the rows are written again only if any was.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from caravan.clients.file_drop.source import literal, parquet_relation
 from caravan.config.types import Channel
 from caravan.core.entities import ORDER_LINE, Entity, parsed_columns
 
-ROWS_PER_PASS = 4_000_000
+ROWS_PER_PASS = 2_000_000
 
 Policy = Literal["newest", "first", "number"]
 """Of rows with one key: keep the newest (by updated_at, then the last in the file), keep the first, or keep all
