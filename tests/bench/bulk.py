@@ -61,7 +61,8 @@ def generate(path: Path, lines: int) -> None:
         f"""COPY (
             WITH numbered AS (
                 SELECT i, i // 3 AS number, hash(i // 3) AS dice, hash(i) AS line_dice,
-                       TIMESTAMP '{FIRST_DAY}' + to_microseconds((i // 3) * 3 * (86400000000 // {LINES_A_DAY})) AS moment
+                       TIMESTAMP '{FIRST_DAY}'
+                       + to_microseconds((i // 3) * 3 * (86400000000 // {LINES_A_DAY})) AS moment
                 FROM range({lines}) AS r (i)
             )
             SELECT 'A' || lpad(CAST(number AS VARCHAR), 9, '0') AS order_no, CAST(i % 3 + 1 AS VARCHAR) AS line_no,
@@ -161,14 +162,12 @@ def main() -> int:
             if times == 1:
                 bare = measure("bare", source, lines, workdir)
                 ratio = bare["seconds"] / ours["seconds"]
-                print(
-                    f"{lines:>12,} lines: bare DuckDB insert {bare['seconds']:.1f} s, {lines / bare['seconds']:,.0f} rows/s"
-                )
+                speed = f"{lines / bare['seconds']:,.0f} rows/s"
+                print(f"{lines:>12,} lines: bare DuckDB insert {bare['seconds']:.1f} s, {speed}", flush=True)
             source.unlink()
     growth = peaks[given.times] / peaks[1]
-    print(
-        f"ratio of rows per second {ratio:.3f} (floor {FLOOR:.3f}, goal {GOAL:.3f}{', reached' if ratio >= GOAL else ''})"
-    )
+    reached = ", reached" if ratio >= GOAL else ""
+    print(f"ratio of rows per second {ratio:.3f} (floor {FLOOR:.3f}, goal {GOAL:.3f}{reached})")
     print(f"memory at {given.times} times the size: {growth:.2f} times (at most {MEMORY_GROWTH:.2f})")
     return int(ratio < FLOOR or growth > MEMORY_GROWTH)
 

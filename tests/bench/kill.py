@@ -44,6 +44,8 @@ from caravan.warehouse.runner import Runner  # noqa: E402
 DAYS = range(1, 9)
 """A week and a day."""
 ORDERS_A_DAY = 50
+MOST_COMMITS = 10
+"""A worker lives for one to so many transactions: a round of work has six."""
 PHASES = ("start", "before_lock", "in_transaction", "after_commit")
 LIMIT_SECONDS = 900
 
@@ -230,7 +232,7 @@ def prepare(site: Site) -> None:
 
 
 def kill(site: Site, clean: Site, kills: int, in_transaction: int, least_counts: int, hands: int, seed: int) -> Tally:
-    """Run until there were so many kills, so many of them in the transaction, so many counts, and as many commits."""
+    """Run until there were so many kills, so many of them in the transaction, and so many counts."""
     tally, started, chance = Tally(), time.monotonic(), random.Random(seed)
     prepare(site)
     prepare(clean)
@@ -238,7 +240,7 @@ def kill(site: Site, clean: Site, kills: int, in_transaction: int, least_counts:
     stop, taken, wrong = processes.Event(), processes.RawValue("q", 0), processes.Queue()
     reader = processes.Process(target=read, args=(site, stop, taken, wrong), daemon=True)
     reader.start()
-    workers: list[tuple[Any, Number]] = []
+    workers: list[tuple[Any, Number, Number, int]] = []
     commits: list[Number] = []
 
     def hire() -> None:
@@ -248,7 +250,7 @@ def kill(site: Site, clean: Site, kills: int, in_transaction: int, least_counts:
         arguments = (site, chance.getrandbits(30), phase, commits[-1], 0.5)
         process = processes.Process(target=work, args=arguments, daemon=True)
         process.start()
-        workers.append((process, phase))
+        workers.append((process, phase, commits[-1], chance.randint(1, MOST_COMMITS)))
 
     try:
         for _ in range(hands):
@@ -257,18 +259,18 @@ def kill(site: Site, clean: Site, kills: int, in_transaction: int, least_counts:
             sum(tally.kills.values()) < kills
             or tally.kills["in_transaction"] < in_transaction
             or taken.value < least_counts
-            or sum(value.value for value in commits) < kills
         ):
             if time.monotonic() - started > LIMIT_SECONDS or not reader.is_alive():
                 raise RuntimeError(f"no end in sight: {tally.kills}, {taken.value} counts, reader {reader.exitcode}")
-            for process, _ in workers:
+            for process, *_ in workers:
                 if process.exitcode is not None:
                     raise RuntimeError(f"a worker ended by itself with {process.exitcode}")
             if sum(tally.kills.values()) >= kills and tally.kills["in_transaction"] >= in_transaction:
                 time.sleep(0.1)
                 continue
-            time.sleep(chance.uniform(0.1, 1.5))
-            victims = [worker for worker in workers if worker[1].value]  # not while it still starts
+            time.sleep(chance.uniform(0.02, 0.3))
+            # Not before it has done some work, so that kills meet loads and builds of every model.
+            victims = [worker for worker in workers if worker[2].value >= worker[3]]
             late = sum(tally.kills.values()) >= kills - in_transaction + tally.kills["in_transaction"]
             if late:
                 victims = [worker for worker in victims if PHASES[worker[1].value] == "in_transaction"]
@@ -283,7 +285,7 @@ def kill(site: Site, clean: Site, kills: int, in_transaction: int, least_counts:
             workers.remove(victim)
             hire()
     finally:
-        for process, _ in workers:
+        for process, *_ in workers:
             process.kill()
             process.join()
         stop.set()
@@ -326,9 +328,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with sites(options.engine) as (site, clean):
-        tally = kill(
-            site, clean, options.kills, options.in_transaction, options.counts, options.workers, options.seed
-        )
+        tally = kill(site, clean, options.kills, options.in_transaction, options.counts, options.workers, options.seed)
     print(tally.text())
     return 0 if tally.passed else 1
 

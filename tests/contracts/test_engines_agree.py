@@ -61,7 +61,9 @@ def lines_of(channel: str, chance: random.Random) -> list[Line]:
 def headers_of(lines: list[Line]) -> list[Line]:
     """Headers for most of the orders, and for some that have no lines."""
     firsts = {line.order: line for line in reversed(lines)}
-    found = [line.but(line=None, sku="", kind="sale", quantity="1") for order, line in firsts.items() if hash_of(order) % 4]
+    found = [
+        line.but(line=None, sku="", kind="sale", quantity="1") for order, line in firsts.items() if hash_of(order) % 4
+    ]
     return [*found, *(line.but(order=f"{line.order}-empty") for line in found[:5])]
 
 
@@ -180,11 +182,21 @@ def test_both_engines_have_the_same_rows(both, table):
     assert not found, f"{len(found)} rows of {table} differ, such as {found[:4]}"
 
 
-@pytest.mark.parametrize("table", ["ops.model", "ops.quality_result", "ops.table_version", "ops.blocked_slice", "ops.dirty_slice"])
+@pytest.mark.parametrize(
+    "table", ["ops.model", "ops.quality_result", "ops.table_version", "ops.blocked_slice", "ops.dirty_slice"]
+)
 def test_both_engines_note_the_same(both, table):
     columns = {
         "ops.model": ["model_name", "definition_hash", "row_count", "first_slice", "last_slice"],
-        "ops.quality_result": ["model_name", "check_name", "slice_date", "part_value", "outcome", "failed_count", "message"],
+        "ops.quality_result": [
+            "model_name",
+            "check_name",
+            "slice_date",
+            "part_value",
+            "outcome",
+            "failed_count",
+            "message",
+        ],
         "ops.table_version": ["table_name", "MAX(version) OVER (PARTITION BY table_name)"],
     }.get(table, ["*"])
     lake, server = (set(table_rows(warehouse, table, columns)) for warehouse in both)
@@ -238,7 +250,9 @@ def test_a_planted_difference_goes_red(both, table, change, key):
     # Inside one transaction that is never committed: the other tests see nothing of it.
     before = table_rows(both[1], table)
     with pytest.raises(RollBack), both[1].write() as session:
-        one = session.row(f"SELECT MIN(CAST({key} AS VARCHAR)) FROM {table} WHERE {change.split(' = ')[0]} IS NOT NULL")[0]
+        one = session.row(
+            f"SELECT MIN(CAST({key} AS VARCHAR)) FROM {table} WHERE {change.split(' = ')[0]} IS NOT NULL"
+        )[0]
         session.execute(f"UPDATE {table} SET {change} WHERE CAST({key} AS VARCHAR) = $one", {"one": one})
 
         class Within:

@@ -13,7 +13,9 @@ from caravan.core.errors import CaravanError, Misconfigured
 from caravan.warehouse.migrations import SCHEMAS, migrate, read_migrations
 from caravan.warehouse.raw import RAW
 
-ONE = "CREATE TABLE ops.one (n INTEGER, word VARCHAR);\nINSERT INTO ops.one VALUES (1, 'a; b');\n-- index: ops.one (n)\n"
+ONE = (
+    "CREATE TABLE ops.one (n INTEGER, word VARCHAR);\nINSERT INTO ops.one VALUES (1, 'a; b');\n-- index: ops.one (n)\n"
+)
 TWO = "CREATE TABLE ops.two (n INTEGER);\nALTER TABLE ops.one ADD COLUMN more DECIMAL(18,4);\n"
 
 

@@ -215,7 +215,9 @@ def test_it_leaves_the_same_when_keys_are_compared_in_several_passes(
     look_at(case, warehouse, catalog, tmp_path)
 
 
-@pytest.mark.parametrize("case", ["new rows", "one changed, one new", "moved to another day", "gone and back, the same"])
+@pytest.mark.parametrize(
+    "case", ["new rows", "one changed, one new", "moved to another day", "gone and back, the same"]
+)
 def test_it_leaves_the_same_when_files_come_stamped_and_are_taken_over(warehouse, catalog, tmp_path, monkeypatch, case):
     monkeypatch.setattr(lake, "ADOPTED_ROWS", 0)
     steps, *rest = CASES[case]
@@ -245,11 +247,19 @@ def test_a_delivery_replaces_rows_of_its_own_channel_only(warehouse, catalog, tm
     appended = deliver(warehouse, catalog, tmp_path, [other], channel="it's other", complete=True)
     assert (appended.deleted, appended.unchanged) == (1, 1)
     rows = table_rows(warehouse, LINES.name, ["channel_code", "change"])
-    assert rows == [("it's other", "deleted"), ("it's other", "row"), ("it's other", "row"), ("shop", "row"), ("shop", "row")]
+    assert rows == [
+        ("it's other", "deleted"),
+        ("it's other", "row"),
+        ("it's other", "row"),
+        ("shop", "row"),
+        ("shop", "row"),
+    ]
 
 
 @pytest.mark.parametrize(("share", "refused"), [("0.5", False), ("0.49", True), ("0", True)])
-def test_a_complete_delivery_that_lacks_too_much_is_cut_off(warehouse, catalog, tmp_path, two_rows_a_pass, share, refused):
+def test_a_complete_delivery_that_lacks_too_much_is_cut_off(
+    warehouse, catalog, tmp_path, two_rows_a_pass, share, refused
+):
     four = [Line(f"O{number}", number) for number in range(4)]
     deliver(warehouse, catalog, tmp_path, four, complete=True)
     before = table_rows(warehouse, LINES.name), table_rows(warehouse, "ops.dirty_slice")
@@ -270,7 +280,12 @@ def test_an_empty_complete_delivery_is_cut_off(warehouse, catalog, tmp_path):
 
 
 RACES = {
-    "both into an empty table": ([], [A, B], [B, C], [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("C", 3, 1, "row", 10)]),
+    "both into an empty table": (
+        [],
+        [A, B],
+        [B, C],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("C", 3, 1, "row", 10)],
+    ),
     "both change one row": (
         [A],
         [A.but(amount="11")],

@@ -58,7 +58,9 @@ def from_scratch(small):
 
 
 def test_rows_of_every_layer(small):
-    small.deliver(Line("a", 1, "5"), Line("b", 3, "7"), Line("c", 8, "9", customer="c2"), Line("d", 8, "1", customer=None))
+    small.deliver(
+        Line("a", 1, "5"), Line("b", 3, "7"), Line("c", 8, "9", customer="c2"), Line("d", 8, "1", customer=None)
+    )
     small.build()
     assert [row[1:4] for row in small.rows(FCT)] == [
         ("shop", day(1), "c1"), ("shop", day(3), "c1"), ("shop", day(8), "c2"), ("shop", day(8), None)
@@ -229,8 +231,15 @@ def test_a_changed_definition_rebuilds_every_slice(filled, kind):
 
 def test_a_definition_that_leaves_days_out_leaves_no_old_rows(filled):
     """The old rows' days are in no source of the new definition."""
-    nothing = SQL["fct_line"].replace("stg.file_drop__order_line", "raw.ecb__fx_rate").replace("order_local_date", "rate_date")
-    nothing = nothing.replace("channel_code || '/' || order_id AS line_key, channel_code, rate_date", "currency_code AS line_key, currency_code AS channel_code, rate_date AS order_local_date")
+    nothing = (
+        SQL["fct_line"]
+        .replace("stg.file_drop__order_line", "raw.ecb__fx_rate")
+        .replace("order_local_date", "rate_date")
+    )
+    nothing = nothing.replace(
+        "channel_code || '/' || order_id AS line_key, channel_code, rate_date",
+        "currency_code AS line_key, currency_code AS channel_code, rate_date AS order_local_date",
+    )
     nothing = nothing.replace("customer_id", "currency_code AS customer_id").replace(", amount\n", ", rate AS amount\n")
     filled.catalog = write_models(filled.folder / "sql", fct_line=nothing)
     filled.build()
@@ -243,7 +252,9 @@ def test_a_definition_that_leaves_days_out_leaves_no_old_rows(filled):
 
 def test_a_row_outside_the_range_asked_for_stops_the_build(filled):
     before = filled.tables()
-    stray = SQL["fct_line"].replace("channel_code, order_local_date,", "channel_code, order_local_date + INTERVAL '1' DAY AS order_local_date,")
+    stray = SQL["fct_line"].replace(
+        "channel_code, order_local_date,", "channel_code, order_local_date + INTERVAL '1' DAY AS order_local_date,"
+    )
     stray = stray.replace("order_local_date + INTERVAL '1' DAY", "CAST(order_local_date + INTERVAL '1' DAY AS DATE)")
     filled.catalog = write_models(filled.folder / "sql", fct_line=stray)
     with pytest.raises(CaravanError, match=r"mart\.fct_line.*outside the range"):
@@ -256,7 +267,9 @@ def test_a_row_outside_the_range_asked_for_stops_the_build(filled):
 
 def test_a_row_without_a_slice_stops_the_build(filled):
     before = filled.tables()
-    lost = SQL["fct_line"].replace("channel_code, order_local_date,", "channel_code, CAST(NULL AS DATE) AS order_local_date,")
+    lost = SQL["fct_line"].replace(
+        "channel_code, order_local_date,", "channel_code, CAST(NULL AS DATE) AS order_local_date,"
+    )
     filled.catalog = write_models(filled.folder / "sql", fct_line=lost)
     with pytest.raises(CaravanError, match=r"mart\.fct_line"):
         filled.build()

@@ -108,7 +108,10 @@ def test_a_failed_check_of_a_sliced_model_without_parts_keeps_the_slice(small):
     small.build()
     small.deliver(GOOD[0].but(amount="400000"), GOOD[2].but(day=9, amount="19"))
     small.build()
-    weeks = [(start, channel, int(amount)) for start, channel, amount in small.rows(WEEK, "week_start_date", "channel_code", "amount")]
+    weeks = [
+        (start, channel, int(amount))
+        for start, channel, amount in small.rows(WEEK, "week_start_date", "channel_code", "amount")
+    ]
     assert weeks == [(day(1), "other", 41), (day(1), "shop", 21), (day(8), "shop", 19)]
     small.deliver(GOOD[0].but(amount="17"))
     small.build()
@@ -135,7 +138,9 @@ def test_a_key_stands_once_in_the_whole_table(small, case):
     small.build()
     keys = [row[0] for row in small.rows(FCT, "line_key")]
     assert sorted(keys) == ["other/d", "other/e", "other/z", "shop/a", "shop/b", "shop/c"]
-    assert {(when.toordinal() - day(0).toordinal(), part) for model, when, part, _ in blocks(small) if model == FCT} == expected
+    assert {
+        (when.toordinal() - day(0).toordinal(), part) for model, when, part, _ in blocks(small) if model == FCT
+    } == expected
 
 
 def test_a_key_that_leaves_the_other_slice_lets_this_one_through(small):
@@ -143,7 +148,9 @@ def test_a_key_that_leaves_the_other_slice_lets_this_one_through(small):
     small.build()
     assert amounts(small)["a"] == 10
     # Nothing changes on day 9 itself: that day 1 gives the key up has to be enough.
-    small.deliver(GOOD[0].but(order="a2", line="1", copy="renamed"), *GOOD[1:3], Line("a", 9, "5", line="2"), complete=True)
+    small.deliver(
+        GOOD[0].but(order="a2", line="1", copy="renamed"), *GOOD[1:3], Line("a", 9, "5", line="2"), complete=True
+    )
     small.build()
     small.build()
     assert amounts(small) == {"a": 5, "a2": 10, "b": 11, "c": 12, "d": 20, "e": 21}

@@ -176,7 +176,7 @@ print(json.dumps(seen))
 def run_on_a_full_disk(folder: Path, way: str, what: str) -> dict:
     command = [sys.executable, "-c", FULL_DISK, str(folder), way, what]
     if way == "disk":
-        mount = f"mount -t tmpfs -o size=24m none {folder} && exec \"$@\""
+        mount = f'mount -t tmpfs -o size=24m none {folder} && exec "$@"'
         command = ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "sh", "-c", mount, "sh", *command]
         if subprocess.run([*command[:5], f"mount -t tmpfs none {folder}"], capture_output=True).returncode:
             pytest.skip("mounting a small file system is not allowed here; the limit on file size still is tested")

@@ -35,7 +35,7 @@ NOTES = [
     "",
     " ",
     "plain",
-    "it's \"quoted\", twice \"\"",
+    'it\'s "quoted", twice ""',
     "two\nlines",
     "carriage\r\nreturn",
     "lone\rreturn",
@@ -215,7 +215,12 @@ def test_a_null_alone_in_its_row_survives_both_ways(warehouse, tmp_path):
             session.execute("INSERT INTO ops.single VALUES ($note)", {"note": note})
     with warehouse.read() as session:
         session.export_parquet("SELECT note FROM ops.single", tmp_path / "single.parquet")
-        assert sorted(map(str, pq.read_table(tmp_path / "single.parquet")["note"].to_pylist())) == ["", "None", "None", "x"]
+        assert sorted(map(str, pq.read_table(tmp_path / "single.parquet")["note"].to_pylist())) == [
+            "",
+            "None",
+            "None",
+            "x",
+        ]
         relation = session.stage_parquet([tmp_path / "single.parquet"], {"note": "VARCHAR"})
         assert session.row(f"SELECT COUNT(*), COUNT(s.note) FROM {relation} AS s") == (4, 2)
 
@@ -444,8 +449,10 @@ def test_a_relation_of_other_types_is_converted(appended):
         narrow = session.stage("SELECT CAST(7 AS INTEGER) AS number, 'seven' AS note")
     with warehouse.write() as session:
         names = ", ".join(COLUMNS)
-        session.execute(f"INSERT INTO ops.thing ({names}) SELECT {names.replace('number', 'CAST(number AS INTEGER)')} "
-                        f"FROM {relation} AS s")
+        session.execute(
+            f"INSERT INTO ops.thing ({names}) SELECT {names.replace('number', 'CAST(number AS INTEGER)')} "
+            f"FROM {relation} AS s"
+        )
         session.append_staged("ops.thing", ["number", "note"], narrow)
     assert table_rows(warehouse, "ops.thing", ["number", "note"]) == [(0, None), (1, ""), (1, ""), (7, "seven")]
 

@@ -126,7 +126,10 @@ def test_rules_are_counted_as_the_source_says(session: Session, original: duckdb
 
 
 def test_totals_per_country_name_and_month(session: Session, original: duckdb.DuckDBPyConnection) -> None:
-    query = "SELECT {country}, CAST(date_trunc('month', {day}) AS DATE), COUNT(*), SUM(amount) FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"
+    query = (
+        "SELECT {country}, CAST(date_trunc('month', {day}) AS DATE), COUNT(*), SUM(amount) FROM {table} "
+        "GROUP BY 1, 2 ORDER BY 1, 2"
+    )
     expected = original.execute(query.format(country="Country", day="InvoiceDate", table="lines")).fetchall()
     assert len({row[0] for row in expected}) == 38
     assert len(expected) > 300

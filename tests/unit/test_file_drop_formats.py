@@ -245,7 +245,7 @@ EMPTY = [
     ("csv", b""),
     ("csv", COMMA_HEADER.encode()),
     ("csv", COMMA_HEADER.encode() + b"\r\n\r\n"),
-    ("csv", gzip.compress(b"")),
+    ("csv", gzip.compress(b"", mtime=0)),
     ("ndjson", b""),
     ("ndjson", b"\n\n"),
     ("parquet", b""),

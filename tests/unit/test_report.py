@@ -457,7 +457,7 @@ def test_text_is_readable(scheme: str) -> None:
         (formats.days, (date(2026, 11, 3), date(2026, 11, 3)), "3 Nov 2026"),
         (formats.days, (date(2026, 11, 3), date(2026, 11, 9)), "3 Nov to 9 Nov 2026"),
         (formats.days, (date(2025, 12, 31), date(2026, 1, 2)), "31 Dec 2025 to 2 Jan 2026"),
-        (formats.moment, (datetime(2026, 11, 3, 6, 10),), "3 Nov 2026 06:10"),  # noqa: DTZ001
+        (formats.moment, (datetime(2026, 11, 3, 6, 10),), "3 Nov 2026 06:10"),
         (formats.counted, (1, "delivery", "deliveries"), "1 delivery"),
         (formats.counted, (2000, "order"), "2,000 orders"),
     ],

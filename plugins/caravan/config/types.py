@@ -180,5 +180,16 @@ class Configuration(_Frozen):
     """SHA-256 over all configuration files, for `ops.run`."""
 
 
-__all__ = ["ENTITIES", "FLOWS", "OTHER_MARKET", "Channel", "Condition", "Configuration", "EntitySource",
-           "FileFormat", "Market", "Project", "Rule"]
+__all__ = [
+    "ENTITIES",
+    "FLOWS",
+    "OTHER_MARKET",
+    "Channel",
+    "Condition",
+    "Configuration",
+    "EntitySource",
+    "FileFormat",
+    "Market",
+    "Project",
+    "Rule",
+]

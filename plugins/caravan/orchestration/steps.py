@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """`default_args` of every DAG; a task that needs other numbers says so."""
 
+
 def failed_tasks(context: Mapping[str, Any]) -> list[str]:
     """Tasks of this run that failed or could not start because of one that did, e.g. `collect (2 of 8)`."""
     run, tasks = context["dag_run"], context["dag"].task_dict

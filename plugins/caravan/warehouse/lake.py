@@ -287,7 +287,9 @@ class _LakeSession(Session):
         home.mkdir(parents=True, exist_ok=True)
         target = home / f"adopted-{uuid.uuid4().hex}.parquet"
         shutil.move(path, target)
-        self._connection.execute(f"CALL ducklake_add_data_files('wh', '{name}', '{_quoted(target)}', schema => '{schema}')")
+        self._connection.execute(
+            f"CALL ducklake_add_data_files('wh', '{name}', '{_quoted(target)}', schema => '{schema}')"
+        )
 
     def export_parquet(self, sql: str, target: Path) -> None:
         with self._all_threads():

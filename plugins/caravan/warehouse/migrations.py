@@ -91,7 +91,8 @@ def migrate(warehouse: Warehouse, folder: Path = MIGRATIONS_DIR) -> list[str]:
         for schema in SCHEMAS:
             session.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         session.execute(
-            "CREATE TABLE IF NOT EXISTS ops.schema_migration (migration VARCHAR, checksum VARCHAR, applied_at TIMESTAMP)"
+            "CREATE TABLE IF NOT EXISTS ops.schema_migration "
+            "(migration VARCHAR, checksum VARCHAR, applied_at TIMESTAMP)"
         )
     applied: list[str] = []
     for migration in migrations:

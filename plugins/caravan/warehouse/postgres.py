@@ -196,10 +196,10 @@ class _PostgresSession(Session):
                 wanted = ", ".join(columns)
                 quoted = str(path).replace("'", "''")
                 duck.execute(f"COPY (SELECT {wanted} FROM read_parquet('{quoted}')) TO '{spool}' (FORMAT csv, HEADER)")
-                with self._connection.cursor() as cursor, spool.open("rb") as source:
-                    with cursor.copy(f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()) as copy:
-                        while chunk := source.read(COPY_CHUNK):
-                            copy.write(chunk)
+                command = f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()
+                with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("rb") as source:
+                    while chunk := source.read(COPY_CHUNK):
+                        copy.write(chunk)
                 spool.unlink()
         self._connection.execute(f"ANALYZE {name}".encode())
         return f"pg_temp.{name}"
@@ -211,10 +211,10 @@ class _PostgresSession(Session):
     def export_parquet(self, sql: str, target: Path) -> None:
         kinds = self._described(sql)
         spool = self._server.scratch / "export.csv"
-        with self._connection.cursor() as cursor, spool.open("wb") as sink:
-            with cursor.copy(f"COPY ({translate(sql)}) TO STDOUT (FORMAT csv, HEADER)".encode()) as copy:
-                for chunk in copy:
-                    sink.write(chunk)
+        command = f"COPY ({translate(sql)}) TO STDOUT (FORMAT csv, HEADER)".encode()
+        with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("wb") as sink:
+            for chunk in copy:
+                sink.write(chunk)
         declared = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
         quoted = str(target).replace("'", "''")
         with connect_duckdb(self._server.scratch) as duck:

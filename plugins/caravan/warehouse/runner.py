@@ -208,7 +208,8 @@ class Runner:
         if found != expected:
             raise CaravanError(
                 f"{model.name}: {found} rows stand in the replaced slices but {expected} were computed; nothing was "
-                "changed. A row's slice is NULL or outside the range asked for: compare the SQL with $slice_start, $slice_end"
+                "changed. A row's slice is NULL or outside the range asked for: compare the SQL with $slice_start, "
+                "$slice_end"
             )
         slices.bump_version(session, model.name)
         if column:

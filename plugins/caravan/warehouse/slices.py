@@ -84,7 +84,8 @@ def mark(session: Session, model: Model, slices: Sequence[date | None], reason: 
         return
     dates = ", ".join("(CAST(NULL AS DATE))" if day is None else f"(CAST('{day}' AS DATE))" for day in slices)
     session.execute(
-        f"INSERT INTO ops.dirty_slice SELECT $model, d.slice_date, $reason, $now FROM (VALUES {dates}) AS d (slice_date) "
+        "INSERT INTO ops.dirty_slice SELECT $model, d.slice_date, $reason, $now "
+        f"FROM (VALUES {dates}) AS d (slice_date) "
         "WHERE NOT EXISTS (SELECT 1 FROM ops.dirty_slice AS m WHERE m.model_name = $model "
         # Equality on a stand-in for NULL: a join both engines can hash.
         f"AND COALESCE(m.slice_date, {_NO_DAY}) = COALESCE(d.slice_date, {_NO_DAY}))",

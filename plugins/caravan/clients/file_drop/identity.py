@@ -14,6 +14,8 @@ from typing import Literal
 from caravan.core.entities import Entity
 
 _KEYS = ("row_number", "row_key", "payload_hash")
+DERIVED = ("market_code", "country_code", "flow", "order_local_date", "amount", "line_kind", "line_rule")
+"""What configuration makes of a row. A row without a key of its own stays the same row when that changes."""
 
 
 def payload_hash(columns: Mapping[str, str], absent: Collection[str] = ()) -> str:
@@ -29,16 +31,23 @@ def payload_hash(columns: Mapping[str, str], absent: Collection[str] = ()) -> st
     return _md5(parts)
 
 
-def row_key(channel_code: str, entity: Entity, key: Literal["natural", "none"]) -> str:
-    """SQL of the row's key: from its natural key, or else from its payload as the first of its kind."""
+def row_key(
+    channel_code: str,
+    entity: Entity,
+    key: Literal["natural", "none"],
+    columns: Mapping[str, str],
+    absent: Collection[str] = (),
+) -> str:
+    """SQL of the row's key: from its natural key, or else from what was delivered, as the first of its kind."""
     if key == "none":
-        return occurrence_key("payload_hash", "1")
+        return occurrence_key(columns, "1", absent)
     return _md5([f"'{channel_code}'", f"'{entity.name}'", *(_encoded(name, "VARCHAR") for name in entity.key)])
 
 
-def occurrence_key(payload: str, occurrence: str) -> str:
-    """SQL of the key of the n-th row with this payload."""
-    return _md5([f"CAST({payload} AS VARCHAR)", f"CAST({occurrence} AS VARCHAR)"])
+def occurrence_key(columns: Mapping[str, str], occurrence: str, absent: Collection[str] = ()) -> str:
+    """SQL of the key of the n-th row in which the same was delivered."""
+    delivered = payload_hash({name: kind for name, kind in columns.items() if name not in DERIVED}, absent)
+    return _md5([f"CAST({delivered} AS VARCHAR)", f"CAST({occurrence} AS VARCHAR)"])
 
 
 def _md5(parts: list[str]) -> str:

@@ -52,7 +52,7 @@ def settle(
         return rows, 0
     columns = parsed_columns(entity)
     delivered = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
-    key = "row_key" if policy == "newest" else occurrence_key("payload_hash", "occurrence")
+    key = "row_key" if policy == "newest" else occurrence_key(columns, "occurrence")
     kept = (
         "(SELECT k.* REPLACE (coalesce(s.order_local_date, k.order_local_date) AS order_local_date), "
         f"coalesce(o.occurrence, 1) AS occurrence FROM {kept} AS k "

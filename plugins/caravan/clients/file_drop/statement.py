@@ -76,8 +76,9 @@ class StatementBuilder:
         faulty = "(" + " OR ".join(f"({check.condition})" for check in checks) + ")"
         columns = parsed_columns(self._entity)
         good = f"(SELECT * FROM {rows} WHERE NOT {faulty})"
-        good = f"(SELECT *, {payload_hash(columns, self._never_given())} AS payload_hash FROM {good})"
-        good = f"(SELECT *, {row_key(self._channel.code, self._entity, self._config.key)} AS row_key FROM {good})"
+        absent = self._never_given()
+        key = row_key(self._channel.code, self._entity, self._config.key, columns, absent)
+        good = f"(SELECT *, {payload_hash(columns, absent)} AS payload_hash, {key} AS row_key FROM {good})"
 
         def first(part: str) -> str:
             cases = " ".join(f"WHEN {check.condition} THEN {getattr(check, part)}" for check in checks)
