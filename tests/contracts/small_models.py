@@ -145,13 +145,15 @@ class Small:
         self.catalog = catalog or write_models(folder / "sql")
         self.constants = {"base_currency": "EUR"}
         self.run_id = "run"
+        self.models: Sequence[str] = TABLES
+        """What `build` builds where it is not told."""
 
     def deliver(self, *lines: Line, **options: object) -> Appended:
         return deliver(self.warehouse, self.catalog, self.folder, lines, LINES, **options)
 
-    def build(self, days: DayRange | None = None, only: Sequence[str] = TABLES) -> dict[str, Build]:
+    def build(self, days: DayRange | None = None, only: Sequence[str] = ()) -> dict[str, Build]:
         runner = Runner(self.warehouse, self.catalog, self.constants, self.run_id)
-        chosen = [model for model in self.catalog.models if model.name in only]
+        chosen = [model for model in self.catalog.models if model.name in (only or self.models)]
         return {build.model: build for build in runner.build(chosen, days)}
 
     def tables(self) -> dict[str, list]:

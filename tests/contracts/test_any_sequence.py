@@ -44,7 +44,7 @@ def numbers():
 
 
 @settings(
-    max_examples=5,
+    max_examples=3,
     database=None,
     deadline=None,
     derandomize=True,

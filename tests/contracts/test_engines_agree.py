@@ -49,9 +49,9 @@ def lines_of(channel: str, chance: random.Random) -> list[Line]:
             sign = -1 if taken_back or kind == "adjustment" else 1
             lines.append(
                 Line(
-                    f"{channel}-{number}", on, f"{sign * amount:.4f}", line=str(line), channel=channel, customer=customer,
-                    sku=chance.choice(["ä", "Z", "a", "_", "東", *(f"s{i}" for i in range(30))]), market=market,
-                    country=country if chance.random() < 0.9 else "SE", currency=currency, kind=kind,
+                    f"{channel}-{number}", on, f"{sign * amount:.4f}", line=str(line), channel=channel,
+                    customer=customer, sku=chance.choice(["ä", "Z", "a", "_", "東", *(f"s{i}" for i in range(30))]),
+                    market=market, country=country if chance.random() < 0.9 else "SE", currency=currency, kind=kind,
                     quantity=str(sign * quantity), status=chance.choice([None, "", "paid", "Refunded"]),
                 )
             )  # fmt: skip

@@ -333,6 +333,6 @@ def test_two_loads_at_once_do_not_write_a_version_twice(warehouse, connections, 
 def test_a_delivery_must_hold_the_rows_it_announces(warehouse, catalog, tmp_path, announced):
     """What is missing from the files would be counted as unchanged."""
     batch = replace(batch_of(tmp_path, [A, B]), row_count=announced)
-    with pytest.raises(ValueError, match=f"2 rows are there but {announced} were announced"):
-        with warehouse.read() as session:
-            raw.compare(session, batch)
+    message = f"2 rows are there but {announced} were announced"
+    with pytest.raises(ValueError, match=message), warehouse.read() as session:
+        raw.compare(session, batch)

@@ -64,9 +64,9 @@ def count(warehouse):
 def test_a_catalog_locked_by_another_process_is_retryable_and_nothing_is_half_written(lake, hold_catalog):
     warehouse = lake.open()
     holder = hold_catalog()
-    with pytest.raises(Retryable, match=r"catalog.*locked by another process.*catalog\.sqlite") as caught:
-        with warehouse.write() as session:
-            session.execute("INSERT INTO main.counted VALUES (2)")
+    message = r"catalog.*locked by another process.*catalog\.sqlite"
+    with pytest.raises(Retryable, match=message) as caught, warehouse.write() as session:
+        session.execute("INSERT INTO main.counted VALUES (2)")
     assert caught.value.after is not None
     assert count(warehouse) == 1  # a reader never waits
     holder.communicate(timeout=30)
