@@ -34,7 +34,9 @@ format: {type: csv}
 entities:
   order_line:
     files: "*.csv"
-    columns: {order_id: order, line_id: line, ordered_at: at, customer_id: buyer, sku: sku, quantity: qty, unit_price: price, currency: money}
+    columns:
+      {order_id: order, line_id: line, ordered_at: at, customer_id: buyer,
+       sku: sku, quantity: qty, unit_price: price, currency: money}
     constants: {country: DE}
 """
 HEADER = "order,line,at,buyer,sku,qty,price,money\n"
@@ -184,7 +186,7 @@ def test_a_refused_delivery_keeps_no_other_back_and_fails_the_verdict(world: Wor
     assert world.rows("SELECT COUNT(*) FROM raw.file_drop__order_line") == [(3,)]
     scope = RunScope("run-1", "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=6)))
     with pytest.raises(
-        Rejected, match="RUN_INCOMPLETE: 2 failed:\n  - task collect.*\n  - shop order_line a_broken.csv"
+        Rejected, match=r"RUN_INCOMPLETE: 2 failed:\n  - task collect.*\n  - shop order_line a_broken.csv"
     ):
         sales.verdict(scope, ["collect"])
     assert world.rows("SELECT state FROM ops.run WHERE run_id = 'run-1'") == [("failed",)]
