@@ -207,6 +207,50 @@ def test_after_the_mapping_is_corrected_a_reload_brings_the_quarantined_rows(wor
     assert world.rows("SELECT COUNT(*) FROM ops.quarantine") == [(0,)]
 
 
+def prices(world: World) -> dict[str, int]:
+    found = world.rows("SELECT order_id, unit_price FROM stg.file_drop__order_line ORDER BY 1")
+    return {order: int(price) for order, price in found}
+
+
+def test_an_older_delivery_that_is_mended_later_does_not_overwrite_a_newer_one(world: World) -> None:
+    world.deliver("1.csv", [line("a", 0, "10")])
+    whole = (world.folder / "1.csv").read_bytes()
+    moment = (world.folder / "1.csv").stat().st_mtime
+    (world.folder / "1.csv").write_text("broken\n1\n")
+    world.deliver("2.csv", [line("a", 0, "20")])
+    with pytest.raises(Rejected):
+        world.run(0, 1)
+    (world.folder / "1.csv").write_bytes(whole)
+    os.utime(world.folder / "1.csv", (moment, moment))
+    world.run(0, 1)
+    assert prices(world) == {"a": 20}
+
+
+def test_a_reload_that_stops_half_way_leaves_the_newest_rows(world: World) -> None:
+    world.deliver("1.csv", [line("a", 0, "10"), line("b", 0, "10")])
+    world.deliver("2.csv", [line("a", 0, "20")])
+    world.run(0, 1)
+    (world.folder / "2.csv").rename(world.home / "out of reach")
+    scope = RunScope("reload", "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=1)))
+    sales.collect(scope, "shop", reload=True)
+    sales.stage(scope)
+    assert prices(world) == {"a": 20, "b": 10}
+
+
+def test_a_complete_channel_is_what_its_newest_delivery_says(world: World) -> None:
+    channel = world.home / "config" / "channels" / "shop.yml"
+    channel.write_text(channel.read_text().replace("delivery: changes", "delivery: complete\nmax_deleted_share: 1"))
+    first, second = [line("a", 0, "10"), line("b", 0, "10")], [line("a", 0, "20")]
+    for name, content in (("1.csv", first), ("2.csv", second), ("3.csv", first)):
+        world.deliver(name, content)
+        world.run(0, 1)
+    assert prices(world) == {"a": 10, "b": 10}, "it returned to what it was"
+    world.deliver("0.csv", second)
+    os.utime(world.folder / "0.csv", (1_760_000_000, 1_760_000_000))
+    world.run(0, 1)
+    assert prices(world) == {"a": 10, "b": 10}, "an older one came late"
+
+
 def test_a_dry_run_changes_nothing(world: World) -> None:
     world.deliver("first.csv", FIRST)
     world.use()

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deliveries import LINES, Line, day, write_parquet
+from deliveries import LINES, OBSERVED, Line, day, write_parquet
 from places import table_rows
 from small_models import FCT, STG, write_models
 
@@ -29,6 +29,7 @@ A, B, C = Line("a", 1, "10"), Line("b", 2, "11"), Line("c", 3, "12")
 class File:
     name: str
     content_hash: str
+    delivered_at: datetime = OBSERVED
 
 
 @dataclass(frozen=True)

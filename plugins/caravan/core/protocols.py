@@ -19,6 +19,10 @@ class Delivery(Protocol):
     def name(self) -> str: ...
     @property
     def content_hash(self) -> str: ...
+    @property
+    def delivered_at(self) -> datetime:
+        """When the sender wrote it: UTC without zone. What orders deliveries."""
+        ...
 
 
 class Parsed(Protocol):
@@ -100,6 +104,10 @@ class OrderStore(Protocol):
         ...
 
     def known_content(self, channel_code: str, entity: str) -> set[str]: ...
+
+    def newest_delivery(self, channel_code: str, entity: str) -> tuple[datetime, str, str] | None:
+        """Time, name and hash of the newest delivery read."""
+        ...
 
     def load(
         self,

@@ -28,6 +28,8 @@ class Load:
     table_name: str
     delivery_name: str | None
     content_hash: str | None
+    delivered_at: datetime | None
+    """When the sender wrote it, UTC: what orders the deliveries of a channel."""
     state: LoadState
     started_at: datetime
     ended_at: datetime
@@ -99,13 +101,24 @@ def end_run(session: Session, run_id: str, dag_id: str, state: str, message: str
 
 
 def known_content(session: Session, channel_code: str, entity: str) -> set[str]:
-    """Hashes of the deliveries already read, and of those refused for what they contain."""
+    """Hashes of the deliveries already read. A refused one is none of them: it is tried again."""
     found = session.rows(
         "SELECT DISTINCT content_hash FROM ops.load WHERE channel_code = $channel AND entity = $entity "
         "AND state IN ('loaded', 'empty') AND content_hash IS NOT NULL",
         {"channel": channel_code, "entity": entity},
     )
     return {row[0] for row in found}
+
+
+def newest_delivery(session: Session, channel_code: str, entity: str) -> tuple[datetime, str, str] | None:
+    """Time, name and hash of the newest delivery that was read."""
+    found = session.rows(
+        "SELECT delivered_at, delivery_name, content_hash FROM ops.load WHERE channel_code = $channel "
+        "AND entity = $entity AND state IN ('loaded', 'empty') AND delivered_at IS NOT NULL "
+        "ORDER BY delivered_at DESC, delivery_name DESC, started_at DESC, load_id DESC LIMIT 1",
+        {"channel": channel_code, "entity": entity},
+    )
+    return (found[0][0], found[0][1], found[0][2]) if found else None
 
 
 def write_load(session: Session, load: Load, rule_counts: Mapping[str, int] | None = None) -> None:

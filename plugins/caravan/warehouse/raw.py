@@ -10,7 +10,7 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -82,6 +82,7 @@ class Batch:
     row_count: int
     load_id: str
     observed_at: datetime
+    """When the rows were so: the time of the delivery. A row known from a later one stands above them."""
     scope_value: str | None = None
     complete: bool = False
     max_deleted_share: Decimal = Decimal(1)
@@ -159,6 +160,7 @@ def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high
         condition += f" AND {{row}}.row_key < CAST('{high}' AS UUID)"
     scope = f"r.{table.scope} = '{_quoted(batch.scope_value)}'" if table.scope else "TRUE"
     in_range = condition.format(row="r")
+    observed = f"CAST('{batch.observed_at.isoformat(sep=' ')}' AS TIMESTAMP)"
     # A marker of a move carries the same version as the row it announces: it is not a state of its own.
     newest = f"""
         newest AS (
@@ -168,7 +170,7 @@ def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high
         state AS (
             SELECT r.row_key, r.version, r.payload_hash, r.change,
                    {f"r.{day}" if day else "CAST(NULL AS DATE)"} AS old_date,
-                   {"r.updated_at" if table.has_updated_at else "CAST(NULL AS TIMESTAMP)"} AS updated_at
+                   {"r.updated_at" if table.has_updated_at else "CAST(NULL AS TIMESTAMP)"} AS updated_at, r.observed_at
             FROM {table.name} AS r LEFT JOIN newest AS n ON r.row_key = n.row_key
             WHERE {scope} AND {in_range} AND r.change <> 'moved' AND (n.version IS NULL OR r.version = n.version)
         )"""
@@ -178,6 +180,8 @@ def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high
                CASE
                    WHEN s.change = 'row' AND s.payload_hash = i.payload_hash THEN 'unchanged'
                    WHEN {"i.updated_at < s.updated_at" if table.has_updated_at else "FALSE"} THEN 'stale'
+                   WHEN {"i.updated_at > s.updated_at" if table.has_updated_at else "FALSE"} THEN 'changed'
+                   WHEN {observed} < s.observed_at THEN 'stale'
                    ELSE 'changed'
                END AS verdict
         FROM {incoming} AS i INNER JOIN state AS s ON i.row_key = s.row_key
@@ -188,7 +192,7 @@ def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high
             WITH {newest}
             SELECT s.row_key, s.version, s.old_date FROM state AS s
             LEFT JOIN {incoming} AS i ON s.row_key = i.row_key
-            WHERE s.change = 'row' AND i.row_key IS NULL""")
+            WHERE s.change = 'row' AND i.row_key IS NULL AND s.observed_at <= {observed}""")
     return _Pass(condition, known, gone)
 
 
@@ -198,6 +202,7 @@ def _quoted(value: str | None) -> str:
 
 def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Comparison) -> Appended:
     """Write the rows that are new and mark what they make stale. Inside `Warehouse.write`."""
+    now = datetime.now(UTC).replace(tzinfo=None)
     if comparison.source_version != slices.version(session, batch.table.name):
         comparison = compare(session, batch)
     _refuse_cut_off(session, batch, comparison)
@@ -221,12 +226,10 @@ def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Compar
     )
     if loaded or changed.deleted:
         slices.bump_version(session, batch.table.name)
-        slices.mark_consumers(
-            session, catalog, batch.table.name, changed.days, f"load {batch.load_id}", batch.observed_at
-        )
+        slices.mark_consumers(session, catalog, batch.table.name, changed.days, f"load {batch.load_id}", now)
         if batch.table.date_column is None:
             for model in catalog.consumers(batch.table.name):
-                slices.mark_whole(session, catalog, model, f"load {batch.load_id}", batch.observed_at)
+                slices.mark_whole(session, catalog, model, f"load {batch.load_id}", now)
     return changed
 
 

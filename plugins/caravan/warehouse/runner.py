@@ -59,8 +59,7 @@ class Runner:
         reported in `Build.verdicts`; the rest is published.
         """
         chosen = list(models)
-        read = {name for model in chosen for name in model.references} | {model.name for model in chosen}
-        self._prepare([model for model in self.catalog.models if model.name in read])
+        self._prepare(chosen)
         builds = []
         for model in chosen:
             built = self._build(model, days)
@@ -80,12 +79,18 @@ class Runner:
             }
 
     def _prepare(self, models: Sequence[Model]) -> None:
-        """Make the tables as declared, so that all can be read; a changed definition makes its model stale."""
+        """Make the tables as declared; a changed definition makes its model stale.
+
+        Tables that are only read are made when they are not there yet. One whose definition changed stays as it is
+        until its own DAG builds it: emptying it here would publish reports about nothing.
+        """
         with self.warehouse.read() as session:
             known: dict[str, str] = dict(session.rows("SELECT model_name, definition_hash FROM ops.model"))
-        for model in models:
+        built = {model.name for model in models}
+        read = {name for model in models for name in model.references} - built
+        for model in self.catalog.models:
             digest = model.definition_hash(self.constants)
-            if known.get(model.name) != digest:
+            if model.name in (built if model.name in known else built | read) and known.get(model.name) != digest:
                 self._define(model, digest)
 
     def _define(self, model: Model, digest: str) -> None:

@@ -68,6 +68,10 @@ class Store:
         with self.warehouse.read() as session:
             return evidence.known_content(session, channel_code, entity)
 
+    def newest_delivery(self, channel_code: str, entity: str) -> tuple[datetime, str, str] | None:
+        with self.warehouse.read() as session:
+            return evidence.newest_delivery(session, channel_code, entity)
+
     def load(
         self,
         run_id: str,
@@ -87,7 +91,7 @@ class Store:
             paths=parsed.accepted,
             row_count=parsed.accepted_count,
             load_id=load_id,
-            observed_at=started_at,
+            observed_at=delivery.delivered_at,
             scope_value=channel_code,
             stamped=True,
             complete=complete,
@@ -98,6 +102,8 @@ class Store:
             noted,
             delivery_name=delivery.name,
             content_hash=delivery.content_hash,
+            delivered_at=delivery.delivered_at,
+            started_at=started_at,
             state="loaded" if parsed.received_count else "empty",
             received_count=parsed.received_count,
             duplicate_count=parsed.duplicate_count,
@@ -137,6 +143,7 @@ class Store:
             table_name=batch.table.name,
             delivery_name=None,
             content_hash=None,
+            delivered_at=None,
             state="missing",
             started_at=batch.observed_at,
             ended_at=batch.observed_at,
@@ -227,9 +234,8 @@ class Store:
         that passes again is freed and marked stale.
         """
         staged = [model for model in self.catalog.select(function, ("stg",)) if model.function == function]
-        judged = {suite.table for suite in self._suites()} & {model.name for model in staged}
         with self.warehouse.read() as session:
-            wanted = {table: self._staged_slices(session, table, days) for table in sorted(judged)}
+            wanted = {model.name: self._staged_slices(session, model.name, days) for model in staged}
             results = expectations.validate(session, self._suites(), wanted)
         now = self._clock()
         with self.warehouse.write() as session:
@@ -249,20 +255,31 @@ class Store:
         model = self.catalog[table]
         waiting = {day for consumer in self.catalog.consumers(table) for day in slices.dirty(session, consumer) if day}
         present = {row[0] for row in session.rows(f"SELECT DISTINCT {model.slice_column} FROM {table}")}
-        return sorted((waiting | set(days.days())) & present)
+        # A slice that is blocked is judged until it is free, also when its rows, or the suite, are gone.
+        held = session.rows(
+            "SELECT DISTINCT slice_date FROM ops.blocked_slice "
+            "WHERE cause_model = $table AND cause_kind = 'distribution'",
+            {"table": table},
+        )
+        return sorted(((waiting | set(days.days())) & present) | {row[0] for row in held})
 
     def failures(self, run_id: str) -> list[str]:
         """What failed since the run was started, or cleared and started again."""
         since = "(SELECT COALESCE(MIN(started_at), CAST('0001-01-01' AS TIMESTAMP)) FROM ops.run WHERE run_id = $run)"
         with self.warehouse.read() as session:
+            # What was tried again counts by its last outcome: a mended file, a slice that passes now.
             loads = session.rows(
-                "SELECT channel_code, entity, delivery_name, reason_code, message FROM ops.load "
-                f"WHERE run_id = $run AND state = 'refused' AND started_at >= {since} ORDER BY started_at, load_id",
+                "SELECT channel_code, entity, delivery_name, reason_code, message FROM (SELECT *, ROW_NUMBER() OVER ("
+                "PARTITION BY channel_code, entity, delivery_name ORDER BY started_at DESC, load_id DESC) AS attempt "
+                f"FROM ops.load WHERE run_id = $run AND started_at >= {since}) AS l "
+                "WHERE attempt = 1 AND state = 'refused' ORDER BY started_at, load_id",
                 {"run": run_id},
             )
             checks = session.rows(
-                "SELECT DISTINCT model_name, check_name, slice_date, part_value, message FROM ops.quality_result "
-                f"WHERE run_id = $run AND outcome IN ('fail', 'error') AND checked_at >= {since} ORDER BY 1, 2, 3, 4",
+                "SELECT DISTINCT model_name, check_name, slice_date, part_value, message FROM (SELECT *, "
+                "MAX(checked_at) OVER (PARTITION BY model_name, kind) AS last_at FROM ops.quality_result "
+                f"WHERE run_id = $run AND checked_at >= {since}) AS q "
+                "WHERE checked_at = last_at AND outcome IN ('fail', 'error') ORDER BY 1, 2, 3, 4",
                 {"run": run_id},
             )
         lines = [

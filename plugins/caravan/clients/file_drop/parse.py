@@ -23,7 +23,7 @@ from caravan.clients.file_drop.source import Source, literal, parquet_relation
 from caravan.clients.file_drop.statement import StatementBuilder, rule_reason
 from caravan.config.types import Channel, Configuration
 from caravan.core.entities import ENTITIES, ORDER_LINE, Entity
-from caravan.core.errors import CaravanError, Rejected
+from caravan.core.errors import CaravanError, Rejected, Retryable
 
 
 def parse(
@@ -170,7 +170,7 @@ def _room_on_disk(place: Path) -> Iterator[None]:
         yield
     except (OSError, duckdb.Error) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            raise Rejected("DISK_FULL", f"no room left below {place}; free some and run again: {error}") from error
+            raise Retryable(f"no room left below {place}: free some disk, then run again ({error})") from error
         raise
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 QUARANTINE_COLUMNS: dict[str, str] = {
@@ -30,6 +30,11 @@ class Delivery:
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def delivered_at(self) -> datetime:
+        """When the file was last written: UTC without zone."""
+        return datetime(1970, 1, 1) + timedelta(microseconds=self.modified_ns // 1000)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from caravan.config.types import Channel, Configuration
 from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
-from caravan.core.protocols import Inbox, OrderStore
+from caravan.core.protocols import Delivery, Inbox, OrderStore
 from caravan.core.scope import RunScope
 from caravan.core.window import DayRange
 
@@ -119,10 +119,7 @@ def collect(
             log.warning("%s %s: no delivery is there", channel.code, entity)
             if not scope.dry_run:
                 store.note_missing(scope.run_id, channel.code, entity, clock())
-        known = set() if reload else store.known_content(channel.code, entity)
-        for delivery in deliveries:
-            if delivery.content_hash in known:
-                continue
+        for delivery in deliveries if reload else _unread(channel, entity, deliveries, store):
             if scope.dry_run:
                 log.info("%s %s: would load %s", channel.code, entity, delivery.name)
                 totals["deliveries"] += 1
@@ -135,11 +132,11 @@ def collect(
                     channel.code,
                     entity,
                     delivery,
-                    inbox.parse(delivery, load_id, started_at),
+                    inbox.parse(delivery, load_id, delivery.delivered_at),
                     complete=channel.delivery == "complete",
                     max_deleted_share=channel.max_deleted_share,
                     started_at=started_at,
-                    again=reload,
+                    again=reload or channel.delivery == "complete",
                 )
             except Rejected as error:
                 refused.append(_refused(scope, channel, entity, delivery.name, error, store, clock))
@@ -171,6 +168,23 @@ def collect(
             "DELIVERIES_REFUSED", f"{channel.code}: {len(refused)} refused\n" + "\n".join(f"  - {e}" for e in refused)
         )
     return totals
+
+
+def _unread(channel: Channel, entity: str, deliveries: Sequence[Delivery], store: OrderStore) -> list[Delivery]:
+    """Deliveries of changes are read once each, by content. Of complete ones only those count that are newer than
+    the newest read: an older one says nothing any more, and one that returns to an earlier content does."""
+    if channel.delivery == "changes":
+        known = store.known_content(channel.code, entity)
+        return [delivery for delivery in deliveries if delivery.content_hash not in known]
+    newest = store.newest_delivery(channel.code, entity)
+    if newest is None:
+        return list(deliveries)
+    *moment, content_hash = newest
+    return [
+        delivery
+        for delivery in deliveries
+        if [delivery.delivered_at, delivery.name] > moment and delivery.content_hash != content_hash
+    ]
 
 
 def _refused(
