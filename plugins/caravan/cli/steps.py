@@ -155,12 +155,16 @@ def build(
 
 @sales.command()
 def verdict(
-    start: From = None, end: To = None, channels: Channels = None, dry_run: DryRun = False, run_id: RunId = None
+    judged: Annotated[
+        str, typer.Option("--run-id", help="The run to judge: what `collect` and the others were given.")
+    ],
+    start: From = None,
+    end: To = None,
 ) -> None:
     """Fail if the run refused a delivery or blocked a slice, and name it."""
     from caravan.assembly import sales as steps
 
-    steps.verdict(scope(start, end, channels, dry_run, run_id))
+    steps.verdict(scope(start, end, None, False, judged))
 
 
 @reporting.command()

@@ -71,6 +71,11 @@ def named_errors(where: str) -> Iterator[None]:
                 after=timedelta(minutes=1),
             ) from error
         raise
+    except RuntimeError as error:
+        # DuckDB says so when Ctrl-C meets a running query; taken for a failure, the step would be tried again.
+        if "interrupted" in str(error).lower():
+            raise KeyboardInterrupt from error
+        raise
 
 
 class Lake(Warehouse):
@@ -92,8 +97,12 @@ class Lake(Warehouse):
         self._lock_wait_seconds = lock_wait_seconds
         if read_only and not (root / "catalog.sqlite").exists():
             raise CaravanError(f"there is no warehouse at {root} yet: run `./caravan migrate` or `./caravan demo`")
-        root.mkdir(parents=True, exist_ok=True)
-        self._staging = Path(tempfile.mkdtemp(prefix="staged-", dir=self._staging_root()))
+        try:
+            self._staging = Path(tempfile.mkdtemp(prefix="staged-", dir=self._staging_root()))
+        except OSError as error:
+            raise CaravanError(
+                f"the lake at {root} cannot be written: {error.strerror}; see CARAVAN_WAREHOUSE"
+            ) from error
         self._staged_count = 0
         self.staged_files: dict[str, tuple[Path, ...]] = {}
         """Relation to its files."""
@@ -116,7 +125,7 @@ class Lake(Warehouse):
 
     def _staging_root(self) -> Path:
         folder = self.root / "staging"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def _attach(self, options: str) -> None:
