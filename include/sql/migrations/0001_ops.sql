@@ -8,7 +8,8 @@ CREATE TABLE ops.run (
 
 CREATE TABLE ops.load (
     load_id VARCHAR, run_id VARCHAR, channel_code VARCHAR, entity VARCHAR, table_name VARCHAR,
-    delivery_name VARCHAR, content_hash VARCHAR, delivered_at TIMESTAMP, state VARCHAR, reason_code VARCHAR, message VARCHAR,
+    delivery_name VARCHAR, content_hash VARCHAR, delivered_at TIMESTAMP,
+    state VARCHAR, reason_code VARCHAR, message VARCHAR,
     received_count BIGINT, loaded_count BIGINT, unchanged_count BIGINT, duplicate_count BIGINT,
     quarantined_count BIGINT, stale_count BIGINT, deleted_count BIGINT, moved_count BIGINT,
     first_local_date DATE, last_local_date DATE, started_at TIMESTAMP, ended_at TIMESTAMP
