@@ -55,10 +55,10 @@ def reporting_marts_hourly():
         return reporting.report()
 
     @last_step()
-    def verdict(run_id: str, failed_tasks: list[str]) -> None:
+    def verdict(run_id: str, dag_id: str, failed_tasks: list[str]) -> None:
         from caravan.assembly import reporting
 
-        reporting.verdict(run_id, failed_tasks)
+        reporting.verdict(run_id, dag_id, failed_tasks)
 
     drain() >> publish() >> report() >> verdict()
 

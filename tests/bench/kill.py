@@ -122,7 +122,7 @@ def work(site: Site, seed: int, phase: Number, commits: Number, linger: float) -
         load(warehouse, catalog, site.folder, chance.choice(list(DAYS)), chance.choice(STATES))
         first = chance.choice(list(DAYS))
         days = DayRange(day(first), day(first + chance.randint(1, 4)))
-        Runner(warehouse, catalog, {"base_currency": "EUR"}, f"run{seed}").build(catalog.models, days)
+        Runner(warehouse, catalog, {"base_currency": "EUR"}, "dag", f"run{seed}").build(catalog.models, days)
 
 
 def load(warehouse: Warehouse, catalog: Catalog, folder: Path, on: int, state: int) -> None:
@@ -218,7 +218,7 @@ def finish(site: Site) -> dict[str, tuple[int, str]]:
     with site.open() as warehouse:
         for on in DAYS:
             load(warehouse, site.catalog, site.folder, on, on % len(STATES))
-        Runner(warehouse, site.catalog, {"base_currency": "EUR"}, "clean").build(site.catalog.models)
+        Runner(warehouse, site.catalog, {"base_currency": "EUR"}, "dag", "clean").build(site.catalog.models)
     return hashes(site)
 
 
@@ -228,7 +228,7 @@ def prepare(site: Site) -> None:
         migrate(warehouse)
         for on in DAYS:
             load(warehouse, site.catalog, site.folder, on, 0)
-        Runner(warehouse, site.catalog, {"base_currency": "EUR"}, "first").build(site.catalog.models)
+        Runner(warehouse, site.catalog, {"base_currency": "EUR"}, "dag", "first").build(site.catalog.models)
 
 
 def kill(site: Site, clean: Site, kills: int, in_transaction: int, least_counts: int, hands: int, seed: int) -> Tally:

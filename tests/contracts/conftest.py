@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from places import Lakes, Place, Servers
+from sales_world import MONDAY, World
 
+from caravan.clients.fx import ecb
 from caravan.warehouse.port import Warehouse
 
 ENGINES = ("lake", "postgresql")
@@ -26,10 +31,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
     # Not in pytest's folder: its name is too long for a unix socket.
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
-        try:
-            server = get_server(folder)
-        except Exception as error:
-            pytest.skip(f"PostgreSQL does not start here: {error}")
+        server = get_server(folder)
         yield Servers(server.get_uri())
         server.cleanup()
 
@@ -92,3 +94,29 @@ def place(engine: str, new_place: Maker) -> Place:
 @pytest.fixture
 def warehouse(place: Place) -> Warehouse:
     return place.open()
+
+
+@pytest.fixture(scope="session")
+def few_rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rates around the days used: 27 years of them take longer than everything else."""
+    full = ecb.write_rates(tmp_path_factory.mktemp("rates") / "full.parquet")
+    rates = pq.read_table(
+        full.path,
+        filters=[("rate_date", ">=", MONDAY - timedelta(days=20)), ("rate_date", "<", MONDAY + timedelta(days=20))],
+    )
+    pq.write_table(rates, full.path)
+    return full.path
+
+
+@pytest.fixture
+def quick_rates(monkeypatch: pytest.MonkeyPatch, few_rates: Path) -> None:
+    def write_rates(target: Path) -> ecb.RateFile:
+        shutil.copyfile(few_rates, target)
+        return ecb.RateFile(target, pq.read_metadata(target).num_rows, ecb.bundle_hash())
+
+    monkeypatch.setattr(ecb, "write_rates", write_rates)
+
+
+@pytest.fixture
+def world(new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_rates: None) -> World:
+    return World(tmp_path / "one", new_place(engine), monkeypatch)

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from caravan.core.entities import QUARANTINE_COLUMNS
 from caravan.warehouse.catalog import Catalog
 from caravan.warehouse.port import Warehouse
 from caravan.warehouse.raw import RAW, STAMP, Appended, Batch, append, compare
@@ -95,6 +96,15 @@ class Line:
         }
 
 
+@dataclass(frozen=True)
+class Bad:
+    """A row in quarantine. `key`: None where it cannot be read."""
+
+    key: str | None = None
+    reason: str = "NOT_A_NUMBER"
+    raw: str = "{}"
+
+
 def _uuid(*words: str) -> str:
     return str(uuid.UUID(hashlib.md5("\0".join(words).encode()).hexdigest()))
 
@@ -130,6 +140,9 @@ def batch_of(
     max_deleted_share: str = "1",
     stamped: bool = False,
     load_id: str | None = None,
+    quarantined: Sequence[Bad] = (),
+    supersedes: Sequence[str] = (),
+    has_keys: bool = True,
 ) -> Batch:
     load_id = load_id or uuid.uuid4().hex
     path = folder / f"{load_id}.parquet"
@@ -143,7 +156,24 @@ def batch_of(
         stamped=stamped,
         complete=complete,
         max_deleted_share=Decimal(max_deleted_share),
+        quarantined=[write_quarantined(folder / f"{load_id}-bad.parquet", quarantined)] if quarantined else [],
+        supersedes=supersedes,
+        has_keys=has_keys,
     )
+
+
+def write_quarantined(path: Path, rows: Sequence[Bad]) -> Path:
+    values = {
+        "row_number": pa.array(range(1, len(rows) + 1), pa.int64()),
+        "row_key": pa.array([row.key for row in rows], pa.string()),
+        "field_name": pa.array(["amount"] * len(rows)),
+        "reason_code": pa.array([row.reason for row in rows]),
+        "message": pa.array([None] * len(rows), pa.string()),
+        "raw_row": pa.array([row.raw for row in rows]),
+    }
+    assert list(values) == list(QUARANTINE_COLUMNS)
+    pq.write_table(pa.table(values), path)
+    return path
 
 
 def deliver(

@@ -152,7 +152,7 @@ class Small:
         return deliver(self.warehouse, self.catalog, self.folder, lines, LINES, **options)
 
     def build(self, days: DayRange | None = None, only: Sequence[str] = ()) -> dict[str, Build]:
-        runner = Runner(self.warehouse, self.catalog, self.constants, self.run_id)
+        runner = Runner(self.warehouse, self.catalog, self.constants, "dag", self.run_id)
         chosen = [model for model in self.catalog.models if model.name in (only or self.models)]
         return {build.model: build for build in runner.build(chosen, days)}
 

@@ -124,7 +124,7 @@ def put(warehouse: Warehouse, catalog, batch: Batch) -> None:
 def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     """Deliver and build in two waves: a first build, then what the changes make stale and a window over it."""
     catalog = load_models(SQL_DIR)
-    store = Store(warehouse, catalog, CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
+    store = Store(warehouse, catalog, "dag", CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
     markets = [
         {"market_code": code, "name": f"{code}'s", "country_code": code, "currency_code": "EUR", "zone": "UTC"}
         for code in ("DE", "US", "JP", "ZZ")
@@ -141,7 +141,7 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     for wave, days in ((batches[:half], None), (batches[half:], DayRange(day(1), day(5)))):
         for batch in wave:
             put(warehouse, catalog, batch)
-        Runner(warehouse, catalog, CONSTANTS, "run").build(catalog.models, days)
+        Runner(warehouse, catalog, CONSTANTS, "dag", "run").build(catalog.models, days)
 
 
 @pytest.fixture(scope="module")

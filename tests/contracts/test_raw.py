@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from deliveries import LINES, Line, batch_of, day, deliver
+from deliveries import LINES, Bad, Line, batch_of, day, deliver
 from places import table_rows
 
 from caravan import SQL_DIR
@@ -172,6 +172,44 @@ CASES = {
         {"deleted": 1},
         [1],
     ),
+    "a faulty row of a complete delivery keeps its known version": (
+        [
+            ([A, B, C], {"complete": True}),
+            ([A], {"complete": True, "quarantined": [Bad(B.key), Bad()]}),
+        ],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("C", 3, 1, "row", 10), ("C", 3, 2, "deleted", None)],
+        [("A", 1, 10), ("B", 2, 10)],
+        {"unchanged": 1, "deleted": 1, "kept": 1},
+        [3],
+    ),
+    "a row that a rule sets aside is gone, whatever the delivery": (
+        [([A, B, C], {}), ([A], {"quarantined": [Bad(B.key, "RULE_TEST"), Bad("0" * 32, "RULE_TEST")]})],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("B", 2, 2, "deleted", None), ("C", 3, 1, "row", 10)],
+        [("A", 1, 10), ("C", 3, 10)],
+        {"unchanged": 1, "deleted": 1},
+        [2],
+    ),
+    "a key with a good row, a faulty one and a ruled-out one is delivered": (
+        [([A, B], {}), ([A], {"quarantined": [Bad(A.key, "RULE_TEST"), Bad(B.key, "RULE_TEST"), Bad(B.key)]})],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10)],
+        [("A", 1, 10), ("B", 2, 10)],
+        {"unchanged": 1, "kept": 1},
+        [],
+    ),
+    "read again, it replaces what it brought before and nothing else": (
+        [([A, B], {"load_id": "l1"}), ([C], {}), ([A], {"supersedes": ["l1"]})],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("B", 2, 2, "deleted", None), ("C", 3, 1, "row", 10)],
+        [("A", 1, 10), ("C", 3, 10)],
+        {"unchanged": 1, "deleted": 1},
+        [2],
+    ),
+    "read again, it leaves alone what a later delivery replaced": (
+        [([A, B], {"load_id": "l1"}), ([B.but(amount="12")], {}), ([A], {"supersedes": ["l1"]})],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("B", 2, 2, "row", 12)],
+        [("A", 1, 10), ("B", 2, 12)],
+        {"unchanged": 1},
+        [],
+    ),
     "an older version arrives late": (
         [([A.but(updated=LATE, amount="12"), B], {}), ([A.but(updated=EARLY), B, C], {})],
         [("A", 1, 1, "row", 12), ("B", 2, 1, "row", 10), ("C", 3, 1, "row", 10)],
@@ -208,7 +246,10 @@ def test_what_a_delivery_leaves(warehouse, catalog, tmp_path, case):
     look_at(case, warehouse, catalog, tmp_path)
 
 
-@pytest.mark.parametrize("case", [name for name in CASES if "one " in name or "gone" in name or "moved" in name])
+SEVERAL = ("one ", "gone", "moved", "again", "faulty")
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if any(word in name for word in SEVERAL)])
 def test_it_leaves_the_same_when_keys_are_compared_in_several_passes(
     warehouse, catalog, tmp_path, two_rows_a_pass, case
 ):
@@ -271,6 +312,18 @@ def test_a_complete_delivery_that_lacks_too_much_is_cut_off(
         deliver(warehouse, catalog, tmp_path, last, complete=True, max_deleted_share=share)
     assert caught.value.code == "DELIVERY_CUT_OFF"
     assert (table_rows(warehouse, LINES.name), table_rows(warehouse, "ops.dirty_slice")) == before
+
+
+@pytest.mark.parametrize(("share", "refused"), [("0.25", False), ("0.24", True)])
+def test_without_keys_only_the_number_of_rows_tells_a_cut_off_delivery(warehouse, catalog, tmp_path, share, refused):
+    deliver(warehouse, catalog, tmp_path, [Line(f"O{number}", number) for number in range(4)], complete=True)
+    corrected = [Line("O0", 0), Line("O1, corrected", 1), Line("O2, corrected", 2)]
+    options = {"complete": True, "max_deleted_share": share, "has_keys": False}
+    if not refused:
+        assert deliver(warehouse, catalog, tmp_path, corrected, **options).deleted == 3
+        return
+    with pytest.raises(Rejected, match=r"lacks 1 of 4 known rows \(25%"):
+        deliver(warehouse, catalog, tmp_path, corrected, **options)
 
 
 def test_an_empty_complete_delivery_is_cut_off(warehouse, catalog, tmp_path):

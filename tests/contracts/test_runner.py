@@ -173,7 +173,7 @@ def test_a_sliced_model_follows_one_without_slices(small):
 def test_what_pending_says_is_what_build_does(filled):
     from caravan.warehouse.runner import Runner
 
-    runner = Runner(filled.warehouse, filled.catalog, filled.constants, "r")
+    runner = Runner(filled.warehouse, filled.catalog, filled.constants, "dag", "r")
     assert runner.pending(filled.catalog.models) == {}
     filled.deliver(LINES[3].but(amount="50"))
     range_text = str(DayRange(day(LINES[3].day), day(LINES[3].day + 1)))
@@ -220,6 +220,30 @@ def test_a_changed_definition_rebuilds_every_slice(filled, kind):
         declared = {column.name: column.type for column in filled.catalog[FCT].columns}
         assert session.columns(FCT) == declared
     assert filled.build() == {}
+
+
+def test_a_new_shape_that_cannot_be_filled_leaves_the_old_table(filled):
+    before, (sql, models, _) = filled.rows(FCT), DEFINITIONS["column list"]
+    stray = sql["fct_line"].replace("order_local_date,", "DATE '2001-01-01' AS order_local_date,", 1)
+    filled.catalog = write_models(filled.folder / "sql", models, fct_line=stray)
+    with pytest.raises(CaravanError, match="outside the range"):
+        filled.build()
+    assert filled.rows(FCT) == before
+    filled.catalog = write_models(filled.folder / "sql", models, **sql)
+    filled.build()
+    assert [row[:-1] for row in filled.rows(FCT)] == before
+
+
+def test_a_slice_that_is_blocked_keeps_its_rows_in_a_new_shape(filled):
+    before, (sql, models, _) = filled.rows(FCT), DEFINITIONS["column list"]
+    blocked = [row for row in before if row[2] == day(1)]
+    assert 0 < len(blocked) < len(before)
+    faulty = sql["fct_line"].replace(
+        ", amount, 1", f", CASE WHEN order_local_date = DATE '{day(1)}' THEN 2000000 ELSE amount END AS amount, 1"
+    )
+    filled.catalog = write_models(filled.folder / "sql", models, fct_line=faulty)
+    filled.build()
+    assert filled.rows(FCT) == sorted((*row, None if row in blocked else 1) for row in before)
 
 
 def test_a_definition_that_leaves_days_out_leaves_no_old_rows(filled):

@@ -3,130 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-from places import Place
+from sales_world import CHANNEL, MONDAY, World, line
 
-from caravan import INCLUDE_DIR, SQL_DIR
-from caravan.assembly import reporting, sales
-from caravan.clients.fx import ecb
+from caravan.assembly import sales
 from caravan.core.errors import Rejected
 from caravan.core.scope import RunScope
 from caravan.core.window import Window
-from caravan.warehouse.catalog import load_models
-
-CHANNEL = """
-code: shop
-name: Shop
-kind: own
-folder: incoming/shop
-settle_seconds: 0
-delivery: changes
-zone: UTC
-market: DE
-format: {type: csv}
-entities:
-  order_line:
-    files: "*.csv"
-    columns:
-      {order_id: order, line_id: line, ordered_at: at, customer_id: buyer,
-       sku: sku, quantity: qty, unit_price: price, currency: money}
-    constants: {country: DE}
-"""
-HEADER = "order,line,at,buyer,sku,qty,price,money\n"
-MONDAY = date(2026, 3, 2)
-LOAD_METADATA = {"load_id", "version"}
-
-
-def line(order: str, day: int, price: str = "10.00", buyer: str = "k1", money: str = "SEK") -> str:
-    return f"{order},1,{MONDAY + timedelta(days=day)} 12:00,{buyer},sku-1,2,{price},{money}\n"
-
+from caravan.warehouse import store as warehouse_store
 
 FIRST = [line(f"a{day}", day, buyer=f"k{day % 2}") for day in range(3)]
 CHANGED = [line("a1", 4, price="11.00", buyer="k1")]
 """Order a1 is of Friday now, and dearer."""
-
-
-@pytest.fixture(scope="session")
-def few_rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rates around the days used: 27 years of them take longer than everything else."""
-    full = ecb.write_rates(tmp_path_factory.mktemp("rates") / "full.parquet")
-    rates = pq.read_table(
-        full.path,
-        filters=[("rate_date", ">=", MONDAY - timedelta(days=20)), ("rate_date", "<", MONDAY + timedelta(days=20))],
-    )
-    pq.write_table(rates, full.path)
-    return full.path
-
-
-class World:
-    """One project in a folder, with a warehouse of one engine."""
-
-    def __init__(self, home: Path, place: Place, environment: pytest.MonkeyPatch) -> None:
-        self.home, self.place, self._environment = home, place, environment
-        config = home / "config"
-        shutil.copytree(INCLUDE_DIR / "config", config, ignore=shutil.ignore_patterns("channels"))
-        (config / "channels").mkdir()
-        (config / "channels" / "shop.yml").write_text(CHANNEL)
-        self.folder = home / "incoming" / "shop"
-        self.folder.mkdir(parents=True)
-        self.runs = 0
-
-    def deliver(self, name: str, lines: list[str]) -> None:
-        path = self.folder / name
-        path.write_text(HEADER + "".join(lines))
-        moment = 1_770_000_000 + len(list(self.folder.iterdir()))  # in the order of delivery
-        os.utime(path, (moment, moment))
-
-    def use(self) -> None:
-        url = f"lake://{self.place.root}" if self.place.engine == "lake" else self.place.dsn
-        self._environment.setenv("CARAVAN_HOME", str(self.home))
-        self._environment.setenv("CARAVAN_CONFIG", str(self.home / "config"))
-        self._environment.setenv("CARAVAN_WAREHOUSE", url)
-
-    def run(self, first_day: int, end_day: int) -> str:
-        """One run of both DAGs' steps over these days after Monday; returns its id."""
-        self.use()
-        self.runs += 1
-        window = Window.of_days(MONDAY + timedelta(days=first_day), MONDAY + timedelta(days=end_day))
-        scope = RunScope(f"run-{self.runs}", "sales_orders_daily", window)
-        for channel in sales.list_channels(scope):
-            sales.collect(scope, channel)
-        sales.stage(scope)
-        sales.build(scope)
-        reporting.drain(f"marts-{self.runs}", "reporting_marts_hourly")
-        return scope.run_id
-
-    def rows(self, sql: str) -> list[Any]:
-        with self.place.open() as warehouse, warehouse.read() as session:
-            return session.rows(sql)
-
-    def tables(self) -> dict[str, list[Any]]:
-        """Every stg, int, fct and rpt table, without what says which load it came by."""
-        found = {}
-        for model in load_models(SQL_DIR).models:
-            if model.layer != "dim" and not model.name.startswith("stg.config"):
-                names = ", ".join(name for name in model.column_names if name not in LOAD_METADATA)
-                found[model.name] = sorted(self.rows(f"SELECT {names} FROM {model.name}"), key=repr)
-        return found
-
-
-@pytest.fixture
-def world(
-    new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_rates: Path
-) -> Iterator[World]:
-    def write_rates(target: Path) -> ecb.RateFile:
-        shutil.copyfile(few_rates, target)
-        return ecb.RateFile(target, pq.read_metadata(target).num_rows, ecb.bundle_hash())
-
-    monkeypatch.setattr(ecb, "write_rates", write_rates)
-    yield World(tmp_path / "one", new_place(engine), monkeypatch)
 
 
 def test_any_order_of_windows_ends_in_the_same_rows(
@@ -190,6 +82,84 @@ def test_a_refused_delivery_keeps_no_other_back_and_fails_the_verdict(world: Wor
     ):
         sales.verdict(scope, ["collect"])
     assert world.rows("SELECT state FROM ops.run WHERE run_id = 'run-1'") == [("failed",)]
+
+
+def test_a_run_that_is_cleared_forgets_what_was_refused_before(world: World) -> None:
+    (world.folder / "broken.csv").write_text("no,such,columns\n1,2,3\n")
+    world.deliver("good.csv", FIRST)
+    with pytest.raises(Rejected):
+        world.run(0, 3)
+    (world.folder / "broken.csv").unlink()
+    scope = RunScope("run-1", "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=3)))
+    sales.collect(scope, "shop")
+    sales.verdict(scope)
+    assert world.rows("SELECT state FROM ops.run WHERE run_id = 'run-1'") == [("success",)]
+    assert world.rows("SELECT state, delivery_name FROM ops.load WHERE run_id = 'run-1' ORDER BY 2")[0] == (
+        "retried",
+        "broken.csv",
+    )
+
+
+def fact_orders(world: World) -> list[str]:
+    return [row[0] for row in world.rows("SELECT order_id FROM mart.fct_order ORDER BY 1")]
+
+
+def test_nothing_is_built_from_rows_that_nobody_has_judged_yet(world: World) -> None:
+    world.deliver("first.csv", FIRST)
+    world.run(0, 3)
+    world.deliver("second.csv", [line("b1", 1)])
+    one, other = (
+        RunScope(name, "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=3)))
+        for name in ("one", "other")
+    )
+    sales.collect(other, "shop")
+    sales.stage(other)
+    sales.build(one)
+    assert fact_orders(world) == ["a0", "a1", "a2"], "staged by another run, which has not validated yet"
+    sales.validate(other)
+    sales.build(one)
+    assert fact_orders(world) == ["a0", "a1", "a2", "b1"]
+    assert world.rows("SELECT COUNT(*) FROM ops.blocked_slice") == [(0,)]
+
+
+def test_a_slice_that_is_staged_anew_while_it_is_judged_is_judged_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deliver("first.csv", FIRST)
+    world.run(0, 3)
+    scope = RunScope("again", "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=3)))
+    judge = warehouse_store.expectations.validate
+    counts = []
+
+    def slow(session: Any, *args: Any) -> Any:
+        counts.append(session.row("SELECT COUNT(*) FROM stg.file_drop__order_line")[0])
+        results = judge(session, *args)
+        if len(counts) == 1:
+            world.deliver("second.csv", [line("b1", 1)])
+            sales.collect(scope, "shop")
+            sales.stage(scope)
+        return results
+
+    monkeypatch.setattr(warehouse_store.expectations, "validate", slow)
+    sales.validate(scope)
+    assert counts == [3, 4]
+    assert world.rows("SELECT COUNT(*) FROM ops.blocked_slice") == [(0,)]
+
+
+@pytest.mark.parametrize("delivery", ["changes", "complete"])
+def test_rows_without_a_key_stand_once_when_another_column_is_mapped(world: World, delivery: str) -> None:
+    channel = world.home / "config" / "channels" / "shop.yml"
+    keyless = CHANNEL.replace("line_id: line, ", "").replace('files: "*.csv"', 'files: "*.csv"\n    key: none')
+    channel.write_text(keyless.replace("delivery: changes", f"delivery: {delivery}"))
+    world.deliver("first.csv", FIRST)
+    world.run(0, 3)
+    before = world.rows("SELECT order_key, quantity FROM mart.fct_order_line ORDER BY 1")
+    channel.write_text(channel.read_text().replace("sku: sku,", "sku: sku, utm_source: buyer,"))
+    scope = RunScope("reload", "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=3)))
+    assert sales.collect(scope, "shop", reload=True)["deleted"] == 3
+    world.run(0, 3)
+    assert world.rows("SELECT order_key, quantity FROM mart.fct_order_line ORDER BY 1") == before
+    assert world.rows("SELECT COUNT(*) FROM mart.fct_order WHERE utm_source IS NOT NULL") == [(3,)]
 
 
 def test_after_the_mapping_is_corrected_a_reload_brings_the_quarantined_rows(world: World) -> None:

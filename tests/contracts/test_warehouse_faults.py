@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+import traceback
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from caravan.core.errors import CaravanError, Retryable
+from caravan.assembly.warehouse import open_warehouse
+from caravan.config.settings import Settings
+from caravan.core.errors import CaravanError, Misconfigured, Retryable
 from caravan.warehouse import lake as lake_module
 from caravan.warehouse.lake import Lake
-from caravan.warehouse.postgres import Postgres
+from caravan.warehouse.postgres import Postgres, server_name
 
 HOLD_CATALOG = """
 import sqlite3, sys
@@ -53,7 +59,8 @@ def hold_catalog(lake):
 
     yield hold
     for holder in holders:
-        holder.communicate(timeout=30)
+        if holder.returncode is None:
+            holder.communicate(timeout=30)
 
 
 def count(warehouse):
@@ -76,6 +83,31 @@ def test_a_catalog_locked_by_another_process_is_retryable_and_nothing_is_half_wr
     assert count(lake.open()) == 2
 
 
+def test_a_writer_waits_for_a_catalog_that_comes_free(lake, hold_catalog, monkeypatch):
+    monkeypatch.setattr(lake_module, "CATALOG_WAIT_MS", 20_000)
+    warehouse = lake.open()
+    holder = hold_catalog()
+    release = threading.Timer(1.0, holder.communicate, kwargs={"timeout": 30})
+    release.start()
+    started = time.monotonic()
+    with warehouse.write() as session:
+        waited = time.monotonic() - started
+        session.execute("INSERT INTO main.counted VALUES (2)")
+    release.join()
+    assert 0.5 < waited < 15
+    assert count(warehouse) == 2
+
+
+def test_a_catalog_locked_after_the_transaction_began_is_retryable(lake, hold_catalog):
+    """Nothing waits here: SQLite cannot let a transaction wait that has read."""
+    warehouse = lake.open()
+    with pytest.raises(Retryable, match="locked by another process"), warehouse.write() as session:
+        session.execute("INSERT INTO main.counted VALUES (2)")
+        holder = hold_catalog()
+    holder.communicate(timeout=30)
+    assert count(warehouse) == 1
+
+
 def test_opening_a_lake_whose_catalog_is_locked(lake, hold_catalog):
     hold_catalog()
     # DuckLake reads an existing catalog without locking it; a first opening would have to wait.
@@ -88,10 +120,124 @@ def test_a_lake_that_does_not_exist_is_not_made_by_looking(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_is_not_there_is_retryable_and_its_password_stays_secret(tmp_path):
+def test_a_lake_in_a_folder_with_any_name(tmp_path):
+    with Lake(tmp_path / 'it\'s "mine"; 50 %') as lake:
+        with lake.write() as session:
+            session.execute("CREATE TABLE main.counted (n INTEGER)")
+            staged = session.stage("SELECT 1 AS n")
+            session.execute(f"INSERT INTO main.counted SELECT n FROM {staged} AS s")
+        assert count(lake) == 1
+
+
+STAGE_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from caravan.warehouse.lake import Lake
+from caravan.warehouse.postgres import Postgres
+
+engine, where = sys.argv[1:]
+warehouse = Lake(Path(where)) if engine == "lake" else Postgres(where)
+with warehouse.read() as session:
+    session.stage("SELECT 1 AS n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_opening_sweeps_what_a_killed_process_staged(place, tmp_path, monkeypatch):
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+
+    def folders():
+        return set(tmp_path.rglob("caravan-scratch-*"))
+
+    living = place.open()
+    with living.read() as session:
+        relation = session.stage("SELECT 1 AS n")
+    of_the_living = folders()
+    assert len(of_the_living) == 1
+    where = str(place.root) if place.engine == "lake" else place.dsn
+    environment = {**os.environ, "TMPDIR": str(shared), "PYTHONPATH": ":".join(path for path in sys.path if path)}
+    killed = subprocess.run([sys.executable, "-c", STAGE_AND_DIE, place.engine, where], env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(folders()) == 2
+    second = place.open()
+    assert len(folders()) == 2
+    assert of_the_living < folders()
+    with living.read() as session:
+        assert session.rows(f"SELECT n FROM {relation} AS s") == [(1,)]
+    second.close()
+    living.close()
+    assert folders() == set()
+
+
+def test_files_on_the_way_to_a_server_lie_in_our_home(new_place, tmp_path):
+    place = new_place("postgresql")
+    settings = Settings(tmp_path / "home", tmp_path, place.dsn)
+    with open_warehouse(settings):
+        assert len(list(settings.staging_dir.iterdir())) == 1
+    assert list(settings.staging_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://:::bad",
+        "postgresql://someone:hush@host:port/shop",
+        "postgresql://someone:hush@[::1/shop",
+        "postgresql://someone:hush%zz@host/shop",
+        "postgresql://someone:hush@host/shop?shade=blue",
+    ],
+)
+def test_what_is_no_address_of_a_server_is_a_fault_of_configuration(dsn):
+    with pytest.raises(Misconfigured, match="CARAVAN_WAREHOUSE: is no address of a PostgreSQL database") as caught:
+        Postgres(dsn)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("dsn", "name"),
+    [
+        ("postgresql://", "localhost/"),
+        ("postgresql://someone:hush@db.example:5433/shop?sslmode=require", "db.example/shop"),
+        ("postgresql://one,two/shop", "one,two/shop"),
+        ("postgresql:///shop?host=/run/postgresql", "localhost/shop"),
+    ],
+)
+def test_a_server_is_named_without_its_password(dsn, name):
+    assert server_name(dsn) == name
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        ("DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$", "extend file"),
+        ("DO $$ BEGIN RAISE EXCEPTION 'out of memory' USING ERRCODE = 'out_of_memory'; END $$", "out of memory"),
+        # A limit that the server's owner has set, really met.
+        (
+            "SET LOCAL temp_file_limit = '64kB'; SET LOCAL work_mem = '64kB'; "
+            "SELECT md5(i::text) AS word FROM generate_series(1, 50000) AS r (i) ORDER BY word",
+            "temp_file_limit",
+        ),
+    ],
+)
+def test_a_server_without_room_is_retryable_and_says_so(new_place, failing, said):
+    warehouse = new_place("postgresql").open()
+    with warehouse.write() as session:
+        session.execute("CREATE TABLE ops.counted (n INTEGER)")
+    with pytest.raises(Retryable, match=f"no room on PostgreSQL at .*{said}"), warehouse.write() as session:
+        session.execute("INSERT INTO ops.counted VALUES (1)")
+        warehouse._connection.execute(failing)
+    with warehouse.write() as session:
+        assert session.row("SELECT COUNT(*) FROM ops.counted") == (0,)
+
+
+def test_a_server_that_is_not_there_is_retryable_and_its_password_stays_secret(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(Retryable, match=r"PostgreSQL at localhost/shop does not answer") as caught:
         Postgres(f"postgresql://someone:hush@/shop?host={tmp_path}")
     assert "hush" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_connection_cut_in_mid_transaction_is_retryable_and_rolled_back(new_place):

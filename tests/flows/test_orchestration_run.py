@@ -46,7 +46,7 @@ def run(airflow_database, assembly, monkeypatch):
 
 
 def test_every_channel_is_collected_then_built_then_reported(run, assembly):
-    result, said = run(conf={**YEAR, "channels": ["shop_de"], "dry_run": True}, downstream=True)
+    result, said = run(conf={**YEAR, "channels": ["shop_de"]}, downstream=True)
     assert result, said
     assert assembly.names() == [
         "sales.list_channels",
@@ -65,7 +65,7 @@ def test_every_channel_is_collected_then_built_then_reported(run, assembly):
     assert len(scopes) == 1, "every task of a run has the same scope"
     scope = scopes.pop()
     assert scope.window == Window.of_days(date(2010, 12, 1), date(2011, 12, 10))
-    assert (scope.dag_id, scope.channels, scope.dry_run) == ("sales_orders_daily", ("shop_de",), True)
+    assert (scope.dag_id, scope.channels, scope.dry_run) == ("sales_orders_daily", ("shop_de",), False)
 
     (drained,) = assembly.arguments("reporting.drain")
     assert drained[1] == "reporting_marts_hourly"
@@ -73,6 +73,28 @@ def test_every_channel_is_collected_then_built_then_reported(run, assembly):
     assert assembly.arguments("reporting.verdict") == [(drained[0], [])]
     assert [follower.dag_id for follower in result.downstream] == ["reporting_marts_hourly"]
     assert "  collect [shop_fr]\n    ok, " in said
+    assert events_of("sales_orders") > 0
+
+
+def events_of(asset: str) -> int:
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    of_asset = select(func.count()).select_from(AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+    with create_session() as session:
+        return session.scalar(of_asset.where(AssetModel.name == asset))
+
+
+def test_a_dry_run_goes_through_every_task_and_wakes_no_dag(run, assembly):
+    before = events_of("sales_orders")
+    result, said = run(conf={**YEAR, "dry_run": True}, downstream=True)
+    assert result, said
+    assert assembly.names()[-3:] == ["sales.validate", "sales.build", "sales.verdict"]
+    assert {arguments[0].dry_run for _, arguments in assembly.calls} == {True}
+    assert result.downstream == ()
+    assert events_of("sales_orders") == before
+    assert "  build\n" in said and "    skipped" in said
 
 
 def test_a_refused_channel_stops_neither_the_others_nor_the_build_but_the_run_fails(run, assembly):
@@ -92,12 +114,14 @@ def test_a_refused_channel_stops_neither_the_others_nor_the_build_but_the_run_fa
 
 def test_without_channels_nothing_is_built_and_the_verdict_still_falls(run, assembly):
     assembly.fail("sales.list_channels", Misconfigured([Fault("shop.yml", "unknown key 'nme'")]))
-    result, _ = run(downstream=True)
+    result, said = run(downstream=True)
     assert assembly.names() == ["sales.list_channels", "sales.verdict"], "one try, no build, no report"
     assert list(result.failures) == ["list_channels", "verdict"]
     assert result.failures["list_channels"].endswith("shop.yml: unknown key 'nme'")
     assert set(result.not_run) == {"collect", "stage", "validate", "build"}
     assert result.downstream == ()
+    assert assembly.arguments("sales.verdict")[0][1] == ["list_channels"], "what could not start has not failed"
+    assert said.count("unknown key 'nme'") == 1, "told once"
 
 
 def test_what_may_pass_is_tried_again_and_a_defect_shows_its_line(run, assembly):
@@ -229,6 +253,28 @@ def test_a_task_added_to_a_dag_file_runs_in_a_private_airflow_that_leaves_nothin
     assert list((tmp_path / "tmp").iterdir()) == []
     template, lock = sorted((tmp_path / "home" / "airflow-template").iterdir())
     assert (template.suffix, lock.name) == (".db", "lock")
+
+
+def test_a_dry_run_by_command_makes_no_lake(tmp_path):
+    folder = tmp_path / "home/incoming/shop_de"
+    folder.mkdir(parents=True)
+    (folder / "bestellungen_1.csv").write_text("Bestellnummer;Position\n")
+    os.utime(folder / "bestellungen_1.csv", (1_793_000_000, 1_793_000_000))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CARAVAN"))}
+    conf = '{"dry_run": true, "channels": ["shop_de"]}'
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "caravan", "run", "sales_orders_daily", "--conf", conf, "--downstream"],
+        env={**kept, "PYTHONPATH": str(ROOT / "plugins"), "CARAVAN_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "there is no warehouse yet: everything would be loaded\n" in done.stdout
+    assert "shop_de order_line: would load bestellungen_1.csv\n" in done.stdout
+    assert "would build mart.fct_order_line: " in done.stdout
+    assert "reporting_marts_hourly" not in done.stdout
+    assert not (tmp_path / "home/lake").exists()
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)])

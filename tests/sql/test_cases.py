@@ -22,13 +22,12 @@ from uuid import UUID
 import duckdb
 import psycopg
 import pytest
-import sqlglot
-from sqlglot import exp
 
 from caravan import SQL_DIR
 from caravan.config import document
 from caravan.warehouse.catalog import Model, load_models
 from caravan.warehouse.postgres import translate
+from caravan.warehouse.raw import RAW, STAMP
 
 CASES_DIR = Path(__file__).parent
 CATALOG = load_models(SQL_DIR)
@@ -121,19 +120,7 @@ def undone(execute: Execute) -> Iterator[None]:
         execute("ROLLBACK")
 
 
-def raw_columns() -> dict[str, dict[str, str]]:
-    """Table to columns and types, from the migrations."""
-    found: dict[str, dict[str, str]] = {}
-    for path in sorted(SQL_DIR.glob("migrations/*.sql")):
-        for tree in sqlglot.parse(path.read_text(encoding="utf-8"), read="duckdb"):
-            if isinstance(tree, exp.Create) and tree.kind == "TABLE":
-                table = tree.this.this
-                columns = {c.name: c.kind.sql(dialect="duckdb") for c in tree.this.expressions}
-                found[f"{table.db}.{table.name}"] = columns
-    return found
-
-
-RAW_COLUMNS = raw_columns()
+RAW_COLUMNS = {name: {**table.columns, **STAMP} for name, table in RAW.items()}
 
 
 def types_of(table: str) -> dict[str, str]:

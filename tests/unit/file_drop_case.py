@@ -16,9 +16,9 @@ import pyarrow
 import pyarrow.parquet
 
 from caravan.clients.file_drop.parse import parse
-from caravan.clients.file_drop.parsed import QUARANTINE_COLUMNS, Delivery, Parsed
+from caravan.clients.file_drop.parsed import Delivery, Parsed
 from caravan.config.types import Channel, Configuration, Market, Project
-from caravan.core.entities import ENTITIES, parsed_columns
+from caravan.core.entities import ENTITIES, QUARANTINE_COLUMNS, parsed_columns
 
 NOW = datetime.fromisoformat("2024-06-15T12:00:00")
 LINE_FIELDS = ("order_id", "line_id", "ordered_at", "country", "currency", "sku", "quantity", "unit_price")
@@ -96,7 +96,8 @@ def parse_bytes(data: bytes, of: Channel, name: str = "delivery", now: datetime 
         delivery = deliver(path, of)
         parsed = parse(delivery, of, CONFIGURATION, Path(folder) / "work", now)
         rows = _rows(parsed.accepted, parsed_columns(ENTITIES[delivery.entity]))
-        quarantined = _rows(parsed.quarantined, QUARANTINE_COLUMNS)
+        # Arrow, which writes what could not be taken apart, has no UUID: such rows have no key.
+        quarantined = [row for path in parsed.quarantined for row in _rows([path], _columns_of_quarantine(path))]
     assert len(rows) == parsed.accepted_count
     assert len(quarantined) == parsed.quarantined_count
     assert parsed.received_count == parsed.accepted_count + parsed.duplicate_count + parsed.quarantined_count
@@ -136,6 +137,11 @@ def parquet_bytes(columns: dict[str, pyarrow.Array]) -> bytes:
 
 def _quoted(value: str, delimiter: str) -> str:
     return '"' + value.replace('"', '""') + '"' if set(value) & {delimiter, '"', "\n", "\r"} else value
+
+
+def _columns_of_quarantine(path: Path) -> dict[str, str]:
+    keyless = pyarrow.parquet.read_schema(path).field("row_key").type == pyarrow.string()
+    return QUARANTINE_COLUMNS | ({"row_key": "VARCHAR"} if keyless else {})
 
 
 def _rows(paths: Sequence[Path], columns: dict[str, str]) -> list[dict[str, Any]]:

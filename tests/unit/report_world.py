@@ -274,10 +274,15 @@ def _fill_operations(session: Session, now: datetime) -> None:
         session,
         "ops.blocked_slice",
         [
-            {"model_name": model, "slice_date": LAST_DAY - timedelta(days=2), "part_value": "market_pl",
-             "cause_model": "stg.file_drop__order_line", "reason": "amount_known: 4 of 31 rows", "run_id": "r2",
-             "blocked_at": now}
+            {"model_name": model, "slice_date": LAST_DAY - timedelta(days=days_ago), "part_value": part,
+             "cause_model": "stg.file_drop__order_line", "cause_kind": kind, "reason": reason, "run_id": "r2",
+             "blocked_at": now - timedelta(hours=hours)}
             for model in ("stg.file_drop__order_line", "mart.fct_order_line", "mart.fct_order")
+            for days_ago, part, kind, reason, hours in (
+                (2, "market_pl", "structure", "amount_known: 4 of 31 rows", 2),
+                (4, "market_pl", "distribution", "mean_price: 3.10 is below 5", 50),
+                (1, "shop_us", "unvalidated", "not judged yet", 2),
+            )
         ],
     )  # fmt: skip
     insert(

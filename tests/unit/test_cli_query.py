@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -41,6 +42,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         ("FROM mart.sale SELECT count(*) AS n", ["n"], [(2,)]),
         ("SELECT 1 AS x UNION ALL SELECT 2 ORDER BY x", ["x"], [(1,), (2,)]),
         ("SELECT 'DROP TABLE x; DELETE' AS text", ["text"], [("DROP TABLE x; DELETE",)]),
+        ("SELECT sum(i) AS n FROM range(3) AS r(i)", ["n"], [(3,)]),
+        ("SELECT x FROM unnest([1, 2]) AS u(x) ORDER BY x", ["x"], [(1,), (2,)]),
+        ("SELECT v.a FROM (VALUES (1)) AS v(a)", ["a"], [(1,)]),
+        ("WITH S AS (SELECT 2 AS y), t AS (FROM s) SELECT (SELECT max(y) FROM T) AS y", ["y"], [(2,)]),
         ("SHOW TABLES", ["table_schema", "table_name"], [("mart", "sale")]),
         (
             "DESCRIBE mart.sale",
@@ -77,6 +82,17 @@ def test_reads(lake: Lake, sql: str, names: list[str], rows: list[tuple[object, 
         ("WITH s AS (SELECT 1) DELETE FROM mart.sale", "NOT_A_QUERY"),
         ("SELECT * INTO mart.copy FROM mart.sale", "NOT_A_QUERY"),
         ("DESCRIBE sale", "NOT_A_QUERY"),
+        ("SELECT * FROM read_text('/etc/hostname')", "NOT_IN_WAREHOUSE"),
+        ("SELECT (SELECT content FROM read_blob('/etc/hostname'))", "NOT_IN_WAREHOUSE"),
+        ("FROM read_csv('/etc/hostname')", "NOT_IN_WAREHOUSE"),
+        ("SELECT * FROM read_parquet(['a.parquet'])", "NOT_IN_WAREHOUSE"),
+        ("SELECT * FROM mart.sale, LATERAL read_text('/etc/hostname')", "NOT_IN_WAREHOUSE"),
+        ("WITH s AS (FROM glob('/*')) SELECT * FROM s", "NOT_IN_WAREHOUSE"),
+        ("SELECT * FROM sqlite_scan('catalog.sqlite', 'ducklake_table')", "NOT_IN_WAREHOUSE"),
+        ("SELECT * FROM query('SELECT 1')", "NOT_IN_WAREHOUSE"),
+        ("SELECT * FROM '/etc/hosts.csv'", "NOT_IN_WAREHOUSE"),
+        ('SELECT * FROM "hosts.csv"', "NOT_IN_WAREHOUSE"),
+        ("SELECT * FROM sale", "NOT_IN_WAREHOUSE"),
     ],
 )
 def test_refuses_all_but_one_reading_statement(sql: str, code: str) -> None:
@@ -89,6 +105,14 @@ def test_refuses_all_but_one_reading_statement(sql: str, code: str) -> None:
 def test_errors_of_the_engine_are_shown(lake: Lake, sql: str, part: str) -> None:
     with pytest.raises(Rejected, match=part):
         ask(lake, sql)
+
+
+@pytest.mark.parametrize(
+    ("table", "hint"), [("mart.sales", "did you mean 'mart.sale'?"), ("ops.nope", "known are mart.sale")]
+)
+def test_a_table_that_is_not_there_cannot_be_described(lake: Lake, table: str, hint: str) -> None:
+    with pytest.raises(Rejected, match=f"there is no table {table}.*{re.escape(hint)}"):
+        ask(lake, f"DESCRIBE {table}")
 
 
 VALUES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from decimal import Decimal
@@ -150,6 +151,21 @@ CHANNEL_FAULTS = [
     ('delimiter: ";"', "encoding: windows-1225", "11 format.encoding", "is no known encoding"),
     ('delimiter: ";"', "encoding: base64", "11 format.encoding", "is no known encoding"),
     ("zone: Europe/Oslo", "zone: Europe/Olso", "6 zone", "'Europe/Olso' is no IANA time zone"),
+    ("zone: Europe/Oslo", "zone: localtime", "6 zone", "'localtime' means nothing on another machine"),
+    ("zone: Europe/Oslo", "zone: posix/Europe/Oslo", "6 zone", "means nothing on another machine"),
+    ("zone: Europe/Oslo", "zone: +01:00", "6 zone", "'+01:00' is no IANA time zone"),
+    ("folder: incoming/shop_no", "folder: ~/in", "4 folder", "write the home folder out"),
+    ("folder: i", "settle_seconds: 99999999999999999999\nfolder: i", "4 settle_seconds", "less than or equal to 86400"),
+    ("folder: i", "max_future_hours: 999999999\nfolder: i", "4 max_future_hours", "less than or equal to 87600"),
+    ("folder: i", f"settle_seconds: {'9' * 5000}\nfolder: i", "4 settle_seconds", f"'{'9' * 100}...'"),
+    ("folder: i", "max_deleted_share: 20%\nfolder: i", "4 max_deleted_share", "'20%' is no number"),
+    ('delimiter: ";"', "delimiter: →", "11 format.delimiter", "'→' cannot part values; give one ASCII character"),
+    ('delimiter: ";"', 'delimiter: "\\n"', "11 format.delimiter", "give one ASCII character that ends no line"),
+    ('delimiter: ";"', "delimiter: \\t", "11 format.delimiter", 'longer than one character; a tab is "\\t"'),
+    ('delimiter: ";"', 'quote: ""', "11 format.quote", "is empty"),
+    ('delimiter: ";"', "encoding: unicode_escape", "11 format.encoding", "is no known encoding"),
+    ('delimiter: ";"', "encoding: undefined", "11 format.encoding", "'undefined' is no known encoding"),
+    ('delimiter: ";"\n  datetime: "%d.%m.%Y %H:%M"\n', "datetime: [iso]\n", "11 format.datetime", "found a list"),
     ("  order_line:", "  order_lines:", "14 entities.order_lines", "did you mean 'order_line'?"),
     # YAML itself
     ("kind: own", "kind: own\nkind: partner", "4 kind", "'kind' is given twice, first in line 3"),
@@ -158,6 +174,18 @@ CHANNEL_FAULTS = [
     ("name: Butikk", "name: !!python/name:os.system x", "2 name", "the tag"),
     ("name: Butikk", "? [a, b]\n: x\nname: Butikk", "2", "a key must be plain text"),
     ("name: Butikk", "name: Bu\0tikk", "2", "character U+0000 is not allowed"),
+    ("  type: csv", "\ttype: csv", "10", "found character '\\t' that cannot start any token"),
+    ("name: Butikk", 'name: "\\UFFFFFFFF"', "2", "\\UFFFFFFFF is no character"),
+    ("code: shop_no", f"%YAML {'9' * 5000}.1\n---\ncode: shop_no", "", "is no valid YAML: Exceeds the limit"),
+    ("name: Butikk", 'name: "Bu\\0tikk"', "2 name", "has the character U+0000, which cannot be stored"),
+    ("folder: incoming", 'folder: "\\ud800"\nx: incoming', "4 folder", "has the character U+D800"),
+    ("{Norge: NO", '{"N\\0": NO', "28 entities.order_line.values.country", "a key has the character U+0000"),
+    (
+        "columns:\n",
+        "columns:\n      <<: {a: b}\n",
+        "17 entities.order_line.columns",
+        "merging with `<<` is not supported",
+    ),
     ("market: NO", "market: &m\n  a: *m", "", "an alias inside its own anchor"),
     # names that have to exist
     ("market: NO", "market: NOR", "7 market", "there is no market 'NOR'; did you mean 'NO'?"),
@@ -180,9 +208,17 @@ CHANNEL_FAULTS = [
     ("      status: State\n", "", "28 entities.order_line.values.status", "has no column to apply to"),
     ("orders_*.csv", "/tmp/*.csv", "15 entities.order_line.files", "no pattern inside the channel's folder"),
     ("orders_*.csv", "../*.csv", "15 entities.order_line.files", "no pattern inside the channel's folder"),
+    ("orders_*.csv", '"."', "15 entities.order_line.files", "no pattern inside the channel's folder"),
+    ("orders_*.csv", "in/", "15 entities.order_line.files", "no pattern inside the channel's folder"),
+    ("orders_*.csv", "in\\*.csv", "15 entities.order_line.files", "no pattern inside the channel's folder"),
+    ("orders_*.csv", '"**/*.csv"', "15 entities.order_line.files", "`**` is not supported; name each level"),
+    ("orders_*.csv", "in/**", "15 entities.order_line.files", "`**` is not supported; name each level"),
+    ("orders_*.csv", "[a.csv, b.csv]", "15 entities.order_line.files", "expected text, found a list"),
     ("sku: Article", 'sku: ""', "22 entities.order_line.columns.sku", "'' names no column"),
     # values
     ("Sverige: SE", "Sverige: SW", "28 entities.order_line.values.country.Sverige", "'SW' is no ISO 3166-1 code"),
+    ("currency: NOK", 'currency: NOK\n      sku: ""', "27 entities.order_line.constants.sku", "is empty; give a value"),
+    ("country: {Norge: NO, Sverige: SE}", "country: [NO]", "28 entities.order_line.values.country", "found a list"),
     ("currency: NOK", "currency: NKR", "26 entities.order_line.constants.currency", "'NKR' is no ISO 4217 code"),
     ("Avbestilt: cancelled", "Avbestilt: Cancelled", "29 entities.order_line.values.status.Avbestilt", "lower case"),
     ("currency: NOK", "currency: NOK\n      flow: out", "27 entities.order_line.constants.flow", "'out' is no flow"),
@@ -221,6 +257,16 @@ CHANNEL_FAULTS = [
         "no RE2 regular",
     ),
     ("{equals: cancelled}", "{below: 3}", "32 entities.order_line.rules[0].when.status.below", "cannot test 'status'"),
+    ("{equals: cancelled}", "{one_of: []}", "32 entities.order_line.rules[0].when.status.one_of", "is empty"),
+    ("{equals: cancelled}", "{one_of: x}", "32 entities.order_line.rules[0].when.status.one_of", "expected a list"),
+    ("{status: {equals: cancelled}}", "[status]", "32 entities.order_line.rules[0].when", "found a list"),
+    (
+        "{below: 0}",
+        "{below: 1e999999}",
+        "35 entities.order_line.rules[1].when.quantity.below",
+        "is no number of at most",
+    ),
+    ("{below: 0}", "{above: 0.00001}", "35 entities.order_line.rules[1].when.quantity.above", "at most 4 decimals"),
     ("{below: 0}", "{matches: x}", "35 entities.order_line.rules[1].when.quantity.matches", "cannot test 'quantity'"),
     ("{below: 0}", "{equals: none}", "35 entities.order_line.rules[1].when.quantity.equals", "'none' is no number"),
     (
@@ -282,7 +328,7 @@ def test_line_only_fields_in_rules_of_orders(config: Path) -> None:
     assert [str(fault) for fault in load(config).faults] == [
         "channels/shop_no.yml:19 entities.order.rules[0].when.sku: 'sku' is a field of order_line, not of order",
         "channels/shop_no.yml:20 entities.order.rules[1].kind: "
-        "lines have a kind, orders have none; a rule for orders can only quarantine",
+        "a rule makes an order one of sale, cancellation; other kinds are for lines",
     ]
 
 
@@ -402,6 +448,26 @@ def test_files_that_cannot_be_read(config: Path, name: str, content: bytes | Non
     assert set(loaded.channels) == {"shop_no", "steady"}
 
 
+@pytest.mark.parametrize("value", ["", " [a]", " nothing"])
+def test_an_entity_of_the_wrong_type_is_one_fault(config: Path, value: str) -> None:
+    path = config / "channels" / "shop_no.yml"
+    path.write_text(CHANNEL[: CHANNEL.index("  order_line:")] + f"  order_line:{value}\n")
+    assert [fault.where for fault in load(config).faults] == ["channels/shop_no.yml:14 entities.order_line"]
+
+
+def test_a_value_that_cannot_be_stored_is_one_fault(config: Path) -> None:
+    edit(config / "channels" / "shop_no.yml", "name: Butikk", 'name: "\\0"')
+    assert [fault.where for fault in load(config).faults] == ["channels/shop_no.yml:2 name"]
+
+
+def test_a_file_name_that_is_no_utf8_is_shown_and_hashed(config: Path) -> None:
+    with open(os.fsencode(config) + b"/channels/caf\xe9.yml", "w") as file:
+        file.write(CHANNEL.replace("incoming/shop_no", "incoming/cafe"))
+    loaded = load(config)
+    assert "channels/caf\\xe9.yml:1 code" in {fault.where for fault in loaded.faults}
+    assert len(loaded.hash) == 64
+
+
 def test_aliases_that_blow_up_are_refused(config: Path) -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
@@ -425,25 +491,63 @@ def test_two_channels_with_one_code_are_both_disabled(config: Path) -> None:
     )
 
 
+BOTH = {"shop_no", "steady"}
+
+
 @pytest.mark.parametrize(
-    ("folder", "enabled", "usable"),
+    ("folder", "files", "enabled", "usable"),
     [
-        ("incoming/shop_no", True, set()),
-        ("./incoming//shop_no/", True, set()),
-        ("incoming/shop_no", False, {"shop_no", "steady"}),
-        ("incoming/another", True, {"shop_no", "steady"}),
+        ("incoming/shop_no", "orders_*.csv", "yes", set()),
+        ("./incoming//shop_no/", "./orders_*.csv", "yes", set()),
+        ("incoming/x/../shop_no", "orders_*.csv", "yes", set()),
+        ("{home}/incoming/shop_no", "orders_*.csv", "yes", set()),
+        ("linked", "orders_*.csv", "yes", set()),
+        ("incoming", "shop_no/orders_*.csv", "yes", set()),
+        ("incoming", "*/orders_*.csv", "yes", set()),
+        ("incoming/shop_no", "*.csv", "yes", set()),
+        ("incoming/shop_no", "orders_se_*.csv", "yes", set()),
+        ("incoming/shop_no", "orders_2026.csv", "yes", set()),
+        ("incoming/shop_no", "orders_*.csv", "no", BOTH),
+        ("incoming/another", "orders_*.csv", "yes", BOTH),
+        ("incoming/shop_no", "lines_*.csv", "yes", BOTH),
+        ("incoming/shop_no", "*/orders_*.csv", "yes", BOTH),
+        # They may have a file in common and need not: the files decide.
+        ("incoming/shop_no", "*_lines.csv", "yes", BOTH),
+        ("incoming/shop_no", "orders_[0-9].csv", "yes", BOTH),
     ],
 )
-def test_two_channels_that_read_the_same_files(config: Path, folder: str, enabled: bool, usable: set[str]) -> None:
-    edit(
-        config / "channels" / "steady.yml",
-        "folder: incoming/steady",
-        f"folder: {folder}\nenabled: {'yes' if enabled else 'no'}",
-    )
-    loaded = load(config)
+def test_two_channels_that_read_the_same_files(
+    config: Path, tmp_path: Path, folder: str, files: str, enabled: str, usable: set[str]
+) -> None:
+    (tmp_path / "incoming" / "shop_no").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to("incoming/shop_no")
+    path = config / "channels" / "steady.yml"
+    edit(path, "folder: incoming/steady", f"folder: {folder.format(home=tmp_path)}\nenabled: {enabled}")
+    edit(path, "orders_*.csv", f'"{files}"')
+    loaded = load(config, tmp_path)
     assert set(loaded.channels) == usable
-    assert {fault.channel for fault in loaded.faults} == {"shop_no", "steady"} - usable
+    assert {fault.channel for fault in loaded.faults} == BOTH - usable
     assert all("reads the same files; one order would count twice" in fault.message for fault in loaded.faults)
+    assert check(config, tmp_path) == list(loaded.faults)
+
+
+def test_two_entities_that_read_the_same_files(config: Path) -> None:
+    head = "columns: {order_id: O, ordered_at: D, country: C, currency: V}"
+    edit(config / "channels" / "shop_no.yml", "entities:\n", f'entities:\n  order: {{files: "*.csv", {head}}}\n')
+    message = "reads the same files; one order would count twice: give each its own folder or names"
+    assert [str(fault) for fault in load(config).faults] == [
+        f"channels/shop_no.yml:14 entities.order.files: entities.order_line {message}",
+        f"channels/shop_no.yml:16 entities.order_line.files: entities.order {message}",
+    ]
+
+
+def test_relative_folders_lie_in_the_home_of_the_environment(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(config / "channels" / "steady.yml", "incoming/steady", f"{tmp_path}/incoming/shop_no")
+    assert check(config, tmp_path / "elsewhere") == []
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path))
+    assert len(check(config)) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,17 @@ import errno
 import gzip
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from file_drop_case import CONFIGURATION, LINE, LINE_FIELDS, NOW, channel, csv_text, deliver
 
+from caravan.assembly.sales import FileInbox
 from caravan.clients.file_drop import parse as parse_module
-from caravan.clients.file_drop.deliveries import list_deliveries
+from caravan.clients.file_drop.deliveries import Claim, claims, list_deliveries
 from caravan.clients.file_drop.parse import parse
 from caravan.core.errors import Rejected, Retryable
 
@@ -71,10 +74,166 @@ def test_unfinished_files_are_skipped_with_the_reason(
 def test_a_wide_pattern_does_not_catch_temporary_names(tmp_path: Path, pattern: str) -> None:
     put(tmp_path, "a.csv.part")
     put(tmp_path, ".b.csv")
-    (tmp_path / "c.csv").mkdir()
     listing = list_deliveries(channel(files=pattern), "order_line", tmp_path, NOW_NS)
     assert listing.deliveries == ()
-    assert {skipped.path.name for skipped in listing.skipped} == {"a.csv.part", ".b.csv"}
+    assert [(skipped.path.name, skipped.code) for skipped in listing.skipped] == [
+        (".b.csv", "FILE_TEMPORARY"),
+        ("a.csv.part", "FILE_TEMPORARY"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("a.csv", ["a.csv"]),
+        ("./*.csv", ["a.csv", "b.csv"]),
+        ("*/*.csv", ["c.csv", "d.csv"]),
+        ("2026/*.csv", ["c.csv"]),
+        ("202[6-7]/?.csv", ["c.csv", "d.csv"]),
+        ("*/*/*.csv", ["e.csv"]),
+    ],
+)
+def test_patterns_match_level_by_level(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    (tmp_path / "2026" / "01").mkdir(parents=True)
+    (tmp_path / "2027").mkdir()
+    for name in ("a.csv", "b.csv", "2026/c.csv", "2027/d.csv", "2026/01/e.csv", "f.txt"):
+        put(tmp_path, name)
+    listing = list_deliveries(channel(files=pattern), "order_line", tmp_path, NOW_NS)
+    assert [delivery.name for delivery in listing.deliveries] == names
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.symlink_to("gone.csv")
+
+
+def a_link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def not_permitted(path: Path) -> None:
+    put(path.parent, path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (Path.mkdir, "is a folder"),
+        (os.mkfifo, "is a pipe"),
+        (a_link_to_nothing, "gone.csv, which does not exist"),
+        (a_link_to_itself, "cannot be read: Too many levels of symbolic links"),
+        (not_permitted, "cannot be read: Permission denied; let the user that runs Caravan read it"),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["*.csv", "orders.csv"])
+def test_what_cannot_be_read_is_named_and_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], words: str, pattern: str
+) -> None:
+    path = tmp_path / "orders.csv"
+    make(path)
+    if make is not_permitted:
+        deny(monkeypatch, "open", path)
+    put(tmp_path, "whole.csv")
+    listing = list_deliveries(channel(files=pattern), "order_line", tmp_path, NOW_NS)
+    assert [delivery.name for delivery in listing.deliveries] == (["whole.csv"] if pattern == "*.csv" else [])
+    assert [(skipped.path, skipped.code) for skipped in listing.skipped] == [(path, "FILE_UNREADABLE")]
+    assert words in listing.skipped[0].message
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, method: str, denied: Path) -> None:
+    """What a user without the right gets; the tests may run as root, who has it always."""
+    owner: Any = os if method == "listdir" else Path
+    real = getattr(owner, method)
+
+    def refuse(path: Path, *arguments: object, **options: object) -> object:
+        if path == denied:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(owner, method, refuse)
+
+
+def test_a_folder_on_the_way_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+        put(tmp_path, f"{name}/orders.csv")
+    deny(monkeypatch, "listdir", tmp_path / "closed")
+    listing = list_deliveries(channel(files="*/*.csv"), "order_line", tmp_path, NOW_NS)
+    assert [delivery.path for delivery in listing.deliveries] == [tmp_path / "open" / "orders.csv"]
+    assert [(skipped.path, skipped.code) for skipped in listing.skipped] == [(tmp_path / "closed", "FILE_UNREADABLE")]
+
+
+def test_a_file_that_goes_while_the_folder_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listdir = os.listdir
+    put(tmp_path, "stays.csv")
+    monkeypatch.setattr(os, "listdir", lambda folder: [*listdir(folder), "gone.csv"])
+    listing = list_deliveries(channel(files="*.csv"), "order_line", tmp_path, NOW_NS)
+    assert [delivery.name for delivery in listing.deliveries] == ["stays.csv"]
+    assert [skipped.message for skipped in listing.skipped] == ["gone.csv was removed while the folder was listed"]
+
+
+# (folder and pattern of another channel, the files of `shop` in `in`, pattern *.csv, that are refused)
+CLAIMS: list[tuple[str, str, list[str]]] = [
+    ("in", "lines*.csv", ["lines_1.csv"]),
+    ("./in/", "./*.csv", ["lines_1.csv", "orders_1.csv"]),
+    ("{home}/in", "*_1.*", ["lines_1.csv", "orders_1.csv"]),
+    ("elsewhere/../in", "orders_?.csv", ["orders_1.csv"]),
+    ("link", "orders_*", ["orders_1.csv"]),
+    (".", "in/[a-m]*.csv", ["lines_1.csv"]),
+    ("in", "Lines*.csv", []),
+    ("in", "*.txt", []),
+    ("in", "*/lines*.csv", []),
+    ("other", "*.csv", []),
+]
+
+
+@pytest.mark.parametrize(("folder", "pattern", "refused"), CLAIMS)
+def test_a_file_that_two_channels_claim_is_refused(
+    tmp_path: Path, folder: str, pattern: str, refused: list[str]
+) -> None:
+    for name in ("in", "other", "elsewhere"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("in")
+    for name in ("lines_1.csv", "orders_1.csv"):
+        put(tmp_path / "in", name)
+    shop = channel(files="*.csv")
+    rival = channel(files=pattern, settings={"code": "rival", "folder": folder.format(home=tmp_path)})
+    both = claims(CONFIGURATION.model_copy(update={"channels": {"shop": shop, "rival": rival}}), tmp_path)
+    listing = list_deliveries(shop, "order_line", tmp_path / "in", NOW_NS, both)
+    assert [delivery.name for delivery in listing.deliveries] == ["lines_1.csv", "orders_1.csv"]
+    assert sorted(path.name for path in listing.refused) == refused
+    for path, error in listing.refused.items():
+        assert error.code == "FILE_CLAIMED_TWICE"
+        assert f"{path.name} is matched by shop order_line (*.csv in {tmp_path}/in) and by rival" in error.message
+    from_there = list_deliveries(rival, "order_line", tmp_path / rival.folder, NOW_NS, both)
+    assert sorted(path.name for path in from_there.refused) == refused, "neither side loads it"
+
+
+def test_two_entities_of_one_channel_cannot_share_a_file_nor_can_a_link_to_it(tmp_path: Path) -> None:
+    path = put(tmp_path, "orders.csv")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "renamed.csv").symlink_to(path)
+    rivals = [Claim("shop", "order", tmp_path, "orders*"), Claim("shop", "order_line", tmp_path, "*.csv")]
+    listing = list_deliveries(channel(files="*.csv"), "order_line", tmp_path, NOW_NS, rivals)
+    assert list(listing.refused) == [path]
+    through_a_link = list_deliveries(channel(files="*.csv"), "order_line", tmp_path / "in", NOW_NS, rivals)
+    assert [path.name for path in through_a_link.refused] == ["renamed.csv"]
+
+
+def test_the_inbox_lists_a_refused_file_and_does_not_parse_it(tmp_path: Path) -> None:
+    path, of = good_file(tmp_path), channel(files="*", settings={"settle_seconds": 0})
+    rival = Claim("rival", "order_line", tmp_path, "orders*")
+    inbox = FileInbox(of, "order_line", tmp_path, CONFIGURATION, tmp_path / "work", [rival])
+    (delivery,) = inbox.deliveries()
+    assert delivery.path == path
+    with pytest.raises(Rejected) as caught:
+        inbox.parse(delivery, "load", NOW)
+    assert caught.value.code == "FILE_CLAIMED_TWICE"
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_channel_that_is_switched_off_claims_nothing(tmp_path: Path) -> None:
+    off = channel(settings={"enabled": False})
+    assert claims(CONFIGURATION.model_copy(update={"channels": {"shop": off}}), tmp_path) == []
 
 
 def test_nothing_delivered_and_no_folder_are_different_answers(tmp_path: Path) -> None:
@@ -83,6 +242,13 @@ def test_nothing_delivered_and_no_folder_are_different_answers(tmp_path: Path) -
     with pytest.raises(Rejected, match="there is no folder") as caught:
         list_deliveries(channel(files="*.csv"), "order_line", tmp_path / "lost", NOW_NS)
     assert caught.value.code == "FOLDER_MISSING"
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deny(monkeypatch, "listdir", tmp_path)
+    with pytest.raises(Rejected, match="Permission denied") as caught:
+        list_deliveries(channel(files="*.csv"), "order_line", tmp_path, NOW_NS)
+    assert caught.value.code == "FOLDER_UNREADABLE"
 
 
 def good_file(tmp_path: Path) -> Path:

@@ -21,6 +21,7 @@ from file_drop_case import (
 )
 
 from caravan.clients.file_drop.csv_source import QuoteWatch, RowNumbers
+from caravan.clients.file_drop.decoding import Utf8Watch
 from caravan.config.types import Channel
 from caravan.core.errors import Rejected
 
@@ -62,10 +63,106 @@ def test_encodings_falsely_declared_as_utf8_are_refused(encoding: str, name: str
     assert error.code == "ENCODING_WRONG"
 
 
+@pytest.mark.parametrize(
+    ("declared", "written", "title", "hint"),
+    [
+        ("windows-1252", "utf-8", "Größe", "; the header reads right as utf-8, not cp1252: check `encoding`"),
+        ("iso-8859-1", "utf-8", "Größe", "; the header reads right as utf-8, not iso8859-1"),
+        ("iso-8859-1", "shift_jis", "数量", "; the header reads right as shift_jis, not iso8859-1"),
+        ("cp850", "windows-1252", "Größe", "; the header reads right as windows-1252, not cp850"),
+        ("windows-1252", "windows-1252", "Grösse", ""),
+        ("utf-8", "utf-8", "Grösse", ""),
+    ],
+)
+def test_a_header_in_another_encoding_is_recognised(declared: str, written: str, title: str, hint: str) -> None:
+    wanted = "Größe" if title == "Grösse" else title
+    of = channel(columns={**{name: name for name in LINE_FIELDS}, "sku": wanted}, form={"encoding": declared})
+    header = ",".join(LINE_FIELDS).replace("sku", title)
+    error = rejected(f"{header}\n{','.join(LINE)}\n".encode(written), of)
+    assert error.code == "COLUMN_MISSING"
+    assert ("reads right" in error.message, hint in error.message) == (bool(hint), True)
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+@pytest.mark.parametrize(
+    ("declared", "data", "code"),
+    [
+        ("windows-1252", "Öl, größer".encode(), "ENCODING_SUSPECT"),
+        ("iso-8859-15", "żółty".encode(), "ENCODING_SUSPECT"),
+        ("windows-1251", "Игра".encode(), "ENCODING_WRONG"),  # 0x98 is no character there
+        ("koi8-r", "Привет".encode(), "ENCODING_SUSPECT"),
+        # Sound UTF-8, but too little of it to be sure.
+        ("windows-1252", "Größe öß".encode(), None),
+        ("windows-1252", "NESCAFÉ® CAFÉ™".encode("windows-1252"), None),
+        # What these encodings really look like.
+        ("windows-1252", "Öl, größer".encode("windows-1252"), None),
+        ("windows-1252", "Öl äöü ÄÖÜ".encode() + "é".encode("windows-1252"), None),
+        ("windows-1251", "Привет, мир".encode("windows-1251"), None),
+    ],
+)
+def test_utf8_declared_as_a_one_byte_encoding_is_refused_when_it_is_certain(
+    kind: str, declared: str, data: bytes, code: str | None
+) -> None:
+    of = channel(NAMED, form={"type": kind, "encoding": declared})
+    line = dict(zip(NAMED, (*LINE, "@"), strict=True))
+    text = named("@") if kind == "csv" else json.dumps(line)
+    content = text.encode().replace(b"@", data.replace(b",", b" "))
+    if code is None:
+        assert parse_bytes(content, of).counts == (1, 1, 0, 0)
+    else:
+        assert rejected(content, of).code == code
+
+
+def test_what_would_have_been_loaded_is_shown() -> None:
+    error = rejected(named("Öl", "größer").encode(), channel(NAMED, form={"encoding": "windows-1252"}))
+    assert "as cp1252 it would be loaded with 'Ã–ÃŸÃ¶' for 'Ößö'. Set `encoding: utf-8`" in error.message
+    wrong = rejected(named("Ýes").encode(), channel(NAMED, form={"encoding": "windows-1252"}))
+    assert wrong.code == "ENCODING_WRONG"
+    assert "correct `encoding` in the channel's file (probably utf-8)" in wrong.message
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ("aöbßcÖdö".encode(), "Ößö"),
+        (b"plain", ""),
+        ("ö".encode() + b"\xf6", ""),
+        ("ö".encode()[:1], ""),
+    ],
+)
+def test_the_watch_over_utf8_does_not_depend_on_the_pieces(data: bytes, found: str, size: int) -> None:
+    watch = Utf8Watch()
+    for start in range(0, len(data), size):
+        watch.see(data[start : start + size], final=False)
+    assert watch.see(b"", final=True).found == found
+
+
 def test_utf16_without_a_mark_is_no_utf8_even_where_every_byte_is() -> None:
     for encoding in ("utf-16-le", "utf-16-be"):
         error = rejected(named("plain").encode(encoding), channel(NAMED))
         assert (error.code, "NUL character in line 1" in error.message) == ("ENCODING_WRONG", True)
+
+
+def test_a_hole_in_a_file_refuses_it() -> None:
+    assert rejected(named("plain").encode() + b"\0" * 100, channel(NAMED)).code == "FILE_DAMAGED"
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet"])
+@pytest.mark.parametrize("at", ["sku", "order_id", "ordered_at"])
+def test_a_nul_character_costs_its_row(kind: str, at: str) -> None:
+    good = dict(zip(LINE_FIELDS, LINE, strict=True))
+    bad = good | {at: f"{good[at]}\0x"}
+    data = {
+        "csv": csv_text([LINE_FIELDS, tuple(good.values()), tuple(bad.values())]).encode(),
+        "ndjson": "".join(json.dumps(row) + "\n" for row in (good, bad)).encode(),
+        "parquet": parquet_bytes({name: pa.array([good[name], bad[name]]) for name in LINE_FIELDS}),
+    }
+    result = parse_bytes(data[kind], channel(form={"type": kind}))
+    assert result.reasons == [(2, at, "TEXT_INVALID")]
+    assert len(result.rows) == 1
+    assert not any("\0" in str(value) for value in result.quarantined[0].values())
+    assert (result.quarantined[0]["row_key"] is None) is (at == "order_id")
 
 
 def test_the_place_of_the_wrong_byte_is_given() -> None:

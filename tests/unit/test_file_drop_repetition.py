@@ -252,6 +252,35 @@ def test_the_first_rule_that_holds_decides() -> None:
     assert result.counts == (8, 6, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("key", "change", "names_its_row"),
+    [
+        ("natural", {"quantity": "two"}, True),
+        ("natural", {"order_id": " A1 ", "country": "Atlantis"}, True),
+        ("natural", {"line_id": ""}, False),
+        ("natural", {"order_id": ""}, False),
+        ("none", {"quantity": "two"}, False),
+    ],
+)
+def test_a_quarantined_row_names_the_row_it_stands_for(key: str, change: dict[str, str], names_its_row: bool) -> None:
+    good = dict(zip(LINE_FIELDS, LINE, strict=True))
+    lines = [list(good.values()), list((good | change).values())]
+    result = parse_lines(lines, channel(LINE_FIELDS, key=key), LINE_FIELDS)
+    assert len(result.rows) == len(result.quarantined) == 1
+    assert (result.quarantined[0]["row_key"] == result.rows[0]["row_key"]) is names_its_row
+    assert (result.quarantined[0]["row_key"] is not None) is names_its_row
+
+
+def test_a_header_may_cancel_its_order() -> None:
+    fields = ("order_id", "ordered_at", "country", "currency", "status")
+    lines = [(f"A{n}", "2024-05-01", "DE", "EUR", status) for n, status in enumerate(("Paid", "CANCELLED", ""))]
+    rules = [{"name": "called_off", "when": {"status": {"equals": "cancelled"}}, "kind": "cancellation"}]
+    result = parse_lines(lines, channel(fields, entity="order", rules=rules), fields)
+    assert result.column("order_kind") == ["sale", "cancellation", "sale"]
+    assert result.column("order_rule") == [None, "called_off", None]
+    assert result.parsed.rule_counts == {"called_off": 1}
+
+
 def test_rules_may_quarantine_orders() -> None:
     fields = ("order_id", "ordered_at", "country", "currency", "total_amount")
     rules = [{"name": "worthless", "when": {"total_amount": {"equals": "0"}}, "quarantine": "no value"}]

@@ -20,8 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "functions": {"core", "config"},
     "clients": {"core", "config"},
     "warehouse": {"core", "config"},
-    # The port to read through, and the lake's way of opening DuckDB (offline, in UTC) to publish a file.
-    "reporting": {"core", "config", "warehouse.port", "warehouse.lake"},
+    # The port to read through; the way of opening DuckDB (offline, in UTC) and the lock, to publish a file.
+    "reporting": {"core", "config", "warehouse.port", "warehouse.duck", "warehouse.locks"},
     "assembly": {"core", "config", "functions", "clients", "warehouse", "reporting"},
     "orchestration": {"core", "config", "assembly"},
     "demo": {"core", "config"},

@@ -243,9 +243,16 @@ def test_quality_shows_the_newest_run_of_each_check(operations: Operations) -> N
         ("customer_known", "Own shop DE", "warn", 3, 6),
     ]
     assert (operations.passed_count, operations.unjudged_count) == (3, 1)
-    (blocked,) = operations.blocked
-    assert (blocked.part, blocked.model_count, blocked.slice_count) == ("Marketplace PL", 3, 1)
     assert operations.waiting_slice_count == 1
+
+
+def test_a_blocked_slice_is_shown_for_as_long_as_it_stands(operations: Operations) -> None:
+    """One that only waits to be judged is not."""
+    (blocked,) = operations.blocked
+    assert (blocked.part, blocked.model_count, blocked.slice_count) == ("Marketplace PL", 3, 2)
+    assert (blocked.first_slice, blocked.last_slice) == (date(2026, 11, 16), date(2026, 11, 18))
+    assert blocked.reason == "amount_known: 4 of 31 rows"
+    assert blocked.since == NOW - timedelta(hours=50)
 
 
 def test_what_is_missing_is_said_worst_first(sales: Sales, operations: Operations) -> None:
@@ -275,10 +282,48 @@ def test_nothing_missing_is_said_too(sales: Sales, operations: Operations) -> No
     whole = replace(sales.latest, base_order_count=sales.latest.order_count, unknown_customer_order_count=0)
     clean = replace(operations, freshness=(), refused=(), quarantine=(), findings=(), blocked=(), waiting_slice_count=0)
     (only,) = notices(replace(sales, latest=whole), clean)
-    assert (only.kind, only.head) == ("good", "Nothing is missing.")
+    assert (only.kind, only.head) == ("good", "Nothing is known to be missing.")
+    assert "no check failed when it last ran" in only.text
+    (only,) = notices(replace(sales, latest=whole), replace(clean, passed_count=0))
+    assert "no check has run yet" in only.text
 
 
 # The page.
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "blocks", "said", "unsaid"),
+    [
+        (["pass"], [], ["No check failed when it last ran, and no slice is held back."], ["Every check passed"]),
+        (
+            ["pass"],
+            ["structure"],
+            ["No check failed when it last ran.", "Held at the last good state"],
+            ["no slice is"],
+        ),
+        (["pass"], ["unvalidated"], ["and no slice is held back"], ["Held at the last good state"]),
+        (["warn"], [], ["warning"], ["No check failed"]),
+        ([], [], ["No check has run yet."], ["No check failed"]),
+    ],
+)
+def test_the_page_claims_no_more_than_the_newest_checks_know(
+    tmp_path: Path, outcomes: list[str], blocks: list[str], said: list[str], unsaid: list[str]
+) -> None:
+    at = NOW - timedelta(hours=1)
+    with world.open_lake(tmp_path / "lake") as lake:
+        with lake.write() as session:
+            for number, outcome in enumerate(outcomes):
+                check = {"model_name": "mart.fct_order", "check_name": f"c{number}", "kind": "structure"}
+                counts = {"outcome": outcome, "checked_count": 3, "failed_count": 0, "checked_at": at}
+                world.insert(session, "ops.quality_result", [check | counts])
+            for kind in blocks:
+                block = {"model_name": "mart.fct_order", "slice_date": world.LAST_DAY, "part_value": "shop_de"}
+                cause = {"cause_model": "stg.x", "cause_kind": kind, "reason": "r", "run_id": "r1", "blocked_at": at}
+                world.insert(session, "ops.blocked_slice", [block | cause])
+        with lake.read() as session:
+            page = render(session, tmp_path, world.NOW).read_text(encoding="utf-8")
+    assert [words for words in said if words not in page] == []
+    assert [words for words in unsaid if words in page] == []
 
 
 def test_the_page_asks_nothing_of_the_outside(page: str) -> None:

@@ -1,18 +1,24 @@
 -- gross: goods sold, also where the order was cancelled later by its status (a positive cancellation).
--- cancelled: goods taken back, as a positive number, whichever way the channel tells it.
+-- cancelled: goods taken back, as a positive number, whichever way the channel tells it: by a negative line,
+-- by the line's status, or by the status of the whole order in its header.
 -- Conversion is exact: whole numbers of 1/10,000 and 1/1,000,000, rounded half away from zero once. Doubles
 -- would round ties one way on one engine and the other way on the other.
-WITH lines AS (
+WITH headers AS (
+    SELECT
+        channel_code,
+        order_id,
+        order_local_date,
+        MIN(order_kind) AS order_kind
+    FROM stg.file_drop__order
+    WHERE order_local_date >= $slice_start AND order_local_date < $slice_end
+    GROUP BY channel_code, order_id, order_local_date
+),
+
+lines AS (
     SELECT
         l.*,
-        CASE
-            WHEN l.line_kind = 'sale' THEN l.amount
-            WHEN l.line_kind = 'cancellation' AND l.amount > 0 THEN l.amount
-            ELSE CAST(0 AS DECIMAL(18, 4))
-        END AS gross_amount,
-        CASE
-            WHEN l.line_kind = 'cancellation' THEN ABS(l.amount) ELSE CAST(0 AS DECIMAL(18, 4))
-        END AS cancelled_amount,
+        CASE WHEN l.line_kind = 'sale' AND h.order_kind = 'cancellation' THEN 'cancellation' ELSE l.line_kind END
+            AS kind,
         $base_currency AS base_currency_code,
         COALESCE(f.fx_status, 'missing') AS fx_status,
         CAST(f.base_rate * 1000000 AS HUGEINT) AS base_micros,
@@ -23,31 +29,39 @@ WITH lines AS (
             l.order_local_date = f.order_local_date
             AND l.currency_code = f.currency_code
             AND f.order_local_date >= $slice_start AND f.order_local_date < $slice_end
+    LEFT JOIN headers AS h
+        ON
+            l.order_local_date = h.order_local_date
+            AND l.channel_code = h.channel_code
+            AND l.order_id = h.order_id
     WHERE l.order_local_date >= $slice_start AND l.order_local_date < $slice_end
 ),
 
 converted AS (
     SELECT
         l.*,
+        COALESCE(kind = 'sale' OR (kind = 'cancellation' AND amount > 0), FALSE) AS is_sold,
+        COALESCE(kind = 'cancellation', FALSE) AS is_cancelled,
         CAST(
             SIGN(amount) * (
                 (2 * CAST(CAST(ABS(amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * base_micros + rate_micros)
                 // (2 * rate_micros)
             ) AS DECIMAL(18, 0)
-        ) * CAST('0.0001' AS DECIMAL(5, 4)) AS amount_base,
-        CAST(
-            SIGN(gross_amount) * (
-                (2 * CAST(CAST(ABS(gross_amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * base_micros + rate_micros)
-                // (2 * rate_micros)
-            ) AS DECIMAL(18, 0)
-        ) * CAST('0.0001' AS DECIMAL(5, 4)) AS gross_amount_base,
-        CAST(
-            SIGN(cancelled_amount) * (
-                (2 * CAST(CAST(ABS(cancelled_amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * base_micros + rate_micros)
-                // (2 * rate_micros)
-            ) AS DECIMAL(18, 0)
-        ) * CAST('0.0001' AS DECIMAL(5, 4)) AS cancelled_amount_base
+        ) * CAST('0.0001' AS DECIMAL(5, 4)) AS amount_base
     FROM lines AS l
+),
+
+measured AS (
+    SELECT
+        c.*,
+        CASE WHEN is_sold THEN amount ELSE CAST(0 AS DECIMAL(18, 4)) END AS gross_amount,
+        CASE WHEN is_cancelled THEN ABS(amount) ELSE CAST(0 AS DECIMAL(18, 4)) END AS cancelled_amount,
+        CASE WHEN is_sold OR amount_base IS NULL THEN amount_base ELSE CAST(0 AS DECIMAL(18, 4)) END
+            AS gross_amount_base,
+        CASE
+            WHEN is_cancelled OR amount_base IS NULL THEN ABS(amount_base) ELSE CAST(0 AS DECIMAL(18, 4))
+        END AS cancelled_amount_base
+    FROM converted AS c
 )
 
 SELECT
@@ -64,7 +78,7 @@ SELECT
     sku,
     product_name,
     flow,
-    line_kind,
+    kind AS line_kind,
     line_rule,
     quantity,
     unit_price,
@@ -79,4 +93,4 @@ SELECT
     gross_amount_base,
     cancelled_amount_base,
     gross_amount_base - cancelled_amount_base AS net_amount_base
-FROM converted
+FROM measured

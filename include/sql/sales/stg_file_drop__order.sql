@@ -32,7 +32,9 @@ SELECT
     r.utm_campaign,
     r.click_id,
     r.coupon_code,
-    r.referrer_url
+    r.referrer_url,
+    COALESCE(r.order_kind, 'sale') AS order_kind,
+    r.order_rule
 FROM raw.file_drop__order AS r
 LEFT JOIN superseded AS s ON r.row_key = s.row_key
 WHERE

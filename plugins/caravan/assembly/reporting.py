@@ -18,8 +18,8 @@ def drain(run_id: str, dag_id: str) -> dict[str, int]:
     """Build shared and reporting models wherever they are stale; rows written by model."""
     settings = Settings.from_environment()
     configuration = load(settings.config_dir)
-    with open_store(settings, configuration) as store:
-        store.start_run(run_id, dag_id, None, configuration.hash)
+    with open_store(settings, configuration, dag_id) as store:
+        store.start_run(run_id, None, configuration.hash)
         return {built.model: built.row_count for built in store.drain(run_id)}
 
 
@@ -50,12 +50,12 @@ def report() -> str:
         return str(rendering.render(session, settings.report_dir, utc_now()))
 
 
-def verdict(run_id: str, failed_tasks: Sequence[str] = ()) -> None:
+def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:
     """Close the run; Rejected names the tasks and checks that failed."""
     settings = Settings.from_environment()
     configuration = load(settings.config_dir)
-    with open_store(settings, configuration) as store:
+    with open_store(settings, configuration, dag_id) as store:
         failures = [f"task {name}: its log says why" for name in failed_tasks] + store.failures(run_id)
-        store.end_run(run_id, "reporting_marts_hourly", "failed" if failures else "success", "\n".join(failures))
+        store.end_run(run_id, "failed" if failures else "success", "\n".join(failures))
     if failures:
         raise Rejected("RUN_INCOMPLETE", f"{len(failures)} failed:\n" + "\n".join(f"  - {line}" for line in failures))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from caravan.assembly.warehouse import open_store, utc_now
-from caravan.clients.file_drop.deliveries import Listing, list_deliveries
+from caravan.clients.file_drop.deliveries import Claim, Listing, claims, list_deliveries
 from caravan.clients.file_drop.parse import parse
 from caravan.clients.file_drop.parsed import Delivery, Parsed, Stamp
 from caravan.clients.fx import ecb
@@ -22,29 +21,33 @@ from caravan.config.types import Channel, Configuration
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.scope import RunScope
 from caravan.functions.sales import orders
+from caravan.warehouse.scratch import Scratch
 
 
 @dataclass(frozen=True)
 class FileInbox:
-    """One entity of a file_drop channel: `folder` is where its files arrive."""
+    """One entity of a file_drop channel: `folder` is where its files arrive, `claims` what every channel reads."""
 
     channel: Channel
     entity: str
     folder: Path
     configuration: Configuration
     scratch: Path
+    claims: Sequence[Claim]
 
     @cached_property
     def _listing(self) -> Listing:
-        return list_deliveries(self.channel, self.entity, self.folder, time.time_ns())
+        return list_deliveries(self.channel, self.entity, self.folder, time.time_ns(), self.claims)
 
     def deliveries(self) -> Sequence[Delivery]:
         return self._listing.deliveries
 
     def waiting(self) -> Mapping[str, str]:
-        return {skipped.path.name: skipped.message for skipped in self._listing.skipped}
+        return {str(skipped.path.relative_to(self.folder)): skipped.message for skipped in self._listing.skipped}
 
     def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
+        if refused := self._listing.refused.get(delivery.path):
+            raise refused
         workdir = self.scratch / delivery.content_hash
         workdir.mkdir(parents=True, exist_ok=True)
         return parse(delivery, self.channel, self.configuration, workdir, utc_now(), stamp=Stamp(load_id, observed_at))
@@ -55,11 +58,11 @@ class FileInbox:
 
 def list_channels(scope: RunScope) -> list[str]:
     settings, configuration = _open()
-    with open_store(settings, configuration) as store:
+    with open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store:
         chosen = orders.list_channels(scope, configuration, store)
         if not scope.dry_run and ecb.bundle_hash() not in store.known_content("ecb", "fx_rate"):
-            with tempfile.TemporaryDirectory(prefix="rates-", dir=_scratch(settings)) as folder:
-                rates = ecb.write_rates(Path(folder) / "eurofxref-hist.parquet")
+            with Scratch(settings.staging_dir) as folder:
+                rates = ecb.write_rates(folder / "eurofxref-hist.parquet")
                 store.put_rates(rates.path, rates.row_count, rates.content_hash, scope.run_id)
     return chosen
 
@@ -71,45 +74,41 @@ def collect(scope: RunScope, channel_code: str, *, reload: bool = False) -> dict
         message = f"there is no usable channel of this name{nearest(channel_code, configuration.channels)}"
         raise Misconfigured([Fault(f"channel {channel_code}", message, channel_code)])
     with (
-        open_store(settings, configuration) as store,
-        tempfile.TemporaryDirectory(prefix=f"{channel_code}-", dir=_scratch(settings)) as scratch,
+        open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store,
+        Scratch(settings.staging_dir) as scratch,
     ):
         folder = settings.home / channel.folder
+        claimed = claims(configuration, settings.home)
         inboxes = {
-            entity: FileInbox(channel, entity, folder, configuration, Path(scratch)) for entity in channel.entities
+            entity: FileInbox(channel, entity, folder, configuration, scratch, claimed) for entity in channel.entities
         }
         return orders.collect(scope, channel, inboxes, store, utc_now, reload)
 
 
 def stage(scope: RunScope) -> dict[str, int]:
     settings, configuration = _open()
-    with open_store(settings, configuration) as store:
+    with open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store:
         return orders.stage(scope, configuration, store)
 
 
 def validate(scope: RunScope) -> dict[str, int]:
     settings, configuration = _open()
-    with open_store(settings, configuration) as store:
+    with open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store:
         return orders.validate(scope, configuration, store)
 
 
 def build(scope: RunScope) -> dict[str, int]:
     settings, configuration = _open()
-    with open_store(settings, configuration) as store:
+    with open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store:
         return orders.build(scope, configuration, store)
 
 
 def verdict(scope: RunScope, failed_tasks: Sequence[str] = ()) -> None:
     settings, configuration = _open()
-    with open_store(settings, configuration) as store:
+    with open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store:
         orders.verdict(scope, configuration, store, failed_tasks)
 
 
 def _open() -> tuple[Settings, Configuration]:
     settings = Settings.from_environment()
     return settings, load(settings.config_dir)
-
-
-def _scratch(settings: Settings) -> Path:
-    settings.staging_dir.mkdir(parents=True, exist_ok=True)
-    return settings.staging_dir

@@ -15,7 +15,7 @@ from caravan import EXPECTATIONS_DIR, INCLUDE_DIR, PROJECT_ROOT, SQL_DIR
 from caravan.config.settings import Settings
 from caravan.config.types import Configuration
 from caravan.warehouse.catalog import Catalog, load_models
-from caravan.warehouse.migrations import migrate
+from caravan.warehouse.migrations import migrate, require_migrated
 from caravan.warehouse.port import Observer, Warehouse
 from caravan.warehouse.store import Store
 from caravan.warehouse.suites import load_suites
@@ -33,7 +33,7 @@ def open_warehouse(settings: Settings, *, read_only: bool = False, observer: Obs
     if settings.warehouse.startswith("postgresql://"):
         from caravan.warehouse.postgres import Postgres
 
-        return Postgres(settings.warehouse, observer=observer)
+        return Postgres(settings.warehouse, scratch_root=settings.staging_dir, observer=observer)
     from caravan.warehouse.lake import Lake
 
     root = Path(settings.warehouse.removeprefix("lake://"))
@@ -66,14 +66,20 @@ def code_revision() -> str:
 
 
 @contextmanager
-def open_store(settings: Settings, configuration: Configuration) -> Iterator[Store]:
-    """The migrated warehouse with its models, for one step."""
+def open_store(
+    settings: Settings, configuration: Configuration, dag_id: str, *, dry_run: bool = False
+) -> Iterator[Store]:
+    """The migrated warehouse with its models, for one step of a DAG. A dry run only reads, and makes nothing."""
     catalog: Catalog = load_models(SQL_DIR)
-    with open_warehouse(settings) as warehouse:
-        migrate(warehouse)
+    with open_warehouse(settings, read_only=dry_run) as warehouse:
+        if dry_run:
+            require_migrated(warehouse)
+        else:
+            migrate(warehouse)
         yield Store(
             warehouse,
             catalog,
+            dag_id,
             constants(configuration),
             code_revision(),
             utc_now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from caravan import PROJECT_ROOT, __version__
+from caravan.cli.dry_run import has_lake
 from caravan.cli.steps import console
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError
@@ -40,7 +42,7 @@ def examine() -> list[Finding]:
         return [*findings, Finding("settings", "failed", str(error))]
     return [
         *findings,
-        Finding("CARAVAN_HOME", "ok", str(settings.home)),
+        *_guarded("CARAVAN_HOME", lambda: _home(settings.home)),
         Finding("CARAVAN_CONFIG", "ok", str(settings.config_dir)),
         Finding("CARAVAN_WAREHOUSE", "ok", without_password(settings.warehouse)),
         _disk(settings.home),
@@ -114,6 +116,16 @@ def _lock() -> Finding:
     return Finding("packages", "ok", "as locked in requirements.txt")
 
 
+def _home(home: Path) -> Iterator[Finding]:
+    folder = next(path for path in (home, *home.parents) if path.exists())
+    if not folder.is_dir():
+        yield Finding("CARAVAN_HOME", "failed", f"{folder} is no folder; name one, or one to be made")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding("CARAVAN_HOME", "failed", f"{folder} cannot be written by this user")
+    else:
+        yield Finding("CARAVAN_HOME", "ok", str(home))
+
+
 def _disk(home: Path) -> Finding:
     folder = next(path for path in (home, *home.parents) if path.exists())
     free_gb = shutil.disk_usage(folder).free / 1e9
@@ -125,8 +137,7 @@ def _warehouse(settings: Settings) -> Iterator[Finding]:
     from caravan.assembly.warehouse import open_warehouse
     from caravan.warehouse.migrations import pending, read_migrations
 
-    lake = settings.warehouse.removeprefix("lake://")
-    if lake != settings.warehouse and not (Path(lake) / "catalog.sqlite").exists():
+    if has_lake(settings) is False:
         yield Finding("warehouse", "note", "not made yet; the first run, or `caravan migrate`, makes it")
         return
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:

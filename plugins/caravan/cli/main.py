@@ -28,6 +28,14 @@ app = typer.Typer(
 app.add_typer(steps.sales, name="sales")
 app.add_typer(steps.reporting, name="reporting")
 
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    # doctor tells it in its table, beside whatever else is wrong
+    if context.invoked_subcommand != "doctor":
+        check_home(Settings.from_environment().home)
+
+
 Port = Annotated[int, typer.Option(min=1024, max=65000, help="Page; the two ports after it serve logs.")]
 
 
@@ -135,10 +143,11 @@ def query(
 ) -> None:
     """Ask the warehouse; reads one snapshot and never waits for a writer."""
     from caravan.assembly.warehouse import open_warehouse
-    from caravan.cli.query import ask, write
+    from caravan.cli.query import ask, reading_sql, write
 
     if form not in ("table", "csv", "json"):
         raise typer.BadParameter(f"'{form}' is none of table, csv, json", param_hint="--format")
+    reading_sql(sql)  # what is wrong with the statement itself is told without a warehouse, too
     with open_warehouse(Settings.from_environment(), read_only=True) as warehouse:
         names, rows = ask(warehouse, sql)
     write(names, rows, form, sys.stdout)  # type: ignore[arg-type]
@@ -187,7 +196,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone, as in `caravan query ... | head`.
         sys.stderr.close()
         return 1
+    except OSError as error:
+        # A path is all a person needs; an error without one is a defect, and keeps its traceback.
+        if error.filename is None:
+            raise
+        print(f"caravan: {error.filename}: {error.strerror}; CARAVAN_HOME says where state is kept", file=sys.stderr)
+        return 1
     return 0
+
+
+def check_home(home: Path) -> None:
+    """Misconfigured when CARAVAN_HOME is, or lies below, something that is no folder."""
+    there = next(path for path in (home, *home.parents) if path.exists())
+    if not there.is_dir():
+        raise Misconfigured([Fault("CARAVAN_HOME", f"{there} is no folder; name one, or one to be made")])
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rich import box
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from caravan import SQL_DIR
@@ -46,16 +48,16 @@ def built_models(warehouse: Warehouse) -> dict[str, Row]:
 
 def models_table(catalog: Catalog, built: Mapping[str, Row]) -> Table:
     """One row per model in build order. Times are UTC."""
-    table = Table()
-    for title in ("", "model", "function", "slice", "columns", "rows", "from", "to", "built (UTC)"):
-        table.add_column(title, justify="right" if title in ("", "columns", "rows") else "left")
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for title in ("", "model", "slice", "columns", "rows", "from", "to", "built (UTC)"):
+        justify: JustifyMethod = "right" if title in ("", "columns", "rows") else "left"
+        table.add_column(title, justify=justify, no_wrap=title == "model", overflow="fold")
     for number, model in enumerate(catalog.models, start=1):
         row_count, first, last, built_at = built.get(model.name, (None, None, None, None))
-        cut = f"{model.slice_column} ({model.slice_grain})" if model.slice_column else "whole"
+        cut = model.slice_grain if model.slice_column else "whole"
         table.add_row(
             str(number),
             model.name,
-            model.function,
             cut + (", history" if model.depends_on == "history" else ""),
             str(len(model.columns)),
             "" if row_count is None else f"{row_count:,}",

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Literal, TextIO
@@ -17,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlglot import exp
 
-from caravan.core.errors import Rejected
+from caravan.core.errors import Rejected, nearest
 from caravan.warehouse.migrations import SCHEMAS
-from caravan.warehouse.port import Row, Warehouse
+from caravan.warehouse.port import Row, Session, Warehouse
 
 Format = Literal["table", "csv", "json"]
 
@@ -27,8 +28,21 @@ _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, 
 _OWN_SCHEMAS = ", ".join(f"'{schema}'" for schema in SCHEMAS)
 
 
-def reading_sql(sql: str) -> str:
-    """The statement to run for `sql`: one SELECT, WITH, SHOW TABLES or DESCRIBE; Rejected for anything else.
+_READABLE = frozenset((*SCHEMAS, "information_schema"))
+_MAKE_ROWS = (exp.GenerateSeries, exp.Unnest, exp.Explode)
+"""Table functions that reach for nothing: all others may read files, settings or the network."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`sql` to run; `described`: the table it asks the columns of, as schema and name."""
+
+    sql: str
+    described: tuple[str, str] | None = None
+
+
+def reading_sql(sql: str) -> Reading:
+    """What to run for `sql`: one SELECT, WITH, SHOW TABLES or DESCRIBE of the warehouse; Rejected for anything else.
 
     SHOW and DESCRIBE become queries of the information schema, which both engines answer alike.
     """
@@ -42,21 +56,40 @@ def reading_sql(sql: str) -> str:
     tree = trees[0]
     match tree:
         case exp.Query() if not tree.find(*_WRITES):
-            return tree.sql(dialect="duckdb", comments=False)
+            _refuse_outside(tree)
+            return Reading(tree.sql(dialect="duckdb", comments=False))
         case exp.Show() if tree.name.upper() in ("TABLES", "ALL TABLES"):
-            return (
+            return Reading(
                 "SELECT table_schema, table_name FROM information_schema.tables "
                 f"WHERE table_schema IN ({_OWN_SCHEMAS}) ORDER BY table_schema, table_name"
             )
         case exp.Describe(this=exp.Table() as table) if table.db and table.name:
-            return (
+            return Reading(
                 "SELECT column_name, data_type FROM information_schema.columns "
                 f"WHERE table_schema = {exp.Literal.string(table.db).sql()} "
-                f"AND table_name = {exp.Literal.string(table.name).sql()} ORDER BY ordinal_position"
+                f"AND table_name = {exp.Literal.string(table.name).sql()} ORDER BY ordinal_position",
+                (table.db, table.name),
             )
     raise Rejected(
         "NOT_A_QUERY", "`query` reads: one SELECT, WITH, SHOW TABLES or DESCRIBE schema.table; writing is for DAGs"
     )
+
+
+def _refuse_outside(tree: exp.Expression) -> None:
+    """Rejected for rows from outside the warehouse: DuckDB takes a path for a table, and has functions for more."""
+    named = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    for source in tree.find_all(exp.Table, exp.Lateral):
+        made_by = source.this
+        if isinstance(made_by, exp.Identifier):
+            if source.db.lower() in _READABLE or (not source.db and source.name.lower() in named):
+                continue
+            raise Rejected(
+                "NOT_IN_WAREHOUSE",
+                f"'{source.name}' is no table of the warehouse: write schema.table; SHOW TABLES names all",
+            )
+        if isinstance(made_by, exp.Func) and not isinstance(made_by, _MAKE_ROWS):
+            name = made_by.name if isinstance(made_by, exp.Anonymous) else made_by.sql_name().lower()
+            raise Rejected("NOT_IN_WAREHOUSE", f"{name}(...) reads outside the warehouse; `query` asks its tables only")
 
 
 def ask(warehouse: Warehouse, sql: str) -> tuple[list[str], list[Row]]:
@@ -67,9 +100,18 @@ def ask(warehouse: Warehouse, sql: str) -> tuple[list[str], list[Row]]:
     wanted = reading_sql(sql)
     try:
         with warehouse.read() as session:
-            return session.names(wanted), session.rows(wanted)
+            names, rows = session.names(wanted.sql), session.rows(wanted.sql)
+            if wanted.described and not rows:
+                _refuse_missing(session, *wanted.described)
+            return names, rows
     except (duckdb.Error, psycopg.Error, sqlglot.errors.SqlglotError) as error:
         raise Rejected("BAD_SQL", str(error).strip()) from error
+
+
+def _refuse_missing(session: Session, schema: str, name: str) -> None:
+    there = [f"{row[0]}.{row[1]}" for row in session.rows(reading_sql("SHOW TABLES").sql)]
+    near = [table for table in there if table.startswith(f"{schema}.")] or there
+    raise Rejected("NO_TABLE", f"there is no table {schema}.{name}{nearest(f'{schema}.{name}', near)}")
 
 
 def write(names: Sequence[str], rows: Sequence[Row], form: Format, out: TextIO) -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
 
+from caravan.cli.dry_run import dry_run
 from caravan.cli.private_airflow import dags_folder, start_private_airflow
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, nearest
@@ -61,13 +62,15 @@ def run_dag(
     With `downstream`, DAGs scheduled on an asset that a task of this run updated follow, one after another.
     Raises CaravanError for an unknown DAG or parameter, before anything has run.
     """
-    start_private_airflow(settings or Settings.from_environment())
+    settings = settings or Settings.from_environment()
+    start_private_airflow(settings)
     bag = load_dags()
     if dag_id not in bag.dags:
         broken = "".join(f"\n{file}:\n{error}" for file, error in sorted(bag.import_errors.items()))
         raise CaravanError(f"no DAG '{dag_id}' in {dags_folder()}{nearest(dag_id, bag.dags)}{broken}")
-    with _termination_as_exit():
-        return execute(bag, dag_id, run_conf(bag.dags[dag_id], start, end, conf or {}), downstream, say)
+    checked = run_conf(bag.dags[dag_id], start, end, conf or {})
+    with _termination_as_exit(), dry_run(settings, say) if checked.get("dry_run") else nullcontext():
+        return execute(bag, dag_id, checked, downstream, say)
 
 
 def load_dags() -> DagBag:
@@ -125,8 +128,8 @@ def execute(
     say(f"{dag_id}{window}")
     result, updated = _execute(dag, conf, say)
     say(f"{dag_id}: {result.state}")
-    for name, message in result.failures.items():
-        say(f"  {name}: {message}")
+    if result.failures:
+        say(f"  failed, for the reasons above: {', '.join(result.failures)}")
     if result.not_run:
         say(f"  not run, for a task before failed: {', '.join(result.not_run)}")
     if not downstream:

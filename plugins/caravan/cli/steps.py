@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -12,13 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from caravan.core.errors import Fault, Misconfigured
+from caravan.cli.dry_run import dry_run, log_on_terminal
+from caravan.config.settings import Settings
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, Retryable, nearest
 from caravan.core.scope import RunScope
 from caravan.core.window import Window
 
 sales = typer.Typer(help="Orders of every sales channel, step by step.", no_args_is_help=True)
 reporting = typer.Typer(help="Marts, published files and the report, step by step.", no_args_is_help=True)
 
+BY_HAND = "cli"
+"""What stands for the DAG in the ops rows of steps that a person runs."""
 _DAY = ["%Y-%m-%d"]
 From = Annotated[datetime | None, typer.Option("--from", formats=_DAY, help="First UTC day; yesterday if absent.")]
 To = Annotated[datetime | None, typer.Option("--to", formats=_DAY, help="The day after the last one.")]
@@ -64,7 +70,7 @@ def scope(
     now = datetime.now(UTC)
     window = Window.of_days(first or now.date() - timedelta(days=1), last or now.date())
     return RunScope(
-        run_id or f"cli__{now:%Y-%m-%dT%H:%M:%S}", "cli", window, tuple(dict.fromkeys(channels or ())), dry_run
+        run_id or f"cli__{now:%Y-%m-%dT%H:%M:%S}", BY_HAND, window, tuple(dict.fromkeys(channels or ())), dry_run
     )
 
 
@@ -75,6 +81,8 @@ def show(result: object) -> None:
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         result = dataclasses.asdict(result)
     match result:
+        case Mapping() if not result:
+            say("nothing to do")
         case Mapping():
             table = Table(show_header=False)
             for name, value in result.items():
@@ -91,12 +99,70 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-@sales.command("list-channels")
-def list_channels(start: From = None, end: To = None, channels: Channels = None) -> None:
-    """Name the channels that would be collected; refuse unknown ones."""
-    from caravan.assembly import sales as steps
+@contextmanager
+def planned(asked: RunScope) -> Iterator[None]:
+    """Inside, a dry run tells what would be done and makes no warehouse; any other run goes ahead."""
+    if not asked.dry_run:
+        with log_on_terminal(logging.WARNING):
+            yield
+        return
+    with dry_run(Settings.from_environment(), say), log_on_terminal(logging.INFO):
+        yield
 
-    show(steps.list_channels(scope(start, end, channels)))
+
+@contextmanager
+def closing_run(asked: RunScope) -> Iterator[None]:
+    """Close the run's row in ops.run, as `verdict` does in a DAG: nobody else would. A dry run has none."""
+    try:
+        yield
+    except Retryable:
+        raise  # the warehouse cannot be written now: to try would be to wait for its lock once more
+    except BaseException as error:
+        if not asked.dry_run:
+            _close(asked, "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}")
+        raise
+    if not asked.dry_run:
+        _close(asked, "")
+
+
+def _close(asked: RunScope, message: str) -> None:
+    from caravan.assembly.warehouse import open_store
+    from caravan.config.loader import load
+
+    settings = Settings.from_environment()
+    with open_store(settings, load(settings.config_dir), asked.dag_id) as store:
+        lines = store.failures(asked.run_id) or [message] * bool(message)
+        store.end_run(asked.run_id, "failed" if lines else "success", "\n".join(lines))
+
+
+def dag_of(run_id: str, dag_id: str) -> str:
+    """`dag_id`, or BY_HAND when the run was made here; CaravanError with the nearest run when there is no such."""
+    from caravan.assembly.warehouse import open_warehouse
+
+    tables = ("ops.run", "ops.load", "ops.quality_result")
+    with open_warehouse(Settings.from_environment(), read_only=True) as warehouse, warehouse.read() as session:
+        there = [f"SELECT run_id, dag_id FROM {table}" for table in tables if session.columns(table)]
+        found = session.rows(" UNION ".join(there)) if there else []
+    known = {(run, dag) for run, dag in found if dag in (dag_id, BY_HAND)}
+    for dag in (dag_id, BY_HAND):
+        if (run_id, dag) in known:
+            return dag
+    newest = sorted(run for run, _ in known)[-5:] or ["none yet"]
+    raise CaravanError(f"there is no run '{run_id}'{nearest(run_id, newest)}")
+
+
+def _chosen(asked: RunScope) -> list[str]:
+    """The channels asked for, by the configuration alone: an unknown one is told before a warehouse is made."""
+    from caravan.config.loader import load
+    from caravan.functions.sales.orders import choose_channels
+
+    return choose_channels(asked, load(Settings.from_environment().config_dir))
+
+
+@sales.command("list-channels")
+def list_channels(channels: Channels = None) -> None:
+    """Name the channels that would be collected; refuse unknown ones."""
+    show(_chosen(scope(None, None, channels)))
 
 
 Reload = Annotated[
@@ -107,8 +173,6 @@ Reload = Annotated[
 
 @sales.command()
 def collect(
-    start: From = None,
-    end: To = None,
     channels: Channels = None,
     dry_run: DryRun = False,
     run_id: RunId = None,
@@ -117,40 +181,59 @@ def collect(
     """Load the deliveries that have not been seen yet into raw tables."""
     from caravan.assembly import sales as steps
 
-    asked = scope(start, end, channels, dry_run, run_id)
-    for code in steps.list_channels(asked):
-        say(code)
-        show(steps.collect(asked, code, reload=reload))
+    asked = scope(None, None, channels, dry_run, run_id)
+    _chosen(asked)
+    refused = []
+    with planned(asked), closing_run(asked):
+        for code in steps.list_channels(asked):
+            if not dry_run:
+                say(code)
+            try:
+                totals = steps.collect(asked, code, reload=reload)
+            except Rejected:
+                refused.append(code)  # each refused delivery was told when it was met
+                continue
+            if not dry_run:
+                show(totals)
+        if refused:
+            raise Rejected("DELIVERIES_REFUSED", f"not everything of {', '.join(refused)} was read; see above")
 
 
 @sales.command()
-def stage(
-    start: From = None, end: To = None, channels: Channels = None, dry_run: DryRun = False, run_id: RunId = None
-) -> None:
+def stage(start: From = None, end: To = None, dry_run: DryRun = False, run_id: RunId = None) -> None:
     """Rebuild the staged tables of the window and of days that changed."""
     from caravan.assembly import sales as steps
 
-    show(steps.stage(scope(start, end, channels, dry_run, run_id)))
+    asked = scope(start, end, None, dry_run, run_id)
+    with planned(asked):
+        rows = steps.stage(asked)
+    if not dry_run:
+        show(rows)
 
 
 @sales.command()
-def validate(
-    start: From = None, end: To = None, channels: Channels = None, dry_run: DryRun = False, run_id: RunId = None
-) -> None:
+def validate(start: From = None, end: To = None, dry_run: DryRun = False, run_id: RunId = None) -> None:
     """Run the expectations over the staged slices."""
     from caravan.assembly import sales as steps
 
-    show(steps.validate(scope(start, end, channels, dry_run, run_id)))
+    asked = scope(start, end, None, dry_run, run_id)
+    if dry_run:
+        say(f"would judge what is staged of {asked.window}, and what waits to be built from")
+        return
+    with planned(asked):
+        show(steps.validate(asked))
 
 
 @sales.command()
-def build(
-    start: From = None, end: To = None, channels: Channels = None, dry_run: DryRun = False, run_id: RunId = None
-) -> None:
+def build(start: From = None, end: To = None, dry_run: DryRun = False, run_id: RunId = None) -> None:
     """Rebuild the int and fct tables."""
     from caravan.assembly import sales as steps
 
-    show(steps.build(scope(start, end, channels, dry_run, run_id)))
+    asked = scope(start, end, None, dry_run, run_id)
+    with planned(asked):
+        rows = steps.build(asked)
+    if not dry_run:
+        show(rows)
 
 
 @sales.command()
@@ -158,13 +241,13 @@ def verdict(
     judged: Annotated[
         str, typer.Option("--run-id", help="The run to judge: what `collect` and the others were given.")
     ],
-    start: From = None,
-    end: To = None,
 ) -> None:
     """Fail if the run refused a delivery or blocked a slice, and name it."""
     from caravan.assembly import sales as steps
 
-    steps.verdict(scope(start, end, None, False, judged))
+    asked = scope(None, None, run_id=judged)
+    steps.verdict(dataclasses.replace(asked, dag_id=dag_of(judged, "sales_orders_daily")))
+    say("nothing failed")
 
 
 @reporting.command()
@@ -173,7 +256,8 @@ def drain(run_id: RunId = None) -> None:
     from caravan.assembly import reporting as steps
 
     asked = scope(None, None, run_id=run_id)
-    show(steps.drain(asked.run_id, asked.dag_id))
+    with planned(asked), closing_run(asked):
+        show(steps.drain(asked.run_id, asked.dag_id))
 
 
 @reporting.command()
@@ -197,4 +281,5 @@ def reporting_verdict(run_id: Annotated[str, typer.Option("--run-id", help="The 
     """Fail if the run blocked a slice, and name it."""
     from caravan.assembly import reporting as steps
 
-    steps.verdict(run_id)
+    steps.verdict(run_id, dag_of(run_id, "reporting_marts_hourly"))
+    say("nothing failed")

@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 
@@ -20,7 +20,7 @@ from caravan.config.document import Document, Location
 from caravan.config.types import OTHER_MARKET, Channel
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
-from caravan.core.entities import ENTITIES, FLOWS, ORDER_LINE, Entity, EntityField
+from caravan.core.entities import ENTITIES, FLOWS, ORDER_LINE, Entity, EntityField, OrderKind
 from caravan.core.errors import Fault, nearest
 
 _NUMBERS = ("money", "quantity")
@@ -46,8 +46,11 @@ def _own_faults(document: Document, stem: str, markets: Collection[str]) -> Iter
     home = document.text("home_country")
     if home is not None and (problem := _value_problem(home, EntityField("home_country", "country"))):
         yield document.fault(("home_country",), problem)
-    if document.text("folder") == "":
+    folder = document.text("folder")
+    if folder == "":
         yield document.fault(("folder",), "is empty; give a folder of its own, e.g. incoming/" + stem)
+    elif folder is not None and folder.startswith("~"):
+        yield document.fault(("folder",), f"'{folder}': write the home folder out; `~` is taken as it stands")
     delimiter, quote = document.text("format", "delimiter"), document.text("format", "quote")
     if delimiter is not None and delimiter == (quote or '"'):
         yield document.fault(("format", "delimiter"), f"delimiter and quote are both '{delimiter}'")
@@ -58,6 +61,8 @@ def _own_faults(document: Document, stem: str, markets: Collection[str]) -> Iter
 
 def _entity_faults(document: Document, entity: Entity) -> Iterator[Fault]:
     here: Location = ("entities", entity.name)
+    if not isinstance(document.value(*here), dict):
+        return  # told by its type; all else would follow from that
     columns, constants = document.mapping(*here, "columns"), document.mapping(*here, "constants")
     for section in ("columns", "constants", "values"):
         for name in document.mapping(*here, section):
@@ -69,7 +74,9 @@ def _entity_faults(document: Document, entity: Entity) -> Iterator[Fault]:
             message = f"the required field '{field.name}' is neither in columns nor in constants"
             yield document.fault((*here, "columns"), message)
         constant = constants.get(field.name)
-        if isinstance(constant, str) and (problem := _value_problem(constant, field)):
+        if constant == "":
+            yield document.fault((*here, "constants", field.name), "is empty; give a value, or remove the line")
+        elif isinstance(constant, str) and (problem := _value_problem(constant, field)):
             yield document.fault((*here, "constants", field.name), problem)
         for delivered, ours in document.mapping(*here, "values", field.name).items():
             # Numbers and times are given as the channel writes them; '' stands for no value.
@@ -90,8 +97,11 @@ def _file_faults(document: Document, here: Location) -> Iterator[Fault]:
     files = document.text(*here, "files")
     if files is not None:
         pattern = PurePosixPath(files)
-        if not files or pattern.is_absolute() or ".." in pattern.parts:
-            message = f"'{files}' is no pattern inside the channel's folder (like orders_*.csv)"
+        if not pattern.parts or pattern.is_absolute() or ".." in pattern.parts or files.endswith("/") or "\\" in files:
+            message = f"'{files}' is no pattern inside the channel's folder (like orders_*.csv or 2026/*.csv)"
+            yield document.fault((*here, "files"), message)
+        elif "**" in files:
+            message = f"'{files}': `**` is not supported; name each level of folders (like */*.csv)"
             yield document.fault((*here, "files"), message)
     is_nested = document.text("format", "type") == "ndjson"
     for name, column in document.mapping(*here, "columns").items():
@@ -108,8 +118,8 @@ def _rule_faults(document: Document, here: Location, entity: Entity) -> Iterator
         if name is not None and name in names:
             yield document.fault((*rule, "name"), f"another rule is called '{name}' already")
         names.add(name or "")
-        if entity is not ORDER_LINE and document.text(*rule, "kind") is not None:
-            message = "lines have a kind, orders have none; a rule for orders can only quarantine"
+        if entity is not ORDER_LINE and document.text(*rule, "kind") not in (None, *get_args(OrderKind)):
+            message = f"a rule makes an order one of {', '.join(get_args(OrderKind))}; other kinds are for lines"
             yield document.fault((*rule, "kind"), message)
         for field_name in document.mapping(*rule, "when"):
             test: Location = (*rule, "when", field_name)
@@ -141,7 +151,7 @@ def _condition_faults(document: Document, test: Location, field: EntityField) ->
             yield document.fault((*test, name), message)
         elif name == "matches" and isinstance(value, str) and (problem := _duckdb_problem("regexp_matches", value)):
             yield document.fault((*test, name), f"'{value}' is no RE2 regular expression: {problem}")
-        elif name in ("equals", "one_of"):
+        elif name in ("equals", "one_of", "below", "above"):
             for text in value if isinstance(value, list) else [value]:
                 if isinstance(text, str) and (problem := _value_problem(text, field)):
                     yield document.fault((*test, name), problem)

@@ -7,6 +7,8 @@ knows what it expects, and a key given twice is a fault.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ Tree = str | list[Any] | dict[str, Any] | None
 
 _NULLS = frozenset(["", "~", "null", "Null", "NULL"])
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL and halves of characters: escapes can write them, but neither paths nor databases take them."""
 _MOST_NODES = 100_000
 """More than any sane file has: a few nested aliases can blow a small file up to billions."""
 
@@ -96,6 +100,12 @@ def read(path: Path, where: str) -> tuple[Document | None, list[Fault]]:
         line = mark.line + 1 if mark else 1
         problem = ", ".join(part for part in (error.context, error.problem) if part)
         return None, [Fault(f"{where}:{line}", f"is no valid YAML: {problem}")]
+    except (ValueError, OverflowError) as error:  # from inside PyYAML, which gives no line
+        for escape in re.finditer(r"\\U([0-9A-Fa-f]{8})", text):
+            if int(escape[1], 16) > sys.maxunicode:
+                line = text.count("\n", 0, escape.start()) + 1
+                return None, [Fault(f"{where}:{line}", f"{escape[0]} is no character; write the character itself")]
+        return None, [Fault(where, f"is no valid YAML: {error}")]
     except RecursionError:
         return None, [Fault(where, "is nested too deeply")]
     if root is None:
@@ -134,6 +144,12 @@ class _Walk:
                 continue
             key = key_node.value
             inner = (*location, key)
+            if unusable := _UNUSABLE.search(key):
+                self._fault(line, location, f"a key has the character {_code_point(unusable[0])}; remove it")
+                continue
+            if key == "<<" and key_node.style is None and not isinstance(value_node, yaml.ScalarNode):
+                self._fault(line, location, "merging with `<<` is not supported; write the lines out")
+                continue
             if key in found:
                 first = self.lines[inner]
                 self._fault(line, inner, f"'{key}' is given twice, first in line {first}; keep one")
@@ -151,6 +167,10 @@ class _Walk:
             self._fault(node.start_mark.line + 1, location, f"the tag {node.tag} is not supported; remove it")
             return None
         if isinstance(node, yaml.ScalarNode):
+            if unusable := _UNUSABLE.search(node.value):
+                message = f"has the character {_code_point(unusable[0])}, which cannot be stored; remove it"
+                self._fault(node.start_mark.line + 1, location, message)
+                return None
             is_null = node.style is None and node.value in _NULLS
             return None if is_null else str(node.value)
         self._open.add(id(node))

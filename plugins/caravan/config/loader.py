@@ -6,18 +6,20 @@ could be trusted.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
-import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from caravan.config.channels import read_channel
 from caravan.config.document import Document, read
+from caravan.config.settings import home_dir
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
@@ -26,12 +28,13 @@ from caravan.core.errors import Fault, Misconfigured, in_order
 _MART = re.compile(r"mart\.[a-z][a-z0-9_]*")
 
 
-def load(config_dir: Path) -> Configuration:
+def load(config_dir: Path, home: Path | None = None) -> Configuration:
     """The configuration in `config_dir`, with the channels that are free of faults.
 
+    `home`: what relative folders of channels lie in, that of the environment unless given.
     Raises Misconfigured with all faults, those of channels included, if one is not a channel's own.
     """
-    reading = _read(config_dir)
+    reading = _read(config_dir, home)
     if reading.project is None or any(fault.channel is None for fault in reading.faults):
         raise Misconfigured(reading.faults)
     return Configuration(
@@ -43,9 +46,9 @@ def load(config_dir: Path) -> Configuration:
     )
 
 
-def check(config_dir: Path) -> list[Fault]:
-    """Every fault of the configuration, sorted; empty when all is well."""
-    return in_order(_read(config_dir).faults)
+def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
+    """Every fault of the configuration, sorted; empty when all is well. `home` as for `load`."""
+    return in_order(_read(config_dir, home).faults)
 
 
 @dataclass
@@ -59,14 +62,14 @@ class _Reading:
     hash: str = ""
 
 
-def _read(config_dir: Path) -> _Reading:
+def _read(config_dir: Path, home: Path | None) -> _Reading:
     reading = _Reading()
     if not config_dir.is_dir():
         reading.faults.append(Fault(str(config_dir), "is no folder; set CARAVAN_CONFIG to the configuration's"))
         return reading
     _read_project(config_dir, reading)
     market_codes = _read_markets(config_dir, reading)
-    _read_channels(config_dir, reading, market_codes)
+    _read_channels(config_dir, reading, market_codes, home or home_dir(os.environ))
     reading.hash = _hash(config_dir)
     return reading
 
@@ -130,7 +133,7 @@ def _market_faults(document: Document, stem: str) -> list[Fault]:
     return faults
 
 
-def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection[str]) -> None:
+def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection[str], home: Path) -> None:
     documents: list[Document] = []
     channels: list[Channel] = []
     faults: list[Fault] = []
@@ -141,36 +144,62 @@ def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection
             documents.append(document)
             code = _code(document)
             channel, more = read_channel(document, path.stem, market_codes)
-            found = found + more
+            # What could not be read is no value of the wrong type as well.
+            found = found + [fault for fault in more if fault.where not in {told.where for told in found}]
             channels += [channel] if channel else []
         faults += [replace(fault, channel=code) for fault in found]
-    faults += _clashes(documents)
+    faults += _clashes(documents, home)
     disabled = {fault.channel for fault in faults}
     reading.channels = {channel.code: channel for channel in channels if channel.code not in disabled}
     reading.faults += faults
 
 
-def _clashes(documents: Sequence[Document]) -> Iterator[Fault]:
+def _clashes(documents: Sequence[Document], home: Path) -> Iterator[Fault]:
     """Faults of channels that cannot both be right: one code, or one set of files, in two of them."""
     for code, sharing in _shared((_code(each), each) for each in documents):
         for document in sharing:
             message = f"'{code}' is also the code of {_others(document, sharing)}; each channel has its own"
             yield replace(document.fault(("code",), message), channel=code)
-    for (_, _), sources in _shared(source for each in documents if not _is_off(each) for source in _sources(each)):
-        documents_of = [document for document, _ in sources]
-        for document, entity in sources:
-            if others := _others(document, documents_of):
-                message = f"{others} reads the same files; one order would count twice"
-                yield replace(document.fault(("entities", entity, "files"), message), channel=_code(document))
+    sources = [source for each in documents if not _is_off(each) for source in _sources(each, home)]
+    for source in sources:
+        rivals = [other for other in sources if other is not source and _overlap(source.pattern, other.pattern)]
+        if rivals:
+            names = ", ".join(sorted(other.seen_from(source.document) for other in rivals))
+            message = f"{names} reads the same files; one order would count twice: give each its own folder or names"
+            at = ("entities", source.entity, "files")
+            yield replace(source.document.fault(at, message), channel=_code(source.document))
 
 
-def _sources(document: Document) -> Iterator[tuple[tuple[str, str], tuple[Document, str]]]:
-    """Where each entity of a channel comes from: (folder, glob) and (document, entity)."""
+@dataclass(frozen=True)
+class _Source:
+    """The files of one entity. `pattern`: one for each step of the way, from the root on."""
+
+    document: Document
+    entity: str
+    pattern: tuple[str, ...]
+
+    def seen_from(self, document: Document) -> str:
+        return f"entities.{self.entity}" if self.document is document else self.document.where
+
+
+def _sources(document: Document, home: Path) -> Iterator[_Source]:
     folder = document.text("folder")
     for entity in document.mapping("entities"):
         files = document.text("entities", entity, "files")
         if folder and files:
-            yield (posixpath.normpath(folder), files), (document, entity)
+            way = Path(os.path.realpath(home / folder)).parts
+            yield _Source(document, entity, (*map(glob.escape, way), *PurePosixPath(files).parts))
+
+
+def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether all that one pattern matches, the other matches too. Of patterns that may have a file in common but
+    need not (`orders_*` and `*_de.csv`) the files decide: see `list_deliveries`."""
+    return len(one) == len(other) and (all(map(_covers, one, other)) or all(map(_covers, other, one)))
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    # With `*` as the only wildcard, a star of `narrow` can be matched by nothing but a star of `wide`.
+    return wide == narrow or (not set("?[") & set(wide + narrow) and fnmatchcase(narrow, wide))
 
 
 def _is_off(document: Document) -> bool:
@@ -206,7 +235,7 @@ def _files(config_dir: Path, folder: str, faults: list[Fault]) -> list[tuple[Pat
         faults.append(Fault(folder, f"cannot be read: {error.strerror}"))
         return []
     return [
-        (config_dir / folder / name, f"{folder}/{name}")
+        (config_dir / folder / name, os.fsencode(f"{folder}/{name}").decode("utf-8", "backslashreplace"))
         for name in names
         if name.endswith((".yml", ".yaml")) and not name.startswith(".")
     ]
@@ -224,5 +253,5 @@ def _hash(config_dir: Path) -> str:
             content = path.read_bytes()
         except OSError:
             content = b"unreadable"  # whoever needs the file reports it
-        digest.update(f"{relative}\0{len(content)}\0".encode() + content)
+        digest.update(os.fsencode(f"{relative}\0{len(content)}\0") + content)
     return digest.hexdigest()

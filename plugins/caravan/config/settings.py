@@ -11,6 +11,11 @@ from caravan import INCLUDE_DIR, PROJECT_ROOT
 from caravan.core.errors import Fault, Misconfigured
 
 
+def home_dir(environ: Mapping[str, str]) -> Path:
+    """Where state is, and what relative folders of channels lie in (CARAVAN_HOME)."""
+    return Path(environ.get("CARAVAN_HOME") or PROJECT_ROOT / ".caravan").absolute()
+
+
 @dataclass(frozen=True)
 class Settings:
     """`home`: state (CARAVAN_HOME). `config_dir`: configuration (CARAVAN_CONFIG).
@@ -23,7 +28,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         environ = os.environ if environ is None else environ
-        home = Path(environ.get("CARAVAN_HOME") or PROJECT_ROOT / ".caravan").absolute()
+        home = home_dir(environ)
         config_dir = Path(environ.get("CARAVAN_CONFIG") or INCLUDE_DIR / "config").absolute()
         warehouse = environ.get("CARAVAN_WAREHOUSE") or f"lake://{home / 'lake'}"
         if not warehouse.startswith(("lake:///", "postgresql://")):

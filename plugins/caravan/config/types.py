@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from decimal import Decimal
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -25,6 +26,9 @@ def _known_zone(name: str) -> str:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"'{name}' is no IANA time zone (like Europe/Berlin)") from error
+    if name == "localtime" or name.startswith(("posix", "right/")):
+        # Names of this machine's files: the databases do not know them.
+        raise ValueError(f"'{name}' means nothing on another machine; give an IANA time zone (like Europe/Berlin)")
     return name
 
 
@@ -46,7 +50,7 @@ class Condition(_Frozen):
     matches: str | None = None
     """A regular expression (RE2) that finds a match anywhere in the text."""
     equals: str | Decimal | None = None
-    one_of: tuple[str, ...] | None = None
+    one_of: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     below: Decimal | None = None
     above: Decimal | None = None
     missing: bool | None = None
@@ -75,6 +79,10 @@ class Rule(_Frozen):
         return self
 
 
+_NOT_IN_FILES = frozenset(["idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"])
+"""Python's codecs for other things than the text of files."""
+
+
 class FileFormat(_Frozen):
     """How the channel writes its files."""
 
@@ -91,13 +99,21 @@ class FileFormat(_Frozen):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str) -> str:
-        import codecs
-
         try:
-            "".encode(name)  # refuses codecs that are not for text, such as base64
-            return codecs.lookup(name).name
-        except LookupError as error:
-            raise ValueError(f"'{name}' is no known encoding (like utf-8, windows-1252, shift_jis)") from error
+            known = codecs.lookup(name).name
+            if known not in _NOT_IN_FILES:
+                "".encode(name)  # refuses codecs that are not for text, such as base64
+                return known
+        except LookupError:
+            pass
+        raise ValueError(f"'{name}' is no known encoding (like utf-8, windows-1252, shift_jis)")
+
+    @field_validator("delimiter", "quote")
+    @classmethod
+    def _one_byte(cls, mark: str) -> str:
+        if not (mark.isascii() and (mark.isprintable() or mark == "\t")):
+            raise ValueError(f"{mark!r} cannot part values; give one ASCII character that ends no line")
+        return mark
 
     @model_validator(mode="after")
     def _marks_differ(self) -> FileFormat:
@@ -127,14 +143,14 @@ class EntitySource(_Frozen):
 class Channel(_Frozen):
     """One file of include/config/channels: a sales channel that delivers files."""
 
-    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
     name: str
     kind: Literal["own", "marketplace", "partner"]
     source: Literal["file_drop"] = "file_drop"
     enabled: bool = True
     folder: str
     """Absolute, or relative to CARAVAN_HOME."""
-    settle_seconds: Annotated[int, Field(ge=0)] = 60
+    settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """A file is read once it has not changed for this long: nobody is still writing it."""
     delivery: Literal["complete", "changes"]
     """complete: each file is all there is, a row missing from it has been deleted."""
@@ -149,7 +165,7 @@ class Channel(_Frozen):
     """The one market sold to; by the order's country when absent."""
     home_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     """Where goods are sent from: an order to the same country is domestic, to another one export."""
-    max_future_hours: Annotated[int, Field(ge=0)] = 24
+    max_future_hours: Annotated[int, Field(ge=0, le=87_600)] = 24
     """An order dated further ahead of the clock is quarantined."""
     entities: Annotated[dict[EntityName, EntitySource], Field(min_length=1)]
 

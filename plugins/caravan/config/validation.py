@@ -13,10 +13,14 @@ from caravan.core.errors import Fault, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_SHOWN = 100
+"""Characters of a value that a fault repeats."""
+
 _PLAIN_WORDS = {
     "missing": "is required",
     "too_short": "is empty",
     "string_too_short": "is empty",
+    "string_too_long": '{value} is longer than one character; a tab is "\\t", in double quotes',
     "int_parsing": "{value} is no whole number",
     "int_from_float": "{value} is no whole number",
     "decimal_parsing": "{value} is no number",
@@ -72,7 +76,8 @@ def _show(value: object) -> str:
         return "a list"
     if isinstance(value, dict):
         return "`key: value` lines"
-    return f"'{value}'"
+    text = str(value)
+    return f"'{text}'" if len(text) <= _SHOWN else f"'{text[:_SHOWN]}...'"
 
 
 def _keys_at(model: type[BaseModel], location: Location) -> list[str]:

@@ -111,6 +111,9 @@ LINE_KINDS: tuple[LineKind, ...] = ("sale", "cancellation", "charge", "adjustmen
 """sale: goods sold. cancellation: goods taken back (negative). charge: postage, fees, discounts and other
 lines that are no goods. adjustment: corrections of stock or books. A channel's rules assign them."""
 
+OrderKind = Literal["sale", "cancellation"]
+"""cancellation: the header says that the whole order was called off; its goods count as taken back."""
+
 FLOWS = ("export", "import", "domestic")
 
 COMMON_COLUMNS: tuple[tuple[str, str], ...] = (
@@ -136,6 +139,25 @@ def parsed_columns(entity: Entity) -> dict[str, str]:
             columns[field.name] = field.sql_type
     if entity is ORDER_LINE:
         columns["amount"] = SQL_TYPES["money"]
-        columns["line_kind"] = "VARCHAR"
-        columns["line_rule"] = "VARCHAR"
+    columns |= dict.fromkeys(judged_columns(entity), "VARCHAR")
     return columns
+
+
+def judged_columns(entity: Entity) -> tuple[str, str]:
+    """What rules make of a row: its kind, and the rule that said so."""
+    return ("line_kind", "line_rule") if entity is ORDER_LINE else ("order_kind", "order_rule")
+
+
+QUARANTINE_COLUMNS: dict[str, str] = {
+    "row_number": "BIGINT",
+    "row_key": "UUID",
+    "field_name": "VARCHAR",
+    "reason_code": "VARCHAR",
+    "message": "VARCHAR",
+    "raw_row": "VARCHAR",
+}
+"""One row per quarantined input row, under its first fault. `row_key`: NULL where its key cannot be read.
+`raw_row`: the row as delivered, as JSON."""
+
+RULE_REASON = "RULE_"
+"""How the reason code of a row begins that a rule of the channel's configuration sets aside."""

@@ -95,12 +95,13 @@ class BuildCounts(Protocol):
 class OrderStore(Protocol):
     """The warehouse as the sales function uses it."""
 
-    def start_run(self, run_id: str, dag_id: str, window: Window | None, config_hash: str) -> None: ...
+    def start_run(self, run_id: str, window: Window | None, config_hash: str) -> None: ...
 
-    def end_run(self, run_id: str, dag_id: str, state: str, message: str) -> None: ...
+    def end_run(self, run_id: str, state: str, message: str) -> None: ...
 
     def put_reference(self, table: str, rows: Sequence[Mapping[str, object]], key: Sequence[str], run_id: str) -> None:
-        """Make a small reference table hold exactly these rows; what changed becomes new versions."""
+        """Bring a small reference table up to date; what changed becomes new versions. A row that is no longer
+        given stays: facts may refer to it."""
         ...
 
     def known_content(self, channel_code: str, entity: str) -> set[str]: ...
@@ -121,12 +122,18 @@ class OrderStore(Protocol):
         complete: bool,
         max_deleted_share: Decimal,
         started_at: datetime,
+        has_keys: bool = True,
         again: bool = False,
     ) -> LoadCounts | None:
         """Append a delivery in one transaction; None when it was loaded before, unless `again`.
 
+        `has_keys`: whether a row keeps its key when its content changes.
         Raises Rejected when a complete delivery is cut off.
         """
+        ...
+
+    def retry(self, run_id: str, channel_code: str) -> None:
+        """The channel is collected again in the same run: forget what an earlier attempt refused."""
         ...
 
     def refuse(
@@ -147,4 +154,8 @@ class OrderStore(Protocol):
 
     def failures(self, run_id: str) -> Sequence[str]:
         """What failed in this run, a line each."""
+        ...
+
+    def standing_blocks(self, run_id: str, function: str) -> Sequence[str]:
+        """Slices that keep old rows because of a check in another run, a line each."""
         ...

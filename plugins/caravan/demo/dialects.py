@@ -166,7 +166,6 @@ def _british(order: Order, line: Line) -> Record:
         "Order": order.order_id,
         "Line": str(line.number),
         "Placed": _local(order.placed, "shop_gb", "%d/%m/%Y %H:%M:%S"),
-        "State": "Cancelled" if order.status in CANCELLING else "Complete",
         "Customer": order.customer_id or "",
         "Ship to": "United Kingdom",
         "SKU": line.product.sku,

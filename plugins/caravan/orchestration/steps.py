@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from caravan.core.errors import Rejected
 from caravan.orchestration.errors import RetryByError
 from caravan.orchestration.params import scope_from_context
-
-log = logging.getLogger(__name__)
 
 RETRY_DELAY = timedelta(minutes=2)
 
@@ -30,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def failed_tasks(context: Mapping[str, Any]) -> list[str]:
-    """Tasks of this run that failed or could not start because of one that did, e.g. `collect (2 of 8)`."""
+    """Tasks of this run that failed, e.g. `collect (2 of 8)`; not those that could not start because of them."""
     run, tasks = context["dag_run"], context["dag"].task_dict
     states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
     total: Counter[str] = Counter()
@@ -39,7 +37,7 @@ def failed_tasks(context: Mapping[str, Any]) -> list[str]:
         # A mapped task instance is called <task_id>_<map index>.
         name = key if key in tasks else key.rpartition("_")[0]
         total[name] += 1
-        failed[name] += state in ("failed", "upstream_failed")
+        failed[name] += state == "failed"
     names = [name for name in tasks if failed[name]]
     return [f"{name} ({failed[name]} of {total[name]})" if total[name] > 1 else name for name in names]
 
@@ -65,7 +63,11 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         @functools.wraps(function)
         def run(**arguments: Any) -> Any:
             context = get_current_context()
-            return function(**{name: _GIVEN[name](context) for name in asked}, **arguments)
+            result = function(**{name: _GIVEN[name](context) for name in asked}, **arguments)
+            if options.get("outlets") and context["params"].get("dry_run"):
+                # A task that is skipped sends no asset event: nothing has changed, so no DAG is to wake.
+                raise AirflowSkipException("a dry run updates no asset")
+            return result
 
         # Airflow checks calls and .expand() against this signature.
         visible = [parameter for name, parameter in signature.parameters.items() if name not in asked]
@@ -85,8 +87,6 @@ def last_step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         @functools.wraps(function)
         def run(**arguments: Any) -> Any:
             failed = failed_tasks(get_current_context())
-            for name in failed:
-                log.error("failed before the verdict: %s", name)
             result = function(**arguments)
             if failed:
                 raise Rejected("TASKS_FAILED", f"{', '.join(failed)}; their logs say why")

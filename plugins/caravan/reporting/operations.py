@@ -125,6 +125,9 @@ class Blocked:
     cause_model: str
     part: str | None
     reason: str
+    """Of the newest of these slices."""
+    since: datetime | None
+    """When the oldest of the blocks was laid, UTC."""
     model_count: int
     slice_count: int
     first_slice: date
@@ -142,7 +145,7 @@ class Operations:
     """None before the first load."""
     quarantine: tuple[Quarantined, ...]
     passed_count: int
-    """Results of the newest run of each check."""
+    """Results of the newest run of each check, which says nothing of slices that it did not look at."""
     unjudged_count: int
     """Of these, those that had too few rows to judge and count as not passed."""
     findings: tuple[Finding, ...]
@@ -313,11 +316,23 @@ def _findings(reader: Reader, names: Mapping[str, str]) -> tuple[Finding, ...]:
 
 
 def _blocked(reader: Reader, names: Mapping[str, str]) -> tuple[Blocked, ...]:
+    # Of the kinds, `unvalidated` is none of these: staged, not judged yet, no fault.
     rows = reader.rows(
         ("ops.blocked_slice",),
-        "SELECT cause_model, part_value, MIN(reason), COUNT(DISTINCT model_name), COUNT(DISTINCT slice_date), "
-        "MIN(slice_date), MAX(slice_date) FROM ops.blocked_slice GROUP BY cause_model, part_value "
-        "ORDER BY cause_model, part_value",
+        """
+        WITH ranked AS (
+            SELECT
+                cause_model, part_value, reason, model_name, slice_date, blocked_at,
+                ROW_NUMBER() OVER (
+                    PARTITION BY cause_model, part_value ORDER BY slice_date DESC, cause_kind, model_name
+                ) AS recency
+            FROM ops.blocked_slice WHERE cause_kind IN ('structure', 'distribution')
+        )
+        SELECT
+            cause_model, part_value, MAX(CASE WHEN recency = 1 THEN reason END), MIN(blocked_at),
+            COUNT(DISTINCT model_name), COUNT(DISTINCT slice_date), MIN(slice_date), MAX(slice_date)
+        FROM ranked GROUP BY cause_model, part_value ORDER BY cause_model, part_value
+        """,
     )
     return tuple(Blocked(row[0], names.get(row[1], row[1]), *row[2:]) for row in rows)
 

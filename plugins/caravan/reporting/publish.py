@@ -10,21 +10,19 @@ the current is kept.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, Retryable, nearest
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest
 from caravan.core.window import to_utc_naive
-from caravan.warehouse.lake import connect_duckdb
+from caravan.warehouse.duck import connect_duckdb, quoted
+from caravan.warehouse.locks import hold_lock
 from caravan.warehouse.port import Session
 
 PRIVATE_CLASSES = frozenset({"identifier", "contact", "free_text"})
@@ -84,7 +82,7 @@ def publish(
         _check_columns(session, mart, classes[mart])
     versions = target_dir / ".versions"
     versions.mkdir(parents=True, exist_ok=True)
-    with _lock(target_dir / ".lock", lock_wait_seconds):
+    with hold_lock(target_dir / ".lock", lock_wait_seconds, f"has been publishing into {target_dir}"):
         _remove_unfinished(target_dir)
         part = versions / f"{version}.part"
         part.mkdir()
@@ -115,19 +113,19 @@ def _build_database(part: Path, marts: Sequence[str], target_dir: Path, publishe
     """All tables in one closed and reopened file; `published` becomes a Parquet file too."""
     target = target_dir / "marts.duckdb.part"
     with connect_duckdb(part) as connection:
-        connection.execute(f"ATTACH {_text(target)} AS pub (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute(f"ATTACH {quoted(target)} AS pub (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute(
             f"CREATE TABLE pub.{RECORD} "
             "(table_name VARCHAR, rows BIGINT, published_at TIMESTAMP, code_revision VARCHAR)"
         )
         for mart in marts:
             table = mart.split(".")[1]
-            source = f"read_parquet({_text(part / _file(mart))})"
+            source = f"read_parquet({quoted(part / _file(mart))})"
             connection.execute(f'CREATE TABLE pub."{table}" AS SELECT * FROM {source}')
             connection.execute(
                 f"INSERT INTO pub.{RECORD} SELECT ?, COUNT(*), ?, ? FROM {source}", [table, published_at, revision]
             )
-        connection.execute(f"COPY pub.{RECORD} TO {_text(part / _file(f'mart.{RECORD}'))} (FORMAT parquet)")
+        connection.execute(f"COPY pub.{RECORD} TO {quoted(part / _file(f'mart.{RECORD}'))} (FORMAT parquet)")
         connection.execute("DETACH pub")
     for path in part.glob("*/"):  # where the engine spilled
         shutil.rmtree(path)
@@ -173,25 +171,6 @@ def _remove_unfinished(target_dir: Path) -> None:
         shutil.rmtree(path)
 
 
-@contextlib.contextmanager
-def _lock(path: Path, wait_seconds: float) -> Iterator[None]:
-    """One publisher at a time; the kernel frees the lock of a killed one."""
-    deadline = time.monotonic() + wait_seconds
-    with open(path, "w") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Retryable(
-                        f"another process has been publishing into {path.parent} for {wait_seconds:.0f} s",
-                        after=timedelta(minutes=1),
-                    ) from None
-                time.sleep(0.05)
-        yield
-
-
 def _sync(path: Path) -> None:
     """On the disk before the rename that makes it visible: a power cut must not leave an empty file."""
     handle = os.open(path, os.O_RDONLY)
@@ -199,8 +178,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _text(path: Path) -> str:
-    quoted = str(path).replace("'", "''")
-    return f"'{quoted}'"

@@ -12,9 +12,9 @@ from caravan.core.window import Window
 from caravan.warehouse.port import Session
 from caravan.warehouse.quality import QualityResult
 
-LoadState = Literal["loaded", "empty", "refused", "missing"]
+LoadState = Literal["loaded", "empty", "refused", "missing", "retried"]
 """loaded: rows read (perhaps all unchanged). empty: a file without a row. refused: not read, see
-reason_code. missing: no file was there."""
+reason_code. missing: no file was there. retried: refused in an earlier attempt of the same run."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Load:
     """One delivery and what became of its rows: a row of ops.load."""
 
     load_id: str
+    dag_id: str
     run_id: str
     channel_code: str
     entity: str
@@ -110,6 +111,16 @@ def known_content(session: Session, channel_code: str, entity: str) -> set[str]:
     return {row[0] for row in found}
 
 
+def loads_of(session: Session, channel_code: str, entity: str, content_hash: str) -> list[str]:
+    """The loads that read this very content before."""
+    found = session.rows(
+        "SELECT load_id FROM ops.load WHERE channel_code = $channel AND entity = $entity AND content_hash = $hash "
+        "AND state = 'loaded' ORDER BY load_id",
+        {"channel": channel_code, "entity": entity, "hash": content_hash},
+    )
+    return [row[0] for row in found]
+
+
 def newest_delivery(session: Session, channel_code: str, entity: str) -> tuple[datetime, str, str] | None:
     """Time, name and hash of the newest delivery that was read."""
     found = session.rows(
@@ -156,6 +167,6 @@ def write_quarantine(
     )
 
 
-def write_results(session: Session, run_id: str, results: Sequence[QualityResult], now: datetime) -> None:
-    rows = [{"run_id": run_id, **asdict(result), "checked_at": now} for result in results]
+def write_results(session: Session, dag_id: str, run_id: str, results: Sequence[QualityResult], now: datetime) -> None:
+    rows = [{"dag_id": dag_id, "run_id": run_id, **asdict(result), "checked_at": now} for result in results]
     insert_many(session, "ops.quality_result", rows)

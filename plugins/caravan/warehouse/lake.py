@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import importlib
 import os
 import shutil
-import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -19,37 +16,15 @@ import duckdb
 import pyarrow.parquet as pq
 
 from caravan.core.errors import CaravanError, Retryable
-from caravan.warehouse.port import Observer, Row, Session, Warehouse, refuse_writes
+from caravan.warehouse.duck import connect_duckdb, extension_file, quoted
+from caravan.warehouse.locks import hold_lock
+from caravan.warehouse.port import LOCK_WAIT_SECONDS, Observer, Row, Session, Warehouse, refuse_writes
+from caravan.warehouse.scratch import Scratch
 
-LOCK_WAIT_SECONDS = 1800.0
-"""Writers queue behind one another; one that waits this long meets a writer that hangs."""
 CATALOG_WAIT_MS = 30_000
+"""Only strangers make a writer wait here, a shell or a backup that locks the catalog: writers queue before it."""
 ADOPTED_ROWS = 100_000
 """From here on a staged file becomes part of its table as it is; fewer rows are written in the usual way."""
-
-
-def extension_file(name: str) -> str:
-    """The signed extension inside its installed wheel: nothing is downloaded at run time."""
-    module = importlib.import_module(f"duckdb_extension_{name}")
-    folder = os.path.dirname(str(module.__file__))
-    return f"{folder}/extensions/v{duckdb.__version__}/{name}.duckdb_extension"
-
-
-def connect_duckdb(temp_dir: Path, memory_limit: str = "1GB") -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reaches for nothing outside and spills into `temp_dir`."""
-    connection = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "extension_directory": str(temp_dir / "extensions"),
-            "temp_directory": str(temp_dir / "spill"),
-            "memory_limit": memory_limit,
-        }
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    # Rows carry their own order; keeping the file's would cost memory and leave cores idle.
-    connection.execute("SET preserve_insertion_order = false")
-    return connection
 
 
 _NO_ROOM = ("No space left", "File too large", "failed to offload", "disk is full")
@@ -97,60 +72,49 @@ class Lake(Warehouse):
         self._lock_wait_seconds = lock_wait_seconds
         if read_only and not (root / "catalog.sqlite").exists():
             raise CaravanError(f"there is no warehouse at {root} yet: run `./caravan migrate` or `./caravan demo`")
-        try:
-            self._staging = Path(tempfile.mkdtemp(prefix="staged-", dir=self._staging_root()))
-        except OSError as error:
-            raise CaravanError(
-                f"the lake at {root} cannot be written: {error.strerror}; see CARAVAN_WAREHOUSE"
-            ) from error
         self._staged_count = 0
         self.staged_files: dict[str, tuple[Path, ...]] = {}
         """Relation to its files."""
         self._in_session = False
-        try:
+        with contextlib.ExitStack() as opened:
+            self._staging = opened.enter_context(Scratch(root / "staging"))
             with named_errors(f"the lake at {root}"):
-                self._connection = connect_duckdb(self._staging, memory_limit)
+                self._connection = opened.enter_context(connect_duckdb(self._staging, memory_limit))
                 for name in ("ducklake", "sqlite_scanner"):
-                    self._connection.execute(f"LOAD '{extension_file(name)}'")
-                options = f"DATA_PATH '{root}/files', META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {CATALOG_WAIT_MS}"
+                    self._connection.execute(f"LOAD {quoted(extension_file(name))}")
                 if read_only:
-                    options += ", READ_ONLY"
-                    self._attach(options)
+                    self._attach("READ_ONLY")
                 else:
                     with self._lock():
-                        self._attach(options)
-        except BaseException:
-            shutil.rmtree(self._staging, ignore_errors=True)
-            raise
+                        self._attach()
+            self._opened = opened.pop_all()
 
-    def _staging_root(self) -> Path:
-        folder = self.root / "staging"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def _attach(self, options: str) -> None:
-        self._connection.execute(f"ATTACH 'ducklake:sqlite:{self.root}/catalog.sqlite' AS wh ({options})")
+    def _attach(self, *more: str) -> None:
+        options = ", ".join(
+            [
+                f"DATA_PATH {quoted(self.root / 'files')}",
+                "META_JOURNAL_MODE 'WAL'",
+                f"META_BUSY_TIMEOUT {CATALOG_WAIT_MS}",
+                *more,
+            ]
+        )
+        catalog = quoted(f"ducklake:sqlite:{self.root}/catalog.sqlite")
+        self._connection.execute(f"ATTACH {catalog} AS wh ({options})")
         self._connection.execute("USE wh")
         self._connection.execute("SET threads = 1")
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """The write lock; the kernel frees it when its holder dies."""
-        deadline = time.monotonic() + self._lock_wait_seconds
-        with open(self.root / "write.lock", "w") as handle:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Retryable(
-                            f"another process has held the write lock of {self.root} for "
-                            f"{self._lock_wait_seconds:.0f} s: let it finish or stop it, then run again",
-                            after=timedelta(minutes=5),
-                        ) from None
-                    time.sleep(0.02)
-            yield
+    def _lock(self) -> AbstractContextManager[None]:
+        work = f"has held the write lock of {self.root}"
+        return hold_lock(self.root / "write.lock", self._lock_wait_seconds, work)
+
+    def _await_catalog(self) -> None:
+        """Wait, at most CATALOG_WAIT_MS, until nobody else has the catalog locked.
+
+        DuckLake reads before it writes, and SQLite does not let a transaction that has read wait for a lock: it
+        fails at once (duckdb/ducklake#1309). A transaction that begins with a change waits; this one changes nothing.
+        """
+        change = "UPDATE ducklake_metadata SET value = value WHERE FALSE RETURNING 1 AS n"
+        self._connection.execute(f"SELECT n FROM sqlite_query('__ducklake_metadata_wh', {quoted(change)})")
 
     @contextlib.contextmanager
     def _session(self, begin: str, writes: bool) -> Iterator[Session]:
@@ -186,14 +150,14 @@ class Lake(Warehouse):
         self._refuse_nesting()
         self._observe("before_lock")
         with named_errors(f"the lake at {self.root}"), self._lock():
+            self._await_catalog()
             with self._session("BEGIN TRANSACTION", writes=True) as session:
                 self._observe("in_transaction")
                 yield session
             self._observe("after_commit")
 
     def close(self) -> None:
-        self._connection.close()
-        shutil.rmtree(self._staging, ignore_errors=True)
+        self._opened.close()
 
     def new_staged_file(self) -> Path:
         self._staged_count += 1
@@ -256,8 +220,8 @@ class _LakeSession(Session):
     def stage(self, sql: str) -> str:
         path = self._lake.new_staged_file()
         with self._all_threads():
-            self._connection.execute(f"COPY ({sql}) TO '{path}' (FORMAT parquet, COMPRESSION snappy)")
-        relation = f"read_parquet('{path}')"
+            self._connection.execute(f"COPY ({sql}) TO {quoted(path)} (FORMAT parquet, COMPRESSION snappy)")
+        relation = f"read_parquet({quoted(path)})"
         self._lake.staged_files[relation] = (path,)
         return relation
 
@@ -265,7 +229,7 @@ class _LakeSession(Session):
         if not paths:
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in columns.items())
             return f"(SELECT {nothing} WHERE FALSE)"
-        files = ", ".join(f"'{_quoted(path)}'" for path in paths)
+        files = ", ".join(map(quoted, paths))
         typed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in columns.items())
         relation = f"(SELECT {typed} FROM read_parquet([{files}]))"
         self._lake.staged_files[relation] = tuple(paths)
@@ -284,7 +248,7 @@ class _LakeSession(Session):
         """Whether the file is large, and has the table's columns and types, so that it can become part of it."""
         if pq.read_metadata(path).num_rows < ADOPTED_ROWS:
             return False
-        self._connection.execute(f"SELECT * FROM read_parquet('{_quoted(path)}') LIMIT 0")
+        self._connection.execute(f"SELECT * FROM read_parquet({quoted(path)}) LIMIT 0")
         found = {column[0]: str(column[1]) for column in self._connection.description or ()}
         return found == self.columns(table)
 
@@ -297,13 +261,9 @@ class _LakeSession(Session):
         target = home / f"adopted-{uuid.uuid4().hex}.parquet"
         shutil.move(path, target)
         self._connection.execute(
-            f"CALL ducklake_add_data_files('wh', '{name}', '{_quoted(target)}', schema => '{schema}')"
+            f"CALL ducklake_add_data_files('wh', '{name}', {quoted(target)}, schema => '{schema}')"
         )
 
     def export_parquet(self, sql: str, target: Path) -> None:
         with self._all_threads():
-            self._connection.execute(f"COPY ({sql}) TO '{_quoted(target)}' (FORMAT parquet)")
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+            self._connection.execute(f"COPY ({sql}) TO {quoted(target)} (FORMAT parquet)")

@@ -109,6 +109,16 @@ def migrate(warehouse: Warehouse, folder: Path = MIGRATIONS_DIR) -> list[str]:
     return applied
 
 
+def require_migrated(warehouse: Warehouse) -> None:
+    """Raises CaravanError when something is still to apply."""
+    with warehouse.read() as session:
+        waiting = [migration.name for migration in pending(session, read_migrations())]
+    if waiting:
+        raise CaravanError(
+            f"a dry run changes nothing, and {', '.join(waiting)} is still to apply: run `./caravan migrate` first"
+        )
+
+
 def _apply(session: Session, migration: Migration) -> None:
     for statement in migration.statements:
         session.execute(statement)

@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 import duckdb
 
+LOCK_WAIT_SECONDS = 1800.0
+"""Writers queue behind one another; one that waits this long meets a writer that hangs."""
+
 Row = tuple[Any, ...]
 Phase = Literal["before_lock", "in_transaction", "after_commit"]
 Observer = Callable[[Phase], None]

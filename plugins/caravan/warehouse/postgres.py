@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import psycopg
 import sqlglot
+from psycopg.conninfo import conninfo_to_dict
 from sqlglot import ErrorLevel
 
-from caravan.core.errors import Retryable
-from caravan.warehouse.lake import LOCK_WAIT_SECONDS, connect_duckdb
-from caravan.warehouse.port import Observer, Row, Session, Warehouse, refuse_writes
+from caravan.core.errors import Fault, Misconfigured, Retryable
+from caravan.warehouse.duck import connect_duckdb, quoted
+from caravan.warehouse.port import LOCK_WAIT_SECONDS, Observer, Row, Session, Warehouse, refuse_writes
+from caravan.warehouse.scratch import Scratch
 
 WRITE_LOCK = 7_236_401
 """Key of the advisory lock: any constant that nobody else in the database uses."""
@@ -55,47 +55,71 @@ _CREATES = re.compile(r"CREATE (TEMPORARY )?TABLE [^(]*\(", re.IGNORECASE)
 
 
 def server_name(dsn: str) -> str:
-    """Host and database without the password, for messages."""
-    parts = urlsplit(dsn)
-    return f"{parts.hostname or 'localhost'}{parts.path}"
+    """Host and database without the password, for messages. Raises Misconfigured for what is no address."""
+    try:
+        given = conninfo_to_dict(dsn)
+        for port in filter(None, str(given.get("port", "")).split(",")):
+            int(port)
+    except (psycopg.ProgrammingError, ValueError):
+        # Without the cause: the library quotes the address, and with it the password.
+        wanted = "postgresql://user:password@host:5432/database, with special characters in percent-encoding"
+        raise Misconfigured(
+            [Fault("CARAVAN_WAREHOUSE", f"is no address of a PostgreSQL database; use {wanted}")]
+        ) from None
+    host = str(given.get("host") or "localhost")
+    return f"{'localhost' if host.startswith('/') else host}/{given.get('dbname', '')}"
+
+
+_NO_ROOM = "53"
+"""The class of errors "insufficient resources": a full disk, no memory, a limit set by the server's owner."""
 
 
 @contextlib.contextmanager
 def named_errors(where: str) -> Iterator[None]:
     try:
         yield
-    except psycopg.errors.DiskFull as error:
-        raise Retryable(f"no room to write on {where}: free some disk, then run again ({error})") from error
     except psycopg.errors.LockNotAvailable as error:
         raise Retryable(
             f"another process has held the write lock of {where} for long: let it finish or stop it, then run again",
             after=timedelta(minutes=5),
         ) from error
     except psycopg.OperationalError as error:
+        if (error.sqlstate or "").startswith(_NO_ROOM):
+            raise Retryable(
+                f"no room on {where}: free disk or memory there, or raise the limit it names, then run again ({error})"
+            ) from error
         raise Retryable(f"{where} does not answer: {error}", after=timedelta(minutes=1)) from error
 
 
 class Postgres(Warehouse):
-    """`dsn`: postgresql://user@host/database. One connection; sessions do not nest."""
+    """`dsn`: postgresql://user@host/database. `scratch_root`: where rows pass through files of this machine.
+    One connection; sessions do not nest."""
 
     engine: Literal["lake", "postgresql"] = "postgresql"
 
     def __init__(
-        self, dsn: str, *, observer: Observer | None = None, lock_wait_seconds: float = LOCK_WAIT_SECONDS
+        self,
+        dsn: str,
+        *,
+        scratch_root: Path | None = None,
+        observer: Observer | None = None,
+        lock_wait_seconds: float = LOCK_WAIT_SECONDS,
     ) -> None:
         self._observe = observer or (lambda phase: None)
         self._lock_wait_seconds = lock_wait_seconds
         self._where = f"PostgreSQL at {server_name(dsn)}"
         self._staged_count = 0
         self._in_session = False
-        with named_errors(self._where):
+        with contextlib.ExitStack() as opened, named_errors(self._where):
+            self.scratch = opened.enter_context(Scratch(scratch_root or Path(tempfile.gettempdir())))
             # Values are bound on this side: CREATE TABLE AS and COPY take no server-side parameters.
             self._connection = psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.ClientCursor)
+            opened.callback(self._connection.close)
             self._connection.execute("SET TIME ZONE 'UTC'")
             self._connection.execute("SET client_min_messages = warning")
             self._connection.execute("SET work_mem = '64MB'")
             self._connection.execute("SET temp_buffers = '64MB'")
-        self.scratch = Path(tempfile.mkdtemp(prefix="caravan-copy-"))
+            self._opened = opened.pop_all()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -126,8 +150,7 @@ class Postgres(Warehouse):
             self._observe("after_commit")
 
     def close(self) -> None:
-        self._connection.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._opened.close()
 
     def new_staged_name(self) -> str:
         self._staged_count += 1
@@ -194,11 +217,11 @@ class _PostgresSession(Session):
             for path in paths:
                 spool = self._server.scratch / "copy.csv"
                 wanted = ", ".join(columns)
-                quoted = str(path).replace("'", "''")
-                duck.execute(f"COPY (SELECT {wanted} FROM read_parquet('{quoted}')) TO '{spool}' (FORMAT csv, HEADER)")
+                source = f"SELECT {wanted} FROM read_parquet({quoted(path)})"
+                duck.execute(f"COPY ({source}) TO {quoted(spool)} (FORMAT csv, HEADER)")
                 command = f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()
-                with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("rb") as source:
-                    while chunk := source.read(COPY_CHUNK):
+                with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("rb") as lines:
+                    while chunk := lines.read(COPY_CHUNK):
                         copy.write(chunk)
                 spool.unlink()
         self._connection.execute(f"ANALYZE {name}".encode())
@@ -216,13 +239,12 @@ class _PostgresSession(Session):
             for chunk in copy:
                 sink.write(chunk)
         declared = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
-        quoted = str(target).replace("'", "''")
         with connect_duckdb(self._server.scratch) as duck:
-            duck.execute(
-                f"COPY (SELECT * FROM read_csv('{spool}', header = true, delim = ',', quote = '\"', escape = '\"', "
-                f"columns = {declared}, allow_quoted_nulls = false, auto_detect = false)) "
-                f"TO '{quoted}' (FORMAT parquet)"
+            source = (
+                f"read_csv({quoted(spool)}, header = true, delim = ',', quote = '\"', escape = '\"', "
+                f"columns = {declared}, allow_quoted_nulls = false, auto_detect = false)"
             )
+            duck.execute(f"COPY (SELECT * FROM {source}) TO {quoted(target)} (FORMAT parquet)")
         spool.unlink()
 
 

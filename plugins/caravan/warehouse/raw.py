@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from caravan.core.entities import ENTITIES, parsed_columns
+from caravan.core.entities import ENTITIES, RULE_REASON, parsed_columns
 from caravan.core.errors import Rejected
 from caravan.warehouse import slices
 from caravan.warehouse.catalog import Catalog
@@ -86,30 +86,44 @@ class Batch:
     scope_value: str | None = None
     complete: bool = False
     max_deleted_share: Decimal = Decimal(1)
+    has_keys: bool = True
+    """Whether a row keeps its key when its content changes; without, a new row may be an old one corrected."""
+    quarantined: Sequence[Path] = ()
+    """Parquet files of the delivery's rows that are not appended: row_key, NULL where it cannot be read, and
+    reason_code. Of a faulty row the known version stays; a row set aside by a rule is meant to be out."""
+    supersedes: Sequence[str] = ()
+    """Loads that read the same delivery before: what they brought and this one does not is gone."""
     stamped: bool = False
     """Whether the files hold the columns of STAMP as well, as a first version of each row."""
 
 
 @dataclass(frozen=True)
 class Appended:
-    """row_count = loaded + unchanged; `stale` are those unchanged because a newer version is known."""
+    """row_count = loaded + unchanged; `stale` are those unchanged because a newer version is known.
+    `kept`: known rows that stay although the delivery holds no good version of them."""
 
     loaded: int
     unchanged: int
     stale: int
     deleted: int
     moved: int
+    kept: int
     days: tuple[date, ...]
     """Business dates touched, old and new."""
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """The keys of one range: `known` are delivered keys the table has, `gone` those not delivered."""
+    """The keys of one range: `known` are delivered keys the table has, `absent` known ones without a good row in
+    the delivery, each with its verdict."""
 
     condition: str
     known: str
-    gone: str | None
+    absent: str | None
+
+    @property
+    def gone(self) -> str | None:
+        return self.absent and f"(SELECT * FROM {self.absent} AS a WHERE a.verdict = 'gone')"
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,9 @@ def compare(session: Session, batch: Batch) -> _Comparison:
     if delivered != batch.row_count:
         # Left alone, the difference would be counted as rows that were known before.
         raise ValueError(f"load {batch.load_id}: {delivered} rows are there but {batch.row_count} were announced")
+    quarantined = None
+    if batch.quarantined:
+        quarantined = session.stage_parquet(batch.quarantined, {"row_key": "UUID", "reason_code": "VARCHAR"})
     source_version = slices.version(session, table.name)
     present = int(session.row(f"SELECT COUNT(*) FROM {table.name} AS r WHERE {_in_scope(batch)}", _scope(batch))[0])
     if not present:
@@ -135,7 +152,7 @@ def compare(session: Session, batch: Batch) -> _Comparison:
     return _Comparison(
         source_version,
         incoming,
-        tuple(_compare_range(session, batch, incoming, low, high) for low, high in key_ranges(count)),
+        tuple(_compare_range(session, batch, incoming, quarantined, low, high) for low, high in key_ranges(count)),
     )
 
 
@@ -153,7 +170,9 @@ def _scope(batch: Batch) -> dict[str, str | None]:
     return {"scope": batch.scope_value} if batch.table.scope else {}
 
 
-def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high: str | None) -> _Pass:
+def _compare_range(
+    session: Session, batch: Batch, incoming: str, quarantined: str | None, low: str, high: str | None
+) -> _Pass:
     table, day = batch.table, batch.table.date_column
     condition = f"{{row}}.row_key >= CAST('{low}' AS UUID)"
     if high:
@@ -168,7 +187,7 @@ def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high
             WHERE {scope} AND {in_range} AND r.version > 1 GROUP BY r.row_key
         ),
         state AS (
-            SELECT r.row_key, r.version, r.payload_hash, r.change,
+            SELECT r.row_key, r.version, r.payload_hash, r.change, r.load_id,
                    {f"r.{day}" if day else "CAST(NULL AS DATE)"} AS old_date,
                    {"r.updated_at" if table.has_updated_at else "CAST(NULL AS TIMESTAMP)"} AS updated_at, r.observed_at
             FROM {table.name} AS r LEFT JOIN newest AS n ON r.row_key = n.row_key
@@ -186,14 +205,28 @@ def _compare_range(session: Session, batch: Batch, incoming: str, low: str, high
                END AS verdict
         FROM {incoming} AS i INNER JOIN state AS s ON i.row_key = s.row_key
         WHERE {condition.format(row="i")}""")
-    gone = None
-    if batch.complete:
-        gone = session.stage(f"""
-            WITH {newest}
-            SELECT s.row_key, s.version, s.old_date FROM state AS s
+    absent = None
+    if batch.complete or batch.supersedes or quarantined:
+        covered = "TRUE" if batch.complete else f"s.load_id IN ({_texts(batch.supersedes)})"
+        aside = "SELECT CAST(NULL AS UUID) AS row_key, TRUE AS ruled_out WHERE FALSE"
+        if quarantined:
+            aside = f"""
+                SELECT q.row_key, BOOL_AND(q.reason_code LIKE '{RULE_REASON}%') AS ruled_out FROM {quarantined} AS q
+                WHERE q.row_key IS NOT NULL AND {condition.format(row="q")} GROUP BY q.row_key"""
+        absent = session.stage(f"""
+            WITH {newest}, aside AS ({aside})
+            SELECT s.row_key, s.version, s.old_date,
+                   CASE WHEN a.row_key IS NOT NULL AND NOT a.ruled_out THEN 'kept' ELSE 'gone' END AS verdict
+            FROM state AS s
             LEFT JOIN {incoming} AS i ON s.row_key = i.row_key
-            WHERE s.change = 'row' AND i.row_key IS NULL AND s.observed_at <= {observed}""")
-    return _Pass(condition, known, gone)
+            LEFT JOIN aside AS a ON s.row_key = a.row_key
+            WHERE s.change = 'row' AND i.row_key IS NULL AND s.observed_at <= {observed}
+                  AND ({covered} OR a.row_key IS NOT NULL)""")
+    return _Pass(condition, known, absent)
+
+
+def _texts(values: Sequence[str]) -> str:
+    return ", ".join(f"'{_quoted(value)}'" for value in values) or "NULL"
 
 
 def _quoted(value: str | None) -> str:
@@ -222,6 +255,9 @@ def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Compar
         stale=stale,
         deleted=int(counts.get("deleted", 0)),
         moved=int(counts.get("moved", 0)),
+        kept=sum(
+            _count(session, f"{part.absent} AS k WHERE k.verdict = 'kept'") for part in comparison.passes if part.absent
+        ),
         days=_days(session, batch),
     )
     if loaded or changed.deleted:
@@ -235,7 +271,7 @@ def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Compar
 
 def changes(session: Session, batch: Batch, comparison: _Comparison) -> bool:
     """Whether appending would write anything."""
-    gone = sum(_count(session, part.gone) for part in comparison.passes if part.gone)
+    gone = sum(_count(session, f"{part.gone} AS k") for part in comparison.passes if part.gone)
     changed = sum(_count(session, f"{part.known} AS k WHERE k.verdict = 'changed'") for part in comparison.passes)
     known = sum(_count(session, part.known) for part in comparison.passes)
     return bool(gone or changed or known < batch.row_count)
@@ -246,15 +282,17 @@ def _count(session: Session, source: str) -> int:
 
 
 def _refuse_cut_off(session: Session, batch: Batch, comparison: _Comparison) -> None:
-    gone = sum(_count(session, part.gone) for part in comparison.passes if part.gone)
-    if not gone:
+    gone = sum(_count(session, f"{part.gone} AS k") for part in comparison.passes if part.gone)
+    if not batch.complete or not gone:
         return
     known = sum(_count(session, part.known) for part in comparison.passes)
-    share = Decimal(gone) / Decimal(gone + known)
+    present = gone + known
+    lacking = gone if batch.has_keys else max(0, gone - (batch.row_count - known))
+    share = Decimal(lacking) / Decimal(present)
     if share > batch.max_deleted_share:
         raise Rejected(
             "DELIVERY_CUT_OFF",
-            f"the delivery is declared complete but lacks {gone} of {gone + known} known rows ({share:.0%}; allowed "
+            f"the delivery is declared complete but lacks {lacking} of {present} known rows ({share:.0%}; allowed "
             f"{batch.max_deleted_share:.0%}): it is cut off, or `max_deleted_share` is too low",
         )
 

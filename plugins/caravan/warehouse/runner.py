@@ -50,7 +50,10 @@ class Runner:
     warehouse: Warehouse
     catalog: Catalog
     constants: Mapping[str, str]
+    dag_id: str
     run_id: str
+    judged_later: frozenset[str] = frozenset()
+    """Tables whose slices are held back from the models above them until `Store.validate` has judged them."""
 
     def build(self, models: Iterable[Model], days: DayRange | None = None) -> list[Build]:
         """Build the models over these local days and over whatever is marked stale.
@@ -79,7 +82,7 @@ class Runner:
             }
 
     def _prepare(self, models: Sequence[Model]) -> None:
-        """Make the tables as declared; a changed definition makes its model stale.
+        """Make the tables that are not there; a changed definition makes its model stale.
 
         Tables that are only read are made when they are not there yet. One whose definition changed stays as it is
         until its own DAG builds it: emptying it here would publish reports about nothing.
@@ -101,13 +104,8 @@ class Runner:
                 {"m": model.name, "digest": digest},
             ):
                 return
-            declared = {column.name: column.type for column in model.columns}
-            if session.columns(model.name) != declared:
-                # Everything outside raw and ops can be computed again: a new shape is a new table.
-                session.execute(f"DROP TABLE IF EXISTS {model.name}")
-                body = ", ".join(f"{name} {kind}" for name, kind in declared.items())
-                session.execute(f"CREATE TABLE {model.name} ({body})")
-                session.settle_table(model.name, [model.key, *([(model.slice_column,)] if model.slice_column else [])])
+            if not session.columns(model.name):
+                _create(session, model)
             slices.mark_whole(session, self.catalog, model, "new definition", _now())
             session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
             evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
@@ -129,6 +127,9 @@ class Runner:
                 return None
             computed = self._compute(session, model, ranges)
         with self.warehouse.write() as session:
+            # A table keeps its old shape until the rows of the new one are there: no reader finds it empty.
+            if session.columns(model.name) != _declared(model):
+                _reshape(session, model)
             recomputed = computed.versions != slices.versions(session, model.references)
             if recomputed:
                 computed = self._compute(session, model, ranges)
@@ -172,9 +173,13 @@ class Runner:
         judged = [day for wanted in ranges for day in wanted.days() if slice_of(day, model.slice_grain) == day]
         slices.set_blocks(session, self.catalog, model, judged, verdicts.failed, self.run_id, now)
         slices.clear(session, model, judged if model.slice_column else None)
+        if model.name in self.judged_later:
+            free = _not_kept(model, kept, alias="r")
+            staged = [f"(SELECT * FROM {relation} AS r WHERE {free})" for relation in computed.relations]
+            slices.hold(session, self.catalog, model, judged, staged, self.run_id, now)
         # The fault may lie in the rows that stay: these slices are tried again with every build.
         slices.mark(session, model, sorted({day for day, _ in clashing}), "its key stands in a slice that stays", now)
-        evidence.write_results(session, self.run_id, verdicts.results, now)
+        evidence.write_results(session, self.dag_id, self.run_id, verdicts.results, now)
         self._note(session, model, now)
         return row_count, verdicts
 
@@ -255,6 +260,27 @@ def fill(sql: str, values: Mapping[str, Any]) -> str:
     return re.sub(r"\$([a-z_]+)", literal, sql)
 
 
+def _declared(model: Model) -> dict[str, str]:
+    return {column.name: column.type for column in model.columns}
+
+
+def _create(session: Session, model: Model) -> None:
+    body = ", ".join(f"{name} {kind}" for name, kind in _declared(model).items())
+    session.execute(f"CREATE TABLE {model.name} ({body})")
+    session.settle_table(model.name, [model.key, *([(model.slice_column,)] if model.slice_column else [])])
+
+
+def _reshape(session: Session, model: Model) -> None:
+    """Give the table the declared columns. Rows keep what both shapes have: those of blocked slices stay so."""
+    before, after = session.columns(model.name), _declared(model)
+    values = [name if before.get(name) == kind else f"CAST(NULL AS {kind})" for name, kind in after.items()]
+    columns = ", ".join(f"{value} AS {name}" for value, name in zip(values, after, strict=True))
+    rows = session.stage(f"SELECT {columns} FROM {model.name}")
+    session.execute(f"DROP TABLE {model.name}")
+    _create(session, model)
+    session.append_staged(model.name, model.column_names, rows)
+
+
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
@@ -293,5 +319,5 @@ def _kept(model: Model, kept: set[slices.Block], alias: str = "q") -> str:
     return " OR ".join(pairs)
 
 
-def _not_kept(model: Model, kept: set[slices.Block]) -> str:
-    return f"NOT ({_kept(model, kept)})" if kept else "TRUE"
+def _not_kept(model: Model, kept: set[slices.Block], alias: str = "q") -> str:
+    return f"NOT ({_kept(model, kept, alias)})" if kept else "TRUE"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from caravan.core.window import slice_of
+from caravan.warehouse import evidence
 from caravan.warehouse.catalog import Catalog, Model
 from caravan.warehouse.port import Session
 from caravan.warehouse.quality import CheckKind
@@ -111,7 +112,7 @@ def all_slices(session: Session, catalog: Catalog, model: Model) -> list[date]:
     found: set[date] = set()
     for table in (model.name, *sorted(model.references)):
         column = slice_column(catalog, table)
-        if column and session.columns(table):
+        if column in session.columns(table):
             days = session.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")
             reach = range(model.look_back_days.get(table, 0) + 1)
             if len(reach) == 1:
@@ -146,6 +147,37 @@ def dependents(catalog: Catalog, cause: Model) -> list[Model]:
     return found
 
 
+UNVALIDATED = "unvalidated"
+"""The kind of block that holds a staged slice back until its distribution checks have judged it."""
+
+
+def hold(
+    session: Session,
+    catalog: Catalog,
+    cause: Model,
+    staged: Sequence[date],
+    relations: Sequence[str],
+    run_id: str,
+    now: datetime,
+) -> None:
+    """Keep the models above `cause` from the slices just staged until `set_blocks` frees them.
+
+    `relations`: the staged rows. Without this another run could build from rows that nobody has judged yet.
+    """
+    held = f"cause_model = '{cause.name}' AND cause_kind = '{UNVALIDATED}' AND slice_date IN ({date_list(staged)})"
+    session.execute(f"DELETE FROM ops.blocked_slice WHERE {held}")
+    above = ", ".join(f"('{model.name}')" for model in dependents(catalog, cause))
+    part = f"COALESCE(q.{cause.part}, '')" if cause.part else "''"
+    for relation in relations:  # each is another range of slices
+        session.execute(
+            f"INSERT INTO ops.blocked_slice SELECT m.model_name, p.slice_date, p.part_value, '{cause.name}', "
+            f"'{UNVALIDATED}', 'staged, not validated yet', $run, $now FROM (SELECT DISTINCT q.{cause.slice_column} "
+            f"AS slice_date, {part} AS part_value FROM {relation} AS q) AS p "
+            f"CROSS JOIN (VALUES {above}) AS m (model_name)",
+            {"run": run_id, "now": now},
+        )
+
+
 def set_blocks(
     session: Session,
     catalog: Catalog,
@@ -159,42 +191,40 @@ def set_blocks(
     """Replace the blocks that checks of `cause` lay on the models above it, for the slices judged.
 
     `failed`: what failed, with its reason. A structural check blocks `cause` itself as well: it runs
-    before the rows are written, a distribution check after. Slices that are free again are marked stale: their models
-    kept old rows while they were blocked.
+    before the rows are written, a distribution check after, and it ends what `hold` began. A block that stands
+    keeps the time it was laid. Slices that are free again are marked stale: their models kept old rows so far.
     """
     if not judged:
         return
+    kinds = "'structure'" if kind == "structure" else f"'distribution', '{UNVALIDATED}'"
+    settled = f"cause_model = $cause AND cause_kind IN ({kinds}) AND slice_date IN ({date_list(judged)})"
     before = {
-        (row[0], row[1])
-        for row in session.rows(
-            "SELECT DISTINCT slice_date, part_value FROM ops.blocked_slice "
-            f"WHERE cause_model = $cause AND cause_kind = $kind AND slice_date IN ({date_list(judged)})",
-            {"cause": cause.name, "kind": kind},
+        (day, part): since
+        for day, part, since in session.rows(
+            f"SELECT slice_date, part_value, MIN(CASE WHEN cause_kind <> '{UNVALIDATED}' THEN blocked_at END) "
+            f"FROM ops.blocked_slice WHERE {settled} GROUP BY slice_date, part_value",
+            {"cause": cause.name},
         )
     }
     if not before and not failed:
         return
-    session.execute(
-        "DELETE FROM ops.blocked_slice "
-        f"WHERE cause_model = $cause AND cause_kind = $kind AND slice_date IN ({date_list(judged)})",
-        {"cause": cause.name, "kind": kind},
-    )
+    session.execute(f"DELETE FROM ops.blocked_slice WHERE {settled}", {"cause": cause.name})
     above = dependents(catalog, cause)
-    for (day, part), reason in sorted(failed.items()):
-        for model in [cause, *above] if kind == "structure" else above:
-            session.execute(
-                "INSERT INTO ops.blocked_slice VALUES ($model, $day, $part, $cause, $kind, $reason, $run, $now)",
-                {
-                    "model": model.name,
-                    "day": day,
-                    "part": part,
-                    "cause": cause.name,
-                    "kind": kind,
-                    "reason": reason,
-                    "run": run_id,
-                    "now": now,
-                },
-            )
-    freed = sorted({day for day, part in before - failed.keys()})
+    rows = [
+        {
+            "model_name": model.name,
+            "slice_date": day,
+            "part_value": part,
+            "cause_model": cause.name,
+            "cause_kind": kind,
+            "reason": reason,
+            "run_id": run_id,
+            "blocked_at": before.get((day, part)) or now,
+        }
+        for (day, part), reason in sorted(failed.items())
+        for model in ([cause, *above] if kind == "structure" else above)
+    ]
+    evidence.insert_many(session, "ops.blocked_slice", rows)
+    freed = sorted({day for day, _ in before.keys() - failed.keys()})
     for model in above:
         mark(session, model, freed, f"{cause.name} passes again", now)

@@ -18,32 +18,32 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from caravan.core.entities import QUARANTINE_COLUMNS
 from caravan.core.errors import Rejected
 from caravan.core.protocols import Delivery, Parsed
 from caravan.core.window import DayRange, Window
 from caravan.warehouse import evidence, expectations, raw, slices
-from caravan.warehouse.catalog import Catalog, Layer
+from caravan.warehouse.catalog import Catalog, Layer, Model
 from caravan.warehouse.evidence import Load
 from caravan.warehouse.port import Session, Warehouse
+from caravan.warehouse.quality import QualityResult
 from caravan.warehouse.runner import Build, Runner
 from caravan.warehouse.suites import Suite
 
-QUARANTINE_COLUMNS: dict[str, str] = {
-    "row_number": "BIGINT",
-    "field_name": "VARCHAR",
-    "reason_code": "VARCHAR",
-    "message": "VARCHAR",
-    "raw_row": "VARCHAR",
-}
+_THIS_RUN = "run_id = $run AND dag_id = $dag"
 
 
 class Store:
-    """`constants`: the models' parameters, e.g. base_currency. `clock`: UTC now, without zone."""
+    """The warehouse as one DAG works with it: `dag_id`, with a run's id, names the run in ops tables.
+
+    `constants`: the models' parameters, e.g. base_currency. `clock`: UTC now, without zone.
+    """
 
     def __init__(
         self,
         warehouse: Warehouse,
         catalog: Catalog,
+        dag_id: str,
         constants: Mapping[str, str],
         revision: str,
         clock: Callable[[], datetime],
@@ -51,18 +51,19 @@ class Store:
     ) -> None:
         self.warehouse = warehouse
         self.catalog = catalog
+        self._dag_id = dag_id
         self._constants = constants
         self._revision = revision
         self._clock = clock
         self._suites = suites
 
-    def start_run(self, run_id: str, dag_id: str, window: Window | None, config_hash: str) -> None:
+    def start_run(self, run_id: str, window: Window | None, config_hash: str) -> None:
         with self.warehouse.write() as session:
-            evidence.start_run(session, run_id, dag_id, window, self._revision, config_hash, self._clock())
+            evidence.start_run(session, run_id, self._dag_id, window, self._revision, config_hash, self._clock())
 
-    def end_run(self, run_id: str, dag_id: str, state: str, message: str) -> None:
+    def end_run(self, run_id: str, state: str, message: str) -> None:
         with self.warehouse.write() as session:
-            evidence.end_run(session, run_id, dag_id, state, message, self._clock())
+            evidence.end_run(session, run_id, self._dag_id, state, message, self._clock())
 
     def known_content(self, channel_code: str, entity: str) -> set[str]:
         with self.warehouse.read() as session:
@@ -84,6 +85,7 @@ class Store:
         complete: bool,
         max_deleted_share: Decimal,
         started_at: datetime,
+        has_keys: bool = True,
         again: bool = False,
     ) -> Load | None:
         batch = raw.Batch(
@@ -96,6 +98,8 @@ class Store:
             stamped=True,
             complete=complete,
             max_deleted_share=max_deleted_share,
+            has_keys=has_keys,
+            quarantined=parsed.quarantined,
         )
         noted = self._load(run_id, channel_code, entity, batch)
         noted = replace(
@@ -114,6 +118,9 @@ class Store:
             last_local_date=parsed.last_local_date,
         )
         with self.warehouse.read() as session:
+            if again and not complete:
+                before = evidence.loads_of(session, channel_code, entity, delivery.content_hash)
+                batch = replace(batch, supersedes=before)
             comparison = raw.compare(session, batch)
         with self.warehouse.write() as session:
             if not again and delivery.content_hash in evidence.known_content(session, channel_code, entity):
@@ -126,6 +133,9 @@ class Store:
                 stale_count=appended.stale,
                 deleted_count=appended.deleted,
                 moved_count=appended.moved,
+                message=f"{appended.kept} known rows stay: their new versions are in quarantine"
+                if appended.kept
+                else None,
                 ended_at=self._clock(),
             )
             evidence.forget_quarantine(session, channel_code, entity, delivery.content_hash)
@@ -138,6 +148,7 @@ class Store:
         return Load(
             load_id=batch.load_id,
             run_id=run_id,
+            dag_id=self._dag_id,
             channel_code=channel_code,
             entity=entity,
             table_name=batch.table.name,
@@ -148,6 +159,16 @@ class Store:
             started_at=batch.observed_at,
             ended_at=batch.observed_at,
         )
+
+    def retry(self, run_id: str, channel_code: str) -> None:
+        """The channel is collected again in the same run: what an earlier attempt refused counts no longer."""
+        refused = f"{_THIS_RUN} AND channel_code = $channel AND state = 'refused'"
+        values = {"run": run_id, "dag": self._dag_id, "channel": channel_code}
+        with self.warehouse.read() as session:
+            if not session.rows(f"SELECT 1 FROM ops.load WHERE {refused} LIMIT 1", values):
+                return
+        with self.warehouse.write() as session:
+            session.execute(f"UPDATE ops.load SET state = 'retried' WHERE {refused}", values)
 
     def refuse(
         self, run_id: str, channel_code: str, entity: str, delivery_name: str | None, error: Rejected, at: datetime
@@ -173,7 +194,7 @@ class Store:
 
     def put_reference(self, table: str, rows: Sequence[Mapping[str, object]], key: Sequence[str], run_id: str) -> None:
         with _reference_file(raw.RAW[table], rows, key) as path:
-            batch = raw.Batch(raw.RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock(), complete=True)
+            batch = raw.Batch(raw.RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock())
             self._append_if_changed(batch)
 
     def put_rates(self, path: Path, row_count: int, content_hash: str, run_id: str) -> bool:
@@ -214,7 +235,8 @@ class Store:
         self.warehouse.forget_staged()
 
     def _runner(self, run_id: str) -> Runner:
-        return Runner(self.warehouse, self.catalog, self._constants, run_id)
+        judged_later = frozenset(suite.table for suite in self._suites())
+        return Runner(self.warehouse, self.catalog, self._constants, self._dag_id, run_id, judged_later)
 
     def build(self, run_id: str, function: str, layers: Sequence[Layer], days: DayRange | None) -> list[Build]:
         return self._runner(run_id).build(self.catalog.select(function, layers), days)
@@ -231,15 +253,19 @@ class Store:
         """Judge the staged slices: those of the window and those that wait to be built from.
 
         A failed check blocks its slice and part in every model that stands on the table; a slice
-        that passes again is freed and marked stale.
+        that passes is freed and marked stale.
         """
         staged = [model for model in self.catalog.select(function, ("stg",)) if model.function == function]
+        names = [model.name for model in staged]
         with self.warehouse.read() as session:
-            wanted = {model.name: self._staged_slices(session, model.name, days) for model in staged}
-            results = expectations.validate(session, self._suites(), wanted)
+            versions = slices.versions(session, names)
+            wanted, results = self._judge(session, staged, days)
         now = self._clock()
         with self.warehouse.write() as session:
-            evidence.write_results(session, run_id, results, now)
+            if versions != slices.versions(session, names):
+                # Staged anew meanwhile: a slice must not pass for rows that are no longer in it.
+                wanted, results = self._judge(session, staged, days)
+            evidence.write_results(session, self._dag_id, run_id, results, now)
             for table, dates in wanted.items():
                 failed = {
                     (r.slice_date, r.part_value or ""): f"{r.check_name}: {r.message}"
@@ -251,42 +277,62 @@ class Store:
                 )
         return dict(Counter(result.outcome for result in results))
 
-    def _staged_slices(self, session: Session, table: str, days: DayRange) -> list[date]:
-        model = self.catalog[table]
-        waiting = {day for consumer in self.catalog.consumers(table) for day in slices.dirty(session, consumer) if day}
-        present = {row[0] for row in session.rows(f"SELECT DISTINCT {model.slice_column} FROM {table}")}
-        # A slice that is blocked is judged until it is free, also when its rows, or the suite, are gone.
+    def _judge(
+        self, session: Session, staged: Sequence[Model], days: DayRange
+    ) -> tuple[dict[str, list[date]], list[QualityResult]]:
+        """The slices judged by table, and what was found."""
+        wanted = {model.name: self._staged_slices(session, model, days) for model in staged}
+        return wanted, expectations.validate(session, self._suites(), wanted)
+
+    def _staged_slices(self, session: Session, model: Model, days: DayRange) -> list[date]:
+        waiting = {day for above in self.catalog.consumers(model.name) for day in slices.dirty(session, above) if day}
+        present = {row[0] for row in session.rows(f"SELECT DISTINCT {model.slice_column} FROM {model.name}")}
+        # A slice that is held back is judged until it is free, also when its rows, or the suite, are gone.
         held = session.rows(
             "SELECT DISTINCT slice_date FROM ops.blocked_slice "
-            "WHERE cause_model = $table AND cause_kind = 'distribution'",
-            {"table": table},
+            "WHERE cause_model = $table AND cause_kind <> 'structure'",
+            {"table": model.name},
         )
         return sorted(((waiting | set(days.days())) & present) | {row[0] for row in held})
 
     def failures(self, run_id: str) -> list[str]:
         """What failed since the run was started, or cleared and started again."""
-        since = "(SELECT COALESCE(MIN(started_at), CAST('0001-01-01' AS TIMESTAMP)) FROM ops.run WHERE run_id = $run)"
+        since = f"(SELECT COALESCE(MIN(started_at), CAST('0001-01-01' AS TIMESTAMP)) FROM ops.run WHERE {_THIS_RUN})"
+        values = {"run": run_id, "dag": self._dag_id}
         with self.warehouse.read() as session:
-            # What was tried again counts by its last outcome: a mended file, a slice that passes now.
             loads = session.rows(
-                "SELECT channel_code, entity, delivery_name, reason_code, message FROM (SELECT *, ROW_NUMBER() OVER ("
-                "PARTITION BY channel_code, entity, delivery_name ORDER BY started_at DESC, load_id DESC) AS attempt "
-                f"FROM ops.load WHERE run_id = $run AND started_at >= {since}) AS l "
-                "WHERE attempt = 1 AND state = 'refused' ORDER BY started_at, load_id",
-                {"run": run_id},
+                "SELECT channel_code, entity, delivery_name, reason_code, message FROM ops.load "
+                f"WHERE {_THIS_RUN} AND started_at >= {since} AND state = 'refused' ORDER BY started_at, load_id",
+                values,
             )
+            # A check that was made again counts by its last outcome.
             checks = session.rows(
                 "SELECT DISTINCT model_name, check_name, slice_date, part_value, message FROM (SELECT *, "
                 "MAX(checked_at) OVER (PARTITION BY model_name, kind) AS last_at FROM ops.quality_result "
-                f"WHERE run_id = $run AND checked_at >= {since}) AS q "
+                f"WHERE {_THIS_RUN} AND checked_at >= {since}) AS q "
                 "WHERE checked_at = last_at AND outcome IN ('fail', 'error') ORDER BY 1, 2, 3, 4",
-                {"run": run_id},
+                values,
             )
         lines = [
             f"{channel} {entity} {name or ''}: {code}: {message}" for channel, entity, name, code, message in loads
         ]
         lines += [f"{model} {name} {day or ''} {part or ''}: {message}" for model, name, day, part, message in checks]
         return lines
+
+    def standing_blocks(self, run_id: str, function: str) -> list[str]:
+        """Slices that keep old rows because of a check in another run, a line each."""
+        with self.warehouse.read() as session:
+            found = session.rows(
+                "SELECT cause_model, slice_date, part_value, reason, MIN(blocked_at) FROM ops.blocked_slice "
+                "WHERE cause_kind <> $held AND run_id <> $run GROUP BY cause_model, slice_date, part_value, reason "
+                "ORDER BY 1, 2, 3, 4",
+                {"held": slices.UNVALIDATED, "run": run_id},
+            )
+        return [
+            f"{model} {day} {part}, since {since:%Y-%m-%d %H:%M} UTC: {reason}"
+            for model, day, part, reason, since in found
+            if model in self.catalog.by_name and self.catalog[model].function == function
+        ]
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
+from caravan.clients.file_drop.decoding import guess_encoding
 from caravan.clients.file_drop.source import (
     RAW_LIMIT,
     QuarantineFile,
@@ -45,7 +46,8 @@ def spool_csv(
     """
     header, body = _split_header(read(), form, name)
     if header:
-        require_columns(wanted, header, name, guess_delimiter(header, form.delimiter))
+        hint = guess_delimiter(header, form.delimiter) or guess_encoding(header, wanted, form.encoding)
+        require_columns(wanted, header, name, hint)
     columns = [f"r{i}" for i in range(len(header))]
     target = workdir / "delivered.parquet"
     feed = _Feed(body, form, len(header))

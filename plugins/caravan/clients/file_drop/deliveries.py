@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from caravan.clients.file_drop.parsed import Delivery
-from caravan.config.types import Channel
+from caravan.config.types import Channel, Configuration
 from caravan.core.errors import Rejected
 
-SkipCode = Literal["FILE_NOT_SETTLED", "FILE_TEMPORARY"]
+SkipCode = Literal["FILE_NOT_SETTLED", "FILE_TEMPORARY", "FILE_UNREADABLE"]
 
 TEMPORARY_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
 """What uploaders append while they write: WinSCP .filepart, browsers .part and .crdownload, others .tmp."""
@@ -21,7 +23,7 @@ TEMPORARY_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that will probably be read later, and why not now."""
+    """Something of the pattern that is not read now, and why."""
 
     path: Path
     code: SkipCode
@@ -30,46 +32,70 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Listing:
-    """`deliveries`: settled files, oldest first (modification time, then name). Empty: nothing was delivered."""
+    """`deliveries`: settled files, oldest first (modification time, then name). Empty: nothing was delivered.
+
+    `refused`: those among them that must not be loaded, by path.
+    """
 
     deliveries: tuple[Delivery, ...]
     skipped: tuple[Skipped, ...]
+    refused: Mapping[Path, Rejected]
 
 
-def list_deliveries(channel: Channel, entity: str, folder: Path, now_ns: int) -> Listing:
-    """The settled files of one entity. `now_ns`: the clock, in nanoseconds since 1970.
+@dataclass(frozen=True)
+class Claim:
+    """The files that one entity of a channel reads. `folder`: absolute, links followed."""
+
+    channel_code: str
+    entity: str
+    folder: Path
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"{self.channel_code} {self.entity} ({self.pattern} in {self.folder})"
+
+    def covers(self, place: Path) -> bool:
+        """Whether the pattern matches. `place`: absolute, links followed."""
+        if not place.is_relative_to(self.folder):
+            return False
+        parts, patterns = place.relative_to(self.folder).parts, PurePosixPath(self.pattern).parts
+        return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def claims(configuration: Configuration, home: Path) -> list[Claim]:
+    """What all enabled channels read; a relative folder lies below `home`."""
+    return [
+        Claim(channel.code, entity, Path(os.path.realpath(home / channel.folder)), source.files)
+        for channel in configuration.channels.values()
+        if channel.enabled
+        for entity, source in channel.entities.items()
+    ]
+
+
+def list_deliveries(channel: Channel, entity: str, folder: Path, now_ns: int, claims: Iterable[Claim] = ()) -> Listing:
+    """The settled files of one entity. `now_ns`: the clock, in nanoseconds since 1970. `claims`: those of every
+    channel; a file that another entity reads as well is refused, because its orders would count twice.
 
     Every settled file is read once for its hash. Raises Rejected FOLDER_MISSING when there is no such folder:
-    that is a wrong path or a lost mount, not a channel without orders.
+    that is a wrong path or a lost mount, not a channel without orders. Raises Rejected FOLDER_UNREADABLE.
     """
-    pattern = channel.entities[entity].files  # type: ignore[index]
-    if not folder.is_dir():
-        raise Rejected(
-            "FOLDER_MISSING",
-            f"channel {channel.code}: there is no folder {folder}; create it, mount it, or correct `folder`",
-        )
+    own = Claim(channel.code, entity, folder, channel.entities[entity].files)  # type: ignore[index]
+    others = [claim for claim in claims if (claim.channel_code, claim.entity) != (channel.code, entity)]
     found: list[Delivery] = []
     skipped: list[Skipped] = []
-    for path in sorted(_matching(folder, pattern)):
-        if path.name.startswith(".") or path.name.endswith(TEMPORARY_SUFFIXES):
-            skipped.append(Skipped(path, "FILE_TEMPORARY", f"{path.name} is the name of a file still being written"))
-            continue
-        before = path.stat()
-        age = (now_ns - before.st_mtime_ns) / 1e9
-        if age < channel.settle_seconds:
-            reason = f"{path.name} changed {age:.0f} s ago; it is read after {channel.settle_seconds} s without change"
-            if age < 0:
-                reason = f"{path.name} was changed {-age:.0f} s in the future; check the clocks of both machines"
-            skipped.append(Skipped(path, "FILE_NOT_SETTLED", reason))
-            continue
-        with path.open("rb") as file:
-            content_hash = hashlib.file_digest(file, "sha256").hexdigest()
-        if not _same(before, path.stat()):
-            skipped.append(Skipped(path, "FILE_NOT_SETTLED", f"{path.name} changed while it was read"))
-            continue
-        found.append(Delivery(channel.code, entity, path, content_hash, before.st_size, before.st_mtime_ns))
+    for path in sorted(_matching(own, skipped)):
+        outcome = _look(path, own, channel.settle_seconds, now_ns)
+        if isinstance(outcome, Skipped):
+            skipped.append(outcome)
+        else:
+            found.append(outcome)
     found.sort(key=lambda delivery: (delivery.modified_ns, delivery.name))
-    return Listing(tuple(found), tuple(skipped))
+    refused = {
+        delivery.path: _claimed_twice(delivery, own, sharing)
+        for delivery in found
+        if (sharing := _covering(others, delivery.path))
+    }
+    return Listing(tuple(found), tuple(skipped), refused)
 
 
 def require_unchanged(delivery: Delivery) -> None:
@@ -86,14 +112,83 @@ def require_unchanged(delivery: Delivery) -> None:
         )
 
 
-def _matching(folder: Path, pattern: str) -> Iterator[Path]:
-    """Files of the pattern, and those that are on the way to become one."""
-    head, _, last = pattern.rpartition("/")
-    prefix = f"{head}/" if head else ""
-    patterns = [pattern, f"{prefix}.{last}", f"{prefix}.{last}.*", *(pattern + suffix for suffix in TEMPORARY_SUFFIXES)]
-    unique = {path for each in patterns for path in folder.glob(each)}
-    return (path for path in unique if path.is_file())
+def _look(path: Path, claim: Claim, settle_seconds: int, now_ns: int) -> Delivery | Skipped:
+    """One file of the pattern: a delivery, or why it is none. No error of one file hides the others."""
+    name = path.name
+    try:
+        before = path.stat()
+        if stat.S_ISDIR(before.st_mode):
+            return Skipped(path, "FILE_UNREADABLE", f"{name} is a folder; name files in it as {name}/*, or rename it")
+        if not stat.S_ISREG(before.st_mode):
+            return Skipped(path, "FILE_UNREADABLE", f"{name} is a pipe, socket or device, not a file; remove it")
+        if name.startswith(".") or name.endswith(TEMPORARY_SUFFIXES):
+            return Skipped(path, "FILE_TEMPORARY", f"{name} is the name of a file still being written")
+        age = (now_ns - before.st_mtime_ns) / 1e9
+        if age < 0:
+            reason = f"{name} was changed {-age:.0f} s in the future; check the clocks of both machines"
+            return Skipped(path, "FILE_NOT_SETTLED", reason)
+        if age < settle_seconds:
+            reason = f"{name} changed {age:.0f} s ago; it is read after {settle_seconds} s without change"
+            return Skipped(path, "FILE_NOT_SETTLED", reason)
+        with path.open("rb") as file:
+            content_hash = hashlib.file_digest(file, "sha256").hexdigest()
+        after = path.stat()
+    except OSError as error:
+        if not os.path.lexists(path):
+            return Skipped(path, "FILE_NOT_SETTLED", f"{name} was removed while the folder was listed")
+        if isinstance(error, FileNotFoundError):
+            target = os.path.realpath(path)
+            return Skipped(path, "FILE_UNREADABLE", f"{name} is a link to {target}, which does not exist; remove it")
+        return _unreadable(path, error)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        return Skipped(path, "FILE_NOT_SETTLED", f"{name} changed while it was read")
+    return Delivery(claim.channel_code, claim.entity, path, content_hash, before.st_size, before.st_mtime_ns)
 
 
-def _same(one: os.stat_result, other: os.stat_result) -> bool:
-    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+def _matching(claim: Claim, skipped: list[Skipped]) -> Iterator[Path]:
+    """What the pattern matches, and what is on the way to; folders that cannot be looked into go to `skipped`."""
+    *heads, last = PurePosixPath(claim.pattern).parts
+    lasts = [last, f".{last}", f".{last}.*", *(last + suffix for suffix in TEMPORARY_SUFFIXES)]
+    try:
+        os.listdir(claim.folder)
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"there is no folder {claim.folder}; create it, mount it, or correct `folder`"
+        raise Rejected("FOLDER_MISSING", f"channel {claim.channel_code}: {message}") from None
+    except OSError as error:
+        message = f"the folder {claim.folder} cannot be read: {error.strerror}; let the user that runs Caravan read it"
+        raise Rejected("FOLDER_UNREADABLE", f"channel {claim.channel_code}: {message}") from error
+    return _walk(claim.folder, heads, lasts, skipped)
+
+
+def _walk(folder: Path, heads: Sequence[str], lasts: Sequence[str], skipped: list[Skipped]) -> Iterator[Path]:
+    """Paths below `folder`: one pattern for each folder on the way, several for the name."""
+    # Not Path.glob: it passes over what it may not read, and treats links differently from version to version.
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        skipped.append(_unreadable(folder, error))
+        return
+    for name in names:
+        if not heads and any(fnmatchcase(name, pattern) for pattern in lasts):
+            yield folder / name
+        elif heads and fnmatchcase(name, heads[0]) and os.path.isdir(folder / name):
+            yield from _walk(folder / name, heads[1:], lasts, skipped)
+
+
+def _unreadable(path: Path, error: OSError) -> Skipped:
+    message = f"{path.name} cannot be read: {error.strerror or error}; let the user that runs Caravan read it"
+    return Skipped(path, "FILE_UNREADABLE", message)
+
+
+def _covering(claims: Sequence[Claim], path: Path) -> list[Claim]:
+    """The claims that a file falls under, by its own place or by that of the file which a link leads to."""
+    places = {Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path))} if claims else set()
+    return [claim for claim in claims if any(map(claim.covers, places))]
+
+
+def _claimed_twice(delivery: Delivery, own: Claim, sharing: Sequence[Claim]) -> Rejected:
+    return Rejected(
+        "FILE_CLAIMED_TWICE",
+        f"{delivery.name} is matched by {' and by '.join(map(str, [own, *sharing]))}; neither loads it, because its "
+        "orders would count twice. Give each a folder of its own or change `files`",
+    )

@@ -15,7 +15,8 @@ from caravan.core.entities import Entity
 
 _KEYS = ("row_number", "row_key", "payload_hash")
 DERIVED = ("market_code", "country_code", "flow", "order_local_date", "amount", "line_kind", "line_rule")
-"""What configuration makes of a row. A row without a key of its own stays the same row when that changes."""
+"""What is no part of a row's identity where it has no key of its own: markets, rules and names of countries may
+change, and it stays the same row."""
 
 
 def payload_hash(columns: Mapping[str, str], absent: Collection[str] = ()) -> str:

@@ -22,7 +22,7 @@ from caravan.clients.file_drop.repetition import settle
 from caravan.clients.file_drop.source import Source, literal, parquet_relation
 from caravan.clients.file_drop.statement import StatementBuilder, rule_reason
 from caravan.config.types import Channel, Configuration
-from caravan.core.entities import ENTITIES, ORDER_LINE, Entity
+from caravan.core.entities import ENTITIES, Entity, judged_columns
 from caravan.core.errors import CaravanError, Rejected, Retryable
 
 
@@ -92,9 +92,9 @@ def _parse(
     count, first, last = _one(
         connection, f"count(*), min(order_local_date), max(order_local_date) FROM {parquet_relation([accepted])}"
     )
-    if entity is ORDER_LINE:
-        kinds = f"SELECT line_rule, count(*) FROM {parquet_relation([rows])} WHERE line_rule IS NOT NULL GROUP BY ALL"
-        rule_counts |= dict(connection.execute(kinds).fetchall())
+    _, rule_column = judged_columns(entity)
+    given = f"FROM {parquet_relation([rows])} WHERE {rule_column} IS NOT NULL GROUP BY ALL"
+    rule_counts |= dict(connection.execute(f"SELECT {rule_column}, count(*) {given}").fetchall())
     if bad:
         reasons = f"SELECT reason_code, count(*) FROM {parquet_relation([bad_rows])} GROUP BY ALL"
         by_reason = dict(connection.execute(reasons).fetchall())

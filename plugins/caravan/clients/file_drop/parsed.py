@@ -6,15 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-QUARANTINE_COLUMNS: dict[str, str] = {
-    "row_number": "BIGINT",
-    "field_name": "VARCHAR",
-    "reason_code": "VARCHAR",
-    "message": "VARCHAR",
-    "raw_row": "VARCHAR",
-}
-"""One row per quarantined input row, under its first fault. `raw_row`: the row as delivered, as JSON."""
-
 
 @dataclass(frozen=True)
 class Delivery:

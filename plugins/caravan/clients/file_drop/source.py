@@ -11,7 +11,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from caravan.clients.file_drop.parsed import QUARANTINE_COLUMNS
+from caravan.core.entities import QUARANTINE_COLUMNS
 from caravan.core.errors import Rejected
 
 RAW_LIMIT = 65_536
@@ -88,6 +88,7 @@ class QuarantineFile:
         self._rows.append(
             {
                 "row_number": row_number,
+                "row_key": None,
                 "field_name": None,
                 "reason_code": reason_code,
                 "message": message,

@@ -20,7 +20,15 @@ from caravan.clients.file_drop.rules import rule_condition
 from caravan.clients.file_drop.source import Source, literal
 from caravan.config.types import FLOWS, OTHER_MARKET, Channel, Configuration
 from caravan.core.codes import currency_codes
-from caravan.core.entities import ORDER_LINE, Entity, EntityField, parsed_columns
+from caravan.core.entities import (
+    ORDER_LINE,
+    QUARANTINE_COLUMNS,
+    RULE_REASON,
+    Entity,
+    EntityField,
+    judged_columns,
+    parsed_columns,
+)
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,18 @@ class StatementBuilder:
 
         fields = " ".join(f"WHEN {check.condition} THEN {literal(check.field)}" for check in checks)
         parsed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in columns.items())
+        bad = {
+            "row_number": "row_number",
+            "row_key": self._key_if_readable(),
+            "field_name": f"nullif(CASE {fields} END, '')",
+            "reason_code": first("reason"),
+            "message": first("message"),
+            "raw_row": self._source.raw_row,
+        }
+        told = ", ".join(f"{bad[name]} AS {name}" for name in QUARANTINE_COLUMNS)
         return Statement(
             good=f"SELECT {parsed} FROM {good}",
-            bad=f"SELECT row_number, nullif(CASE {fields} END, '') AS field_name, {first('reason')} AS reason_code, "
-            f"{first('message')} AS message, {self._source.raw_row} AS raw_row FROM {rows} WHERE {faulty}",
+            bad=f"SELECT {told} FROM {rows} WHERE {faulty}",
         )
 
     # Layers
@@ -181,20 +197,26 @@ class StatementBuilder:
 
     def _judged(self, rows: str) -> str:
         """What the rules say."""
-        if self._entity is not ORDER_LINE:
-            return f"SELECT *, {self._first_rule()} AS rule_at FROM {rows}"
+        kind_column, rule_column = judged_columns(self._entity)
         rules = self._config.rules
         kinds = " ".join(f"WHEN {i} THEN {literal(rule.kind)}" for i, rule in enumerate(rules) if rule.kind)
         names = " ".join(f"WHEN {i} THEN {literal(rule.name)}" for i, rule in enumerate(rules))
         kind = f"CASE rule_at {kinds} ELSE 'sale' END" if kinds else "'sale'"
         name = f"CASE rule_at {names} END" if names else "CAST(NULL AS VARCHAR)"
         ruled = f"(SELECT *, {self._first_rule()} AS rule_at FROM {rows})"
-        return f"SELECT *, {kind} AS line_kind, {name} AS line_rule FROM {ruled}"
+        return f"SELECT *, {kind} AS {kind_column}, {name} AS {rule_column} FROM {ruled}"
 
     # Parts
 
     def _mapped_fields(self) -> list[EntityField]:
         return [field for field in self._entity.fields if field.name in self._config.columns]
+
+    def _key_if_readable(self) -> str:
+        """The key of a row that may be faulty elsewhere; NULL when there is none to read."""
+        if self._config.key == "none":
+            return "CAST(NULL AS UUID)"
+        readable = " AND ".join(f"{name} IS NOT NULL AND NOT contains({name}, chr(0))" for name in self._entity.key)
+        return f"CASE WHEN {readable} THEN {row_key(self._channel.code, self._entity, 'natural', {})} END"
 
     def _never_given(self) -> set[str]:
         """Columns that are NULL in every row."""
@@ -242,6 +264,11 @@ class StatementBuilder:
         checks: list[Check] = []
         if self._source.broken is not None:
             checks.append(Check("", self._source.broken, "'JSON_INVALID'", "'the line is no JSON object'"))
+        for field in self._mapped_fields():
+            if self._source.types[self._config.columns[field.name]] == "VARCHAR":
+                # PostgreSQL cannot hold it. Judged first: the messages of other checks repeat the value.
+                nul = f"coalesce(contains(d_{field.name}, chr(0)), false)"
+                checks.append(Check(field.name, nul, "'TEXT_INVALID'", "'has a NUL character (U+0000)'"))
         key = self._entity.key if self._config.key == "natural" else ()
         for field in self._entity.fields:
             if field.required or field.name in key:
@@ -332,7 +359,7 @@ class StatementBuilder:
 
 def rule_reason(rule_name: str) -> str:
     """The reason code under which a rule quarantines."""
-    return f"RULE_{rule_name.upper()}"
+    return f"{RULE_REASON}{rule_name.upper()}"
 
 
 def _typed_name(field: EntityField) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from caravan.config.types import Channel, Configuration
+from caravan.core.entities import EntityName
 from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
 from caravan.core.protocols import Delivery, Inbox, OrderStore
 from caravan.core.scope import RunScope
@@ -84,7 +85,7 @@ def list_channels(scope: RunScope, configuration: Configuration, store: OrderSto
     log.info("window %s, local days %s, channels %s", scope.window, local_days(scope, configuration), chosen)
     if scope.dry_run:
         return chosen
-    store.start_run(scope.run_id, scope.dag_id, scope.window, configuration.hash)
+    store.start_run(scope.run_id, scope.window, configuration.hash)
     for table, (rows, key) in reference_rows(configuration).items():
         store.put_reference(table, rows, key, scope.run_id)
     return chosen
@@ -93,7 +94,7 @@ def list_channels(scope: RunScope, configuration: Configuration, store: OrderSto
 def collect(
     scope: RunScope,
     channel: Channel,
-    inboxes: Mapping[str, Inbox],
+    inboxes: Mapping[EntityName, Inbox],
     store: OrderStore,
     clock: Clock,
     reload: bool = False,
@@ -107,6 +108,8 @@ def collect(
         ("deliveries", "received", "loaded", "unchanged", "duplicate", "quarantined", "deleted", "refused"), 0
     )
     refused: list[Rejected] = []
+    if not scope.dry_run:
+        store.retry(scope.run_id, channel.code)
     for entity, inbox in inboxes.items():
         try:
             deliveries = inbox.deliveries()
@@ -136,6 +139,7 @@ def collect(
                     complete=channel.delivery == "complete",
                     max_deleted_share=channel.max_deleted_share,
                     started_at=started_at,
+                    has_keys=channel.entities[entity].key == "natural",
                     again=reload or channel.delivery == "complete",
                 )
             except Rejected as error:
@@ -172,19 +176,19 @@ def collect(
 
 def _unread(channel: Channel, entity: str, deliveries: Sequence[Delivery], store: OrderStore) -> list[Delivery]:
     """Deliveries of changes are read once each, by content. Of complete ones only those count that are newer than
-    the newest read: an older one says nothing any more, and one that returns to an earlier content does."""
+    the newest read: an older one says nothing any more, and one that returns to an earlier content does. A repetition
+    of the one before it is not read."""
     if channel.delivery == "changes":
         known = store.known_content(channel.code, entity)
         return [delivery for delivery in deliveries if delivery.content_hash not in known]
-    newest = store.newest_delivery(channel.code, entity)
-    if newest is None:
-        return list(deliveries)
-    *moment, content_hash = newest
-    return [
-        delivery
-        for delivery in deliveries
-        if [delivery.delivered_at, delivery.name] > moment and delivery.content_hash != content_hash
-    ]
+    moment, name, content_hash = store.newest_delivery(channel.code, entity) or (datetime.min, "", "")
+    unread = []
+    for delivery in deliveries:
+        if (delivery.delivered_at, delivery.name) > (moment, name):
+            if delivery.content_hash != content_hash:
+                unread.append(delivery)
+            moment, name, content_hash = delivery.delivered_at, delivery.name, delivery.content_hash
+    return unread
 
 
 def _refused(
@@ -232,6 +236,7 @@ def _build(scope: RunScope, configuration: Configuration, store: OrderStore, lay
 def verdict(scope: RunScope, configuration: Configuration, store: OrderStore, failed_tasks: Sequence[str] = ()) -> None:
     """Close the run; Rejected names everything that failed, so that the run is red for a reason.
 
+    What an earlier run blocked, and this one had no part in, is told but fails nothing.
     `failed_tasks`: steps that ended in an error, whether or not they could write it down.
     """
     if scope.dry_run:
@@ -239,7 +244,9 @@ def verdict(scope: RunScope, configuration: Configuration, store: OrderStore, fa
     failures = [f"task {name}: its log says why" for name in failed_tasks]
     failures += [f"channel disabled: {fault}" for fault in configuration.faults]
     failures += store.failures(scope.run_id)
-    message = "\n".join(failures)
-    store.end_run(scope.run_id, scope.dag_id, "failed" if failures else "success", message)
+    standing = [f"still blocked: {line}" for line in store.standing_blocks(scope.run_id, FUNCTION)]
+    for line in standing:
+        log.warning("%s", line)
+    store.end_run(scope.run_id, "failed" if failures else "success", "\n".join([*failures, *standing]))
     if failures:
         raise Rejected("RUN_INCOMPLETE", f"{len(failures)} failed:\n" + "\n".join(f"  - {line}" for line in failures))

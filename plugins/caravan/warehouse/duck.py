@@ -1,0 +1,39 @@
+"""DuckDB as Caravan opens it: offline, in UTC, with its spill beside the work."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+import duckdb
+
+
+def extension_file(name: str) -> Path:
+    """The signed extension inside its installed wheel: nothing is downloaded at run time."""
+    module = importlib.import_module(f"duckdb_extension_{name}")
+    folder = os.path.dirname(str(module.__file__))
+    return Path(folder, "extensions", f"v{duckdb.__version__}", f"{name}.duckdb_extension")
+
+
+def connect_duckdb(temp_dir: Path, memory_limit: str = "1GB") -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that reaches for nothing outside and spills into `temp_dir`."""
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "extension_directory": str(temp_dir / "extensions"),
+            "temp_directory": str(temp_dir / "spill"),
+            "memory_limit": memory_limit,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    # Rows carry their own order; keeping the file's would cost memory and leave cores idle.
+    connection.execute("SET preserve_insertion_order = false")
+    return connection
+
+
+def quoted(text: Path | str) -> str:
+    """A path as a literal of SQL, for statements that take no parameters."""
+    escaped = str(text).replace("'", "''")
+    return f"'{escaped}'"
