@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from caravan.core.entities import QUARANTINE_COLUMNS
 from caravan.warehouse.catalog import Catalog
 from caravan.warehouse.port import Warehouse
-from caravan.warehouse.raw import RAW, STAMP, Appended, Batch, append, compare
+from caravan.warehouse.raw import Appended, Batch, append, compare
+from caravan.warehouse.raw_tables import RAW, STAMP
 
 LINES = RAW["raw.file_drop__order_line"]
 ORDERS = RAW["raw.file_drop__order"]

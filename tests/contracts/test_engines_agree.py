@@ -18,7 +18,8 @@ from caravan.core.window import DayRange
 from caravan.warehouse import lake as lake_module
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.port import Row, Warehouse
-from caravan.warehouse.raw import RAW, Batch, RawTable, append, compare
+from caravan.warehouse.raw import Batch, append, compare
+from caravan.warehouse.raw_tables import RAW, RawTable
 from caravan.warehouse.runner import Runner
 from caravan.warehouse.store import Store
 

@@ -11,7 +11,7 @@ from places import table_rows
 
 from caravan.core.errors import CaravanError, Misconfigured
 from caravan.warehouse.migrations import SCHEMAS, migrate, read_migrations
-from caravan.warehouse.raw import RAW
+from caravan.warehouse.raw_tables import RAW
 
 ONE = (
     "CREATE TABLE ops.one (n INTEGER, word VARCHAR);\nINSERT INTO ops.one VALUES (1, 'a; b');\n-- index: ops.one (n)\n"

@@ -17,7 +17,7 @@ from small_models import FCT, STG, write_models
 
 from caravan.core.errors import Rejected
 from caravan.core.window import DayRange, Window
-from caravan.warehouse.raw import RAW
+from caravan.warehouse.raw_tables import RAW
 from caravan.warehouse.store import Store
 
 START = datetime(2026, 3, 1, 6)

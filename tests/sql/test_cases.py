@@ -27,7 +27,7 @@ from caravan import SQL_DIR
 from caravan.config import document
 from caravan.warehouse.catalog import Model, load_models
 from caravan.warehouse.postgres import translate
-from caravan.warehouse.raw import RAW, STAMP
+from caravan.warehouse.raw_tables import RAW, STAMP
 
 CASES_DIR = Path(__file__).parent
 CATALOG = load_models(SQL_DIR)

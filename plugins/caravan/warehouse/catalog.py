@@ -16,17 +16,11 @@ from sqlglot import exp
 
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.window import Grain
+from caravan.warehouse.raw_tables import RAW
 
 LAYERS = ("stg", "int", "dim", "fct", "rpt")
 Layer = Literal["stg", "int", "dim", "fct", "rpt"]
 PERSONAL_CLASSES = ("none", "pseudonym", "identifier", "contact", "free_text")
-RAW_TABLES = (
-    "raw.file_drop__order",
-    "raw.file_drop__order_line",
-    "raw.ecb__fx_rate",
-    "raw.config__market",
-    "raw.config__channel",
-)
 
 
 @dataclass(frozen=True)
@@ -188,10 +182,10 @@ def _model(name: str, spec: Mapping[str, Any], declared_in: Path) -> Model:
 def _ordered(models: list[Model]) -> tuple[Model, ...]:
     by_name = {model.name: model for model in models}
     faults = [
-        Fault(model.path.name, f"reads '{name}', which no model makes{nearest(name, [*by_name, *RAW_TABLES])}")
+        Fault(model.path.name, f"reads '{name}', which no model makes{nearest(name, [*by_name, *RAW])}")
         for model in models
         for name in sorted(model.references)
-        if name not in by_name and name not in RAW_TABLES
+        if name not in by_name and name not in RAW
     ]
     if faults:
         raise Misconfigured(faults)

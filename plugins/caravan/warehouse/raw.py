@@ -8,65 +8,21 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from caravan.core.entities import ENTITIES, RULE_REASON, parsed_columns
+from caravan.core.entities import RULE_REASON
 from caravan.core.errors import Rejected
 from caravan.warehouse import slices
 from caravan.warehouse.catalog import Catalog
 from caravan.warehouse.port import Session
+from caravan.warehouse.raw_tables import STAMP, RawTable
 
 ROWS_A_PASS = 4_000_000
 """Keys compared at once: keeps memory flat whatever the size of the delivery."""
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """`columns`: what a delivery brings, DuckDB types. `scope`: the column whose value one delivery covers."""
-
-    name: str
-    columns: Mapping[str, str]
-    scope: str | None = None
-    has_updated_at: bool = False
-
-    @property
-    def date_column(self) -> str | None:
-        return slices.RAW_DATE_COLUMNS.get(self.name)
-
-
-STAMP = {"version": "INTEGER", "change": "VARCHAR", "load_id": "VARCHAR", "observed_at": "TIMESTAMP"}
-"""What a load adds to each row."""
-
-_KEYS = {"row_key": "UUID", "payload_hash": "UUID"}
-_TEXT = "VARCHAR"
-
-RAW: dict[str, RawTable] = {
-    table.name: table
-    for table in (
-        *(
-            RawTable(f"raw.file_drop__{name}", parsed_columns(entity), scope="channel_code", has_updated_at=True)
-            for name, entity in ENTITIES.items()
-        ),
-        RawTable("raw.ecb__fx_rate", {**_KEYS, "rate_date": "DATE", "currency_code": _TEXT, "rate": "DECIMAL(18,6)"}),
-        RawTable(
-            "raw.config__market",
-            {**_KEYS, **dict.fromkeys(("market_code", "name", "country_code", "currency_code", "zone"), _TEXT)},
-        ),
-        RawTable(
-            "raw.config__channel",
-            {
-                **_KEYS,
-                **dict.fromkeys(
-                    ("channel_code", "name", "kind", "source", "delivery", "market_code", "reporting_zone"), _TEXT
-                ),
-            },
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,7 @@ from caravan.warehouse import evidence
 from caravan.warehouse.catalog import Catalog, Model
 from caravan.warehouse.port import Session
 from caravan.warehouse.quality import CheckKind
-
-RAW_DATE_COLUMNS = {
-    "raw.file_drop__order": "order_local_date",
-    "raw.file_drop__order_line": "order_local_date",
-    "raw.ecb__fx_rate": "rate_date",
-}
-
+from caravan.warehouse.raw_tables import RAW
 
 _NO_DAY = "CAST('0001-01-01' AS DATE)"
 
@@ -24,7 +18,7 @@ _NO_DAY = "CAST('0001-01-01' AS DATE)"
 def slice_column(catalog: Catalog, table: str) -> str | None:
     """The date column that slices a raw table or a model; None when it has none."""
     model = catalog.by_name.get(table)
-    return model.slice_column if model else RAW_DATE_COLUMNS.get(table)
+    return model.slice_column if model else RAW[table].date_column if table in RAW else None
 
 
 def date_list(dates: Iterable[date]) -> str:

@@ -27,6 +27,7 @@ from caravan.warehouse.catalog import Catalog, Layer, Model
 from caravan.warehouse.evidence import Load
 from caravan.warehouse.port import Session, Warehouse
 from caravan.warehouse.quality import QualityResult
+from caravan.warehouse.raw_tables import RAW, RawTable
 from caravan.warehouse.runner import Build, Runner
 from caravan.warehouse.suites import Suite
 
@@ -89,7 +90,7 @@ class Store:
         again: bool = False,
     ) -> Load | None:
         batch = raw.Batch(
-            table=raw.RAW[f"raw.file_drop__{entity}"],
+            table=RAW[f"raw.file_drop__{entity}"],
             paths=parsed.accepted,
             row_count=parsed.accepted_count,
             load_id=load_id,
@@ -188,13 +189,13 @@ class Store:
         self._note(run_id, channel_code, entity, at, state="missing", message="no file was there")
 
     def _note(self, run_id: str, channel_code: str, entity: str, at: datetime, **values: Any) -> None:
-        batch = raw.Batch(raw.RAW[f"raw.file_drop__{entity}"], (), 0, uuid.uuid4().hex, at)
+        batch = raw.Batch(RAW[f"raw.file_drop__{entity}"], (), 0, uuid.uuid4().hex, at)
         with self.warehouse.write() as session:
             evidence.write_load(session, replace(self._load(run_id, channel_code, entity, batch), **values))
 
     def put_reference(self, table: str, rows: Sequence[Mapping[str, object]], key: Sequence[str], run_id: str) -> None:
-        with _reference_file(raw.RAW[table], rows, key) as path:
-            batch = raw.Batch(raw.RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock())
+        with _reference_file(RAW[table], rows, key) as path:
+            batch = raw.Batch(RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock())
             self._append_if_changed(batch)
 
     def put_rates(self, path: Path, row_count: int, content_hash: str, run_id: str) -> bool:
@@ -203,7 +204,7 @@ class Store:
             if content_hash in evidence.known_content(session, "ecb", "fx_rate"):
                 return False
         now = self._clock()
-        batch = raw.Batch(raw.RAW["raw.ecb__fx_rate"], [path], row_count, uuid.uuid4().hex, now)
+        batch = raw.Batch(RAW["raw.ecb__fx_rate"], [path], row_count, uuid.uuid4().hex, now)
         with self.warehouse.read() as session:
             comparison = raw.compare(session, batch)
         with self.warehouse.write() as session:
@@ -336,7 +337,7 @@ class Store:
 
 
 @contextlib.contextmanager
-def _reference_file(table: raw.RawTable, rows: Sequence[Mapping[str, object]], key: Sequence[str]) -> Iterator[Path]:
+def _reference_file(table: RawTable, rows: Sequence[Mapping[str, object]], key: Sequence[str]) -> Iterator[Path]:
     """Small rows as a Parquet file with the table's columns, keys and hashes included."""
     names = [name for name in table.columns if name not in ("row_key", "payload_hash")]
 

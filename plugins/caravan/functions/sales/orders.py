@@ -181,7 +181,7 @@ def _unread(channel: Channel, entity: str, deliveries: Sequence[Delivery], store
     if channel.delivery == "changes":
         known = store.known_content(channel.code, entity)
         return [delivery for delivery in deliveries if delivery.content_hash not in known]
-    moment, name, content_hash = store.newest_delivery(channel.code, entity) or (datetime.min, "", "")
+    moment, name, content_hash = store.newest_delivery(channel.code, entity) or (datetime(1, 1, 1), "", "")
     unread = []
     for delivery in deliveries:
         if (delivery.delivered_at, delivery.name) > (moment, name):
