@@ -10,6 +10,7 @@ from small_models import DIM, FCT, MODELS, RETURN, SQL, STG, TABLES, WEEK, Small
 
 from caravan.core.errors import CaravanError
 from caravan.core.window import DayRange
+from caravan.warehouse import lake
 
 DAYS = (1, 2, 3, 9, 10, 11, 16, 17)
 """Of three weeks; side by side, since every gap costs a statement."""
@@ -234,7 +235,9 @@ def test_a_new_shape_that_cannot_be_filled_leaves_the_old_table(filled):
     assert [row[:-1] for row in filled.rows(FCT)] == before
 
 
-def test_a_slice_that_is_blocked_keeps_its_rows_in_a_new_shape(filled):
+@pytest.mark.parametrize("adopted_rows", [0, 100_000])
+def test_a_slice_that_is_blocked_keeps_its_rows_in_a_new_shape(filled, monkeypatch, adopted_rows):
+    monkeypatch.setattr(lake, "ADOPTED_ROWS", adopted_rows)
     before, (sql, models, _) = filled.rows(FCT), DEFINITIONS["column list"]
     blocked = [row for row in before if row[2] == day(1)]
     assert 0 < len(blocked) < len(before)

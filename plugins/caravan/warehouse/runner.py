@@ -174,9 +174,8 @@ class Runner:
         slices.set_blocks(session, self.catalog, model, judged, verdicts.failed, self.run_id, now)
         slices.clear(session, model, judged if model.slice_column else None)
         if model.name in self.judged_later:
-            free = _not_kept(model, kept, alias="r")
-            staged = [f"(SELECT * FROM {relation} AS r WHERE {free})" for relation in computed.relations]
-            slices.hold(session, self.catalog, model, judged, staged, self.run_id, now)
+            fresh = f"({_inside(model, ranges)}) AND {_not_kept(model, kept)}"
+            slices.hold(session, self.catalog, model, judged, fresh, self.run_id, now)
         # The fault may lie in the rows that stay: these slices are tried again with every build.
         slices.mark(session, model, sorted({day for day, _ in clashing}), "its key stands in a slice that stays", now)
         evidence.write_results(session, self.dag_id, self.run_id, verdicts.results, now)
@@ -319,5 +318,5 @@ def _kept(model: Model, kept: set[slices.Block], alias: str = "q") -> str:
     return " OR ".join(pairs)
 
 
-def _not_kept(model: Model, kept: set[slices.Block], alias: str = "q") -> str:
-    return f"NOT ({_kept(model, kept, alias)})" if kept else "TRUE"
+def _not_kept(model: Model, kept: set[slices.Block]) -> str:
+    return f"NOT ({_kept(model, kept)})" if kept else "TRUE"

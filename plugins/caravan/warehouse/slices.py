@@ -150,26 +150,26 @@ def hold(
     catalog: Catalog,
     cause: Model,
     staged: Sequence[date],
-    relations: Sequence[str],
+    condition: str,
     run_id: str,
     now: datetime,
 ) -> None:
     """Keep the models above `cause` from the slices just staged until `set_blocks` frees them.
 
-    `relations`: the staged rows. Without this another run could build from rows that nobody has judged yet.
+    `condition`: which rows `q` of the table are new. Without this another run could build from rows that nobody has
+    judged yet.
     """
     held = f"cause_model = '{cause.name}' AND cause_kind = '{UNVALIDATED}' AND slice_date IN ({date_list(staged)})"
     session.execute(f"DELETE FROM ops.blocked_slice WHERE {held}")
     above = ", ".join(f"('{model.name}')" for model in dependents(catalog, cause))
     part = f"COALESCE(q.{cause.part}, '')" if cause.part else "''"
-    for relation in relations:  # each is another range of slices
-        session.execute(
-            f"INSERT INTO ops.blocked_slice SELECT m.model_name, p.slice_date, p.part_value, '{cause.name}', "
-            f"'{UNVALIDATED}', 'staged, not validated yet', $run, $now FROM (SELECT DISTINCT q.{cause.slice_column} "
-            f"AS slice_date, {part} AS part_value FROM {relation} AS q) AS p "
-            f"CROSS JOIN (VALUES {above}) AS m (model_name)",
-            {"run": run_id, "now": now},
-        )
+    session.execute(
+        f"INSERT INTO ops.blocked_slice SELECT m.model_name, p.slice_date, p.part_value, '{cause.name}', "
+        f"'{UNVALIDATED}', 'staged, not validated yet', $run, $now FROM (SELECT DISTINCT q.{cause.slice_column} "
+        f"AS slice_date, {part} AS part_value FROM {cause.name} AS q WHERE {condition}) AS p "
+        f"CROSS JOIN (VALUES {above}) AS m (model_name)",
+        {"run": run_id, "now": now},
+    )
 
 
 def set_blocks(
