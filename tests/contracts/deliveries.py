@@ -144,6 +144,7 @@ def batch_of(
     quarantined: Sequence[Bad] = (),
     supersedes: Sequence[str] = (),
     has_keys: bool = True,
+    reload: bool = False,
 ) -> Batch:
     load_id = load_id or uuid.uuid4().hex
     path = folder / f"{load_id}.parquet"
@@ -160,6 +161,7 @@ def batch_of(
         quarantined=[write_quarantined(folder / f"{load_id}-bad.parquet", quarantined)] if quarantined else [],
         supersedes=supersedes,
         has_keys=has_keys,
+        reload=reload,
     )
 
 

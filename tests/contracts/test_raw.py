@@ -182,11 +182,47 @@ CASES = {
         {"unchanged": 1, "deleted": 1, "kept": 1},
         [3],
     ),
-    "a row that a rule sets aside is gone, whatever the delivery": (
-        [([A, B, C], {}), ([A], {"quarantined": [Bad(B.key, "RULE_TEST"), Bad("0" * 32, "RULE_TEST")]})],
+    "a row that a rule sets aside keeps its known version too": (
+        [([A, B], {"complete": True}), ([A], {"complete": True, "quarantined": [Bad(B.key, "RULE_TEST")]})],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10)],
+        [("A", 1, 10), ("B", 2, 10)],
+        {"unchanged": 1, "kept": 1},
+        [],
+    ),
+    "read again, what a new rule sets aside is out, and no sign of a cut-off file": (
+        [
+            ([A, B, C], {"complete": True}),
+            (
+                [A],
+                {
+                    "complete": True,
+                    "reload": True,
+                    "max_deleted_share": "0",
+                    "quarantined": [Bad(B.key, "RULE_TEST"), Bad(C.key), Bad("0" * 32, "RULE_TEST")],
+                },
+            ),
+        ],
         [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("B", 2, 2, "deleted", None), ("C", 3, 1, "row", 10)],
         [("A", 1, 10), ("C", 3, 10)],
-        {"unchanged": 1, "deleted": 1},
+        {"unchanged": 1, "deleted": 1, "kept": 1},
+        [2],
+    ),
+    "changes read again take out only what they brought": (
+        [
+            ([A, B], {"load_id": "l1"}),
+            ([C], {}),
+            (
+                [A],
+                {
+                    "supersedes": ["l1"],
+                    "reload": True,
+                    "quarantined": [Bad(B.key, "RULE_TEST"), Bad(C.key, "RULE_TEST")],
+                },
+            ),
+        ],
+        [("A", 1, 1, "row", 10), ("B", 2, 1, "row", 10), ("B", 2, 2, "deleted", None), ("C", 3, 1, "row", 10)],
+        [("A", 1, 10), ("C", 3, 10)],
+        {"unchanged": 1, "deleted": 1, "kept": 1},
         [2],
     ),
     "a key with a good row, a faulty one and a ruled-out one is delivered": (
@@ -312,6 +348,19 @@ def test_a_complete_delivery_that_lacks_too_much_is_cut_off(
         deliver(warehouse, catalog, tmp_path, last, complete=True, max_deleted_share=share)
     assert caught.value.code == "DELIVERY_CUT_OFF"
     assert (table_rows(warehouse, LINES.name), table_rows(warehouse, "ops.dirty_slice")) == before
+
+
+@pytest.mark.parametrize(("share", "refused"), [("0.25", False), ("0.24", True)])
+def test_rows_deleted_before_are_no_part_of_what_may_be_cut_off(warehouse, catalog, tmp_path, share, refused):
+    rows = [Line(f"O{number}", number) for number in range(5)]
+    deliver(warehouse, catalog, tmp_path, rows, complete=True)
+    deliver(warehouse, catalog, tmp_path, rows[1:], complete=True)
+    options = {"complete": True, "max_deleted_share": share}
+    if not refused:
+        assert deliver(warehouse, catalog, tmp_path, rows[:4], **options).deleted == 1
+        return
+    with pytest.raises(Rejected, match=r"lacks 1 of 4 known rows \(25%"):
+        deliver(warehouse, catalog, tmp_path, rows[:4], **options)
 
 
 @pytest.mark.parametrize(("share", "refused"), [("0.25", False), ("0.24", True)])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sales_world import CHANNEL, MONDAY, World, line
+from sales_world import CHANNEL, HEADER, MONDAY, World, line
 
 from caravan.assembly import sales
 from caravan.core.errors import Rejected
@@ -20,6 +20,9 @@ from caravan.warehouse import store as warehouse_store
 FIRST = [line(f"a{day}", day, buyer=f"k{day % 2}") for day in range(3)]
 CHANGED = [line("a1", 4, price="11.00", buyer="k1")]
 """Order a1 is of Friday now, and dearer."""
+KEYLESS = CHANNEL.replace("line_id: line, ", "").replace('files: "*.csv"', 'files: "*.csv"\n    key: none')
+one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+"""For what the engines have no part in; the quicker of the two over a handful of rows."""
 
 
 def test_any_order_of_windows_ends_in_the_same_rows(
@@ -52,6 +55,7 @@ def test_any_order_of_windows_ends_in_the_same_rows(
     assert at_once.tables() == changed, "the same deliveries in one run of a new warehouse"
 
 
+@one_engine
 def test_a_missing_an_empty_and_a_broken_delivery_are_three_answers(world: World) -> None:
     def loads() -> list[Any]:
         return world.rows(
@@ -71,6 +75,7 @@ def test_a_missing_an_empty_and_a_broken_delivery_are_three_answers(world: World
     assert [load[:2] for load in loads()[2:]] == [("refused", "COLUMN_MISSING")]
 
 
+@one_engine
 def test_a_refused_delivery_keeps_no_other_back_and_fails_the_verdict(world: World) -> None:
     (world.folder / "a_broken.csv").write_text("no,such,columns\n1,2,3\n")
     world.deliver("b_good.csv", FIRST)
@@ -85,6 +90,7 @@ def test_a_refused_delivery_keeps_no_other_back_and_fails_the_verdict(world: Wor
     assert world.rows("SELECT state FROM ops.run WHERE run_id = 'run-1'") == [("failed",)]
 
 
+@one_engine
 def test_a_run_that_is_cleared_forgets_what_was_refused_before(world: World) -> None:
     (world.folder / "broken.csv").write_text("no,such,columns\n1,2,3\n")
     world.deliver("good.csv", FIRST)
@@ -129,6 +135,7 @@ def test_nothing_is_built_from_rows_that_nobody_has_judged_yet(world: World, fil
     assert world.rows("SELECT COUNT(*) FROM ops.blocked_slice") == [(0,)]
 
 
+@one_engine
 def test_a_slice_that_is_staged_anew_while_it_is_judged_is_judged_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,11 +160,11 @@ def test_a_slice_that_is_staged_anew_while_it_is_judged_is_judged_again(
     assert world.rows("SELECT COUNT(*) FROM ops.blocked_slice") == [(0,)]
 
 
+@one_engine
 @pytest.mark.parametrize("delivery", ["changes", "complete"])
 def test_rows_without_a_key_stand_once_when_another_column_is_mapped(world: World, delivery: str) -> None:
     channel = world.home / "config" / "channels" / "shop.yml"
-    keyless = CHANNEL.replace("line_id: line, ", "").replace('files: "*.csv"', 'files: "*.csv"\n    key: none')
-    channel.write_text(keyless.replace("delivery: changes", f"delivery: {delivery}"))
+    channel.write_text(KEYLESS.replace("delivery: changes", f"delivery: {delivery}"))
     world.deliver("first.csv", FIRST)
     world.run(0, 3)
     before = world.rows("SELECT order_key, quantity FROM mart.fct_order_line ORDER BY 1")
@@ -169,6 +176,7 @@ def test_rows_without_a_key_stand_once_when_another_column_is_mapped(world: Worl
     assert world.rows("SELECT COUNT(*) FROM mart.fct_order WHERE utm_source IS NOT NULL") == [(3,)]
 
 
+@one_engine
 def test_after_the_mapping_is_corrected_a_reload_brings_the_quarantined_rows(world: World) -> None:
     world.deliver("first.csv", [*FIRST[:2], line("odd", 1, money="KRONA")])
     world.run(0, 2)
@@ -189,6 +197,7 @@ def prices(world: World) -> dict[str, int]:
     return {order: int(price) for order, price in found}
 
 
+@one_engine
 def test_an_older_delivery_that_is_mended_later_does_not_overwrite_a_newer_one(world: World) -> None:
     world.deliver("1.csv", [line("a", 0, "10")])
     whole = (world.folder / "1.csv").read_bytes()
@@ -203,6 +212,7 @@ def test_an_older_delivery_that_is_mended_later_does_not_overwrite_a_newer_one(w
     assert prices(world) == {"a": 20}
 
 
+@one_engine
 def test_a_reload_that_stops_half_way_leaves_the_newest_rows(world: World) -> None:
     world.deliver("1.csv", [line("a", 0, "10"), line("b", 0, "10")])
     world.deliver("2.csv", [line("a", 0, "20")])
@@ -214,6 +224,7 @@ def test_a_reload_that_stops_half_way_leaves_the_newest_rows(world: World) -> No
     assert prices(world) == {"a": 20, "b": 10}
 
 
+@one_engine
 def test_a_complete_channel_is_what_its_newest_delivery_says(world: World) -> None:
     channel = world.home / "config" / "channels" / "shop.yml"
     channel.write_text(channel.read_text().replace("delivery: changes", "delivery: complete\nmax_deleted_share: 1"))
@@ -226,6 +237,47 @@ def test_a_complete_channel_is_what_its_newest_delivery_says(world: World) -> No
     os.utime(world.folder / "0.csv", (1_760_000_000, 1_760_000_000))
     world.run(0, 1)
     assert prices(world) == {"a": 10, "b": 10}, "an older one came late"
+
+
+@one_engine
+def test_a_reload_of_a_complete_channel_reads_what_counts(world: World) -> None:
+    channel = world.home / "config" / "channels" / "shop.yml"
+    channel.write_text(channel.read_text().replace("delivery: changes", "delivery: complete"))
+    world.deliver("2.csv", [line(f"a{number}", 0) for number in range(5)])
+    world.run(0, 1)
+    late = world.folder / "1.csv"
+    late.write_text(HEADER + "".join(line(f"z{number}", 0) for number in range(5)))
+    os.utime(late, (1_760_000_000, 1_760_000_000))
+    scope = RunScope("reload", "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=1)))
+    counts = sales.collect(scope, "shop", reload=True)
+    assert (counts["deliveries"], counts["unchanged"], counts["deleted"]) == (1, 5, 0)
+    (world.folder / "2.csv").touch()
+    assert sales.collect(scope, "shop")["deliveries"] == 0, "touched, and still the same"
+    assert sales.collect(scope, "shop", reload=True)["deliveries"] == 1
+
+
+@one_engine
+def test_a_reload_without_keys_needs_every_file_that_was_read(world: World) -> None:
+    channel = world.home / "config" / "channels" / "shop.yml"
+    channel.write_text(
+        CHANNEL.replace("line_id: line, ", "").replace('files: "*.csv"', 'files: "*.csv"\n    key: none')
+    )
+    world.deliver("1.csv", FIRST[:1])
+    world.deliver("2.csv", FIRST)
+    world.run(0, 3)
+    (world.folder / "1.csv").unlink()
+    scope = RunScope("reload", "sales_orders_daily", Window.of_days(MONDAY, MONDAY + timedelta(days=1)))
+    with pytest.raises(Rejected, match=r"RELOAD_INCOMPLETE.*1\.csv"):
+        sales.collect(scope, "shop", reload=True)
+
+
+@one_engine
+def test_a_repetition_under_another_name_is_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.deliver("1.csv", FIRST)
+    world.run(0, 3)
+    world.deliver("2.csv", FIRST)
+    world.run(0, 3)
+    assert "shop order_line: 2.csv repeats 1.csv and is not read" in caplog.text
 
 
 def test_a_dry_run_changes_nothing(world: World) -> None:

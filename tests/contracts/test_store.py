@@ -127,8 +127,8 @@ def test_a_delivery_is_loaded_once_and_reconciles(store, parsed):
         ("shop", LINE_ENTITY, "hash1.csv", 1, "NOT_A_NUMBER", None, '{"amount": "x"}'),
         ("shop", LINE_ENTITY, "hash1.csv", 2, "NOT_A_NUMBER", None, '{"amount": "it\'s\\n"}'),
     ]
-    assert store.known_content("shop", LINE_ENTITY) == {"hash1"}
-    assert store.known_content("shop", "order") == store.known_content("other", LINE_ENTITY) == set()
+    assert store.known_content("shop", LINE_ENTITY) == {"hash1": {"hash1.csv"}}
+    assert store.known_content("shop", "order") == store.known_content("other", LINE_ENTITY) == {}
 
 
 def test_the_same_content_again_is_none_and_leaves_nothing(store, parsed):
@@ -185,7 +185,7 @@ def test_refused_and_missing_deliveries_are_noted_and_may_come_again(store, pars
         "shop order : NO_FOLDER: is not there",
     ]
     assert store.failures("run2") == []
-    assert store.known_content("shop", LINE_ENTITY) == set()
+    assert store.known_content("shop", LINE_ENTITY) == {}
     assert load(store, parsed(A), "bad.gz") is not None
 
 

@@ -17,8 +17,7 @@ WITH headers AS (
 lines AS (
     SELECT
         l.*,
-        CASE WHEN l.line_kind = 'sale' AND h.order_kind = 'cancellation' THEN 'cancellation' ELSE l.line_kind END
-            AS kind,
+        COALESCE(h.order_kind = 'cancellation', FALSE) AS is_called_off,
         $base_currency AS base_currency_code,
         COALESCE(f.fx_status, 'missing') AS fx_status,
         CAST(f.base_rate * 1000000 AS HUGEINT) AS base_micros,
@@ -40,8 +39,7 @@ lines AS (
 converted AS (
     SELECT
         l.*,
-        COALESCE(kind = 'sale' OR (kind = 'cancellation' AND amount > 0), FALSE) AS is_sold,
-        COALESCE(kind = 'cancellation', FALSE) AS is_cancelled,
+        COALESCE(line_kind = 'sale' OR (line_kind = 'cancellation' AND amount > 0), FALSE) AS is_sold,
         CAST(
             SIGN(amount) * (
                 (2 * CAST(CAST(ABS(amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * base_micros + rate_micros)
@@ -51,17 +49,29 @@ converted AS (
     FROM lines AS l
 ),
 
-measured AS (
+-- 1 as it was sold, -1 a return told as a negative line; what was returned before its order was called off is
+-- part of that.
+signed AS (
     SELECT
         c.*,
+        CASE
+            WHEN line_kind = 'sale' AND is_called_off THEN 1
+            WHEN line_kind = 'cancellation' AND amount > 0 THEN 1
+            WHEN line_kind = 'cancellation' AND NOT is_called_off THEN -1
+            ELSE 0
+        END AS cancelled_sign
+    FROM converted AS c
+),
+
+measured AS (
+    SELECT
+        s.*,
         CASE WHEN is_sold THEN amount ELSE CAST(0 AS DECIMAL(18, 4)) END AS gross_amount,
-        CASE WHEN is_cancelled THEN ABS(amount) ELSE CAST(0 AS DECIMAL(18, 4)) END AS cancelled_amount,
+        CAST(cancelled_sign * amount AS DECIMAL(18, 4)) AS cancelled_amount,
         CASE WHEN is_sold OR amount_base IS NULL THEN amount_base ELSE CAST(0 AS DECIMAL(18, 4)) END
             AS gross_amount_base,
-        CASE
-            WHEN is_cancelled OR amount_base IS NULL THEN ABS(amount_base) ELSE CAST(0 AS DECIMAL(18, 4))
-        END AS cancelled_amount_base
-    FROM converted AS c
+        CAST(cancelled_sign * amount_base AS DECIMAL(18, 4)) AS cancelled_amount_base
+    FROM signed AS s
 )
 
 SELECT
@@ -78,7 +88,7 @@ SELECT
     sku,
     product_name,
     flow,
-    kind AS line_kind,
+    CASE WHEN line_kind = 'sale' AND is_called_off THEN 'cancellation' ELSE line_kind END AS line_kind,
     line_rule,
     quantity,
     unit_price,

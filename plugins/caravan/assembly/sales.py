@@ -18,7 +18,7 @@ from caravan.clients.fx import ecb
 from caravan.config.loader import load
 from caravan.config.settings import Settings
 from caravan.config.types import Channel, Configuration
-from caravan.core.errors import Fault, Misconfigured, nearest
+from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
 from caravan.core.scope import RunScope
 from caravan.functions.sales import orders
 from caravan.warehouse.scratch import Scratch
@@ -45,9 +45,10 @@ class FileInbox:
     def waiting(self) -> Mapping[str, str]:
         return {str(skipped.path.relative_to(self.folder)): skipped.message for skipped in self._listing.skipped}
 
+    def refused(self, delivery: Delivery) -> Rejected | None:
+        return self._listing.refused.get(delivery.path)
+
     def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
-        if refused := self._listing.refused.get(delivery.path):
-            raise refused
         workdir = self.scratch / delivery.content_hash
         workdir.mkdir(parents=True, exist_ok=True)
         return parse(delivery, self.channel, self.configuration, workdir, utc_now(), stamp=Stamp(load_id, observed_at))

@@ -16,7 +16,7 @@ from caravan.config.settings import Settings
 from caravan.config.types import Configuration
 from caravan.warehouse.catalog import Catalog, load_models
 from caravan.warehouse.migrations import migrate, require_migrated
-from caravan.warehouse.port import Observer, Warehouse
+from caravan.warehouse.port import LOCK_WAIT_SECONDS, Observer, Warehouse
 from caravan.warehouse.store import Store
 from caravan.warehouse.suites import load_suites
 
@@ -28,17 +28,34 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def open_warehouse(settings: Settings, *, read_only: bool = False, observer: Observer | None = None) -> Warehouse:
+def open_warehouse(
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    observer: Observer | None = None,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> Warehouse:
     """The engine behind CARAVAN_WAREHOUSE; close it, or use it as a context manager."""
     if settings.warehouse.startswith("postgresql://"):
         from caravan.warehouse.postgres import Postgres
 
-        return Postgres(settings.warehouse, scratch_root=settings.staging_dir, observer=observer)
+        return Postgres(
+            settings.warehouse,
+            scratch_root=settings.staging_dir,
+            observer=observer,
+            lock_wait_seconds=lock_wait_seconds,
+        )
     from caravan.warehouse.lake import Lake
 
     root = Path(settings.warehouse.removeprefix("lake://"))
     memory_limit = os.environ.get(MEMORY_LIMIT) or "1GB"
-    return Lake(root, read_only=read_only, observer=observer, memory_limit=memory_limit)
+    return Lake(
+        root,
+        read_only=read_only,
+        observer=observer,
+        memory_limit=memory_limit,
+        lock_wait_seconds=lock_wait_seconds,
+    )
 
 
 def constants(configuration: Configuration) -> dict[str, str]:
@@ -67,11 +84,16 @@ def code_revision() -> str:
 
 @contextmanager
 def open_store(
-    settings: Settings, configuration: Configuration, dag_id: str, *, dry_run: bool = False
+    settings: Settings,
+    configuration: Configuration,
+    dag_id: str,
+    *,
+    dry_run: bool = False,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Iterator[Store]:
     """The migrated warehouse with its models, for one step of a DAG. A dry run only reads, and makes nothing."""
     catalog: Catalog = load_models(SQL_DIR)
-    with open_warehouse(settings, read_only=dry_run) as warehouse:
+    with open_warehouse(settings, read_only=dry_run, lock_wait_seconds=lock_wait_seconds) as warehouse:
         if dry_run:
             require_migrated(warehouse)
         else:

@@ -77,7 +77,8 @@ def reading_sql(sql: str) -> Reading:
 
 def _refuse_outside(tree: exp.Expression) -> None:
     """Rejected for rows from outside the warehouse: DuckDB takes a path for a table, and has functions for more."""
-    named = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    # A word is no path: only such names may stand for a table of the query's own.
+    named = {cte.alias.lower() for cte in tree.find_all(exp.CTE) if cte.alias.isidentifier()}
     for source in tree.find_all(exp.Table, exp.Lateral):
         made_by = source.this
         if isinstance(made_by, exp.Identifier):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -117,20 +118,25 @@ def closing_run(asked: RunScope) -> Iterator[None]:
         yield
     except Retryable:
         raise  # the warehouse cannot be written now: to try would be to wait for its lock once more
+    except KeyboardInterrupt:
+        if not asked.dry_run:
+            with suppress(Retryable):  # whoever presses Ctrl-C may do so because the lock is held: the run stays open
+                _close(asked, "interrupted", lock_wait_seconds=2)
+        raise
     except BaseException as error:
         if not asked.dry_run:
-            _close(asked, "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}")
+            _close(asked, f"{type(error).__name__}: {error}")
         raise
     if not asked.dry_run:
         _close(asked, "")
 
 
-def _close(asked: RunScope, message: str) -> None:
+def _close(asked: RunScope, message: str, **options: float) -> None:
     from caravan.assembly.warehouse import open_store
     from caravan.config.loader import load
 
     settings = Settings.from_environment()
-    with open_store(settings, load(settings.config_dir), asked.dag_id) as store:
+    with open_store(settings, load(settings.config_dir), asked.dag_id, **options) as store:
         lines = store.failures(asked.run_id) or [message] * bool(message)
         store.end_run(asked.run_id, "failed" if lines else "success", "\n".join(lines))
 
@@ -147,8 +153,9 @@ def dag_of(run_id: str, dag_id: str) -> str:
     for dag in (dag_id, BY_HAND):
         if (run_id, dag) in known:
             return dag
-    newest = sorted(run for run, _ in known)[-5:] or ["none yet"]
-    raise CaravanError(f"there is no run '{run_id}'{nearest(run_id, newest)}")
+    runs = sorted(run for run, _ in known)
+    near = difflib.get_close_matches(run_id, runs) or runs[-5:] or ["none yet"]
+    raise CaravanError(f"there is no run '{run_id}'{nearest(run_id, near)}")
 
 
 def _chosen(asked: RunScope) -> list[str]:

@@ -20,7 +20,7 @@ from caravan.config.document import Document, Location
 from caravan.config.types import OTHER_MARKET, Channel
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
-from caravan.core.entities import ENTITIES, FLOWS, ORDER_LINE, Entity, EntityField, OrderKind
+from caravan.core.entities import ENTITIES, FLOWS, ORDER, ORDER_LINE, Entity, EntityField, OrderKind
 from caravan.core.errors import Fault, nearest
 
 _NUMBERS = ("money", "quantity")
@@ -90,6 +90,8 @@ def _entity_faults(document: Document, entity: Entity) -> Iterator[Fault]:
             if name not in columns:
                 message = f"a natural key needs a column for '{name}'; map it, or set `key: none`"
                 yield document.fault((*here, "key"), message)
+    elif entity is ORDER:
+        yield document.fault((*here, "key"), "an order is named by its order_id; `key: none` is for lines")
     yield from _rule_faults(document, here, entity)
 
 

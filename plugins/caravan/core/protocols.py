@@ -59,6 +59,10 @@ class Inbox(Protocol):
         """What is there but not read now: name to reason."""
         ...
 
+    def refused(self, delivery: Delivery) -> Rejected | None:
+        """Why the delivery is not to be read, known without reading it."""
+        ...
+
     def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
         """Its rows, stamped with the load. Raises Rejected when the delivery as a whole cannot be read."""
         ...
@@ -104,7 +108,9 @@ class OrderStore(Protocol):
         given stays: facts may refer to it."""
         ...
 
-    def known_content(self, channel_code: str, entity: str) -> set[str]: ...
+    def known_content(self, channel_code: str, entity: str) -> Mapping[str, set[str]]:
+        """Hash of each delivery read, to the names under which it came."""
+        ...
 
     def newest_delivery(self, channel_code: str, entity: str) -> tuple[datetime, str, str] | None:
         """Time, name and hash of the newest delivery read."""
@@ -123,9 +129,9 @@ class OrderStore(Protocol):
         max_deleted_share: Decimal,
         started_at: datetime,
         has_keys: bool = True,
-        again: bool = False,
+        reload: bool = False,
     ) -> LoadCounts | None:
-        """Append a delivery in one transaction; None when it was loaded before, unless `again`.
+        """Append a delivery in one transaction; None when changes were loaded before, unless `reload`.
 
         `has_keys`: whether a row keeps its key when its content changes.
         Raises Rejected when a complete delivery is cut off.

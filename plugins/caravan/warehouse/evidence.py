@@ -101,14 +101,17 @@ def end_run(session: Session, run_id: str, dag_id: str, state: str, message: str
     )
 
 
-def known_content(session: Session, channel_code: str, entity: str) -> set[str]:
-    """Hashes of the deliveries already read. A refused one is none of them: it is tried again."""
+def known_content(session: Session, channel_code: str, entity: str) -> dict[str, set[str]]:
+    """Hashes of the deliveries already read, with their names. A refused one is none of them: it is tried again."""
     found = session.rows(
-        "SELECT DISTINCT content_hash FROM ops.load WHERE channel_code = $channel AND entity = $entity "
+        "SELECT DISTINCT content_hash, delivery_name FROM ops.load WHERE channel_code = $channel AND entity = $entity "
         "AND state IN ('loaded', 'empty') AND content_hash IS NOT NULL",
         {"channel": channel_code, "entity": entity},
     )
-    return {row[0] for row in found}
+    known: dict[str, set[str]] = {}
+    for content_hash, name in found:
+        known.setdefault(content_hash, set()).add(name)
+    return known
 
 
 def loads_of(session: Session, channel_code: str, entity: str, content_hash: str) -> list[str]:

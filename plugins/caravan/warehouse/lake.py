@@ -40,6 +40,10 @@ def named_errors(where: str) -> Iterator[None]:
         text = str(error)
         if any(sign in text for sign in _NO_ROOM):
             raise Retryable(f"no room to write {where}: free some disk, then run again ({text})") from error
+        if "DATA_PATH" in text:
+            raise CaravanError(
+                f"{where} was made at another place, and its catalog names the files there: move it back ({text})"
+            ) from error
         if "database is locked" in text:
             raise Retryable(
                 f"the catalog of {where} is locked by another process: close what holds catalog.sqlite open",
@@ -67,6 +71,7 @@ class Lake(Warehouse):
         observer: Observer | None = None,
         lock_wait_seconds: float = LOCK_WAIT_SECONDS,
     ) -> None:
+        root = root.resolve()  # the catalog remembers the path: by whatever link the lake is reached
         self.root = root
         self._observe = observer or (lambda phase: None)
         self._lock_wait_seconds = lock_wait_seconds

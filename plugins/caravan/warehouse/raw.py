@@ -46,7 +46,9 @@ class Batch:
     """Whether a row keeps its key when its content changes; without, a new row may be an old one corrected."""
     quarantined: Sequence[Path] = ()
     """Parquet files of the delivery's rows that are not appended: row_key, NULL where it cannot be read, and
-    reason_code. Of a faulty row the known version stays; a row set aside by a rule is meant to be out."""
+    reason_code. Of such a row the known version stays."""
+    reload: bool = False
+    """The delivery is read again because the configuration changed: what a rule sets aside now is out."""
     supersedes: Sequence[str] = ()
     """Loads that read the same delivery before: what they brought and this one does not is gone."""
     stamped: bool = False
@@ -79,7 +81,7 @@ class _Pass:
 
     @property
     def gone(self) -> str | None:
-        return self.absent and f"(SELECT * FROM {self.absent} AS a WHERE a.verdict = 'gone')"
+        return self.absent and f"(SELECT * FROM {self.absent} AS a WHERE a.verdict <> 'kept')"
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def _compare_range(
         )"""
     known = session.stage(f"""
         WITH {newest}
-        SELECT i.row_key, s.version, s.old_date, {f"i.{day}" if day else "CAST(NULL AS DATE)"} AS new_date,
+        SELECT i.row_key, s.version, s.change AS was, s.old_date,
+               {f"i.{day}" if day else "CAST(NULL AS DATE)"} AS new_date,
                CASE
                    WHEN s.change = 'row' AND s.payload_hash = i.payload_hash THEN 'unchanged'
                    WHEN {"i.updated_at < s.updated_at" if table.has_updated_at else "FALSE"} THEN 'stale'
@@ -172,7 +175,11 @@ def _compare_range(
         absent = session.stage(f"""
             WITH {newest}, aside AS ({aside})
             SELECT s.row_key, s.version, s.old_date,
-                   CASE WHEN a.row_key IS NOT NULL AND NOT a.ruled_out THEN 'kept' ELSE 'gone' END AS verdict
+                   CASE
+                       WHEN a.row_key IS NULL THEN 'gone'
+                       WHEN a.ruled_out AND {covered} AND {"TRUE" if batch.reload else "FALSE"} THEN 'ruled out'
+                       ELSE 'kept'
+                   END AS verdict
             FROM state AS s
             LEFT JOIN {incoming} AS i ON s.row_key = i.row_key
             LEFT JOIN aside AS a ON s.row_key = a.row_key
@@ -238,11 +245,14 @@ def _count(session: Session, source: str) -> int:
 
 
 def _refuse_cut_off(session: Session, batch: Batch, comparison: _Comparison) -> None:
-    gone = sum(_count(session, f"{part.gone} AS k") for part in comparison.passes if part.gone)
-    if not batch.complete or not gone:
+    if not batch.complete:
         return
-    known = sum(_count(session, part.known) for part in comparison.passes)
-    present = gone + known
+    absent = [part.absent for part in comparison.passes if part.absent]
+    gone = sum(_count(session, f"{relation} AS k WHERE k.verdict = 'gone'") for relation in absent)
+    if not gone:
+        return
+    known = sum(_count(session, f"{part.known} AS k WHERE k.was = 'row'") for part in comparison.passes)
+    present = known + sum(_count(session, relation) for relation in absent)
     lacking = gone if batch.has_keys else max(0, gone - (batch.row_count - known))
     share = Decimal(lacking) / Decimal(present)
     if share > batch.max_deleted_share:

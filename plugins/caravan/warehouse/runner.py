@@ -307,15 +307,19 @@ def _staying(model: Model, ranges: Sequence[DayRange], kept: set[slices.Block]) 
 
 
 def _kept(model: Model, kept: set[slices.Block], alias: str = "q") -> str:
-    """The condition for rows whose slice and part keep their last good rows."""
-    pairs = []
+    """The condition for rows whose slice and part keep their last good rows: for each part a list of slices, since
+    while another run has its slices held back there may be thousands."""
+    days: dict[str, list[date]] = {}
     for day, part in sorted(kept):
-        pair = f"{alias}.{model.slice_column} = CAST('{day}' AS DATE)"
+        days.setdefault(part if model.part else "", []).append(day)
+    conditions = []
+    for part, wanted in days.items():
+        condition = f"{alias}.{model.slice_column} IN ({slices.date_list(wanted)})"
         if model.part:
             value = part.replace("'", "''")
-            pair += f" AND COALESCE({alias}.{model.part}, '') = '{value}'"
-        pairs.append(f"({pair})")
-    return " OR ".join(pairs)
+            condition += f" AND COALESCE({alias}.{model.part}, '') = '{value}'"
+        conditions.append(f"({condition})")
+    return " OR ".join(conditions)
 
 
 def _not_kept(model: Model, kept: set[slices.Block]) -> str:

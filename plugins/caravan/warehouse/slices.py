@@ -159,9 +159,12 @@ def hold(
     `condition`: which rows `q` of the table are new. Without this another run could build from rows that nobody has
     judged yet.
     """
+    models = dependents(catalog, cause)
+    if not models:
+        return
     held = f"cause_model = '{cause.name}' AND cause_kind = '{UNVALIDATED}' AND slice_date IN ({date_list(staged)})"
     session.execute(f"DELETE FROM ops.blocked_slice WHERE {held}")
-    above = ", ".join(f"('{model.name}')" for model in dependents(catalog, cause))
+    above = ", ".join(f"('{model.name}')" for model in models)
     part = f"COALESCE(q.{cause.part}, '')" if cause.part else "''"
     session.execute(
         f"INSERT INTO ops.blocked_slice SELECT m.model_name, p.slice_date, p.part_value, '{cause.name}', "

@@ -8,7 +8,7 @@ import json
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,7 +26,6 @@ from caravan.warehouse import evidence, expectations, raw, slices
 from caravan.warehouse.catalog import Catalog, Layer, Model
 from caravan.warehouse.evidence import Load
 from caravan.warehouse.port import Session, Warehouse
-from caravan.warehouse.quality import QualityResult
 from caravan.warehouse.raw_tables import RAW, RawTable
 from caravan.warehouse.runner import Build, Runner
 from caravan.warehouse.suites import Suite
@@ -66,7 +65,7 @@ class Store:
         with self.warehouse.write() as session:
             evidence.end_run(session, run_id, self._dag_id, state, message, self._clock())
 
-    def known_content(self, channel_code: str, entity: str) -> set[str]:
+    def known_content(self, channel_code: str, entity: str) -> dict[str, set[str]]:
         with self.warehouse.read() as session:
             return evidence.known_content(session, channel_code, entity)
 
@@ -87,7 +86,7 @@ class Store:
         max_deleted_share: Decimal,
         started_at: datetime,
         has_keys: bool = True,
-        again: bool = False,
+        reload: bool = False,
     ) -> Load | None:
         batch = raw.Batch(
             table=RAW[f"raw.file_drop__{entity}"],
@@ -100,6 +99,7 @@ class Store:
             complete=complete,
             max_deleted_share=max_deleted_share,
             has_keys=has_keys,
+            reload=reload,
             quarantined=parsed.quarantined,
         )
         noted = self._load(run_id, channel_code, entity, batch)
@@ -119,12 +119,14 @@ class Store:
             last_local_date=parsed.last_local_date,
         )
         with self.warehouse.read() as session:
-            if again and not complete:
+            if reload and not complete:
                 before = evidence.loads_of(session, channel_code, entity, delivery.content_hash)
                 batch = replace(batch, supersedes=before)
             comparison = raw.compare(session, batch)
         with self.warehouse.write() as session:
-            if not again and delivery.content_hash in evidence.known_content(session, channel_code, entity):
+            # A complete delivery may return to what an earlier one said.
+            once = not (reload or complete)
+            if once and delivery.content_hash in evidence.known_content(session, channel_code, entity):
                 return None
             appended = raw.append(session, self.catalog, batch, comparison)
             noted = replace(
@@ -254,47 +256,60 @@ class Store:
         """Judge the staged slices: those of the window and those that wait to be built from.
 
         A failed check blocks its slice and part in every model that stands on the table; a slice
-        that passes is freed and marked stale.
+        that passes is freed and marked stale. Slices that another run blocked are judged too, to be freed; one
+        that fails again stays as it is and is no failure of this run.
         """
         staged = [model for model in self.catalog.select(function, ("stg",)) if model.function == function]
-        names = [model.name for model in staged]
         with self.warehouse.read() as session:
-            versions = slices.versions(session, names)
-            wanted, results = self._judge(session, staged, days)
+            waiting = {model.name: self._waiting(session, model, days) for model in staged}
+            wanted = {name: sorted({*due, *idle}) for name, (due, idle) in waiting.items()}
+            seen = self._held(session)
+            results = expectations.validate(session, self._suites(), wanted)
         now = self._clock()
         with self.warehouse.write() as session:
-            if versions != slices.versions(session, names):
-                # Staged anew meanwhile: a slice must not pass for rows that are no longer in it.
-                wanted, results = self._judge(session, staged, days)
+            # Staged anew meanwhile: a slice must not pass for rows that are no longer in it.
+            anew = {(table, day) for table, day, *_ in self._held(session) ^ seen if table in wanted}
+            results = [r for r in results if (r.model_name, r.slice_date) not in anew]
+            results += expectations.validate(session, self._suites(), _by_table(anew))
+            failed = {(r.model_name, r.slice_date) for r in results if r.outcome in ("fail", "error")}
+            idle = {(name, day) for name, (due, blocked) in waiting.items() for day in blocked - due}
+            standing = (idle - anew) & failed
+            results = [r for r in results if (r.model_name, r.slice_date) not in standing]
             evidence.write_results(session, self._dag_id, run_id, results, now)
-            for table, dates in wanted.items():
-                failed = {
+            judged = {(name, day) for name, dates in wanted.items() for day in dates} | anew
+            for table, dates in _by_table(judged - standing).items():
+                blocks = {
                     (r.slice_date, r.part_value or ""): f"{r.check_name}: {r.message}"
                     for r in results
                     if r.model_name == table and r.outcome in ("fail", "error") and r.slice_date
                 }
                 slices.set_blocks(
-                    session, self.catalog, self.catalog[table], dates, failed, run_id, now, "distribution"
+                    session, self.catalog, self.catalog[table], dates, blocks, run_id, now, "distribution"
                 )
         return dict(Counter(result.outcome for result in results))
 
-    def _judge(
-        self, session: Session, staged: Sequence[Model], days: DayRange
-    ) -> tuple[dict[str, list[date]], list[QualityResult]]:
-        """The slices judged by table, and what was found."""
-        wanted = {model.name: self._staged_slices(session, model, days) for model in staged}
-        return wanted, expectations.validate(session, self._suites(), wanted)
+    def _waiting(self, session: Session, model: Model, days: DayRange) -> tuple[set[date], set[date]]:
+        """Slices to judge: those of the window or to be built from, and those an earlier run blocked.
 
-    def _staged_slices(self, session: Session, model: Model, days: DayRange) -> list[date]:
-        waiting = {day for above in self.catalog.consumers(model.name) for day in slices.dirty(session, above) if day}
+        The latter are judged until they are free, also when their rows, or the suite, are gone.
+        """
+        stale = {day for above in self.catalog.consumers(model.name) for day in slices.dirty(session, above) if day}
         present = {row[0] for row in session.rows(f"SELECT DISTINCT {model.slice_column} FROM {model.name}")}
-        # A slice that is held back is judged until it is free, also when its rows, or the suite, are gone.
-        held = session.rows(
-            "SELECT DISTINCT slice_date FROM ops.blocked_slice "
-            "WHERE cause_model = $table AND cause_kind <> 'structure'",
+        blocked = session.rows(
+            "SELECT DISTINCT slice_date, cause_kind FROM ops.blocked_slice WHERE cause_model = $table",
             {"table": model.name},
         )
-        return sorted(((waiting | set(days.days())) & present) | {row[0] for row in held})
+        held = {day for day, kind in blocked if kind == slices.UNVALIDATED}
+        return ((stale | set(days.days())) & present) | held, {day for day, kind in blocked if kind == "distribution"}
+
+    def _held(self, session: Session) -> set[tuple[str, date, str, datetime]]:
+        """Every slice that waits to be judged, and when it was staged."""
+        found = session.rows(
+            "SELECT DISTINCT cause_model, slice_date, run_id, blocked_at FROM ops.blocked_slice "
+            "WHERE cause_kind = $kind",
+            {"kind": slices.UNVALIDATED},
+        )
+        return {(row[0], row[1], row[2], row[3]) for row in found}
 
     def failures(self, run_id: str) -> list[str]:
         """What failed since the run was started, or cleared and started again."""
@@ -334,6 +349,13 @@ class Store:
             for model, day, part, reason, since in found
             if model in self.catalog.by_name and self.catalog[model].function == function
         ]
+
+
+def _by_table(slices_of: Iterable[tuple[str, date]]) -> dict[str, list[date]]:
+    found: dict[str, list[date]] = {}
+    for table, day in sorted(slices_of):
+        found.setdefault(table, []).append(day)
+    return found
 
 
 @contextlib.contextmanager

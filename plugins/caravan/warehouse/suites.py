@@ -151,13 +151,16 @@ class _Reader:
             self.fault((*place, "table"), f"no model '{table}'{nearest(table, self.catalog.by_name)}")
             return None
         model = self.catalog[table]
+        if model.layer != "stg":
+            self.fault((*place, "table"), f"{table} is no stg table: suites judge what is staged")
+            return None
         if model.slice_column is None:
             self.fault((*place, "table"), f"{table} has no slices, and suites judge slices")
             return None
         types = {column.name: column.type for column in model.columns}
-        part, where = spec.get("part"), spec.get("where")
-        if part is not None and part not in types:
-            self.fault((*place, "part"), f"{table} has no column '{part}'{nearest(str(part), types)}")
+        part, where = spec.get("part", model.part), spec.get("where")
+        if part != model.part:
+            self.fault((*place, "part"), f"{table} is judged as it is blocked: by {model.part or 'whole slices'}")
         if where is not None:
             for message in condition_faults(str(where), types):
                 self.fault((*place, "where"), message)

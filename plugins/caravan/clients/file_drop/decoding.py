@@ -26,7 +26,7 @@ _WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-
 
 _HOLE = 64
 """So many NUL characters in a row are no slip in a field: a part of the file was never written."""
-_ONE_BYTE = ("cp125", "cp437", "cp850", "cp858", "iso8859", "koi8", "mac")
+_ONE_BYTE = ("cp125", "cp437", "cp72", "cp73", "cp77", "cp85", "cp86", "cp874", "iso8859", "koi8", "mac", "tis")
 """How the names of encodings begin in which nearly any bytes are text, UTF-8 as well."""
 _LIKELY = ("utf-8", "windows-1252", "shift_jis", "gb18030")
 _CERTAIN = 3

@@ -11,10 +11,13 @@ from collections.abc import Collection, Mapping
 from itertools import groupby
 from typing import Literal
 
-from caravan.core.entities import Entity
+from caravan.core.entities import ENTITIES, Entity, judged_columns
 
 _KEYS = ("row_number", "row_key", "payload_hash")
-DERIVED = ("market_code", "country_code", "flow", "order_local_date", "amount", "line_kind", "line_rule")
+DERIVED = (
+    *("market_code", "country_code", "flow", "order_local_date", "amount"),
+    *(name for entity in ENTITIES.values() for name in judged_columns(entity)),
+)
 """What is no part of a row's identity where it has no key of its own: markets, rules and names of countries may
 change, and it stays the same row."""
 

@@ -101,7 +101,7 @@ def collect(
 ) -> dict[str, int]:
     """Load every delivery of the channel that has not been read yet, oldest first.
 
-    `reload`: read all of them again, after the channel's configuration was corrected.
+    `reload`: read again what was read before, after the channel's configuration was corrected.
     One refused delivery does not keep the others back; Rejected names all refused ones at the end.
     """
     totals = dict.fromkeys(
@@ -113,6 +113,7 @@ def collect(
     for entity, inbox in inboxes.items():
         try:
             deliveries = inbox.deliveries()
+            chosen = _chosen(channel, entity, deliveries, store, reload)
         except Rejected as error:
             refused.append(_refused(scope, channel, entity, None, error, store, clock))
             continue
@@ -122,7 +123,10 @@ def collect(
             log.warning("%s %s: no delivery is there", channel.code, entity)
             if not scope.dry_run:
                 store.note_missing(scope.run_id, channel.code, entity, clock())
-        for delivery in deliveries if reload else _unread(channel, entity, deliveries, store):
+        for delivery in chosen:
+            if unfit := inbox.refused(delivery):
+                refused.append(_refused(scope, channel, entity, delivery.name, unfit, store, clock))
+                continue
             if scope.dry_run:
                 log.info("%s %s: would load %s", channel.code, entity, delivery.name)
                 totals["deliveries"] += 1
@@ -140,7 +144,7 @@ def collect(
                     max_deleted_share=channel.max_deleted_share,
                     started_at=started_at,
                     has_keys=channel.entities[entity].key == "natural",
-                    again=reload or channel.delivery == "complete",
+                    reload=reload,
                 )
             except Rejected as error:
                 refused.append(_refused(scope, channel, entity, delivery.name, error, store, clock))
@@ -174,21 +178,49 @@ def collect(
     return totals
 
 
-def _unread(channel: Channel, entity: str, deliveries: Sequence[Delivery], store: OrderStore) -> list[Delivery]:
-    """Deliveries of changes are read once each, by content. Of complete ones only those count that are newer than
-    the newest read: an older one says nothing any more, and one that returns to an earlier content does. A repetition
-    of the one before it is not read."""
-    if channel.delivery == "changes":
-        known = store.known_content(channel.code, entity)
+def _chosen(
+    channel: Channel, entity: EntityName, deliveries: Sequence[Delivery], store: OrderStore, reload: bool
+) -> list[Delivery]:
+    """The deliveries to read: what is new, or with `reload` also what was read before.
+
+    Changes are read once each, by content. Of complete deliveries only the newest read counts and those newer than
+    it: an older one says nothing any more, and one that returns to an earlier content does.
+    Raises Rejected when reading again would leave rows without keys beside their replacements.
+    """
+    if channel.delivery == "complete":
+        return _newest(deliveries, store.newest_delivery(channel.code, entity), reload)
+    known = store.known_content(channel.code, entity)
+    if not reload:
+        for delivery in deliveries:
+            if delivery.name not in known.get(delivery.content_hash, {delivery.name}):
+                earlier = ", ".join(sorted(known[delivery.content_hash]))
+                log.warning("%s %s: %s repeats %s and is not read", channel.code, entity, delivery.name, earlier)
         return [delivery for delivery in deliveries if delivery.content_hash not in known]
-    moment, name, content_hash = store.newest_delivery(channel.code, entity) or (datetime(1, 1, 1), "", "")
-    unread = []
+    gone = known.keys() - {delivery.content_hash for delivery in deliveries}
+    if gone and channel.entities[entity].key == "none":
+        names = ", ".join(sorted({name for content in gone for name in known[content]})[:5])
+        raise Rejected(
+            "RELOAD_INCOMPLETE",
+            f"{len(gone)} deliveries that were read are no longer there ({names}): rows without a key would stand "
+            "beside those that replace them. Put the files back, then reload",
+        )
+    return list(deliveries)
+
+
+def _newest(deliveries: Sequence[Delivery], read: tuple[datetime, str, str] | None, reload: bool) -> list[Delivery]:
+    """Complete deliveries that are newer than the one read last, without repetitions; with `reload` that one too."""
+    moment, name, content_hash = read or (datetime(1, 1, 1), "", "")
+    again = [delivery for delivery in deliveries if reload and delivery.content_hash == content_hash][-1:]
+    if reload and read and not again:
+        log.warning("%s, the newest delivery that was read, is no longer there to be read again", name)
+    chosen = []
     for delivery in deliveries:
-        if (delivery.delivered_at, delivery.name) > (moment, name):
-            if delivery.content_hash != content_hash:
-                unread.append(delivery)
+        is_newer = (delivery.delivered_at, delivery.name) > (moment, name)
+        if delivery in again or (is_newer and delivery.content_hash != content_hash):
+            chosen.append(delivery)
+        if is_newer:
             moment, name, content_hash = delivery.delivered_at, delivery.name, delivery.content_hash
-    return unread
+    return chosen
 
 
 def _refused(
