@@ -117,7 +117,9 @@ def files_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lake, "ADOPTED_ROWS", 0)
 
 
-def test_nothing_is_built_from_rows_that_nobody_has_judged_yet(world: World, files_are_taken_over: None) -> None:
+def test_nothing_is_built_from_rows_that_nobody_has_judged_yet(
+    world: World, files_are_taken_over: None, caplog: pytest.LogCaptureFixture
+) -> None:
     world.deliver("first.csv", FIRST)
     world.run(0, 3)
     world.deliver("second.csv", [line("b1", 1)])
@@ -129,6 +131,7 @@ def test_nothing_is_built_from_rows_that_nobody_has_judged_yet(world: World, fil
     sales.stage(other)
     sales.build(one)
     assert fact_orders(world) == ["a0", "a1", "a2"], "staged by another run, which has not validated yet"
+    assert "staged slices are not built from" in caplog.text
     sales.validate(other)
     sales.build(one)
     assert fact_orders(world) == ["a0", "a1", "a2", "b1"]

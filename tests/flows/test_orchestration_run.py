@@ -70,7 +70,7 @@ def test_every_channel_is_collected_then_built_then_reported(run, assembly):
     (drained,) = assembly.arguments("reporting.drain")
     assert drained[1] == "reporting_marts_hourly"
     assert drained[0].startswith("manual__") and drained[0] != scope.run_id
-    assert assembly.arguments("reporting.verdict") == [(drained[0], [])]
+    assert assembly.arguments("reporting.verdict") == [(*drained, [])]
     assert [follower.dag_id for follower in result.downstream] == ["reporting_marts_hourly"]
     assert "  collect [shop_fr]\n    ok, " in said
     assert events_of("sales_orders") > 0

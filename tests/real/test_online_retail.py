@@ -56,6 +56,7 @@ def counts(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         assert sales.list_channels(scope) == ["online_retail"]
         collected = sales.collect(scope, "online_retail")
         sales.stage(scope)
+        sales.validate(scope)
         sales.build(scope)
         reporting.drain("real-marts", "reporting_marts_hourly")
         yield collected
@@ -193,6 +194,7 @@ def test_a_changed_order_stands_after_a_replay_of_its_first_window(
     for scope in (changed, first_window):
         assert sales.collect(scope, "online_retail")["received"] == 0, "a delivery is read once"
         sales.stage(scope)
+        sales.validate(scope)
         sales.build(scope)
     reporting.drain("real-changed-marts", "reporting_marts_hourly")
 

@@ -158,6 +158,10 @@ class OrderStore(Protocol):
         """Distribution checks over the slices a run has staged; counts by outcome."""
         ...
 
+    def unvalidated(self, function: str) -> int:
+        """How many staged slices wait to be judged."""
+        ...
+
     def failures(self, run_id: str) -> Sequence[str]:
         """What failed in this run, a line each."""
         ...

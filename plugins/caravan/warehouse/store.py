@@ -302,6 +302,11 @@ class Store:
         held = {day for day, kind in blocked if kind == slices.UNVALIDATED}
         return ((stale | set(days.days())) & present) | held, {day for day, kind in blocked if kind == "distribution"}
 
+    def unvalidated(self, function: str) -> int:
+        with self.warehouse.read() as session:
+            tables = {model.name for model in self.catalog.select(function, ("stg",))}
+            return len({(table, day) for table, day, *_ in self._held(session) if table in tables})
+
     def _held(self, session: Session) -> set[tuple[str, date, str, datetime]]:
         """Every slice that waits to be judged, and when it was staged."""
         found = session.rows(

@@ -252,8 +252,11 @@ def validate(scope: RunScope, configuration: Configuration, store: OrderStore) -
 
 
 def build(scope: RunScope, configuration: Configuration, store: OrderStore) -> dict[str, int]:
-    """Intermediate and fact models for the same days."""
-    return _build(scope, configuration, store, ("int", "fct"))
+    """Intermediate and fact models for the same days, but for slices that have not been validated yet."""
+    built = _build(scope, configuration, store, ("int", "fct"))
+    if waiting := store.unvalidated(FUNCTION):
+        log.warning("%s staged slices are not built from: they are not validated yet", waiting)
+    return built
 
 
 def _build(scope: RunScope, configuration: Configuration, store: OrderStore, layers: tuple[str, ...]) -> dict[str, int]:
