@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 from caravan.config.types import Channel, Configuration
 from caravan.core.entities import EntityName
 from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
-from caravan.core.protocols import Delivery, Inbox, OrderStore
+from caravan.core.protocols import Delivery, Inbox, LoadCounts, OrderStore
 from caravan.core.scope import RunScope
 from caravan.core.window import DayRange
 
 log = logging.getLogger(__name__)
 
 FUNCTION = "sales"
+_COUNTED = ("received", "loaded", "unchanged", "duplicate", "quarantined", "deleted")
 Clock = Callable[[], datetime]
 """UTC now, without zone."""
 
@@ -104,9 +105,7 @@ def collect(
     `reload`: read again what was read before, after the channel's configuration was corrected.
     One refused delivery does not keep the others back; Rejected names all refused ones at the end.
     """
-    totals = dict.fromkeys(
-        ("deliveries", "received", "loaded", "unchanged", "duplicate", "quarantined", "deleted", "refused"), 0
-    )
+    totals = dict.fromkeys(("deliveries", *_COUNTED, "refused"), 0)
     refused: list[Rejected] = []
     if not scope.dry_run:
         store.retry(scope.run_id, channel.code)
@@ -124,51 +123,15 @@ def collect(
             if not scope.dry_run:
                 store.note_missing(scope.run_id, channel.code, entity, clock())
         for delivery in chosen:
-            if unfit := inbox.refused(delivery):
-                refused.append(_refused(scope, channel, entity, delivery.name, unfit, store, clock))
-                continue
-            if scope.dry_run:
-                log.info("%s %s: would load %s", channel.code, entity, delivery.name)
-                totals["deliveries"] += 1
-                continue
-            started_at, load_id = clock(), uuid.uuid4().hex
             try:
-                counts = store.load(
-                    scope.run_id,
-                    load_id,
-                    channel.code,
-                    entity,
-                    delivery,
-                    inbox.parse(delivery, load_id, delivery.delivered_at),
-                    complete=channel.delivery == "complete",
-                    max_deleted_share=channel.max_deleted_share,
-                    started_at=started_at,
-                    has_keys=channel.entities[entity].key == "natural",
-                    reload=reload,
-                )
+                counts = _read(scope, channel, entity, inbox, delivery, store, clock, reload)
             except Rejected as error:
                 refused.append(_refused(scope, channel, entity, delivery.name, error, store, clock))
                 continue
-            finally:
-                inbox.discard(delivery)
-            if counts is None:
-                log.info("%s %s: %s was loaded by another run meanwhile", channel.code, entity, delivery.name)
-                continue
-            totals["deliveries"] += 1
-            for word in ("received", "loaded", "unchanged", "duplicate", "quarantined", "deleted"):
+            if counts or scope.dry_run:
+                totals["deliveries"] += 1
+            for word in _COUNTED if counts else ():
                 totals[word] += getattr(counts, f"{word}_count")
-            log.info(
-                "%s %s: %s: received %s = loaded %s + unchanged %s + duplicate %s + quarantined %s; deleted %s",
-                channel.code,
-                entity,
-                delivery.name,
-                counts.received_count,
-                counts.loaded_count,
-                counts.unchanged_count,
-                counts.duplicate_count,
-                counts.quarantined_count,
-                counts.deleted_count,
-            )
     totals["refused"] = len(refused)
     log.info("%s: %s", channel.code, totals)
     if refused:
@@ -176,6 +139,52 @@ def collect(
             "DELIVERIES_REFUSED", f"{channel.code}: {len(refused)} refused\n" + "\n".join(f"  - {e}" for e in refused)
         )
     return totals
+
+
+def _read(
+    scope: RunScope,
+    channel: Channel,
+    entity: EntityName,
+    inbox: Inbox,
+    delivery: Delivery,
+    store: OrderStore,
+    clock: Clock,
+    reload: bool,
+) -> LoadCounts | None:
+    """Load one delivery; None when another run was faster, or in a dry run. Raises Rejected when it cannot be read."""
+    if unfit := inbox.refused(delivery):
+        raise unfit
+    if scope.dry_run:
+        log.info("%s %s: would load %s", channel.code, entity, delivery.name)
+        return None
+    started_at, load_id = clock(), uuid.uuid4().hex
+    try:
+        counts = store.load(
+            scope.run_id,
+            load_id,
+            channel.code,
+            entity,
+            delivery,
+            inbox.parse(delivery, load_id, delivery.delivered_at),
+            complete=channel.delivery == "complete",
+            max_deleted_share=channel.max_deleted_share,
+            started_at=started_at,
+            has_keys=channel.entities[entity].key == "natural",
+            reload=reload,
+        )
+    finally:
+        inbox.discard(delivery)
+    if counts is None:
+        log.info("%s %s: %s was loaded by another run meanwhile", channel.code, entity, delivery.name)
+        return None
+    log.info(
+        "%s %s: %s: received %s = loaded %s + unchanged %s + duplicate %s + quarantined %s; deleted %s",
+        channel.code,
+        entity,
+        delivery.name,
+        *(getattr(counts, f"{word}_count") for word in _COUNTED),
+    )
+    return counts
 
 
 def _chosen(
