@@ -153,7 +153,6 @@ def test_what_stands_is_what_the_newest_files_say(
             if reload or (file not in seen and file.rows not in known):
                 read.append((file, reload))
     sales.stage(SCOPE)
-    sales.stage(SCOPE)
     found = world.rows("SELECT order_id, unit_price FROM stg.file_drop__order_line")
     assert {order: int(price) for order, price in found} == expected(delivery == "complete", read)
     assert len(found) == len({order for order, _ in found})
