@@ -25,7 +25,8 @@ CATALOG_WAIT_MS = 30_000
 """Only strangers make a writer wait here, a shell or a backup that locks the catalog: writers queue before it."""
 ADOPTED_ROWS = 100_000
 """From here on a staged file becomes part of its table as it is; fewer rows are written in the usual way."""
-
+STAGED_FORMAT = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false"
+"""DuckDB holds the Bloom filters of all row groups in memory until the file ends: memory that grows with the rows."""
 
 _NO_ROOM = ("No space left", "File too large", "failed to offload", "disk is full")
 """What the operating system, DuckDB's spilling and SQLite say of a full disk."""
@@ -225,7 +226,7 @@ class _LakeSession(Session):
     def stage(self, sql: str) -> str:
         path = self._lake.new_staged_file()
         with self._all_threads():
-            self._connection.execute(f"COPY ({sql}) TO {quoted(path)} (FORMAT parquet, COMPRESSION snappy)")
+            self._connection.execute(f"COPY ({sql}) TO {quoted(path)} ({STAGED_FORMAT})")
         relation = f"read_parquet({quoted(path)})"
         self._lake.staged_files[relation] = (path,)
         return relation

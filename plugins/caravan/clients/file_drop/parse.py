@@ -19,7 +19,7 @@ from caravan.clients.file_drop.ndjson_source import spool_ndjson
 from caravan.clients.file_drop.parquet_source import open_parquet
 from caravan.clients.file_drop.parsed import Delivery, Parsed, Stamp
 from caravan.clients.file_drop.repetition import settle
-from caravan.clients.file_drop.source import Source, literal, parquet_relation
+from caravan.clients.file_drop.source import PARQUET, Source, literal, parquet_relation
 from caravan.clients.file_drop.statement import StatementBuilder, rule_reason
 from caravan.config.types import Channel, Configuration
 from caravan.core.entities import ENTITIES, Entity, judged_columns
@@ -189,7 +189,7 @@ def _sound_file(delivery: Delivery, channel: Channel) -> Iterator[None]:
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path) -> int:
     """Write a query's rows to Parquet; how many."""
-    done = connection.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet)").fetchone()
+    done = connection.execute(f"COPY ({query}) TO {literal(str(target))} ({PARQUET})").fetchone()
     return int(done[0]) if done else 0
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import duckdb
 
 from caravan.clients.file_drop.identity import occurrence_key, payload_hash
-from caravan.clients.file_drop.source import literal, parquet_relation
+from caravan.clients.file_drop.source import PARQUET, literal, parquet_relation
 from caravan.config.types import Channel
 from caravan.core.entities import ORDER_LINE, Entity, parsed_columns
 
@@ -61,7 +61,7 @@ def settle(
     )
     kept = f"(SELECT * REPLACE ({payload_hash(columns)} AS payload_hash) FROM {kept})"
     kept = f"(SELECT * REPLACE ({key} AS row_key) FROM {kept})"
-    connection.execute(f"COPY (SELECT {', '.join(delivered)} FROM {kept}) TO {literal(str(target))} (FORMAT parquet)")
+    connection.execute(f"COPY (SELECT {', '.join(delivered)} FROM {kept}) TO {literal(str(target))} ({PARQUET})")
     return target, dropped
 
 

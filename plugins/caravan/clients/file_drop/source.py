@@ -16,6 +16,8 @@ from caravan.core.errors import Rejected
 
 RAW_LIMIT = 65_536
 """Characters kept of a broken line: enough to find it, not a whole file behind one lost newline."""
+PARQUET = "FORMAT parquet, WRITE_BLOOM_FILTER false"
+"""DuckDB holds the Bloom filters of all row groups in memory until the file ends: memory that grows with the rows."""
 
 
 @dataclass(frozen=True)
