@@ -61,7 +61,10 @@ bench: setup-dev
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/bulk.py
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/year.py --file "$$CARAVAN_REAL_DATA/online_retail.parquet"
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/kill.py --engine lake --kills 20
-	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/kill.py --engine postgres --kills 20
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/kill.py --engine postgresql --kills 20
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/open_seconds.py
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/upkeep.py --loads 1000
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/month.py
 
 # After a change of requirements*.in. Needs uv. Keeps every pin that still fits.
 lock:

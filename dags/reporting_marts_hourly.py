@@ -7,12 +7,13 @@ one finds nothing to do.
 event be lost. One run at a time. Runs woken by an asset have no data interval, and none is needed.
 
 **Inputs**: `ops.dirty_slice` and the `fct` tables. **Output**: `mart.dim_*` and `mart.rpt_*`, the published
-`marts.duckdb` and Parquet files, the report.
+`marts.duckdb` and Parquet files (in a bucket as well, where project.yml names one), the report.
 
 **When it fails**
 
 - `drain`: slices that were not rebuilt stay dirty and are taken by the next run; the last good rows stay.
 - `publish`, `report`: readers keep the previous files. Clear the task once the cause is mended (often a full disk).
+- `upload`: readers of the bucket keep the previous version, whole. Clear it once `./caravan connections test` is green.
 - `verdict`: fails whenever something above did, or a check blocked a slice. It names what; look there.
 """
 
@@ -48,6 +49,12 @@ def reporting_marts_hourly():
 
         return reporting.publish()
 
+    @step(pool="default_pool")  # writes no warehouse, and may take long
+    def upload() -> str:
+        from caravan.assembly import reporting
+
+        return reporting.upload()
+
     @step()
     def report() -> str:
         from caravan.assembly import reporting
@@ -60,7 +67,7 @@ def reporting_marts_hourly():
 
         reporting.verdict(run_id, dag_id, failed_tasks)
 
-    drain() >> publish() >> report() >> verdict()
+    drain() >> publish() >> [report(), upload()] >> verdict()
 
 
 reporting_marts_hourly()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from caravan.orchestration import pools
 from caravan.orchestration.timetables import WindowTimetable
 
 
 class CaravanPlugin(AirflowPlugin):
     name = "caravan"
     timetables = [WindowTimetable]
+    listeners = [pools]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from object_store import ObjectStore
 from places import Lakes, Place, Servers
 from sales_world import MONDAY, World
 
+from caravan.assembly import calendar
 from caravan.clients.fx import ecb
 from caravan.warehouse.port import Warehouse
 
@@ -117,6 +120,35 @@ def quick_rates(monkeypatch: pytest.MonkeyPatch, few_rates: Path) -> None:
     monkeypatch.setattr(ecb, "write_rates", write_rates)
 
 
+@pytest.fixture(autouse=True)
+def few_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two months of market dates: 18 years of them take longer than everything else."""
+    monkeypatch.setattr(calendar, "FIRST_DAY", date(2026, 2, 1))
+    monkeypatch.setattr(calendar.calendars, "horizon", lambda today: date(2026, 4, 1))
+
+
 @pytest.fixture
 def world(new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_rates: None) -> World:
     return World(tmp_path / "one", new_place(engine), monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _object_store() -> Iterator[ObjectStore]:
+    store = ObjectStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def object_store(_object_store: ObjectStore) -> ObjectStore:
+    _object_store.begin()
+    return _object_store
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore) -> str:
+    """A new, empty bucket."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    object_store.client.create_bucket(Bucket=name)
+    object_store.begin()
+    return name

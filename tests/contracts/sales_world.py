@@ -37,7 +37,7 @@ entities:
 """
 HEADER = "order,line,at,buyer,sku,qty,price,money\n"
 MONDAY = date(2026, 3, 2)
-LOAD_METADATA = {"load_id", "version"}
+LOAD_METADATA = {"load_id", "version", "known_at"}
 
 
 def line(order: str, day: int, price: str = "10.00", buyer: str = "k1", money: str = "SEK") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -12,9 +12,12 @@ import pytest
 from deliveries import LINES, OBSERVED, ORDERS, Line, batch_of, day
 from places import table_rows
 
-from caravan import SQL_DIR
+from caravan import INCLUDE_DIR, SQL_DIR
 from caravan.clients.fx.ecb import write_rates
+from caravan.config.calendars import business_calendar
+from caravan.config.loader import load
 from caravan.core.window import DayRange
+from caravan.functions.markets.calendar import market_days, market_row
 from caravan.warehouse import lake as lake_module
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.port import Row, Warehouse
@@ -24,7 +27,7 @@ from caravan.warehouse.runner import Runner
 from caravan.warehouse.store import Store
 
 DAYS = 20
-CONSTANTS = {"base_currency": "EUR"}
+CONSTANTS = {"base_currency": "EUR", "fx_max_carry_days": "7", "fx_max_source_difference": "0.01"}
 # channel: market, country, currency, whether it delivers headers
 CHANNELS = {
     "shop": ("DE", "DE", "EUR", True),
@@ -111,7 +114,7 @@ def rates(folder: Path) -> Batch:
     table = table.filter(near)
     assert len(table) > 500
     pq.write_table(table, folder / "near.parquet")
-    return Batch(RAW["raw.ecb__fx_rate"], [folder / "near.parquet"], len(table), "rates", OBSERVED)
+    return Batch(RAW["raw.fx__rate"], [folder / "near.parquet"], len(table), "rates", OBSERVED)
 
 
 def put(warehouse: Warehouse, catalog, batch: Batch) -> None:
@@ -126,17 +129,23 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     """Deliver and build in two waves: a first build, then what the changes make stale and a window over it."""
     catalog = load_models(SQL_DIR)
     store = Store(warehouse, catalog, "dag", CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
+    shipped = load(INCLUDE_DIR / "config").markets
     markets = [
-        {"market_code": code, "name": f"{code}'s", "country_code": code, "currency_code": "EUR", "zone": "UTC"}
+        market_row(shipped[code], date(2026, 3, 1)) | {"currency_code": "EUR", "zone": "UTC", "calendar_version": "1"}
         for code in ("DE", "US", "JP", "ZZ")
     ]
+    clock_change = business_calendar(shipped["US"], date(2026, 3, 10), date(2026, 3, 6))
     channels = [
         {"channel_code": code, "name": code, "kind": "own", "source": "file_drop", "delivery": "complete",
          "market_code": None, "reporting_zone": "UTC"}
         for code in CHANNELS
     ]  # fmt: skip
     store.put_reference("raw.config__market", markets, ("market_code",), "run")
+    days = list(market_days(shipped["US"], clock_change, "1"))
+    store.put_reference("raw.config__market_date", days, ("market_code", "local_date"), "run")
     store.put_reference("raw.config__channel", channels, ("channel_code",), "run")
+    ended = [{"currency_code": "HRK", "ended_date": "2023-01-01", "successor_code": "EUR"}]
+    store.put_reference("raw.config__ended_currency", ended, ("currency_code",), "run")
     put(warehouse, catalog, fx)
     half = len(batches) // 2
     for wave, days in ((batches[:half], None), (batches[half:], DayRange(day(1), day(5)))):

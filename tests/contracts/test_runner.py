@@ -254,7 +254,7 @@ def test_a_definition_that_leaves_days_out_leaves_no_old_rows(filled):
     rates = """
 SELECT currency_code AS line_key, 'shop' AS channel_code, rate_date AS order_local_date,
     currency_code AS customer_id, $base_currency AS base_currency_code, rate AS amount
-FROM raw.ecb__fx_rate WHERE rate_date >= $slice_start AND rate_date < $slice_end
+FROM raw.fx__rate WHERE rate_date >= $slice_start AND rate_date < $slice_end
 """
     filled.catalog = write_models(filled.folder / "sql", fct_line=rates)
     filled.build()

@@ -8,8 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from deliveries import LINES, OBSERVED, Bad, Line, day, write_parquet, write_quarantined
 from places import table_rows
@@ -221,10 +219,8 @@ def test_reference_rows_are_kept_as_given(store):
     key = ("market_code",)
 
     def rows(*codes):
-        return [
-            {"market_code": code, "name": f"the {code}", "country_code": code, "currency_code": None, "zone": "UTC"}
-            for code in codes
-        ]
+        nothing = dict.fromkeys(RAW["raw.config__market"].columns)
+        return [nothing | {"market_code": code, "name": f"the {code}", "zone": "UTC"} for code in codes]
 
     def put(*codes, run_id):
         store.put_reference("raw.config__market", rows(*codes), key, run_id)
@@ -234,27 +230,6 @@ def test_reference_rows_are_kept_as_given(store):
     assert put("FR", "DE", run_id="2") == [("DE", 1, "row"), ("FR", 1, "row")]
     assert put("DE", run_id="3") == [("DE", 1, "row"), ("FR", 1, "row")], "what facts may refer to stays"
     assert ("JP", 1, "row") in put("JP", run_id="4")
-
-
-def test_rates_are_known_by_content(store, tmp_path):
-    path = tmp_path / "rates.parquet"
-    pq.write_table(
-        pa.table(
-            {
-                "row_key": [str(uuid4())],
-                "payload_hash": [str(uuid4())],
-                "rate_date": pa.array([day(1)], pa.date32()),
-                "currency_code": ["USD"],
-                "rate": pa.array([Decimal("1.25")], pa.decimal128(18, 6)),
-            }
-        ),
-        path,
-    )
-    assert [store.put_rates(path, 1, content, "run1") for content in ("h1", "h1", "h2")] == [True, False, True]
-    assert noted(store, "content_hash", *COUNTS) == [("h1", 1, 1, 0, 0, 0), ("h2", 1, 0, 1, 0, 0)]
-    assert table_rows(store.warehouse, RAW["raw.ecb__fx_rate"].name, ["currency_code", "rate"]) == [
-        ("USD", Decimal("1.250000"))
-    ]
 
 
 def test_shared_and_reporting_models_can_be_drained_before_anything_was_loaded(store, parsed):

@@ -30,7 +30,7 @@ def test_a_dag_says_what_it_is(bag, dag_id):
     assert f"function:{function}" in dag.tags
     assert {tag for tag in dag.tags if tag.startswith("rerun:")} <= {"rerun:window", "rerun:now", "rerun:manual"}
     assert {tag for tag in dag.tags if tag.startswith("tier:")} <= {"tier:1", "tier:2", "tier:3"}
-    assert cadence in ("hourly", "daily", "nightly", "weekly", "monthly", "manual")
+    assert cadence in ("quarterhourly", "hourly", "daily", "nightly", "weekly", "monthly", "manual")
     for part in ("**Rerun class**", "**When**", "**Inputs**", "**When it fails**"):
         assert part in (dag.doc_md or "")
 
@@ -68,6 +68,61 @@ def test_every_task_has_an_owner_retries_and_a_time_limit(bag, dag_id):
 
 
 @pytest.mark.parametrize("dag_id", DAG_FILES)
+def test_every_failure_and_every_end_of_a_run_is_told(bag, dag_id):
+    for task in bag.dags[dag_id].tasks:
+        arguments = task.partial_kwargs if task.is_mapped else vars(task)
+        called = arguments["on_failure_callback"]
+        names = [callback.__name__ for callback in (called if isinstance(called, list | tuple) else [called])]
+        assert names == ["run_ended" if task.task_id == "verdict" else "task_failed"], task.task_id
+    ends = bag.dags[dag_id].get_task("verdict").on_success_callback
+    assert [callback.__name__ for callback in ends] == ["run_ended"]
+
+
+def test_every_pool_that_a_task_names_is_made_at_set_up(bag):
+    """A task in a pool that does not exist is never started, though `dag.test()` runs it."""
+    from airflow.models.pool import Pool
+
+    from caravan.orchestration.pools import create_pools
+
+    named = {task.pool for dag in bag.dags.values() for task in dag.tasks}
+    assert named == {"warehouse", "default_pool"}
+    assert create_pools(ROOT / "include/config") == ["warehouse"]
+    assert create_pools(ROOT / "include/config") == ["warehouse"], "a second time changes nothing"
+    assert named <= {pool.pool for pool in Pool.get_pools()}
+    assert Pool.get_pool("warehouse").slots == 3
+
+
+def test_a_component_that_starts_makes_the_pools_and_a_worker_does_not(bag, monkeypatch):
+    from airflow import plugins_manager
+
+    from caravan.orchestration import pools
+
+    plugins_manager._get_plugins()
+    made: list[object] = []
+    monkeypatch.setattr(pools, "create_pools", made.append)
+
+    class Job:
+        pass
+
+    class TaskRunnerMarker:
+        pass
+
+    pools.on_starting(Job())
+    assert made == [ROOT / "include/config"]
+    pools.on_starting(TaskRunnerMarker())
+    assert len(made) == 1
+    plugin = next(each for each in plugins_manager._get_plugins()[0] if each.name == "caravan")
+    assert plugin.listeners == [pools]
+
+
+def test_the_watch_refuses_backfills_and_leaves_the_writers_pool_alone(bag):
+    watch = bag.dags["ops_watch_quarterhourly"]
+    assert {str(getattr(kind, "value", kind)) for kind in watch.allowed_run_types} == {"scheduled", "manual"}
+    assert {task.pool for task in watch.tasks} == {"default_pool"}
+    assert watch.get_task("send_messages").trigger_rule == "all_done"
+
+
+@pytest.mark.parametrize("dag_id", DAG_FILES)
 def test_the_verdict_is_the_one_last_task_and_runs_whatever_happened(bag, dag_id):
     dag = bag.dags[dag_id]
     assert [task.task_id for task in dag.leaves] == ["verdict"]
@@ -82,12 +137,22 @@ def test_the_verdict_is_the_one_last_task_and_runs_whatever_happened(bag, dag_id
         ("sales_orders_daily", "collect", "stage"),
         ("sales_orders_daily", "stage", "validate"),
         ("sales_orders_daily", "validate", "build"),
+        ("markets_rates_daily", "load_bundled", "collect_fetched"),
+        ("markets_rates_daily", "collect_fetched", "collect_user"),
+        ("markets_rates_daily", "collect_user", "build"),
         ("reporting_marts_hourly", "drain", "publish"),
         ("reporting_marts_hourly", "drain", "report"),
     ],
 )
 def test_nothing_is_used_before_it_is_made_and_checked(bag, dag_id, first, then):
     assert first in bag.dags[dag_id].get_task(then).get_flat_relative_ids(upstream=True)
+
+
+def test_rates_are_built_whatever_could_not_be_read_but_not_without_the_bundle(bag):
+    dag = bag.dags["markets_rates_daily"]
+    for name in ("collect_user", "build"):
+        assert "load_bundled" in dag.get_task(name).upstream_task_ids
+        assert dag.get_task(name).trigger_rule == "all_done_min_one_success"
 
 
 def test_orders_are_collected_channel_by_channel(bag):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import RetryAction
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.exceptions import AirflowTaskTimeout, ParamValidationError
 
 from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
 from caravan.core.scope import RunScope
@@ -108,6 +108,8 @@ def test_the_form_refuses_what_it_cannot_use(name, value, accepted):
         (Retryable("locked", timedelta(seconds=1)), RetryAction.RETRY, timedelta(minutes=2)),
         (Retryable("too many requests", timedelta(hours=1)), RetryAction.RETRY, timedelta(hours=1)),
         (ZeroDivisionError(), RetryAction.DEFAULT, None),
+        (TimeoutError("the socket"), RetryAction.DEFAULT, None),
+        (AirflowTaskTimeout(), RetryAction.DEFAULT, None),
     ],
 )
 def test_only_what_may_pass_is_tried_again(error, action, delay):

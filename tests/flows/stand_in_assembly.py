@@ -22,7 +22,13 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "build": {"built": 1},
         "verdict": None,
     },
-    "reporting": {"drain": {"built": 1}, "publish": "marts.duckdb", "report": "index.html", "verdict": None},
+    "reporting": {
+        "drain": {"built": 1},
+        "publish": "marts.duckdb",
+        "upload": "",
+        "report": "index.html",
+        "verdict": None,
+    },
 }
 
 
@@ -33,6 +39,8 @@ class StandIn:
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.errors: dict[str | tuple[str, str], deque[BaseException | None]] = {}
+        self.told: list[tuple[str, tuple[Any, ...]]] = []
+        """What the callbacks were called for, beside the steps: (function, arguments)."""
 
     def fail(self, function: str, *errors: BaseException | None, channel: str | None = None) -> None:
         self.errors[(function, channel) if channel else function] = deque(errors)
@@ -50,6 +58,9 @@ class StandIn:
             for name, answer in functions.items():
                 setattr(module, name, self._function(f"{part}.{name}", answer))
             found[part] = module
+        found["ops"] = types.ModuleType("caravan.assembly.ops")
+        for name in ("task_failed", "run_ended"):
+            setattr(found["ops"], name, lambda *arguments, name=name: self.told.append((name, arguments)))
         return found
 
     def _function(self, name: str, answer: Any) -> Any:

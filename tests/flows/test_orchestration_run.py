@@ -48,7 +48,9 @@ def run(airflow_database, assembly, monkeypatch):
 def test_every_channel_is_collected_then_built_then_reported(run, assembly):
     result, said = run(conf={**YEAR, "channels": ["shop_de"]}, downstream=True)
     assert result, said
-    assert assembly.names() == [
+    names = assembly.names()
+    assert sorted(names[-3:-1]) == ["reporting.report", "reporting.upload"], "neither waits for the other"
+    assert names[:-3] + names[-1:] == [
         "sales.list_channels",
         *["sales.collect"] * 3,
         "sales.stage",
@@ -57,7 +59,6 @@ def test_every_channel_is_collected_then_built_then_reported(run, assembly):
         "sales.verdict",
         "reporting.drain",
         "reporting.publish",
-        "reporting.report",
         "reporting.verdict",
     ]
     assert sorted(channel for _, channel in assembly.arguments("sales.collect")) == CHANNELS
@@ -110,6 +111,43 @@ def test_a_refused_channel_stops_neither_the_others_nor_the_build_but_the_run_fa
     assert assembly.names().count("sales.collect") == 3, "a refused delivery is not tried again"
     assert assembly.names()[4:] == ["sales.stage", "sales.validate", "sales.build", "sales.verdict"]
     assert "    failed, 0.0 s: GZIP_TRUNCATED: orders.csv.gz ends early" in said
+
+
+def test_a_failure_and_the_end_of_the_run_are_told(run, assembly):
+    error = Rejected("GZIP_TRUNCATED", "orders.csv.gz ends early")
+    assembly.fail("sales.collect", error, channel="shop_fr")
+    run(conf={**YEAR, "channels": ["shop_fr"]})
+    (told, ended) = assembly.told
+    name, (dag_id, task_id, label, run_id, tier, link, told_error) = told
+    assert (name, dag_id, task_id, label, tier) == ("task_failed", "sales_orders_daily", "collect", "shop_fr", 1)
+    assert told_error is error
+    assert link.startswith("http") and "/tasks/collect/mapped/" in link
+    name, (end, last_error) = ended
+    assert (name, end.dag_id, end.run_id, end.tier, end.last_task) == ("run_ended", dag_id, run_id, 1, "verdict")
+    assert sorted(end.states["collect"]) == ["failed", "success", "success"]
+    assert end.states["stage"] == ["success"]
+    assert end.restricted
+    assert "collect (1 of 3)" in str(last_error)
+
+
+def test_the_end_of_a_run_that_went_well_is_told_and_a_dry_run_tells_nothing(run, assembly):
+    run()
+    ((name, (end, error)),) = assembly.told
+    assert (name, error, end.restricted) == ("run_ended", None, False)
+    assert set(end.states) == {"list_channels", "collect", "stage", "validate", "build", "verdict"}
+    assembly.told.clear()
+    assembly.fail("sales.stage", Rejected("X", "y"))
+    run(conf={**YEAR, "dry_run": True})
+    assert assembly.told == []
+
+
+def test_a_task_that_is_stopped_for_its_time_says_so(run, assembly):
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    assembly.fail("sales.stage", AirflowTaskTimeout())
+    run()
+    assert assembly.names().count("sales.stage") == 3, "it is tried again"
+    assert "longer than its execution_timeout of 1:00:00" in str(assembly.told[0][1][-1])
 
 
 def test_without_channels_nothing_is_built_and_the_verdict_still_falls(run, assembly):

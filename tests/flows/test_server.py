@@ -99,6 +99,10 @@ def test_up_login_and_down(home: Path) -> None:
     token = ask(f"{url}/auth/token", body={"username": "admin", "password": shown[1]})["access_token"]
     assert "dags" in ask(f"{url}/api/v2/dags", token)
 
+    told = {each["subject"]: each for each in json.loads(caravan(home, "doctor", "--json").stdout)["findings"]}
+    for subject in ("DAG files", "DAGs", "pools", "assets", "backfills"):
+        assert told[subject]["state"] == "ok", told[subject]
+
     again = caravan(home, "up", "--port", str(port))
     assert again.returncode == 0
     assert "already running" in again.stdout

@@ -31,7 +31,13 @@ from caravan.warehouse.raw_tables import RAW, STAMP
 
 CASES_DIR = Path(__file__).parent
 CATALOG = load_models(SQL_DIR)
-PARAMS = {"slice_start": "2026-03-02", "slice_end": "2026-03-03", "base_currency": "EUR"}
+PARAMS = {
+    "slice_start": "2026-03-02",
+    "slice_end": "2026-03-03",
+    "base_currency": "EUR",
+    "fx_max_carry_days": "7",
+    "fx_max_source_difference": "0.01",
+}
 Rows = Sequence[Mapping[str, Any]]
 Execute = Callable[[str], list[tuple[Any, ...]]]
 
@@ -150,7 +156,7 @@ def create(execute: Execute, table: str, rows: Rows) -> None:
 def select(case: Case) -> str:
     sql = case.model.sql
     for name, value in case.params.items():
-        sql = sql.replace(f"${name}", literal(value, "VARCHAR" if name == "base_currency" else "DATE"))
+        sql = sql.replace(f"${name}", literal(value, "DATE" if name.startswith("slice_") else "VARCHAR"))
     # The comment in a file's last line must not swallow the bracket.
     condition = f" WHERE {case.where}" if case.where else ""
     return f"SELECT * FROM (\n{sql}\n) AS q{condition}"
@@ -170,6 +176,8 @@ def show(value: object, kind: str) -> str:
         return str(int(text) if text.isdigit() else UUID(text).int)
     if kind == "TIMESTAMP" and isinstance(value, str):
         return str(datetime.fromisoformat(value))
+    if kind == "BOOLEAN":
+        return str(value).lower()
     return str(value)
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import duckdb
 import pyarrow
 import pyarrow.parquet
+from market_case import market
 
 from caravan.clients.file_drop.parse import parse
 from caravan.clients.file_drop.parsed import Delivery, Parsed
-from caravan.config.types import Channel, Configuration, Market, Project
+from caravan.config.types import Channel, Configuration, Project
 from caravan.core.entities import ENTITIES, QUARANTINE_COLUMNS, parsed_columns
 
 NOW = datetime.fromisoformat("2024-06-15T12:00:00")
@@ -26,7 +27,7 @@ LINE = ("A1", "1", "2024-05-01 10:00:00", "DE", "EUR", "S1", "2", "9.95")
 """A good order line, in the order of LINE_FIELDS."""
 
 MARKETS = {
-    code: Market(code=code, name=code, country=code, currency=currency, zone=zone)
+    code: market(code, currency=currency, zone=zone)
     for code, currency, zone in (
         ("DE", "EUR", "Europe/Berlin"),
         ("JP", "JPY", "Asia/Tokyo"),

@@ -331,7 +331,7 @@ def _loads(now: datetime) -> list[dict[str, Any]]:
         _load("shop_fr", "shop_fr_late.csv.gz", "loaded", now - timedelta(hours=20), received_count=9, loaded_count=9)
     )
     rates = {"entity": "fx_rate", "received_count": 240_000, "loaded_count": 240_000}  # no channel's
-    loads.append(_load("ecb", "eurofxref-hist.parquet", "loaded", now - timedelta(days=9), **rates))
+    loads.append(_load("rates_bundled", "eurofxref-hist.zip", "loaded", now - timedelta(days=9), **rates))
     return loads
 
 

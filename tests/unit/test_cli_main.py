@@ -19,10 +19,14 @@ from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
 from caravan.core.scope import RunScope
 from caravan.core.window import Window
 
-COMMANDS = ("demo", "up", "down", "check", "run", "query", "models", "migrate", "doctor", "sales", "reporting")
+COMMANDS = (
+    *("demo", "up", "down", "airflow", "check", "run", "query", "models", "migrate", "doctor", "calendar"),
+    *("upkeep", "backup", "restore", "privacy", "alerts", "heartbeat", "connections"),
+    *("sales", "reporting", "markets"),
+)
 STEPS = {
     "sales": ("list-channels", "collect", "stage", "validate", "build", "verdict"),
-    "reporting": ("drain", "publish", "report"),
+    "reporting": ("drain", "publish", "upload", "report"),
 }
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from caravan.assembly import reporting, sales
+from caravan.assembly import markets, reporting, sales
 from caravan.assembly.warehouse import open_warehouse
 from caravan.cli import dry_run as dry_runs
 from caravan.cli import main as cli
@@ -17,7 +16,6 @@ from caravan.cli.dry_run import dry_run
 from caravan.config.settings import Settings
 from caravan.warehouse import migrations
 from caravan.warehouse.port import Row
-from caravan.warehouse.store import Store
 
 HEADER = (
     "Bestellnummer;Position;Bestelldatum;Geändert am;Status;Lieferland;Währung;Kundennummer;Artikelnummer;"
@@ -38,8 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CARAVAN_HOME", str(home))
     monkeypatch.delenv("CARAVAN_WAREHOUSE", raising=False)
     # The exchange rates of 27 years take seconds and are not what is tested here.
-    monkeypatch.setattr(sales.ecb, "write_rates", lambda path: SimpleNamespace(path=path, row_count=0, content_hash=""))
-    monkeypatch.setattr(Store, "put_rates", lambda *_: False)
+    monkeypatch.setattr(markets, "load_bundle", lambda *_: False)
     return home
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from market_case import market_text
 
 from caravan import INCLUDE_DIR, PROJECT_ROOT
 from caravan.config.loader import check, load
@@ -19,22 +20,6 @@ PROJECT = """\
 base_currency: EUR
 published_marts:
   - mart.rpt_sales__channel_day
-"""
-
-MARKET = """\
-code: NO
-name: Norway
-country: NO
-currency: NOK
-zone: Europe/Oslo
-"""
-
-OTHER = """\
-code: ZZ
-name: Other countries
-country: ZZ
-currency: EUR
-zone: UTC
 """
 
 # Line numbers in the tests below count in this text.
@@ -84,9 +69,10 @@ def config(tmp_path: Path) -> Path:
     folder = tmp_path / "config"
     (folder / "markets").mkdir(parents=True)
     (folder / "channels").mkdir()
+    shutil.copytree(INCLUDE_DIR / "config" / "privacy", folder / "privacy")
     (folder / "project.yml").write_text(PROJECT)
-    (folder / "markets" / "no.yml").write_text(MARKET)
-    (folder / "markets" / "zz.yml").write_text(OTHER)
+    (folder / "markets" / "no.yml").write_text(market_text())
+    (folder / "markets" / "zz.yml").write_text(market_text("ZZ", currency="EUR", zone="UTC"))
     (folder / "channels" / "shop_no.yml").write_text(CHANNEL)
     (folder / "channels" / "steady.yml").write_text(
         CHANNEL.replace("code: shop_no", "code: steady").replace("incoming/shop_no", "incoming/steady")
@@ -341,13 +327,13 @@ GLOBAL_FAULTS = [
     ("project.yml", PROJECT, "- EUR\n", "project.yml:1", "is no mapping"),
     ("project.yml", PROJECT, "# nothing\n", "project.yml:1", "is empty"),
     ("project.yml", PROJECT, "a: 1\n---\nb: 2\n", "project.yml:2", "is no valid YAML"),
-    ("markets/no.yml", "NOK", "NKR", "markets/no.yml:4 currency", "no ISO 4217 code"),
+    ("markets/no.yml", "NOK", "NKR", "markets/no.yml:6 money[0].currency", "no ISO 4217 code"),
     ("markets/no.yml", "country: NO", "country: UK", "markets/no.yml:3 country", "no ISO 3166-1 code"),
     ("markets/no.yml", "country: NO", "country: ZZ", "markets/no.yml:3 country", "no ISO 3166-1 code"),
     ("markets/no.yml", "code: NO", "code: no", "markets/no.yml:1 code", "does not have the form"),
     ("markets/no.yml", "code: NO", "code: NX", "markets/no.yml:1 code", "rename the file to nx.yml"),
-    ("markets/no.yml", "zone: Europe/Oslo", "zone: Oslo", "markets/no.yml:5 zone", "no IANA time zone"),
-    ("markets/no.yml", "zone: Europe/Oslo", "zones: Oslo", "markets/no.yml:5 zones", "did you mean 'zone'?"),
+    ("markets/no.yml", "zone: Europe/Oslo", "zone: Oslo", "markets/no.yml:4 zone", "no IANA time zone"),
+    ("markets/no.yml", "zone: Europe/Oslo", "zones: Oslo", "markets/no.yml:4 zones", "did you mean 'zone'?"),
     (
         "markets/zz.yml",
         "country: ZZ",
@@ -390,7 +376,7 @@ def test_all_faults_come_in_one_report(config: Path) -> None:
         "channels/shop_no.yml:16 entities.order_line.columns",
         "channels/shop_no.yml:23 entities.order_line.columns.qty",
         "channels/shop_no.yml:35 entities.order_line.rules[1].when.quantity",
-        "markets/no.yml:4 currency",
+        "markets/no.yml:6 money[0].currency",
         "project.yml:1 base_currency",
     ]
     assert str(caught.value).startswith("7 faults found:\n  - channels/shop_no.yml:1 kind: is required\n")
@@ -410,6 +396,7 @@ def test_a_market_that_is_broken_brings_its_channels_no_fault(config: Path) -> N
         ("project.yml", "project.yml", "cannot be read: No such file"),
         ("markets", "markets", "cannot be read: No such file"),
         ("channels", "channels", "cannot be read: No such file"),
+        ("privacy", "privacy", "cannot be read: No such file"),
         ("markets/zz.yml", "markets/zz.yml", "is missing"),
     ],
 )

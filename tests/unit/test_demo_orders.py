@@ -18,15 +18,18 @@ import pyarrow.parquet
 import pytest
 
 from caravan import INCLUDE_DIR
+from caravan.clients.fx import ecb
+from caravan.clients.fx.user_files import read_rates
 from caravan.config.loader import load
 from caravan.config.types import Configuration
 from caravan.core.errors import CaravanError
+from caravan.core.rates import KnownRate, Limits, judge
 from caravan.demo.deliveries import DEFECTS, REPEATED, plan
 from caravan.demo.orders import DEFAULT_END, generate
 from caravan.demo.truth import DeliveryTruth, Truth, write_truth
 
 # Of every file with its path: changes only with the generator itself or with pyarrow, never with Python.
-DIGEST = "20f7db1c23c06277fd0abbc75a9f86b98022b733ae678301e0d1908aeb9be455"
+DIGEST = "457600e9ad513e5641e75fa2950630b513376acbc88cbfd0b63f22e17e2042da"
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +119,7 @@ def test_files_are_settled_and_nothing_temporary_is_left(demo: tuple[Path, Truth
     for path in files(demo[0]):
         assert path.stat().st_mtime < 1_793_500_000  # 2026-11-01
         assert not path.name.startswith(".")
-    names = {delivery.name for delivery in demo[1].deliveries}
+    names = {delivery.name for delivery in (*demo[1].deliveries, *demo[1].rates)}
     assert names == {path.name for path in files(demo[0])}
 
 
@@ -183,10 +186,12 @@ def test_planted_defects(demo: tuple[Path, Truth]) -> None:
         "KEY_EMPTY": 1,
         "NUMBER_INVALID": 1 * 2 + 2 + 1 + 1,
         "ORDER_IN_FUTURE": 1 + 1,
+        "RATE_SPIKE": 1,
         "RULE_TEST_ITEM": 2 * 3,
         "TIMESTAMP_INVALID": 1,
     }
-    assert set(truth.quarantined()) == {defect.reason for defects in DEFECTS.values() for defect in defects}
+    reasons = {defect.reason for defects in DEFECTS.values() for defect in defects}
+    assert set(truth.quarantined()) == reasons | {"RATE_SPIKE"}
     refused = [delivery for delivery in truth.deliveries if delivery.refused]
     assert [(each.channel_code, each.name, each.refused, each.received) for each in refused] == [
         ("shop_gb", "lines_20261020.csv.gz", "GZIP_TRUNCATED", 0)
@@ -199,6 +204,22 @@ def test_planted_defects(demo: tuple[Path, Truth]) -> None:
     assert +duplicates == {"shop_fr": REPEATED["shop_fr"][1], "marketplace_jp": REPEATED["marketplace_jp"][1]}
     assert {each.channel_code for each in truth.deliveries if each.deleted} == {"shop_de", "partner_ae"}
     assert {each.channel_code for each in truth.deliveries if each.moved} == {"shop_de", "shop_us"}
+
+
+def test_the_rates_of_the_dirham_are_what_the_truth_says(demo: tuple[Path, Truth]) -> None:
+    """Judged by what judges a person's files, against the ECB's dollar."""
+    home, truth = demo
+    since = truth.first - timedelta(days=20)
+    dollars = [
+        KnownRate("bundled", each.rate_date, each.currency, each.base, each.rate)
+        for each in ecb.read_history(ecb._bundle(), since, "bundle").rates
+        if each.currency == "USD"
+    ]
+    reading = read_rates((home / "incoming/rates/dirham.csv").read_bytes(), "dirham.csv")
+    judged = judge(reading, "user", dollars, Limits(7, Decimal("0.2")), truth.last)
+    (planted,) = truth.rates
+    assert Counter(bad.reason_code for bad in judged.bad) == planted.quarantined
+    assert (len(judged.accepted), len(reading.rates)) == (planted.loaded, planted.received)
 
 
 def test_the_truncated_file_cannot_be_read_and_comes_again(demo: tuple[Path, Truth]) -> None:

@@ -14,10 +14,12 @@ import duckdb
 import pytest
 from file_drop_case import CONFIGURATION, LINE, LINE_FIELDS, NOW, channel, csv_text, deliver
 
+from caravan.assembly.folders import folder_root
 from caravan.assembly.sales import FileInbox
 from caravan.clients.file_drop import parse as parse_module
-from caravan.clients.file_drop.deliveries import Claim, claims, list_deliveries
+from caravan.clients.file_drop.deliveries import Claim, LocalFolder, claims, list_deliveries
 from caravan.clients.file_drop.parse import parse
+from caravan.config.types import Channel
 from caravan.core.errors import Rejected, Retryable
 
 SECOND = 1_000_000_000
@@ -32,6 +34,10 @@ def put(folder: Path, name: str, age_seconds: float = 3600, content: bytes = b"x
     return path
 
 
+def in_home(home: Path) -> Callable[[Channel], Path]:
+    return lambda each: folder_root(each, home)
+
+
 def test_settled_files_come_oldest_first_and_then_by_name(tmp_path: Path) -> None:
     put(tmp_path, "orders_b.csv", age_seconds=100)
     put(tmp_path, "orders_a.csv", age_seconds=100)
@@ -44,62 +50,6 @@ def test_settled_files_come_oldest_first_and_then_by_name(tmp_path: Path) -> Non
     assert (first.channel_code, first.entity, first.size) == ("shop", "order_line", 5)
     assert first.content_hash == hashlib.sha256(b"older").hexdigest()
     assert first.modified_ns == NOW_NS - 200 * SECOND
-
-
-@pytest.mark.parametrize(
-    ("name", "age_seconds", "code", "words"),
-    [
-        ("orders_1.csv", 59, "FILE_NOT_SETTLED", "changed 59 s ago"),
-        ("orders_1.csv", -30, "FILE_NOT_SETTLED", "30 s in the future"),
-        ("orders_1.csv.part", 3600, "FILE_TEMPORARY", "still being written"),
-        ("orders_1.csv.tmp", 3600, "FILE_TEMPORARY", "still being written"),
-        ("orders_1.csv.filepart", 3600, "FILE_TEMPORARY", "still being written"),
-        ("orders_1.csv.crdownload", 3600, "FILE_TEMPORARY", "still being written"),
-        (".orders_1.csv", 3600, "FILE_TEMPORARY", "still being written"),
-        (".orders_1.csv.Xa81bZ", 3600, "FILE_TEMPORARY", "still being written"),
-    ],
-)
-def test_unfinished_files_are_skipped_with_the_reason(
-    tmp_path: Path, name: str, age_seconds: float, code: str, words: str
-) -> None:
-    put(tmp_path, name, age_seconds)
-    put(tmp_path, "orders_2.csv", age_seconds=60)
-    listing = list_deliveries(channel(files="orders_*.csv"), "order_line", tmp_path, NOW_NS)
-    assert [delivery.name for delivery in listing.deliveries] == ["orders_2.csv"]
-    assert [(skipped.path.name, skipped.code) for skipped in listing.skipped] == [(name, code)]
-    assert words in listing.skipped[0].message
-
-
-@pytest.mark.parametrize("pattern", ["*", "*.csv*"])
-def test_a_wide_pattern_does_not_catch_temporary_names(tmp_path: Path, pattern: str) -> None:
-    put(tmp_path, "a.csv.part")
-    put(tmp_path, ".b.csv")
-    listing = list_deliveries(channel(files=pattern), "order_line", tmp_path, NOW_NS)
-    assert listing.deliveries == ()
-    assert [(skipped.path.name, skipped.code) for skipped in listing.skipped] == [
-        (".b.csv", "FILE_TEMPORARY"),
-        ("a.csv.part", "FILE_TEMPORARY"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "names"),
-    [
-        ("a.csv", ["a.csv"]),
-        ("./*.csv", ["a.csv", "b.csv"]),
-        ("*/*.csv", ["c.csv", "d.csv"]),
-        ("2026/*.csv", ["c.csv"]),
-        ("202[6-7]/?.csv", ["c.csv", "d.csv"]),
-        ("*/*/*.csv", ["e.csv"]),
-    ],
-)
-def test_patterns_match_level_by_level(tmp_path: Path, pattern: str, names: list[str]) -> None:
-    (tmp_path / "2026" / "01").mkdir(parents=True)
-    (tmp_path / "2027").mkdir()
-    for name in ("a.csv", "b.csv", "2026/c.csv", "2027/d.csv", "2026/01/e.csv", "f.txt"):
-        put(tmp_path, name)
-    listing = list_deliveries(channel(files=pattern), "order_line", tmp_path, NOW_NS)
-    assert [delivery.name for delivery in listing.deliveries] == names
 
 
 def a_link_to_nothing(path: Path) -> None:
@@ -197,7 +147,7 @@ def test_a_file_that_two_channels_claim_is_refused(
         put(tmp_path / "in", name)
     shop = channel(files="*.csv")
     rival = channel(files=pattern, settings={"code": "rival", "folder": folder.format(home=tmp_path)})
-    both = claims(CONFIGURATION.model_copy(update={"channels": {"shop": shop, "rival": rival}}), tmp_path)
+    both = claims(CONFIGURATION.model_copy(update={"channels": {"shop": shop, "rival": rival}}), in_home(tmp_path))
     listing = list_deliveries(shop, "order_line", tmp_path / "in", NOW_NS, both)
     assert [delivery.name for delivery in listing.deliveries] == ["lines_1.csv", "orders_1.csv"]
     assert sorted(path.name for path in listing.refused) == refused
@@ -222,7 +172,7 @@ def test_two_entities_of_one_channel_cannot_share_a_file_nor_can_a_link_to_it(tm
 def test_the_inbox_lists_a_refused_file_and_says_why(tmp_path: Path) -> None:
     path, of = good_file(tmp_path), channel(files="*", settings={"settle_seconds": 0})
     rival = Claim("rival", "order_line", tmp_path, "orders*")
-    inbox = FileInbox(of, "order_line", tmp_path, CONFIGURATION, tmp_path / "work", [rival])
+    inbox = FileInbox(of, "order_line", LocalFolder(tmp_path), CONFIGURATION, tmp_path / "work", [rival])
     (delivery,) = inbox.deliveries()
     assert delivery.path == path
     assert inbox.refused(delivery).code == "FILE_CLAIMED_TWICE"
@@ -230,7 +180,7 @@ def test_the_inbox_lists_a_refused_file_and_says_why(tmp_path: Path) -> None:
 
 def test_a_channel_that_is_switched_off_claims_nothing(tmp_path: Path) -> None:
     off = channel(settings={"enabled": False})
-    assert claims(CONFIGURATION.model_copy(update={"channels": {"shop": off}}), tmp_path) == []
+    assert claims(CONFIGURATION.model_copy(update={"channels": {"shop": off}}), in_home(tmp_path)) == []
 
 
 def test_nothing_delivered_and_no_folder_are_different_answers(tmp_path: Path) -> None:

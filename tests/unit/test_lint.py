@@ -218,7 +218,7 @@ models:
     grain: week and channel
     key: [week_start_date, channel_code]
     slice: {column: week_start_date, grain: week}
-    look_back_days: {stg.ecb__fx_rate: 7}
+    look_back_days: {stg.fx__rate: 7}
     columns:
       week_start_date: [DATE, none]
       channel_code: [VARCHAR, none]
@@ -226,7 +226,7 @@ models:
       total_amount: ["DECIMAL(18,4)", none]
       order_count: [BIGINT, none]
 
-  stg.ecb__fx_rate:
+  stg.fx__rate:
     description: Rates.
     grain: day and currency
     key: [rate_date, currency_code]
@@ -262,16 +262,16 @@ SELECT
     SUM(o.total_amount) AS total_amount,
     COUNT(*) AS order_count
 FROM stg.file_drop__order AS o
-LEFT JOIN stg.ecb__fx_rate AS r
+LEFT JOIN stg.fx__rate AS r
     ON
         o.currency_code = r.currency_code
         AND r.rate_date >= $slice_start - INTERVAL '7' DAY AND r.rate_date < $slice_end
 WHERE o.order_local_date >= $slice_start AND o.order_local_date < $slice_end
 GROUP BY CAST(DATE_TRUNC('week', CAST(o.order_local_date AS TIMESTAMP)) AS DATE), o.channel_code
 """,
-    "stg_ecb__fx_rate.sql": """\
+    "stg_fx__rate.sql": """\
 SELECT rate_date, currency_code, rate
-FROM raw.ecb__fx_rate
+FROM raw.fx__rate
 WHERE rate_date >= $slice_start AND rate_date < $slice_end
 """,
 }
@@ -324,9 +324,9 @@ BREAKS = [
     (YML, "slice: {column: order_local_date}", "slice: {column: row_key}", "slices are days, weeks or months of a DATE, and row_key is UUID"),
     (YML, "grain: week}", "grain: year}", "'year' is none of day, week, month"),
     (YML, "depends_on: history", "depends_on: past", "'past' is neither window nor history"),
-    (YML, "look_back_days: {stg.ecb__fx_rate: 7}", "look_back_days: {stg.ecb__fx_rate: week}", "'week' is no number of days from 1"),
-    (YML, "look_back_days: {stg.ecb__fx_rate: 7}", "look_back_days: {stg.ecb__rate: 7}", "look_back_days names stg.ecb__rate, which the SQL does not read"),
-    (YML, "look_back_days: {stg.ecb__fx_rate: 7}", "look_back_days: {stg.ecb__fx_rate: 3}", "rpt_sales__channel_week.sql:8: reads 7 days of stg.ecb__fx_rate before its slices, and _models.yml says look_back_days 3"),
+    (YML, "look_back_days: {stg.fx__rate: 7}", "look_back_days: {stg.fx__rate: week}", "'week' is no number of days from 1"),
+    (YML, "look_back_days: {stg.fx__rate: 7}", "look_back_days: {stg.fx__rates: 7}", "look_back_days names stg.fx__rates, which the SQL does not read"),
+    (YML, "look_back_days: {stg.fx__rate: 7}", "look_back_days: {stg.fx__rate: 3}", "rpt_sales__channel_week.sql:8: reads 7 days of stg.fx__rate before its slices, and _models.yml says look_back_days 3"),
     (YML, "total_amount IS NOT NULL", "total_amunt IS NOT NULL", "_models.yml:15 models.stg.file_drop__order.checks[0].holds: unknown column 'total_amunt'; did you mean 'total_amount'?"),
     (YML, "severity: fail", "severity: failed", "'failed' is neither fail nor warn"),
     (YML, ", severity: fail", "", "must have exactly name, holds and severity"),
@@ -346,8 +346,8 @@ BREAKS = [
     (STG, " AND order_local_date < $slice_end", " AND order_local_date <= $slice_end", "beyond its slices: add order_local_date < $slice_end"),
     (STG, "SELECT row_key", "SELECT ROUND(1, 2) + row_key AS row_key", "stg_file_drop__order.sql:1: ROUND(x, n)"),
     (INT, "    WHERE o.order_local_date < $slice_end\n", "", "int_sales__customer_order.sql:3: reads stg.file_drop__order beyond its slices"),
-    (RPT, "r.rate_date >= $slice_start - INTERVAL '7' DAY AND ", "", "rpt_sales__channel_week.sql:8: reads stg.ecb__fx_rate before its slices: add rate_date >= $slice_start - INTERVAL '7' DAY"),
-    (RPT, " - INTERVAL '7' DAY", "", "reads 0 days of stg.ecb__fx_rate before its slices, and _models.yml says look_back_days 7"),
+    (RPT, "r.rate_date >= $slice_start - INTERVAL '7' DAY AND ", "", "rpt_sales__channel_week.sql:8: reads stg.fx__rate before its slices: add rate_date >= $slice_start - INTERVAL '7' DAY"),
+    (RPT, " - INTERVAL '7' DAY", "", "reads 0 days of stg.fx__rate before its slices, and _models.yml says look_back_days 7"),
     (STG, "FROM raw.file_drop__order\n", "FROM mart.rpt_sales__channel_week\n", "read each other in a circle"),
 ]  # fmt: skip
 
@@ -361,11 +361,11 @@ def test_models_and_files_agree(faults_of: Write, file: str, old: str, new: str,
 
 def test_a_model_without_slices_uses_none(faults_of: Write) -> None:
     models = MODELS.replace("    slice: {column: rate_date}\n", "").replace(
-        "    look_back_days: {stg.ecb__fx_rate: 7}\n", ""
+        "    look_back_days: {stg.fx__rate: 7}\n", ""
     )
     assert faults_of(FILES | {YML: models}) == [
-        "sales/stg_ecb__fx_rate.sql:1: uses $slice_end, and _models.yml gives the model no slice",
-        "sales/stg_ecb__fx_rate.sql:1: uses $slice_start, and _models.yml gives the model no slice",
+        "sales/stg_fx__rate.sql:1: uses $slice_end, and _models.yml gives the model no slice",
+        "sales/stg_fx__rate.sql:1: uses $slice_start, and _models.yml gives the model no slice",
     ]
 
 

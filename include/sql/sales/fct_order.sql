@@ -14,6 +14,9 @@ WITH line_totals AS (
         currency_code,
         MIN(base_currency_code) AS base_currency_code,
         MIN(fx_status) AS fx_status,
+        MIN(fx_rate_id) AS fx_rate_id,
+        MIN(fx_rate_date) AS fx_rate_date,
+        MIN(fx_source_code) AS fx_source_code,
         COUNT(*) AS line_count,
         COALESCE(SUM(CASE WHEN line_kind = 'sale' THEN quantity END), 0) AS unit_count,
         SUM(gross_amount) AS gross_amount,
@@ -60,7 +63,10 @@ headers AS (
         h.channel_code || '/' || h.order_id AS order_key,
         h.*,
         $base_currency AS base_currency_code,
-        COALESCE(f.fx_status, 'missing') AS fx_status
+        COALESCE(f.fx_status, 'missing') AS fx_status,
+        f.rate_id AS fx_rate_id,
+        f.rate_date AS fx_rate_date,
+        f.source_code AS fx_source_code
     FROM stg.file_drop__order AS h
     LEFT JOIN int.sales__fx_rate AS f
         ON
@@ -95,6 +101,9 @@ joined AS (
         h.total_amount AS header_total_amount,
         COALESCE(t.base_currency_code, h.base_currency_code) AS base_currency_code,
         COALESCE(t.fx_status, h.fx_status) AS fx_status,
+        CASE WHEN t.order_key IS NULL THEN h.fx_rate_id ELSE t.fx_rate_id END AS fx_rate_id,
+        CASE WHEN t.order_key IS NULL THEN h.fx_rate_date ELSE t.fx_rate_date END AS fx_rate_date,
+        CASE WHEN t.order_key IS NULL THEN h.fx_source_code ELSE t.fx_source_code END AS fx_source_code,
         CASE WHEN t.order_key IS NULL AND h.fx_status <> 'missing' THEN 0 ELSE t.gross_amount_base END
             AS gross_amount_base,
         CASE WHEN t.order_key IS NULL AND h.fx_status <> 'missing' THEN 0 ELSE t.cancelled_amount_base END
@@ -137,6 +146,9 @@ SELECT
     header_total_amount,
     base_currency_code,
     fx_status,
+    fx_rate_id,
+    fx_rate_date,
+    fx_source_code,
     gross_amount_base,
     cancelled_amount_base,
     gross_amount_base - cancelled_amount_base AS net_amount_base,

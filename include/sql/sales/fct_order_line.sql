@@ -1,7 +1,7 @@
 -- gross: goods sold, also where the order was cancelled later by its status (a positive cancellation).
 -- cancelled: goods taken back, as a positive number, whichever way the channel tells it: by a negative line,
 -- by the line's status, or by the status of the whole order in its header.
--- Conversion is exact: whole numbers of 1/10,000 and 1/1,000,000, rounded half away from zero once. Doubles
+-- Conversion is exact: whole numbers of 1/10,000 and 1/100,000,000, rounded half away from zero once. Doubles
 -- would round ties one way on one engine and the other way on the other.
 WITH headers AS (
     SELECT
@@ -20,8 +20,11 @@ lines AS (
         COALESCE(h.order_kind = 'cancellation', FALSE) AS is_called_off,
         $base_currency AS base_currency_code,
         COALESCE(f.fx_status, 'missing') AS fx_status,
-        CAST(f.base_rate * 1000000 AS HUGEINT) AS base_micros,
-        CAST(f.rate * 1000000 AS HUGEINT) AS rate_micros
+        f.rate_id AS fx_rate_id,
+        f.rate_date AS fx_rate_date,
+        f.source_code AS fx_source_code,
+        CAST(CAST(f.base_rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_base_rate,
+        CAST(CAST(f.rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_rate
     FROM stg.file_drop__order_line AS l
     LEFT JOIN int.sales__fx_rate AS f
         ON
@@ -42,8 +45,8 @@ converted AS (
         COALESCE(line_kind = 'sale' OR (line_kind = 'cancellation' AND amount > 0), FALSE) AS is_sold,
         CAST(
             SIGN(amount) * (
-                (2 * CAST(CAST(ABS(amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * base_micros + rate_micros)
-                // (2 * rate_micros)
+                (2 * CAST(CAST(ABS(amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * whole_base_rate + whole_rate)
+                // (2 * whole_rate)
             ) AS DECIMAL(18, 0)
         ) * CAST('0.0001' AS DECIMAL(5, 4)) AS amount_base
     FROM lines AS l
@@ -99,6 +102,9 @@ SELECT
     gross_amount - cancelled_amount AS net_amount,
     base_currency_code,
     fx_status,
+    fx_rate_id,
+    fx_rate_date,
+    fx_source_code,
     amount_base,
     gross_amount_base,
     cancelled_amount_base,

@@ -1,5 +1,5 @@
--- ECB publishes units of a currency for one euro, on working days. The last rate of at most 7 days
--- before the order's local day holds; an older one would be a guess.
+-- Rates are units of a currency for one euro. The newest one holds that is not of a later day than the order's and is
+-- carried that far; an older one would be a guess.
 WITH pairs AS (
     SELECT DISTINCT order_local_date, currency_code
     FROM stg.file_drop__order_line
@@ -10,15 +10,22 @@ WITH pairs AS (
     WHERE order_local_date >= $slice_start AND order_local_date < $slice_end
 ),
 
--- The euro itself has no row at ECB: it is 1 on every day that has any rate.
+-- The euro itself has no row: it is 1 on every day that has any rate.
 rates AS (
-    SELECT rate_date, currency_code, rate
-    FROM stg.ecb__fx_rate
-    WHERE rate_date >= $slice_start - INTERVAL '7' DAY AND rate_date < $slice_end
+    SELECT rate_date, currency_code, rate, rate_id, source_code, carried_until_date
+    FROM stg.fx__rate
+    WHERE rate_date >= $slice_start - INTERVAL '14' DAY AND rate_date < $slice_end
     UNION ALL
-    SELECT DISTINCT rate_date, 'EUR' AS currency_code, CAST(1 AS DECIMAL(18, 6)) AS rate
-    FROM stg.ecb__fx_rate
-    WHERE rate_date >= $slice_start - INTERVAL '7' DAY AND rate_date < $slice_end
+    SELECT
+        rate_date,
+        'EUR' AS currency_code,
+        CAST(1 AS DECIMAL(18, 8)) AS rate,
+        CAST(NULL AS VARCHAR) AS rate_id,
+        CAST(NULL AS VARCHAR) AS source_code,
+        MAX(carried_until_date) AS carried_until_date
+    FROM stg.fx__rate
+    WHERE rate_date >= $slice_start - INTERVAL '14' DAY AND rate_date < $slice_end
+    GROUP BY rate_date
 ),
 
 -- Both rates of one conversion are of one day.
@@ -29,6 +36,12 @@ candidates AS (
         r.rate,
         b.rate AS base_rate,
         r.rate_date,
+        COALESCE(r.rate_id || '/' || b.rate_id, r.rate_id, b.rate_id) AS rate_id,
+        CASE
+            WHEN r.source_code = 'user' OR b.source_code = 'user' THEN 'user'
+            WHEN r.source_code = 'fetched' OR b.source_code = 'fetched' THEN 'fetched'
+            ELSE 'bundled'
+        END AS source_code,
         ROW_NUMBER() OVER (
             PARTITION BY p.order_local_date, p.currency_code ORDER BY r.rate_date DESC
         ) AS recency
@@ -37,8 +50,12 @@ candidates AS (
         ON
             p.currency_code = r.currency_code
             AND r.rate_date <= p.order_local_date
-            AND r.rate_date >= p.order_local_date - INTERVAL '7' DAY
-    INNER JOIN rates AS b ON r.rate_date = b.rate_date AND b.currency_code = $base_currency
+            AND r.carried_until_date >= p.order_local_date
+    INNER JOIN rates AS b
+        ON
+            r.rate_date = b.rate_date
+            AND b.currency_code = $base_currency
+            AND b.carried_until_date >= p.order_local_date
     WHERE p.currency_code <> $base_currency
 )
 
@@ -46,14 +63,17 @@ SELECT
     p.order_local_date,
     p.currency_code,
     $base_currency AS base_currency_code,
-    CASE WHEN p.currency_code = $base_currency THEN CAST(1 AS DECIMAL(18, 6)) ELSE c.rate END AS rate,
-    CASE WHEN p.currency_code = $base_currency THEN CAST(1 AS DECIMAL(18, 6)) ELSE c.base_rate END AS base_rate,
+    CASE WHEN p.currency_code = $base_currency THEN CAST(1 AS DECIMAL(18, 8)) ELSE c.rate END AS rate,
+    CASE WHEN p.currency_code = $base_currency THEN CAST(1 AS DECIMAL(18, 8)) ELSE c.base_rate END AS base_rate,
     CASE WHEN p.currency_code = $base_currency THEN p.order_local_date ELSE c.rate_date END AS rate_date,
+    c.rate_id,
+    c.source_code,
     CASE
         WHEN p.currency_code = $base_currency THEN 'same'
         WHEN c.rate_date IS NULL THEN 'missing'
-        WHEN c.rate_date = p.order_local_date THEN 'exact'
-        ELSE 'carried'
+        WHEN c.rate_date < p.order_local_date THEN 'carried'
+        WHEN c.source_code = 'user' THEN 'user_supplied'
+        ELSE 'exact'
     END AS fx_status
 FROM pairs AS p
 LEFT JOIN candidates AS c

@@ -21,6 +21,7 @@ WITH totals AS (
         COUNT(DISTINCT CASE WHEN o.order_kind = 'sale' AND o.fx_status <> 'missing' THEN o.order_key END)
             AS base_order_count,
         COUNT(DISTINCT CASE WHEN o.fx_status = 'missing' THEN o.order_key END) AS fx_missing_order_count,
+        SUM(CASE WHEN o.fx_status = 'missing' THEN o.net_amount ELSE 0 END) AS fx_missing_net_amount,
         COUNT(DISTINCT c.customer_key) AS customer_count,
         COUNT(DISTINCT CASE WHEN c.first_order_local_date = c.order_local_date THEN c.customer_key END)
             AS new_customer_count,
@@ -70,6 +71,7 @@ SELECT
     ) * CAST('0.0001' AS DECIMAL(5, 4)) AS aov_amount_base,
     base_order_count,
     fx_missing_order_count,
+    fx_missing_net_amount,
     customer_count,
     new_customer_count,
     returning_customer_count,

@@ -35,6 +35,7 @@ totals AS (
         COUNT(DISTINCT CASE WHEN order_kind = 'sale' AND fx_status <> 'missing' THEN order_key END)
             AS base_order_count,
         COUNT(DISTINCT CASE WHEN fx_status = 'missing' THEN order_key END) AS fx_missing_order_count,
+        SUM(CASE WHEN fx_status = 'missing' THEN net_amount ELSE 0 END) AS fx_missing_net_amount,
         COUNT(DISTINCT known_customer_key) AS customer_count,
         COUNT(DISTINCT CASE WHEN first_order_local_date >= month_start_date THEN known_customer_key END)
             AS new_customer_count,
@@ -77,6 +78,7 @@ SELECT
     ) * CAST('0.0001' AS DECIMAL(5, 4)) AS aov_amount_base,
     base_order_count,
     fx_missing_order_count,
+    fx_missing_net_amount,
     customer_count,
     new_customer_count,
     returning_customer_count,

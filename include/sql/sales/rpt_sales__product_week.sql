@@ -22,6 +22,7 @@ SELECT
     SUM(cancelled_amount) AS cancelled_amount,
     SUM(net_amount) AS net_amount,
     SUM(net_amount_base) AS net_amount_base,
-    COUNT(*) FILTER (WHERE fx_status = 'missing') AS fx_missing_line_count
+    COUNT(*) FILTER (WHERE fx_status = 'missing') AS fx_missing_line_count,
+    SUM(CASE WHEN fx_status = 'missing' THEN net_amount ELSE 0 END) AS fx_missing_net_amount
 FROM lines
 GROUP BY week_start_date, channel_code, market_code, sku, currency_code

@@ -3,5 +3,19 @@ SELECT
     name,
     country_code,
     currency_code,
-    zone
+    zone,
+    further_zones,
+    locale,
+    locales,
+    text_direction,
+    rounding_mode,
+    cash_rounding_amount,
+    tax_display,
+    vat_pct,
+    weekend_days,
+    week_start_day,
+    fiscal_year_start,
+    contact_channels,
+    privacy_regime,
+    residency_code
 FROM stg.config__market

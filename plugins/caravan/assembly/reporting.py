@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from caravan import SQL_DIR
+from caravan.assembly.connections import current
 from caravan.assembly.warehouse import code_revision, open_store, open_warehouse, utc_now
 from caravan.config.loader import load
+from caravan.config.places import s3_place
 from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.reporting import publish as publishing
 from caravan.reporting import report as rendering
 from caravan.warehouse.catalog import load_models
+from caravan.warehouse.locks import hold_lock
+from caravan.warehouse.scratch import Scratch
 
 
 def drain(run_id: str, dag_id: str) -> dict[str, int]:
@@ -41,6 +45,32 @@ def publish() -> str:
             code_revision=code_revision(),
         )
     return str(target)
+
+
+def upload() -> str:
+    """Put the published files where readers on other machines are; says where, and whether anything was new.
+
+    Does nothing where project.yml has no `published`.
+    """
+    settings = Settings.from_environment()
+    project = load(settings.config_dir).project
+    if project.published is None:
+        return "no other place is asked for (`published` in project.yml)"
+    from caravan.clients.storage.publish import Bucket
+    from caravan.clients.storage.s3 import open_client
+
+    connection = current().get(project.published_connection)
+    bucket = Bucket(open_client(connection), connection, s3_place(project.published))
+    with (
+        hold_lock(settings.published_dir / ".upload.lock", publishing.LOCK_WAIT_SECONDS, "has been uploading"),
+        Scratch(settings.staging_dir) as folder,
+    ):
+        files = publishing.take(settings.published_dir, folder)
+        # These two say when they were made: they differ every time.
+        decisive = [name for name in files if name not in ("marts.duckdb", "published.parquet")]
+        at = utc_now()
+        is_new = bucket.put(files, decisive, at.strftime("%Y%m%dT%H%M%S%f"), at)
+    return f"{project.published} {'has the new version' if is_new else 'is up to date'}"
 
 
 def report() -> str:

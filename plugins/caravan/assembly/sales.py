@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from caravan.assembly import markets
+from caravan.assembly.calendar import put_markets
+from caravan.assembly.folders import folder_root, open_folder
 from caravan.assembly.warehouse import open_store, utc_now
-from caravan.clients.file_drop.deliveries import Claim, Listing, claims, list_deliveries
+from caravan.clients.file_drop.deliveries import Claim, Folder, Listing, claims
 from caravan.clients.file_drop.parse import parse
 from caravan.clients.file_drop.parsed import Delivery, Parsed, Stamp
-from caravan.clients.fx import ecb
 from caravan.config.loader import load
 from caravan.config.settings import Settings
 from caravan.config.types import Channel, Configuration
@@ -30,41 +31,42 @@ class FileInbox:
 
     channel: Channel
     entity: str
-    folder: Path
+    folder: Folder
     configuration: Configuration
     scratch: Path
     claims: Sequence[Claim]
 
     @cached_property
     def _listing(self) -> Listing:
-        return list_deliveries(self.channel, self.entity, self.folder, time.time_ns(), self.claims)
+        return self.folder.listing(self.channel, self.entity, self.claims)
 
     def deliveries(self) -> Sequence[Delivery]:
         return self._listing.deliveries
 
     def waiting(self) -> Mapping[str, str]:
-        return {str(skipped.path.relative_to(self.folder)): skipped.message for skipped in self._listing.skipped}
+        return {str(skipped.path.relative_to(self.folder.root)): skipped.message for skipped in self._listing.skipped}
 
     def refused(self, delivery: Delivery) -> Rejected | None:
         return self._listing.refused.get(delivery.path)
 
     def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
+        self.folder.fetch(delivery)
         workdir = self.scratch / delivery.content_hash
         workdir.mkdir(parents=True, exist_ok=True)
         return parse(delivery, self.channel, self.configuration, workdir, utc_now(), stamp=Stamp(load_id, observed_at))
 
     def discard(self, delivery: Delivery) -> None:
         shutil.rmtree(self.scratch / delivery.content_hash, ignore_errors=True)
+        self.folder.release(delivery)
 
 
 def list_channels(scope: RunScope) -> list[str]:
     settings, configuration = _open()
     with open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store:
         chosen = orders.list_channels(scope, configuration, store)
-        if not scope.dry_run and ecb.bundle_hash() not in store.known_content("ecb", "fx_rate"):
-            with Scratch(settings.staging_dir) as folder:
-                rates = ecb.write_rates(folder / "eurofxref-hist.parquet")
-                store.put_rates(rates.path, rates.row_count, rates.content_hash, scope.run_id)
+        if not scope.dry_run:
+            put_markets(store, configuration, scope.run_id)
+            markets.load_bundle(scope.run_id, settings, store)
     return chosen
 
 
@@ -78,8 +80,8 @@ def collect(scope: RunScope, channel_code: str, *, reload: bool = False) -> dict
         open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store,
         Scratch(settings.staging_dir) as scratch,
     ):
-        folder = settings.home / channel.folder
-        claimed = claims(configuration, settings.home)
+        folder = open_folder(channel, settings, scratch, dry_run=scope.dry_run)
+        claimed = claims(configuration, lambda each: folder_root(each, settings.home))
         inboxes = {
             entity: FileInbox(channel, entity, folder, configuration, scratch, claimed) for entity in channel.entities
         }

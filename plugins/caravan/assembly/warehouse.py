@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 
 from caravan import EXPECTATIONS_DIR, INCLUDE_DIR, PROJECT_ROOT, SQL_DIR
 from caravan.config.settings import Settings
@@ -34,9 +33,14 @@ def open_warehouse(
     read_only: bool = False,
     observer: Observer | None = None,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    upgrade: bool = False,
 ) -> Warehouse:
-    """The engine behind CARAVAN_WAREHOUSE; close it, or use it as a context manager."""
-    if settings.warehouse.startswith("postgresql://"):
+    """The engine behind CARAVAN_WAREHOUSE; close it, or use it as a context manager.
+
+    `upgrade`: bring a lake of an older format into this one's; only a person asks for that.
+    """
+    root = settings.lake_root
+    if root is None:
         from caravan.warehouse.postgres import Postgres
 
         return Postgres(
@@ -47,7 +51,6 @@ def open_warehouse(
         )
     from caravan.warehouse.lake import Lake
 
-    root = Path(settings.warehouse.removeprefix("lake://"))
     memory_limit = os.environ.get(MEMORY_LIMIT) or "1GB"
     return Lake(
         root,
@@ -55,12 +58,18 @@ def open_warehouse(
         observer=observer,
         memory_limit=memory_limit,
         lock_wait_seconds=lock_wait_seconds,
+        upgrade=upgrade,
     )
 
 
 def constants(configuration: Configuration) -> dict[str, str]:
     """The parameters of models that come from configuration."""
-    return {"base_currency": configuration.project.base_currency}
+    fx = configuration.project.fx
+    return {
+        "base_currency": configuration.project.base_currency,
+        "fx_max_carry_days": str(fx.max_carry_days),
+        "fx_max_source_difference": str(fx.max_source_difference),
+    }
 
 
 @lru_cache(maxsize=1)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caravan import EXPECTATIONS_DIR
 from caravan.core.errors import Fault, Misconfigured
+
+if TYPE_CHECKING:
+    from caravan.warehouse.catalog import Model
 
 
 def find_faults(config_dir: Path, sql_dir: Path, templates_dir: Path) -> list[Fault]:
@@ -18,8 +24,17 @@ def find_faults(config_dir: Path, sql_dir: Path, templates_dir: Path) -> list[Fa
         *lint.check_models(sql_dir),
         *suites.check_suites(EXPECTATIONS_DIR, sql_dir),
         *mart_faults(config_dir, sql_dir),
+        *personal_data_faults(config_dir, sql_dir),
         *template_faults(templates_dir),
     ]
+
+
+def find_notices(config_dir: Path, today: date) -> list[Fault]:
+    """What is no fault yet and has to be renewed: market files that know nothing of the days to come."""
+    from caravan.config import calendars, loader
+
+    markets = loader.load(config_dir).markets
+    return [notice for _, market in sorted(markets.items()) for notice in calendars.outdated(market, today)]
 
 
 def mart_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
@@ -40,6 +55,36 @@ def mart_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
     except Misconfigured as error:
         return list(error.faults)
     return []
+
+
+def personal_data_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
+    """Tables with personal data and no retention; nothing while configuration or models are broken."""
+    from caravan.config import loader
+    from caravan.config.privacy import table_faults
+    from caravan.warehouse.catalog import load_models
+    from caravan.warehouse.migrations import read_migrations
+
+    try:
+        policies = loader.load(config_dir).privacy
+        models = load_models(sql_dir).models
+    except Misconfigured:
+        return []  # told by the checks of configuration and models
+    made = {table for migration in read_migrations(sql_dir / "migrations") for table in migration.tables}
+    classes = personal_classes(models)
+    return table_faults(config_dir, policies, classes, made | classes.keys())
+
+
+def personal_classes(models: Iterable[Model]) -> dict[str, dict[str, str]]:
+    """Table to column to personal-data class, for models, raw tables and the ops tables that hold what was delivered.
+
+    Raw tables declare no classes: a column has the class that any model gives to one of its name.
+    """
+    from caravan.warehouse.raw_tables import RAW
+
+    classes = {model.name: {column.name: column.personal for column in model.columns} for model in models}
+    by_name = {name: kind for columns in classes.values() for name, kind in columns.items() if kind != "none"}
+    raw = {name: {column: by_name.get(column, "none") for column in table.columns} for name, table in RAW.items()}
+    return {**classes, **raw, "ops.quarantine": {"raw_row": "free_text"}}
 
 
 def template_faults(templates_dir: Path) -> list[Fault]:

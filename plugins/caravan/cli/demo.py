@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from caravan.warehouse.port import Session
 
 DAG_ID = "sales_orders_daily"
+RATES_DAG_ID = "markets_rates_daily"
 COUNTS = ("received", "loaded", "unchanged", "duplicate", "quarantined", "refused")
 
 
@@ -66,6 +67,7 @@ def run_demo(home: Path | None = None) -> int:
     from caravan.demo.orders import generate
     from caravan.demo.truth import write_truth
 
+    os.environ["CARAVAN_ALERTS"] = "off"  # what is planted here is nobody's incident
     settings = demo_settings(home)
     truth_file = settings.home / "truth.json"
     if (settings.home / "lake").exists() and not truth_file.exists():
@@ -89,13 +91,15 @@ def run_demo(home: Path | None = None) -> int:
             status.update(line)
             out.print(line, overflow="ellipsis", no_wrap=True)
 
+        rates = run_dag(RATES_DAG_ID, settings=settings, say=tell)
         window = truth.first, truth.last + timedelta(days=1)
         result = run_dag(DAG_ID, *window, downstream=True, settings=settings, say=tell)
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
         found = read_found(session)
-        checks = failed_checks(session, began)
+        checks = [*failed_checks(session, began), *unrated(session)]
     out.print(loads_table(found))
-    faults = [*differences(truth, found), *unexpected_failures(truth, result), *checks]
+    failed = [f"  {RATES_DAG_ID} {rates.state}: {dict(rates.failures)}"] * (not rates)
+    faults = [*differences(truth, found), *failed, *unexpected_failures(truth, result), *checks]
     new = [each for each in found if each.started_at >= began and not each.refused]
     for line in summary(truth, len(new)) if not faults else ["This is not what was planted:", *faults]:
         say(line)
@@ -124,6 +128,14 @@ def failed_checks(session: Session, since: datetime) -> list[str]:
     ]
 
 
+def unrated(session: Session) -> list[str]:
+    """Orders without an exchange rate: there is one for each currency and day."""
+    rows = session.rows(
+        "SELECT currency_code, COUNT(*) FROM mart.fct_order WHERE fx_status = 'missing' GROUP BY 1 ORDER BY 1"
+    )
+    return [f"  {count} orders in {currency} have no exchange rate" for currency, count in rows]
+
+
 def read_found(session: Session) -> list[Found]:
     """The last word of ops.load on every delivery, in the order of loading. A refused file is tried by every run."""
     reasons: dict[str, list[tuple[str, int]]] = {}
@@ -136,7 +148,8 @@ def read_found(session: Session) -> list[Found]:
         "SELECT load_id, started_at, channel_code, entity, delivery_name, "
         "CASE WHEN state = 'refused' THEN reason_code END, received_count, loaded_count, unchanged_count, "
         "duplicate_count, quarantined_count, deleted_count, moved_count FROM ops.load "
-        "WHERE table_name LIKE 'raw.file_drop__%' AND delivery_name IS NOT NULL ORDER BY started_at, load_id"
+        "WHERE (table_name LIKE 'raw.file_drop__%' OR channel_code = 'rates_user') AND delivery_name IS NOT NULL "
+        "ORDER BY started_at, load_id"
     ):
         quarantined = tuple(reasons.get(load_id, ()))
         found[channel, entity, name] = Found(channel, entity, name, started_at, refused, quarantined, *counts)
@@ -165,7 +178,7 @@ def differences(truth: Truth, found: Iterable[Found]) -> list[str]:
     """Where the warehouse does not hold exactly what was planted; empty when it does."""
     by_name = {(each.channel_code, each.entity, each.name): each for each in found}
     lines = []
-    for planted in truth.deliveries:
+    for planted in (*truth.deliveries, *truth.rates):
         where = f"{planted.channel_code} {planted.entity} {planted.name}"
         each = by_name.pop((planted.channel_code, planted.entity, planted.name), None)
         if each is None:

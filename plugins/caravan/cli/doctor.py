@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from rich.table import Table
 from rich.text import Text
 
 from caravan import PROJECT_ROOT, __version__
 from caravan.cli.dry_run import has_lake
+from caravan.cli.finding import Finding, State, guarded
 from caravan.cli.steps import console
 from caravan.config.settings import Settings
-from caravan.core.errors import CaravanError
+from caravan.core.errors import CaravanError, Misconfigured
 
-State = Literal["ok", "note", "failed"]
-LEAST_FREE_GB = 2.0
-"""A build needs room for a second copy of the slices it replaces."""
 _COLOURS: Mapping[State, str] = {"ok": "green", "note": "yellow", "failed": "red"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    subject: str
-    state: State
-    what: str
 
 
 def examine() -> list[Finding]:
@@ -42,13 +32,59 @@ def examine() -> list[Finding]:
         return [*findings, Finding("settings", "failed", str(error))]
     return [
         *findings,
-        *_guarded("CARAVAN_HOME", lambda: _home(settings.home)),
+        *guarded("CARAVAN_HOME", lambda: _home(settings.home)),
         Finding("CARAVAN_CONFIG", "ok", str(settings.config_dir)),
         Finding("CARAVAN_WAREHOUSE", "ok", without_password(settings.warehouse)),
-        _disk(settings.home),
-        *_guarded("warehouse", lambda: _warehouse(settings)),
-        *_guarded("configuration", lambda: _configuration(settings)),
+        *guarded("warehouse", lambda: _warehouse(settings)),
+        *guarded("configuration", lambda: _configuration(settings)),
+        *_surroundings(settings),
     ]
+
+
+def _surroundings(settings: Settings) -> Iterator[Finding]:
+    """Disk, clock, connections, the running server: what the configuration is asked about, if it can be read."""
+    from caravan.assembly.warehouse import utc_now
+    from caravan.cli import doctor_airflow, doctor_connections, doctor_machine
+    from caravan.config.alerts import Alerts, load_alerts
+    from caravan.config.loader import load
+
+    try:
+        alerts = load_alerts(settings.config_dir)
+    except Misconfigured:
+        alerts = Alerts()  # told by the check of the configuration
+    yield from guarded("disk", lambda: doctor_machine.disks(settings, alerts.disk.used_pct))
+    outside = doctor_connections.clocks(alerts)
+    yield from guarded("clock", lambda: doctor_machine.clock(settings, outside, alerts.clock.limit_seconds, utc_now))
+    try:
+        configuration = load(settings.config_dir)
+    except Misconfigured:
+        configuration = None
+    if configuration and has_lake(settings) is not False:
+        of = configuration
+        yield from guarded("warehouse", lambda: doctor_machine.warehouse_health(settings, of, utc_now()))
+    try:
+        api = doctor_airflow.open_api(settings)
+    except CaravanError as error:
+        yield Finding("Airflow", "failed", str(error))
+        api = None
+    else:
+        if api is None:
+            told = (
+                "no server runs in this home: DAGs, pools, backfills and the connections of its page were not looked at"
+            )
+            yield Finding("Airflow", "note", f"{told}; `./caravan up` starts one")
+    if configuration:
+        of = configuration
+        yield from guarded("connections", lambda: doctor_connections.connections(of, alerts, api))
+    if api:
+        yield from doctor_airflow.examine_airflow(api)
+
+
+def write_json(findings: list[Finding]) -> None:
+    """For monitoring: `state` is the worst of all."""
+    states = {finding.state for finding in findings}
+    worst = next(state for state in ("failed", "note", "ok") if state in states)
+    print(json.dumps({"state": worst, "findings": [asdict(finding) for finding in findings]}, indent=1))
 
 
 def show(findings: list[Finding]) -> None:
@@ -126,13 +162,6 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("CARAVAN_HOME", "ok", str(home))
 
 
-def _disk(home: Path) -> Finding:
-    folder = next(path for path in (home, *home.parents) if path.exists())
-    free_gb = shutil.disk_usage(folder).free / 1e9
-    state: State = "ok" if free_gb >= LEAST_FREE_GB else "failed"
-    return Finding("disk", state, f"{free_gb:.1f} GB free at {folder}; at least {LEAST_FREE_GB:.0f} are wanted")
-
-
 def _warehouse(settings: Settings) -> Iterator[Finding]:
     from caravan.assembly.warehouse import open_warehouse
     from caravan.warehouse.migrations import pending, read_migrations
@@ -160,12 +189,3 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "configuration", "ok", f"{len(configuration.channels)} channels, {len(configuration.markets)} markets"
     )
-
-
-def _guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    try:
-        return list(check())
-    except Exception as error:
-        # Whatever it is, a person has asked what is wrong: this is it.
-        kind = "" if isinstance(error, CaravanError) else f"{type(error).__name__}: "
-        return [Finding(subject, "failed", f"{kind}{error}")]

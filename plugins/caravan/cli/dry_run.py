@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from caravan.config.settings import Settings
 
@@ -46,8 +45,7 @@ def dry_run(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
 
 def has_lake(settings: Settings) -> bool | None:
     """Whether the lake has been made; None when the warehouse is no lake."""
-    root = settings.warehouse.removeprefix("lake://")
-    return None if root == settings.warehouse else (Path(root) / "catalog.sqlite").exists()
+    return None if settings.lake_root is None else (settings.lake_root / "catalog.sqlite").exists()
 
 
 def _is_made(settings: Settings) -> bool:

@@ -6,14 +6,16 @@ Modules that take long to import are imported by the command that needs them: `-
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from caravan.cli import steps
+from caravan.cli import alerts, backup, calendar, connections, markets, privacy, steps, upkeep
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, Fault, Misconfigured
 
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 app.add_typer(steps.sales, name="sales")
 app.add_typer(steps.reporting, name="reporting")
+app.add_typer(markets.app, name="markets")
+app.add_typer(connections.app, name="connections")
 
 
 @app.callback()
@@ -66,6 +70,8 @@ def up(
     from caravan.cli.demo import demo_settings
 
     settings = demo_settings() if demo else Settings.from_environment()
+    if demo:
+        os.environ["CARAVAN_ALERTS"] = "off"  # its planted faults are nobody's incident
     if foreground:
         server.run_in_foreground(settings, port, paused=not demo, host=host)
     if host != server.LOOPBACK:
@@ -109,12 +115,14 @@ def down() -> None:
 def check() -> None:
     """Report every fault of configuration, models and templates at once."""
     from caravan import SQL_DIR, TEMPLATES_DIR
-    from caravan.cli.check import find_faults
+    from caravan.cli.check import find_faults, find_notices
 
     settings = Settings.from_environment()
     faults = find_faults(settings.config_dir, SQL_DIR, TEMPLATES_DIR)
     if faults:
         raise Misconfigured(faults)
+    for notice in find_notices(settings.config_dir, datetime.now(UTC).date()):
+        steps.say(f"to be renewed: {notice}")
     steps.say("no faults in configuration, models and templates")
 
 
@@ -163,24 +171,35 @@ def models() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the warehouse's raw and ops tables up to this version."""
+    """Bring the warehouse up to this version: its raw and ops tables, and a lake's own format."""
     from caravan.assembly.warehouse import open_warehouse
     from caravan.warehouse.migrations import migrate as apply
 
-    with open_warehouse(Settings.from_environment()) as warehouse:
+    with open_warehouse(Settings.from_environment(), upgrade=True) as warehouse:
         applied = apply(warehouse)
     steps.say(f"applied {', '.join(applied)}" if applied else "nothing to apply")
 
 
 @app.command()
-def doctor() -> None:
-    """Check versions, settings, disk, warehouse and configuration."""
-    from caravan.cli.doctor import examine, show
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For monitoring: every finding and the worst state.")] = False,
+) -> None:
+    """Check versions, settings, disk, clock, warehouse, configuration, connections and the running server."""
+    from caravan.cli.doctor import examine, show, write_json
 
     findings = examine()
-    show(findings)
+    (write_json if as_json else show)(findings)
     if any(finding.state == "failed" for finding in findings):
         raise typer.Exit(1)
+
+
+app.command()(calendar.calendar)
+app.command()(upkeep.upkeep)
+app.command()(backup.backup)
+app.command()(backup.restore)
+app.command()(privacy.privacy)
+app.command()(alerts.alerts)
+app.command()(alerts.heartbeat)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -58,6 +58,7 @@ def start_private_airflow(settings: Settings) -> Path:
         os.environ.update(environment)
         _quieten()
         _place_database(home / "airflow.db", settings.home / "airflow-template")
+        _make_pools(settings)
         _home = home
     os.environ.update(
         CARAVAN_HOME=str(settings.home),
@@ -108,6 +109,12 @@ def _migrate() -> None:
     initdb()
     if airflow_settings.engine is not None:
         airflow_settings.engine.dispose()
+
+
+def _make_pools(settings: Settings) -> None:
+    from caravan.orchestration.pools import create_pools
+
+    create_pools(settings.config_dir)
 
 
 def _quieten() -> None:

@@ -99,6 +99,7 @@ def environment(
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # 1 by default: a chain of tasks takes thrice as long
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",  # 300 by default: after `down`, tasks hang as long
+        "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "120",  # 20 by default: too short to record and tell a failure
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # 300 by default: a new DAG file stays unseen for 5 minutes
         "GX_ANALYTICS_ENABLED": "false",
         # Scheduler, tasks and the command line share one SQLite file: wait for one another longer than 5 s.
@@ -176,7 +177,7 @@ def find_running(places: Places) -> Server | None:
     """The server that runs with these files. Removes a pid file whose server has gone."""
     try:
         server = Server(**json.loads(places.pid_file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError) as error:
         raise CaravanError(f"{places.pid_file} cannot be read ({error}); delete it if no server runs") from error

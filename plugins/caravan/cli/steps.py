@@ -276,6 +276,14 @@ def publish() -> None:
 
 
 @reporting.command()
+def upload() -> None:
+    """Put the published files into the bucket that project.yml names."""
+    from caravan.assembly import reporting as steps
+
+    show(steps.upload())
+
+
+@reporting.command()
 def report() -> None:
     """Write the report."""
     from caravan.assembly import reporting as steps

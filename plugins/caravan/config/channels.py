@@ -17,6 +17,7 @@ from typing import Any, get_args
 import duckdb
 
 from caravan.config.document import Document, Location
+from caravan.config.places import is_url, place_problem
 from caravan.config.types import OTHER_MARKET, Channel
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
@@ -51,6 +52,10 @@ def _own_faults(document: Document, stem: str, markets: Collection[str]) -> Iter
         yield document.fault(("folder",), "is empty; give a folder of its own, e.g. incoming/" + stem)
     elif folder is not None and folder.startswith("~"):
         yield document.fault(("folder",), f"'{folder}': write the home folder out; `~` is taken as it stands")
+    elif folder is not None and is_url(folder) and (problem := place_problem(folder)):
+        yield document.fault(("folder",), problem)
+    if folder is not None and not is_url(folder) and document.text("connection") is not None:
+        yield document.fault(("connection",), "is for a folder in a bucket (s3://bucket/prefix); remove the line")
     delimiter, quote = document.text("format", "delimiter"), document.text("format", "quote")
     if delimiter is not None and delimiter == (quote or '"'):
         yield document.fault(("format", "delimiter"), f"delimiter and quote are both '{delimiter}'")

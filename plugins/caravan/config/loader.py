@@ -17,13 +17,20 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from caravan.config.alerts import read_alerts
 from caravan.config.channels import read_channel
 from caravan.config.document import Document, read
+from caravan.config.market_faults import read_market
+from caravan.config.places import S3_DEFAULT, is_url, place_problem, s3_place
+from caravan.config.pools import read_pools
+from caravan.config.privacy import FOLDER as PRIVACY
+from caravan.config.privacy import PURPOSES, TABLES, read_privacy
 from caravan.config.settings import home_dir
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
 from caravan.config.validation import validate
-from caravan.core.codes import country_codes, currency_codes
+from caravan.core.codes import currency_codes
 from caravan.core.errors import Fault, Misconfigured, in_order
+from caravan.core.privacy import Policies
 
 _MART = re.compile(r"mart\.[a-z][a-z0-9_]*")
 
@@ -41,6 +48,7 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
         project=reading.project,
         markets=reading.markets,
         channels=reading.channels,
+        privacy=reading.privacy,
         faults=tuple(in_order(reading.faults)),
         hash=reading.hash,
     )
@@ -48,7 +56,9 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
 
 def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
     """Every fault of the configuration, sorted; empty when all is well. `home` as for `load`."""
-    return in_order(_read(config_dir, home).faults)
+    # Neither who is told nor how many tasks run at once is a reason to stop a night's run: `load` leaves them out.
+    aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1]]
+    return in_order([*_read(config_dir, home).faults, *aside])
 
 
 @dataclass
@@ -59,6 +69,7 @@ class _Reading:
     project: Project | None = None
     markets: dict[str, Market] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
+    privacy: Policies = field(default_factory=Policies)
     hash: str = ""
 
 
@@ -68,6 +79,8 @@ def _read(config_dir: Path, home: Path | None) -> _Reading:
         reading.faults.append(Fault(str(config_dir), "is no folder; set CARAVAN_CONFIG to the configuration's"))
         return reading
     _read_project(config_dir, reading)
+    reading.privacy, faults = read_privacy(_files(config_dir, PRIVACY, reading.faults))
+    reading.faults += faults
     market_codes = _read_markets(config_dir, reading)
     _read_channels(config_dir, reading, market_codes, home or home_dir(os.environ))
     reading.hash = _hash(config_dir)
@@ -84,6 +97,9 @@ def _read_project(config_dir: Path, reading: _Reading) -> None:
     currency = document.text("base_currency")
     if currency is not None and currency not in currency_codes():
         reading.faults.append(document.fault(("base_currency",), f"'{currency}' is no ISO 4217 code (like EUR)"))
+    published = document.text("published")
+    if published is not None and (problem := place_problem(published)):
+        reading.faults.append(document.fault(("published",), problem))
     marts = document.value("published_marts")
     for index, mart in enumerate(marts if isinstance(marts, list) else []):
         if isinstance(mart, str) and not _MART.fullmatch(mart):
@@ -95,6 +111,8 @@ def _read_markets(config_dir: Path, reading: _Reading) -> set[str]:
     """Returns the codes of all market files, faulty ones too: a channel that names one is not at fault."""
     documents: list[Document] = []
     codes: set[str] = set()
+    # By name: a regime whose own file has a fault is no fault of the market's.
+    regimes = {path.stem.upper() for path, _ in _files(config_dir, PRIVACY, []) if path.name not in (PURPOSES, TABLES)}
     for path, where in _files(config_dir, "markets", reading.faults):
         document, faults = read(path, where)
         reading.faults += faults
@@ -102,8 +120,8 @@ def _read_markets(config_dir: Path, reading: _Reading) -> set[str]:
         if document is None:
             continue
         documents.append(document)
-        market, faults = validate(document, Market)
-        reading.faults += faults + _market_faults(document, path.stem)
+        market, faults = read_market(document, path.stem, regimes)
+        reading.faults += faults
         codes.add(document.text("code") or "")
         if market is not None:
             reading.markets[market.code] = market
@@ -118,19 +136,6 @@ def _read_markets(config_dir: Path, reading: _Reading) -> set[str]:
                 text = f"'{value}' is also the {name} of {_others(document, sharing)}; {message}"
                 reading.faults.append(document.fault((name,), text))
     return codes - {""}
-
-
-def _market_faults(document: Document, stem: str) -> list[Fault]:
-    faults = []
-    code, country, currency = (document.text(name) for name in ("code", "country", "currency"))
-    if code is not None and code != stem.upper():
-        message = f"'{code}' differs from the file's name; rename the file to {code.lower()}.yml"
-        faults.append(document.fault(("code",), message))
-    if country is not None and country not in country_codes() and (country, code) != (OTHER_MARKET, OTHER_MARKET):
-        faults.append(document.fault(("country",), f"'{country}' is no ISO 3166-1 code (like DE)"))
-    if currency is not None and currency not in currency_codes():
-        faults.append(document.fault(("currency",), f"'{currency}' is no ISO 4217 code (like EUR)"))
-    return faults
 
 
 def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection[str], home: Path) -> None:
@@ -187,8 +192,14 @@ def _sources(document: Document, home: Path) -> Iterator[_Source]:
     for entity in document.mapping("entities"):
         files = document.text("entities", entity, "files")
         if folder and files:
-            way = Path(os.path.realpath(home / folder)).parts
+            way = _way(folder, document.text("connection") or S3_DEFAULT, home)
             yield _Source(document, entity, (*map(glob.escape, way), *PurePosixPath(files).parts))
+
+
+def _way(folder: str, connection: str, home: Path) -> tuple[str, ...]:
+    if is_url(folder):
+        return (folder,) if place_problem(folder) else s3_place(folder).path(connection).parts
+    return Path(os.path.realpath(home / folder)).parts
 
 
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:

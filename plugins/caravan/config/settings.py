@@ -39,6 +39,12 @@ class Settings:
         return cls(home, config_dir, warehouse)
 
     @property
+    def lake_root(self) -> Path | None:
+        """Where the lake is, or is to be made; None when the warehouse is no lake."""
+        scheme, _, path = self.warehouse.partition("://")
+        return Path(path) if scheme == "lake" else None
+
+    @property
     def staging_dir(self) -> Path:
         """Scratch files of running loads; safe to delete when nothing runs."""
         return self.home / "staging"

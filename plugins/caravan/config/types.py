@@ -5,43 +5,20 @@ from __future__ import annotations
 import codecs
 from decimal import Decimal
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from caravan.config.frozen import Frozen as _Frozen
+from caravan.config.frozen import known_zone as _known_zone
+from caravan.config.markets import Market
+from caravan.config.places import CONN_ID, S3_DEFAULT
+from caravan.config.rates import Fx
 from caravan.core.entities import ENTITIES, FLOWS, EntityName, LineKind
 from caravan.core.errors import Fault
+from caravan.core.privacy import Policies
 
 OTHER_MARKET = "ZZ"
 """The market of a country that no market file names. Shown in every report, never dropped."""
-
-
-class _Frozen(BaseModel):
-    # No stripping: YAML has done it, and what a person quotes is meant (a tab as delimiter, "EIRE ").
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"'{name}' is no IANA time zone (like Europe/Berlin)") from error
-    if name == "localtime" or name.startswith(("posix", "right/")):
-        # Names of this machine's files: the databases do not know them.
-        raise ValueError(f"'{name}' means nothing on another machine; give an IANA time zone (like Europe/Berlin)")
-    return name
-
-
-class Market(_Frozen):
-    """One file of include/config/markets: where, in which money, on which clock."""
-
-    code: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-    name: str
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; ZZ for none")]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    zone: str
-
-    _zone = field_validator("zone")(_known_zone)
 
 
 class Condition(_Frozen):
@@ -149,7 +126,9 @@ class Channel(_Frozen):
     source: Literal["file_drop"] = "file_drop"
     enabled: bool = True
     folder: str
-    """Absolute, or relative to CARAVAN_HOME."""
+    """Absolute, or relative to CARAVAN_HOME; or `s3://bucket/prefix`."""
+    connection: Annotated[str, Field(pattern=CONN_ID)] | None = None
+    """Of a folder in a bucket; `s3_default` when absent."""
     settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """A file is read once it has not changed for this long: nobody is still writing it."""
     delivery: Literal["complete", "changes"]
@@ -175,12 +154,50 @@ class Channel(_Frozen):
         return name if name is None else _known_zone(name)
 
 
+_Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+class Upkeep(_Frozen):
+    """How long `ops_warehouse_daily` leaves what piles up."""
+
+    snapshot_days: Annotated[int, Field(ge=0, le=36_500)] = 7
+    """A lake can be read as it was on any of these days."""
+    reader_hours: Annotated[int, Field(ge=0, le=8_760)] = 24
+    """A file that was replaced stays for as long: a query may still be reading it."""
+    evidence_days: _Days = 400
+    """Runs, refused and missing deliveries, quality results, incidents. What was loaded is remembered for good."""
+    quarantine_days: _Days = 90
+    """The text of quarantined rows, which may hold personal data; file, row, field and reason stay."""
+    metadata_days: _Days = 90
+    """Airflow's runs and task states."""
+    log_days: _Days = 30
+    """Airflow's task logs."""
+
+
+class Backups(_Frozen):
+    """The backups that `ops_warehouse_daily` makes; none without a target."""
+
+    target: str | None = None
+    """A folder, absolute or relative to CARAVAN_HOME; best on another disk."""
+    every_days: _Days = 1
+    keep: Annotated[int, Field(ge=1, le=1_000)] = 7
+    """How many backups stay; older ones are removed after a new one is whole."""
+    secrets: bool = False
+    """Keys and passwords of the server too, readable by the owner alone."""
+
+
 class Project(_Frozen):
     """include/config/project.yml: what holds for the whole installation."""
 
     base_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
     published_marts: tuple[str, ...] = ()
     """Marts that readers outside may see, e.g. mart.rpt_sales__channel_day."""
+    published: str | None = None
+    """Where the published files go as well, beside the local folder: `s3://bucket/prefix`."""
+    published_connection: Annotated[str, Field(pattern=CONN_ID)] = S3_DEFAULT
+    fx: Fx = Fx()
+    upkeep: Upkeep = Upkeep()
+    backup: Backups = Backups()
 
 
 class Configuration(_Frozen):
@@ -190,6 +207,8 @@ class Configuration(_Frozen):
     markets: dict[str, Market]
     channels: dict[str, Channel]
     """The usable channels by code; a channel with a fault is not here."""
+    privacy: Policies = Policies()
+    """What the law allows; none of it, unless include/config/privacy says so."""
     faults: tuple[Fault, ...] = ()
     """Faults of channels that are disabled by their own file."""
     hash: str
@@ -200,6 +219,7 @@ __all__ = [
     "ENTITIES",
     "FLOWS",
     "OTHER_MARKET",
+    "Backups",
     "Channel",
     "Condition",
     "Configuration",
@@ -208,4 +228,5 @@ __all__ = [
     "Market",
     "Project",
     "Rule",
+    "Upkeep",
 ]

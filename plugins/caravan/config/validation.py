@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from caravan.config.document import Document, Location
 from caravan.core.errors import Fault, nearest
@@ -100,12 +100,14 @@ def _inside(annotation: Any, step: str | int) -> Iterator[Any]:
 
 
 def _alternatives(annotation: Any) -> Iterator[Any]:
-    """The types of a union, with `Annotated` taken off."""
+    """The types of a union, with `Annotated` taken off; of a model that is a list, the list."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from _alternatives(get_args(annotation)[0])
     elif origin is Union or type(annotation).__name__ == "UnionType":
         for kind in get_args(annotation):
             yield from _alternatives(kind)
+    elif isinstance(annotation, type) and issubclass(annotation, RootModel):
+        yield from _alternatives(annotation.model_fields["root"].annotation)
     elif origin is not Literal:
         yield annotation

@@ -130,10 +130,12 @@ class OrderStore(Protocol):
         started_at: datetime,
         has_keys: bool = True,
         reload: bool = False,
+        restates: bool = False,
     ) -> LoadCounts | None:
         """Append a delivery in one transaction; None when changes were loaded before, unless `reload`.
 
-        `has_keys`: whether a row keeps its key when its content changes.
+        `has_keys`: whether a row keeps its key when its content changes. `restates`: the delivery stands for all that
+        came under its name; rows that it lacks now are gone.
         Raises Rejected when a complete delivery is cut off.
         """
         ...
@@ -146,7 +148,11 @@ class OrderStore(Protocol):
         self, run_id: str, channel_code: str, entity: str, delivery_name: str | None, error: Rejected, at: datetime
     ) -> None: ...
 
-    def note_missing(self, run_id: str, channel_code: str, entity: str, at: datetime) -> None: ...
+    def note_missing(
+        self, run_id: str, channel_code: str, entity: str, at: datetime, message: str = "no file was there"
+    ) -> None:
+        """Nothing could be read, and that is no failure: it is told."""
+        ...
 
     def build(
         self, run_id: str, function: str, layers: Sequence[str], days: DayRange | None

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market
 from caravan.core.errors import CaravanError
+from caravan.demo import rates as rate_files
 from caravan.demo.catalogue import SHOPS
 from caravan.demo.deliveries import FEWEST_DAYS, File, Row, plan
 from caravan.demo.truth import DeliveryTruth, SalesTruth, Truth
@@ -61,10 +62,15 @@ def generate(
             state = states.setdefault(file.entity, {})
             deliveries.append(_account(file, channel, state, zone_of))
         sales += _sales(channel, configuration.markets, states["order_line"].values(), zone_of)
-    return Truth(seed, calendar[0], end, tuple(deliveries), tuple(sales))
+    rates = [rate_files.RateFile(calendar)] if any(SHOPS[each.code].currency == "AED" for each in channels) else []
+    for rate_file in rates:
+        folder = home / rate_files.FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / rate_files.NAME, rate_file)
+    return Truth(seed, calendar[0], end, tuple(deliveries), tuple(sales), tuple(each.truth() for each in rates))
 
 
-def _write(path: Path, file: File) -> None:
+def _write(path: Path, file: File | rate_files.RateFile) -> None:
     """Whole or not at all, with the time of its delivery: long settled, however young the copy is."""
     content = file.content()
     if path.exists():

@@ -55,13 +55,15 @@ class SalesTruth:
 
 @dataclass(frozen=True)
 class Truth:
-    """`deliveries`: in the order in which they came. `sales`: sorted by channel, date and market."""
+    """`deliveries`: of channels, in the order in which they came. `sales`: sorted by channel, date and market.
+    `rates`: exchange rates that a person supplied."""
 
     seed: int
     first: date
     last: date
     deliveries: tuple[DeliveryTruth, ...]
     sales: tuple[SalesTruth, ...]
+    rates: tuple[DeliveryTruth, ...] = ()
 
     def of_channel(self, code: str) -> tuple[DeliveryTruth, ...]:
         return tuple(delivery for delivery in self.deliveries if delivery.channel_code == code)
@@ -69,7 +71,7 @@ class Truth:
     def quarantined(self) -> dict[str, int]:
         """Rows in quarantine by reason, over all deliveries."""
         totals: dict[str, int] = {}
-        for delivery in self.deliveries:
+        for delivery in (*self.deliveries, *self.rates):
             for reason, count in delivery.quarantined.items():
                 totals[reason] = totals.get(reason, 0) + count
         return dict(sorted(totals.items()))

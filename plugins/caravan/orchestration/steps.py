@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,9 +11,14 @@ from typing import Any
 from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from caravan.assembly.connections import using
+from caravan.config.pools import WAREHOUSE
 from caravan.core.errors import Rejected
+from caravan.orchestration.connections import AirflowConnections
 from caravan.orchestration.errors import RetryByError
+from caravan.orchestration.notifiers import run_ended, task_failed
 from caravan.orchestration.params import scope_from_context
+from caravan.orchestration.runs import failed_tasks
 
 RETRY_DELAY = timedelta(minutes=2)
 
@@ -23,23 +27,11 @@ DEFAULTS: dict[str, Any] = {
     "retries": 2,
     "retry_delay": RETRY_DELAY,
     "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": task_failed,
+    # Writers queue for the warehouse: they must not fill every place, or the watch could not run.
+    "pool": WAREHOUSE,
 }
 """`default_args` of every DAG; a task that needs other numbers says so."""
-
-
-def failed_tasks(context: Mapping[str, Any]) -> list[str]:
-    """Tasks of this run that failed, e.g. `collect (2 of 8)`; not those that could not start because of them."""
-    run, tasks = context["dag_run"], context["dag"].task_dict
-    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
-    total: Counter[str] = Counter()
-    failed: Counter[str] = Counter()
-    for key, state in states.items():
-        # A mapped task instance is called <task_id>_<map index>.
-        name = key if key in tasks else key.rpartition("_")[0]
-        total[name] += 1
-        failed[name] += state == "failed"
-    names = [name for name in tasks if failed[name]]
-    return [f"{name} ({failed[name]} of {total[name]})" if total[name] > 1 else name for name in names]
 
 
 _GIVEN: dict[str, Callable[[Mapping[str, Any]], object]] = {
@@ -63,7 +55,8 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         @functools.wraps(function)
         def run(**arguments: Any) -> Any:
             context = get_current_context()
-            result = function(**{name: _GIVEN[name](context) for name in asked}, **arguments)
+            with using(AirflowConnections()):
+                result = function(**{name: _GIVEN[name](context) for name in asked}, **arguments)
             if options.get("outlets") and context["params"].get("dry_run"):
                 # A task that is skipped sends no asset event: nothing has changed, so no DAG is to wake.
                 raise AirflowSkipException("a dry run updates no asset")
@@ -81,6 +74,7 @@ def last_step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """A step that runs whatever happened before it, and fails when any task of the run has failed.
 
     Airflow judges a run by its last tasks alone: without this, a run whose last task cleans up would be green.
+    When it is done, what failed and what is over is told.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -92,6 +86,7 @@ def last_step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
                 raise Rejected("TASKS_FAILED", f"{', '.join(failed)}; their logs say why")
             return result
 
-        return step(**{"trigger_rule": TriggerRule.ALL_DONE, **options})(run)
+        tells = {"on_success_callback": run_ended, "on_failure_callback": run_ended}
+        return step(**{"trigger_rule": TriggerRule.ALL_DONE, **tells, **options})(run)
 
     return decorate

@@ -95,6 +95,34 @@ def publish(
     return target_dir / "marts.duckdb"
 
 
+def take(target_dir: Path, folder: Path, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> dict[str, Path]:
+    """Other names (hard links) below `folder` for the files published last, all of one version, by their names for
+    readers: `marts.duckdb`, `dim_date.parquet`. They stay while a later version is published.
+
+    Raises Rejected NOT_PUBLISHED; Retryable while another publisher works.
+    """
+    database, parquet = target_dir / "marts.duckdb", target_dir / "parquet"
+    if not database.exists() or not parquet.exists():
+        raise Rejected("NOT_PUBLISHED", f"nothing is published in {target_dir} yet: `./caravan reporting publish`")
+    with hold_lock(target_dir / ".lock", lock_wait_seconds, f"has been publishing into {target_dir}"):
+        paths = {path.name: path for path in (database, *sorted(parquet.resolve().iterdir()))}
+        taken = {name: _other_name(path, folder / name) for name, path in paths.items()}
+    with duckdb.connect(str(taken[database.name]), read_only=True) as connection:
+        file = quoted(taken[_file(f"mart.{RECORD}")])
+        differing = connection.execute(f"FROM {RECORD} EXCEPT FROM read_parquet({file})").fetchall()
+    if differing:  # a publisher was killed between the two
+        raise Rejected("NOT_PUBLISHED", f"{target_dir} holds parts of two versions: `./caravan reporting publish`")
+    return taken
+
+
+def _other_name(path: Path, name: Path) -> Path:
+    try:
+        os.link(path, name)
+    except OSError:  # another file system
+        shutil.copyfile(path, name)
+    return name
+
+
 def _check_columns(session: Session, mart: str, classes: Mapping[str, str]) -> None:
     columns = session.columns(mart)
     if not columns:

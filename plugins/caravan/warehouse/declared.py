@@ -201,7 +201,7 @@ class _Reader:
         found = {}
         given = spec.get("look_back_days", {})
         if not isinstance(given, dict):
-            self.fault("must look like {stg.ecb__fx_rate: 7}", "look_back_days")
+            self.fault("must look like {stg.fx__rate: 14}", "look_back_days")
             return {}
         for table, days in given.items():
             if not (isinstance(days, str) and days.isdigit() and int(days) > 0):

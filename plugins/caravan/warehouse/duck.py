@@ -30,6 +30,8 @@ def connect_duckdb(temp_dir: Path, memory_limit: str = "1GB") -> duckdb.DuckDBPy
     connection.execute("SET TimeZone = 'UTC'")
     # Rows carry their own order; keeping the file's would cost memory and leave cores idle.
     connection.execute("SET preserve_insertion_order = false")
+    # The system caches files as well; a second cache would grow with what is read, up to the limit.
+    connection.execute("SET enable_external_file_cache = false")
     return connection
 
 

@@ -8,7 +8,8 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ import pyarrow.parquet as pq
 
 from caravan.core.errors import CaravanError, Retryable
 from caravan.warehouse.duck import connect_duckdb, extension_file, quoted
+from caravan.warehouse.lake_upkeep import lake_chores, removal_lock
 from caravan.warehouse.locks import hold_lock
-from caravan.warehouse.port import LOCK_WAIT_SECONDS, Observer, Row, Session, Warehouse, refuse_writes
+from caravan.warehouse.port import LOCK_WAIT_SECONDS, Chore, Observer, Row, Session, Warehouse, refuse_writes
 from caravan.warehouse.scratch import Scratch
 
 CATALOG_WAIT_MS = 30_000
@@ -41,9 +43,16 @@ def named_errors(where: str) -> Iterator[None]:
         text = str(error)
         if any(sign in text for sign in _NO_ROOM):
             raise Retryable(f"no room to write {where}: free some disk, then run again ({text})") from error
+        if "catalog version mismatch" in text:
+            # Of the lines around it the first says which version is which.
+            raise CaravanError(
+                f"{where} is in the format of an older DuckDB: back it up, then run `./caravan migrate` "
+                f"(docs/upgrade.md; {text.splitlines()[0]})"
+            ) from error
         if "DATA_PATH" in text:
             raise CaravanError(
-                f"{where} was made at another place, and its catalog names the files there: move it back ({text})"
+                f"{where} was made at another place, and its catalog names the files there: move it back, "
+                f"or restore a backup here ({text})"
             ) from error
         if "database is locked" in text:
             raise Retryable(
@@ -59,7 +68,10 @@ def named_errors(where: str) -> Iterator[None]:
 
 
 class Lake(Warehouse):
-    """`root` holds catalog.sqlite, files/ and write.lock. One connection; sessions do not nest."""
+    """`root` holds catalog.sqlite, files/ and write.lock. One connection; sessions do not nest.
+
+    `upgrade`: bring a catalog of an older DuckLake into this one's format; there is no way back.
+    """
 
     engine: Literal["lake", "postgresql"] = "lake"
 
@@ -71,6 +83,7 @@ class Lake(Warehouse):
         memory_limit: str = "1GB",
         observer: Observer | None = None,
         lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+        upgrade: bool = False,
     ) -> None:
         root = root.resolve()  # the catalog remembers the path: by whatever link the lake is reached
         self.root = root
@@ -91,8 +104,8 @@ class Lake(Warehouse):
                 if read_only:
                     self._attach("READ_ONLY")
                 else:
-                    with self._lock():
-                        self._attach()
+                    with self.lock():
+                        self._attach(*(["AUTOMATIC_MIGRATION TRUE"] if upgrade else []))
             self._opened = opened.pop_all()
 
     def _attach(self, *more: str) -> None:
@@ -109,7 +122,8 @@ class Lake(Warehouse):
         self._connection.execute("USE wh")
         self._connection.execute("SET threads = 1")
 
-    def _lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
+        """The write lock. `write` takes it by itself; by hand, where no session is open."""
         work = f"has held the write lock of {self.root}"
         return hold_lock(self.root / "write.lock", self._lock_wait_seconds, work)
 
@@ -155,12 +169,16 @@ class Lake(Warehouse):
     def write(self) -> Iterator[Session]:
         self._refuse_nesting()
         self._observe("before_lock")
-        with named_errors(f"the lake at {self.root}"), self._lock():
+        with named_errors(f"the lake at {self.root}"), self.lock():
             self._await_catalog()
             with self._session("BEGIN TRANSACTION", writes=True) as session:
                 self._observe("in_transaction")
                 yield session
             self._observe("after_commit")
+
+    def chores(self, now: datetime, keep_snapshots: timedelta, spare_readers: timedelta) -> list[Chore]:
+        removal = partial(removal_lock, self.root, self._lock_wait_seconds)
+        return lake_chores(self, self.root, self.lock, removal, now, keep_snapshots, spare_readers)
 
     def close(self) -> None:
         self._opened.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +75,24 @@ class Session(ABC):
         """Write a query's rows to one Parquet file, with the types of the warehouse."""
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How much there is of what a chore tends: files, bytes, and rows (of a lake: snapshots)."""
+
+    files: int
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Chore:
+    """One kind of upkeep. Done again, or cut off anywhere and done again, it ends the same."""
+
+    name: str
+    extent: Callable[[], Extent]
+    do: Callable[[], None]
+
+
 class Warehouse(ABC):
     """A place that keeps tables in the schemas raw, stg, int, mart and ops."""
 
@@ -93,6 +113,14 @@ class Warehouse(ABC):
     @abstractmethod
     def forget_staged(self) -> None:
         """Drop what was staged so far; outside of sessions, between two pieces of work."""
+
+    @abstractmethod
+    def chores(self, now: datetime, keep_snapshots: timedelta, spare_readers: timedelta) -> Sequence[Chore]:
+        """What keeps this engine small and quick, in the order to do it; outside of sessions. `now`: UTC.
+
+        States older than `keep_snapshots` may go; files that a reader may have been using for less than
+        `spare_readers` stay. Tables keep their rows.
+        """
 
     @abstractmethod
     def close(self) -> None:

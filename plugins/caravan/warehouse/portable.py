@@ -16,7 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from caravan.core.errors import nearest
 
 Keys = Mapping[str, Sequence[str]]
-PARAMETERS = ("slice_start", "slice_end", "base_currency")
+PARAMETERS = ("slice_start", "slice_end", "base_currency", "fx_max_carry_days", "fx_max_source_difference")
 _CLEAN_SCALE = 8
 """Decimal places at which the last bits of a DOUBLE are rounded away, for money up to millions."""
 _WHOLE = (exp.DType.INT128, exp.DType.BIGINT, exp.DType.INT)

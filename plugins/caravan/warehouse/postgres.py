@@ -7,7 +7,7 @@ import functools
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,8 @@ from sqlglot import ErrorLevel
 
 from caravan.core.errors import Fault, Misconfigured, Retryable
 from caravan.warehouse.duck import connect_duckdb, quoted
-from caravan.warehouse.port import LOCK_WAIT_SECONDS, Observer, Row, Session, Warehouse, refuse_writes
+from caravan.warehouse.migrations import SCHEMAS
+from caravan.warehouse.port import LOCK_WAIT_SECONDS, Chore, Extent, Observer, Row, Session, Warehouse, refuse_writes
 from caravan.warehouse.scratch import Scratch
 
 WRITE_LOCK = 7_236_401
@@ -148,6 +149,26 @@ class Postgres(Warehouse):
                 self._observe("in_transaction")
                 yield _PostgresSession(self, self._connection, writes=True)
             self._observe("after_commit")
+
+    def chores(self, now: datetime, keep_snapshots: timedelta, spare_readers: timedelta) -> list[Chore]:
+        # Autovacuum does the rest; a slice that is replaced whole leaves more behind than it waits for.
+        return [Chore("vacuum", self._extent, self._vacuum)]
+
+    def _tables(self) -> list[Row]:
+        return self._connection.execute(
+            "SELECT schemaname, relname, n_dead_tup FROM pg_stat_user_tables WHERE schemaname = ANY(%s) ORDER BY 1, 2",
+            [list(SCHEMAS)],
+        ).fetchall()
+
+    def _extent(self) -> Extent:
+        tables = self._tables()
+        size = self._connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        return Extent(files=len(tables), bytes=int(size[0]) if size else 0, rows=sum(int(row[2]) for row in tables))
+
+    def _vacuum(self) -> None:
+        with self._alone(), named_errors(self._where):
+            for schema, name, _ in self._tables():
+                self._connection.execute(f'VACUUM (ANALYZE) "{schema}"."{name}"'.encode())
 
     def close(self) -> None:
         self._opened.close()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from caravan.core.entities import ENTITIES, parsed_columns
+from caravan.core.rates import ENTITY as FX_RATE
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,15 @@ class RawTable:
     date_column: str | None = None
     scope: str | None = None
     has_updated_at: bool = False
+    provenance: tuple[str, ...] = ()
+    """Columns that say where a row comes from and are no part of its content: alone they make no new version."""
 
 
 STAMP = {"version": "INTEGER", "change": "VARCHAR", "load_id": "VARCHAR", "observed_at": "TIMESTAMP"}
 """What a load adds to each row."""
 
 _KEYS = {"row_key": "UUID", "payload_hash": "UUID"}
-_TEXT = "VARCHAR"
+_TEXT, _MONEY = "VARCHAR", "DECIMAL(18,4)"
 
 RAW: dict[str, RawTable] = {
     table.name: table
@@ -40,13 +43,58 @@ RAW: dict[str, RawTable] = {
             for name, entity in ENTITIES.items()
         ),
         RawTable(
-            "raw.ecb__fx_rate",
-            {**_KEYS, "rate_date": "DATE", "currency_code": _TEXT, "rate": "DECIMAL(18,6)"},
+            "raw.fx__rate",
+            {
+                **_KEYS,
+                "source_code": _TEXT,
+                "rate_date": "DATE",
+                **dict.fromkeys(("base_currency_code", "currency_code"), _TEXT),
+                "rate": "DECIMAL(18,8)",
+                "stated_source": _TEXT,
+            },
             "rate_date",
         ),
         RawTable(
+            "raw.config__ended_currency",
+            {**_KEYS, "currency_code": _TEXT, "ended_date": "DATE", "successor_code": _TEXT},
+        ),
+        RawTable(
             "raw.config__market",
-            {**_KEYS, **dict.fromkeys(("market_code", "name", "country_code", "currency_code", "zone"), _TEXT)},
+            {
+                **_KEYS,
+                **dict.fromkeys(("market_code", "name", "country_code", "currency_code", "zone"), _TEXT),
+                **dict.fromkeys(("further_zones", "locale", "locales", "text_direction", "rounding_mode"), _TEXT),
+                "cash_rounding_amount": _MONEY,
+                "tax_display": _TEXT,
+                "vat_pct": _MONEY,
+                **dict.fromkeys(("weekend_days", "week_start_day", "fiscal_year_start", "contact_channels"), _TEXT),
+                **dict.fromkeys(("privacy_regime", "residency_code", "calendar_version"), _TEXT),
+            },
+        ),
+        RawTable(
+            "raw.config__market_date",
+            {
+                **_KEYS,
+                "market_code": _TEXT,
+                "local_date": "DATE",
+                "utc_start_at": "TIMESTAMP",
+                "utc_end_at": "TIMESTAMP",
+                "day_length_min": "INTEGER",
+                "is_dst_change": "BOOLEAN",
+                "iso_weekday": "INTEGER",
+                "is_weekend": "BOOLEAN",
+                "is_holiday": "BOOLEAN",
+                "holiday_name": _TEXT,
+                "is_override": "BOOLEAN",
+                "opening_hours": _TEXT,
+                "open_seconds": "INTEGER",
+                "week_start_date": "DATE",
+                "iso_week": _TEXT,
+                "fiscal_year": "INTEGER",
+                "peak_event": _TEXT,
+                "registry_version": _TEXT,
+            },
+            provenance=("registry_version",),
         ),
         RawTable(
             "raw.config__channel",
@@ -59,3 +107,8 @@ RAW: dict[str, RawTable] = {
         ),
     )
 }
+
+
+def table_of(entity: str) -> RawTable:
+    """The table that deliveries of an entity fill."""
+    return RAW["raw.fx__rate" if entity == FX_RATE else f"raw.file_drop__{entity}"]

@@ -18,15 +18,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from caravan.core.entities import QUARANTINE_COLUMNS
+from caravan.core.entities import ENTITIES, QUARANTINE_COLUMNS
 from caravan.core.errors import Rejected
 from caravan.core.protocols import Delivery, Parsed
+from caravan.core.rates import KnownRate
 from caravan.core.window import DayRange, Window
-from caravan.warehouse import evidence, expectations, raw, slices
+from caravan.warehouse import evidence, expectations, rates, raw, slices
 from caravan.warehouse.catalog import Catalog, Layer, Model
 from caravan.warehouse.evidence import Load
 from caravan.warehouse.port import Session, Warehouse
-from caravan.warehouse.raw_tables import RAW, RawTable
+from caravan.warehouse.raw_tables import RAW, RawTable, table_of
 from caravan.warehouse.runner import Build, Runner
 from caravan.warehouse.suites import Suite
 
@@ -87,15 +88,16 @@ class Store:
         started_at: datetime,
         has_keys: bool = True,
         reload: bool = False,
+        restates: bool = False,
     ) -> Load | None:
         batch = raw.Batch(
-            table=RAW[f"raw.file_drop__{entity}"],
+            table=table_of(entity),
             paths=parsed.accepted,
             row_count=parsed.accepted_count,
             load_id=load_id,
             observed_at=delivery.delivered_at,
             scope_value=channel_code,
-            stamped=True,
+            stamped=entity in ENTITIES,
             complete=complete,
             max_deleted_share=max_deleted_share,
             has_keys=has_keys,
@@ -122,10 +124,12 @@ class Store:
             if reload and not complete:
                 before = evidence.loads_of(session, channel_code, entity, delivery.content_hash)
                 batch = replace(batch, supersedes=before)
+            if restates:
+                batch = replace(batch, supersedes=rates.loads_named(session, channel_code, entity, delivery.name))
             comparison = raw.compare(session, batch)
         with self.warehouse.write() as session:
-            # A complete delivery may return to what an earlier one said.
-            once = not (reload or complete)
+            # A complete delivery, and a file that restates itself, may return to what an earlier one said.
+            once = not (reload or complete or restates)
             if once and delivery.content_hash in evidence.known_content(session, channel_code, entity):
                 return None
             appended = raw.append(session, self.catalog, batch, comparison)
@@ -187,11 +191,13 @@ class Store:
             message=error.message,
         )
 
-    def note_missing(self, run_id: str, channel_code: str, entity: str, at: datetime) -> None:
-        self._note(run_id, channel_code, entity, at, state="missing", message="no file was there")
+    def note_missing(
+        self, run_id: str, channel_code: str, entity: str, at: datetime, message: str = "no file was there"
+    ) -> None:
+        self._note(run_id, channel_code, entity, at, state="missing", message=message)
 
     def _note(self, run_id: str, channel_code: str, entity: str, at: datetime, **values: Any) -> None:
-        batch = raw.Batch(RAW[f"raw.file_drop__{entity}"], (), 0, uuid.uuid4().hex, at)
+        batch = raw.Batch(table_of(entity), (), 0, uuid.uuid4().hex, at)
         with self.warehouse.write() as session:
             evidence.write_load(session, replace(self._load(run_id, channel_code, entity, batch), **values))
 
@@ -200,32 +206,29 @@ class Store:
             batch = raw.Batch(RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock())
             self._append_if_changed(batch)
 
-    def put_rates(self, path: Path, row_count: int, content_hash: str, run_id: str) -> bool:
-        """Append exchange rates from a Parquet file of raw.ecb__fx_rate's columns; False if known already."""
+    def reference_values(self, table: str, key: str, value: str) -> dict[str, str | None]:
         with self.warehouse.read() as session:
-            if content_hash in evidence.known_content(session, "ecb", "fx_rate"):
-                return False
-        now = self._clock()
-        batch = raw.Batch(RAW["raw.ecb__fx_rate"], [path], row_count, uuid.uuid4().hex, now)
-        with self.warehouse.read() as session:
-            comparison = raw.compare(session, batch)
-        with self.warehouse.write() as session:
-            if content_hash in evidence.known_content(session, "ecb", "fx_rate"):
-                return False
-            appended = raw.append(session, self.catalog, batch, comparison)
-            noted = replace(
-                self._load(run_id, "ecb", "fx_rate", batch),
-                delivery_name=path.name,
-                content_hash=content_hash,
-                state="loaded",
-                received_count=row_count,
-                loaded_count=appended.loaded,
-                unchanged_count=appended.unchanged,
-                ended_at=self._clock(),
+            found = session.rows(
+                f"SELECT {key}, {value} FROM {table} AS r WHERE change = 'row' AND version = "
+                f"(SELECT MAX(n.version) FROM {table} AS n WHERE n.row_key = r.row_key)"
             )
-            evidence.write_load(session, noted)
-        self.warehouse.forget_staged()
-        return True
+        return {row[0]: row[1] for row in found}
+
+    def newest_contents(self, channel_code: str, entity: str) -> dict[str, str]:
+        with self.warehouse.read() as session:
+            return rates.newest_contents(session, channel_code, entity)
+
+    def known_rates(self, currencies: Iterable[str], first: date, last: date) -> list[KnownRate]:
+        with self.warehouse.read() as session:
+            return rates.known_rates(session, currencies, first, last)
+
+    def newest_rates(self) -> dict[str, tuple[date, str]]:
+        with self.warehouse.read() as session:
+            return rates.newest_rates(session)
+
+    def warnings(self, run_id: str) -> list[str]:
+        with self.warehouse.read() as session:
+            return rates.warnings(session, run_id, self._dag_id)
 
     def _append_if_changed(self, batch: raw.Batch) -> None:
         """Reference data rarely changes: look before taking the lock."""
@@ -367,13 +370,16 @@ def _by_table(slices_of: Iterable[tuple[str, date]]) -> dict[str, list[date]]:
 def _reference_file(table: RawTable, rows: Sequence[Mapping[str, object]], key: Sequence[str]) -> Iterator[Path]:
     """Small rows as a Parquet file with the table's columns, keys and hashes included."""
     names = [name for name in table.columns if name not in ("row_key", "payload_hash")]
+    content = [name for name in names if name not in table.provenance]
+    # The warehouse makes of text what its columns want.
+    rows = [{name: None if row[name] is None else str(row[name]) for name in names} for row in rows]
 
     def digest(values: Sequence[object]) -> str:
         return str(uuid.UUID(hashlib.md5(json.dumps(values).encode(), usedforsecurity=False).hexdigest()))
 
     columns: dict[str, list[object]] = {
         "row_key": [digest([row[name] for name in key]) for row in rows],
-        "payload_hash": [digest([row[name] for name in names]) for row in rows],
+        "payload_hash": [digest([row[name] for name in content]) for row in rows],
         **{name: [row[name] for row in rows] for name in names},
     }
     with tempfile.TemporaryDirectory(prefix="caravan-reference-") as folder:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, Protocol
 
 from caravan.clients.file_drop.parsed import Delivery
 from caravan.config.types import Channel, Configuration
@@ -44,7 +45,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Claim:
-    """The files that one entity of a channel reads. `folder`: absolute, links followed."""
+    """The files that one entity of a channel reads. `folder`: absolute, links followed; or the path of a bucket."""
 
     channel_code: str
     entity: str
@@ -62,10 +63,43 @@ class Claim:
         return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
-def claims(configuration: Configuration, home: Path) -> list[Claim]:
-    """What all enabled channels read; a relative folder lies below `home`."""
+class Folder(Protocol):
+    """Where one channel's files arrive."""
+
+    @property
+    def root(self) -> Path:
+        """What the paths of skipped files begin with."""
+        ...
+
+    def listing(self, channel: Channel, entity: str, claims: Iterable[Claim]) -> Listing: ...
+
+    def fetch(self, delivery: Delivery) -> None:
+        """Make sure that the delivery's file is on this machine. Raises Rejected FILE_CHANGED."""
+        ...
+
+    def release(self, delivery: Delivery) -> None:
+        """It has been read."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    root: Path
+
+    def listing(self, channel: Channel, entity: str, claims: Iterable[Claim]) -> Listing:
+        return list_deliveries(channel, entity, self.root, time.time_ns(), claims)
+
+    def fetch(self, delivery: Delivery) -> None:
+        """It lies here."""
+
+    def release(self, delivery: Delivery) -> None:
+        """It stays: Caravan deletes nothing that was delivered."""
+
+
+def claims(configuration: Configuration, root: Callable[[Channel], Path]) -> list[Claim]:
+    """What all enabled channels read. `root`: a channel's folder, absolute and with links followed."""
     return [
-        Claim(channel.code, entity, Path(os.path.realpath(home / channel.folder)), source.files)
+        Claim(channel.code, entity, root(channel), source.files)
         for channel in configuration.channels.values()
         if channel.enabled
         for entity, source in channel.entities.items()
@@ -80,7 +114,6 @@ def list_deliveries(channel: Channel, entity: str, folder: Path, now_ns: int, cl
     that is a wrong path or a lost mount, not a channel without orders. Raises Rejected FOLDER_UNREADABLE.
     """
     own = Claim(channel.code, entity, folder, channel.entities[entity].files)  # type: ignore[index]
-    others = [claim for claim in claims if (claim.channel_code, claim.entity) != (channel.code, entity)]
     found: list[Delivery] = []
     skipped: list[Skipped] = []
     for path in sorted(_matching(own, skipped)):
@@ -89,13 +122,40 @@ def list_deliveries(channel: Channel, entity: str, folder: Path, now_ns: int, cl
             skipped.append(outcome)
         else:
             found.append(outcome)
-    found.sort(key=lambda delivery: (delivery.modified_ns, delivery.name))
+    return listing_of(own, claims, {each: _places(each.path) for each in found}, skipped)
+
+
+def listing_of(
+    own: Claim, claims: Iterable[Claim], found: Mapping[Delivery, Iterable[Path]], skipped: Sequence[Skipped]
+) -> Listing:
+    """`found`: deliveries with the places that name them; refused is what somebody else's claim covers."""
+    others = [claim for claim in claims if (claim.channel_code, claim.entity) != (own.channel_code, own.entity)]
     refused = {
         delivery.path: _claimed_twice(delivery, own, sharing)
-        for delivery in found
-        if (sharing := _covering(others, delivery.path))
+        for delivery, places in found.items()
+        if (sharing := [claim for claim in others if any(map(claim.covers, places))])
     }
-    return Listing(tuple(found), tuple(skipped), refused)
+    in_order = sorted(found, key=lambda delivery: (delivery.modified_ns, delivery.name))
+    return Listing(tuple(in_order), tuple(skipped), refused)
+
+
+def unfinished(name: str, age_seconds: float, settle_seconds: int) -> tuple[SkipCode, str] | None:
+    """Why a file of this name and age is not read yet; None if it may be."""
+    if name.startswith(".") or name.endswith(TEMPORARY_SUFFIXES):
+        return "FILE_TEMPORARY", f"{name} is the name of a file still being written"
+    if age_seconds < 0:
+        reason = f"{name} was changed {-age_seconds:.0f} s in the future; check the clocks of both machines"
+        return "FILE_NOT_SETTLED", reason
+    if age_seconds < settle_seconds:
+        reason = f"{name} changed {age_seconds:.0f} s ago; it is read after {settle_seconds} s without change"
+        return "FILE_NOT_SETTLED", reason
+    return None
+
+
+def name_patterns(pattern: str) -> tuple[list[str], list[str]]:
+    """A pattern for each folder on the way, and those of names: temporary ones are looked for, to be told."""
+    *heads, last = PurePosixPath(pattern).parts
+    return heads, [last, f".{last}", f".{last}.*", *(last + suffix for suffix in TEMPORARY_SUFFIXES)]
 
 
 def require_unchanged(delivery: Delivery) -> None:
@@ -121,15 +181,8 @@ def _look(path: Path, claim: Claim, settle_seconds: int, now_ns: int) -> Deliver
             return Skipped(path, "FILE_UNREADABLE", f"{name} is a folder; name files in it as {name}/*, or rename it")
         if not stat.S_ISREG(before.st_mode):
             return Skipped(path, "FILE_UNREADABLE", f"{name} is a pipe, socket or device, not a file; remove it")
-        if name.startswith(".") or name.endswith(TEMPORARY_SUFFIXES):
-            return Skipped(path, "FILE_TEMPORARY", f"{name} is the name of a file still being written")
-        age = (now_ns - before.st_mtime_ns) / 1e9
-        if age < 0:
-            reason = f"{name} was changed {-age:.0f} s in the future; check the clocks of both machines"
-            return Skipped(path, "FILE_NOT_SETTLED", reason)
-        if age < settle_seconds:
-            reason = f"{name} changed {age:.0f} s ago; it is read after {settle_seconds} s without change"
-            return Skipped(path, "FILE_NOT_SETTLED", reason)
+        if why := unfinished(name, (now_ns - before.st_mtime_ns) / 1e9, settle_seconds):
+            return Skipped(path, *why)
         with path.open("rb") as file:
             content_hash = hashlib.file_digest(file, "sha256").hexdigest()
         after = path.stat()
@@ -147,8 +200,7 @@ def _look(path: Path, claim: Claim, settle_seconds: int, now_ns: int) -> Deliver
 
 def _matching(claim: Claim, skipped: list[Skipped]) -> Iterator[Path]:
     """What the pattern matches, and what is on the way to; folders that cannot be looked into go to `skipped`."""
-    *heads, last = PurePosixPath(claim.pattern).parts
-    lasts = [last, f".{last}", f".{last}.*", *(last + suffix for suffix in TEMPORARY_SUFFIXES)]
+    heads, lasts = name_patterns(claim.pattern)
     try:
         os.listdir(claim.folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -180,10 +232,9 @@ def _unreadable(path: Path, error: OSError) -> Skipped:
     return Skipped(path, "FILE_UNREADABLE", message)
 
 
-def _covering(claims: Sequence[Claim], path: Path) -> list[Claim]:
-    """The claims that a file falls under, by its own place or by that of the file which a link leads to."""
-    places = {Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path))} if claims else set()
-    return [claim for claim in claims if any(map(claim.covers, places))]
+def _places(path: Path) -> set[Path]:
+    """A file's own place, and that of the file which a link leads to."""
+    return {Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path))}
 
 
 def _claimed_twice(delivery: Delivery, own: Claim, sharing: Sequence[Claim]) -> Rejected:

@@ -50,16 +50,6 @@ def choose_channels(scope: RunScope, configuration: Configuration) -> list[str]:
 
 def reference_rows(configuration: Configuration) -> dict[str, tuple[list[dict[str, object]], tuple[str, ...]]]:
     """Rows and key of the reference tables that come from configuration."""
-    markets: list[dict[str, object]] = [
-        {
-            "market_code": market.code,
-            "name": market.name,
-            "country_code": market.country,
-            "currency_code": market.currency,
-            "zone": market.zone,
-        }
-        for market in configuration.markets.values()
-    ]
     channels: list[dict[str, object]] = [
         {
             "channel_code": channel.code,
@@ -72,10 +62,7 @@ def reference_rows(configuration: Configuration) -> dict[str, tuple[list[dict[st
         }
         for channel in configuration.channels.values()
     ]
-    return {
-        "raw.config__market": (markets, ("market_code",)),
-        "raw.config__channel": (channels, ("channel_code",)),
-    }
+    return {"raw.config__channel": (channels, ("channel_code",))}
 
 
 def list_channels(scope: RunScope, configuration: Configuration, store: OrderStore) -> list[str]:

@@ -1,0 +1,20 @@
+SELECT
+    market_code,
+    local_date,
+    utc_start_at,
+    utc_end_at,
+    day_length_min,
+    is_dst_change,
+    iso_weekday,
+    is_weekend,
+    is_holiday,
+    holiday_name,
+    is_override,
+    opening_hours,
+    open_seconds,
+    week_start_date,
+    iso_week,
+    fiscal_year,
+    peak_event,
+    registry_version
+FROM stg.config__market_date

@@ -1,0 +1,176 @@
+"""A backup of all that cannot be made again, and its way back: warehouse, configuration, Airflow's metadata.
+
+Not in it: deliveries (they are their channels'), and what is made from the warehouse (published files, report).
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from caravan import SQL_DIR, __version__
+from caravan.assembly.warehouse import code_revision, open_warehouse
+from caravan.config.settings import Settings
+from caravan.core.errors import CaravanError, Rejected
+from caravan.warehouse import archive as archives
+from caravan.warehouse import backup
+from caravan.warehouse.archive import Archive, ArchiveWriter, Progress, Source
+from caravan.warehouse.catalog import load_models
+from caravan.warehouse.port import LOCK_WAIT_SECONDS
+
+SECRETS = ("secrets.json", "passwords.json")
+"""Of the server: with them what its metadata keeps encrypted can be read."""
+_DATABASE = "airflow/airflow.db"
+
+
+@dataclass(frozen=True)
+class Made:
+    folder: Path
+    file_count: int
+    size: int
+    linked_count: int
+    """Files shared with the backup before."""
+
+
+def make_backup(
+    settings: Settings,
+    target: Path,
+    at: datetime,
+    *,
+    secrets: bool,
+    progress: Progress = lambda count: None,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> Made:
+    """A new backup in the folder `target`. `at`: UTC now. `secrets`: the server's keys and passwords too.
+
+    Raises Retryable when there is no room or another backup is being made there, CaravanError where there is nothing
+    to back up.
+    """
+    home = settings.home / "airflow"
+    if (root := settings.lake_root) and not (root / "catalog.sqlite").exists():
+        raise CaravanError(f"there is no warehouse at {root} yet: nothing to back up")
+    if root and target.resolve().is_relative_to(root.resolve()):
+        raise CaravanError(f"{target} is inside of the lake: name a folder outside of {root}")
+    more = [*_folder(settings.config_dir, "config")]
+    if secrets:
+        more += [_source(home / name, f"secrets/{name}") for name in SECRETS if (home / name).exists()]
+    with archives.new_archive(target, at, progress) as writer:
+        if (home / "airflow.db").exists():
+            backup.save_database(home / "airflow.db", writer, _DATABASE)
+        facts = _save_warehouse(settings, root, writer, more, lock_wait_seconds)
+        writer.finish({"made_at": at.isoformat(), "versions": _versions(), **facts})
+    made = archives.read_manifest(target / f"caravan-{at:%Y%m%dT%H%M%SZ}")
+    return Made(made.folder, len(made.files), made.size, writer.linked_count)
+
+
+def _save_warehouse(
+    settings: Settings, root: Path | None, writer: ArchiveWriter, more: Sequence[Source], wait_seconds: float
+) -> dict[str, Any]:
+    if root:
+        return backup.save_lake(root, writer, more, wait_seconds)
+    with open_warehouse(settings, read_only=True) as warehouse:
+        return backup.save_tables(warehouse, writer, more)
+
+
+def _versions() -> dict[str, str]:
+    found = {name: metadata.version(name) for name in ("apache-airflow-core", "duckdb", "duckdb-extension-ducklake")}
+    return {"caravan": __version__, "revision": code_revision(), "python": platform.python_version(), **found}
+
+
+def _source(path: Path, name: str) -> Source:
+    return Source(path, name, path.stat().st_size)
+
+
+def _folder(folder: Path, name: str) -> list[Source]:
+    """All files but hidden ones."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    relative = [(path, path.relative_to(folder)) for path in found]
+    return [_source(path, f"{name}/{to.as_posix()}") for path, to in relative if not _is_hidden(to)]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def check(folder: Path, progress: Progress = lambda count: None) -> Archive:
+    """Read a backup as a whole; Rejected naming every file that is missing, cut or changed."""
+    archive = archives.read_manifest(folder)
+    archives.verify(archive, progress)
+    return archive
+
+
+def restore(settings: Settings, folder: Path, progress: Progress = lambda count: None) -> list[str]:
+    """Put a backup back, a line for each part. Nothing that is there is written over: CaravanError names it.
+
+    The warehouse comes last: until then the same call may be made again.
+    """
+    archive = archives.read_manifest(folder)
+    _refuse_standing(settings, archive)
+    archives.verify(archive, progress)
+    said = []
+    for name, target in _server_files(settings, archive).items():
+        if not _is_same(archive, name, target):
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            archives.copy_hashed(archive.folder / name, target, lambda count: None)
+        said.append(f"{target} restored")
+    said.append(_restore_configuration(settings, archive))
+    _restore_warehouse(settings, archive, progress)
+    return [*said, f"warehouse restored as of {archive.facts['made_at']} UTC"]
+
+
+def _server_files(settings: Settings, archive: Archive) -> dict[str, Path]:
+    """Files of the server in the archive, and where they belong."""
+    wanted = [_DATABASE, *(f"secrets/{name}" for name in SECRETS)]
+    return {name: settings.home / "airflow" / Path(name).name for name in wanted if name in archive.files}
+
+
+def _is_same(archive: Archive, name: str, path: Path) -> bool:
+    """Whether the file is the archive's: an earlier call has restored it."""
+    return path.is_file() and path.read_bytes() == (archive.folder / name).read_bytes()
+
+
+def _refuse_standing(settings: Settings, archive: Archive) -> None:
+    for name, target in _server_files(settings, archive).items():
+        if target.exists() and not (archive.folder / name).exists():
+            raise Rejected("BACKUP_DAMAGED", f"{archive.folder / name} is missing: use another backup")
+        if target.exists() and not _is_same(archive, name, target):
+            raise CaravanError(
+                f"{target} exists, and nothing is restored over it: move it away (mv {target} {target}.old)"
+            )
+    if root := settings.lake_root:
+        backup.require_empty_lake(root)
+    else:
+        with open_warehouse(settings) as warehouse:
+            backup.require_empty(warehouse)
+
+
+def _restore_configuration(settings: Settings, archive: Archive) -> str:
+    kept = {name: path.read_bytes() for name, path in archive.below("config").items()}
+    there = {
+        source.name.removeprefix("config/"): source.path.read_bytes()
+        for source in _folder(settings.config_dir, "config")
+    }
+    if kept == there:
+        return f"{settings.config_dir} is as it was"
+    target = settings.config_dir if not there else settings.home / f"config-{archive.folder.name}"
+    for name, content in kept.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(content)
+    if target == settings.config_dir:
+        return f"{target} restored"
+    return f"{settings.config_dir} has changed since and stays; what it was is in {target}"
+
+
+def _restore_warehouse(settings: Settings, archive: Archive, progress: Progress) -> None:
+    root = settings.lake_root
+    if root and archive.facts["engine"] == "lake":
+        root.parent.mkdir(parents=True, exist_ok=True)
+        backup.restore_lake(archive, root, progress)
+        return
+    with open_warehouse(settings) as warehouse:
+        backup.restore_tables(archive, warehouse, load_models(SQL_DIR), settings.staging_dir)

@@ -1,0 +1,318 @@
+"""What goes wrong, noticed, recorded and told; the watch over everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from caravan.assembly.connections import current
+from caravan.assembly.warehouse import open_warehouse, utc_now
+from caravan.clients.notify import http, spool
+from caravan.clients.notify.smtp import SmtpTarget
+from caravan.config import loader
+from caravan.config.alerts import Alerts, Target, load_alerts
+from caravan.config.settings import Settings
+from caravan.core.errors import CaravanError, Misconfigured, Rejected, Retryable
+from caravan.core.incidents import Changes, Due, Incident, RunEnd, Sighting, incident_id
+from caravan.functions.ops import checks
+from caravan.functions.ops.delivery import Messenger, deliver
+from caravan.functions.ops.incidents import Covers, adopt, judge_run, nothing, observe, of_kinds, severity_of
+from caravan.functions.ops.messages import describe, tell, tidy, trial
+from caravan.warehouse import watched
+from caravan.warehouse.incidents import IncidentBook
+from caravan.warehouse.migrations import migrate
+from caravan.warehouse.port import Warehouse
+
+log = logging.getLogger(__name__)
+
+SWITCH = "CARAVAN_ALERTS"
+"""`off`: incidents are recorded, and nobody is told. For the demo, and while trying things out."""
+
+RECORD_WAIT_SECONDS = 30.0
+"""A callback has little time: what cannot be written by then is told all the same, and recorded by the watch."""
+
+COLLECTOR = "sales_orders_daily"
+"""The DAG by whose runs it is judged whether a channel delivered."""
+
+
+def task_failed(
+    dag_id: str, task_id: str, label: str | None, run_id: str, tier: int, link: str, error: BaseException | None
+) -> None:
+    """A task has failed for good. `label`: which one of a mapped task."""
+    subject = f"{task_id} [{label}]" if label else task_id
+    what = describe(error)
+    see([Sighting("task_failed", severity_of(tier), subject, what, dag_id, task_id, run_id=run_id, link=link)])
+
+
+def run_ended(end: RunEnd, error: BaseException | None) -> None:
+    """A run has ended, with the error of its last task: tell what is new, and what is over."""
+    settings = Settings.from_environment()
+    what = describe(error) if error is not None else None
+    try:
+        with _open(settings) as (warehouse, book):
+            with warehouse.read() as session:
+                blocks = checks.failed_checks(checks.Blocked(*row) for row in watched.blocked_parts(session))
+                is_explained = bool(watched.blocked_parts(session, (end.dag_id, end.run_id)))
+
+            def decide(standing: Sequence[Incident], told: Mapping[str, set[str]]) -> Changes:
+                sightings, covers = judge_run(end, what, standing, is_explained)
+
+                def covered(incident: Incident) -> bool:
+                    return covers(incident) or incident.sighting.kind == "check_failed"
+
+                return observe(standing, told, [*sightings, *blocks], covered, _alerts(settings).targets, utc_now())
+
+            _note(book.change(decide))
+            _deliver(book, settings)
+    except Exception as problem:
+        # As in `see`: tasks that failed have told it themselves, the last one has not.
+        log.warning("cannot be recorded now: %s", describe(problem))
+        sightings, _ = judge_run(end, what, [], is_explained=False)
+        _tell_unrecorded(settings, [sighting for sighting in sightings if sighting.task_id == end.last_task])
+
+
+def see(sightings: Sequence[Sighting], covers: Covers = nothing) -> None:
+    """Record what is wrong now, close what `covers` and is not among it, and tell whoever is to be told.
+
+    Where the warehouse cannot take it (its disk is full, its lock held) it is told unrecorded, once.
+    """
+    settings = Settings.from_environment()
+    try:
+        with _open(settings) as (_, book):
+            _record(book, settings, sightings, covers)
+    except Exception as error:
+        # Whatever keeps the warehouse from taking it must not keep people from knowing it.
+        log.warning("cannot be recorded now: %s", describe(error))
+        if not sightings:
+            raise
+        _tell_unrecorded(settings, sightings)
+
+
+def beat() -> str:
+    """Write the file of the heartbeat, and ask its URL where there is one; returns the file."""
+    settings = Settings.from_environment()
+    spool.write_beat(beat_file(settings), utc_now())
+    connection = _alerts(settings).heartbeat.connection
+    if connection:
+        http.beat(current().get(connection))
+    return str(beat_file(settings))
+
+
+def check_sources() -> dict[str, int]:
+    """Stale and silent channels and markets, and slices that a failed check holds back."""
+    settings = Settings.from_environment()
+    channels = loader.load(settings.config_dir).channels
+    enabled = [code for code, channel in channels.items() if channel.enabled]
+    now = utc_now()
+    since = now - checks.HISTORY
+    limits = _alerts(settings).stale_after_hours
+    with _open(settings) as (warehouse, book):
+        with warehouse.read() as session:
+            news, newest = watched.last_loads(session), watched.newest_days(session)
+            loaded, last_run = watched.loaded_by_day(session, since), watched.last_run_day(session, COLLECTOR)
+            orders, delivered = watched.orders_by_day(session, since.date()), watched.last_deliveries(session)
+            blocked = [checks.Blocked(*row) for row in watched.blocked_parts(session)]
+        sightings = [
+            *checks.stale_sources(news, newest, enabled, limits, now),
+            *checks.silent_sources(loaded, enabled, last_run),
+            *checks.silent_markets(orders, delivered, enabled),
+            *checks.failed_checks(blocked),
+        ]
+        kinds = ("stale", "zero_rows", "check_failed")
+        _record(book, settings, sightings, of_kinds(*kinds))
+    return _counted(sightings, *kinds)
+
+
+DueRuns = Callable[[Alerts, datetime], tuple[list[Due], dict[str, str]]]
+
+
+def check_runs(due_runs: DueRuns) -> dict[str, int]:
+    """Runs that are late, and DAG files that cannot be read. `due_runs`: what the schedules ask for, by when."""
+    settings = Settings.from_environment()
+    alerts = _alerts(settings)
+    dues, import_errors = due_runs(alerts, utc_now())
+    errors = {name: tidy(text) for name, text in import_errors.items()}
+    with _open(settings) as (warehouse, book):
+        with warehouse.read() as session:
+            runs = [checks.Run(*row) for row in watched.recent_runs(session, utc_now() - timedelta(days=70))]
+        sightings = [*checks.late_runs(dues, runs, alerts), *checks.broken_dags(errors)]
+        _record(book, settings, sightings, of_kinds("run_late", "dag_broken"))
+    return _counted(sightings, "run_late", "dag_broken")
+
+
+def check_machine() -> dict[str, int]:
+    """Disks that are nearly full, and this machine's clock."""
+    settings = Settings.from_environment()
+    alerts = _alerts(settings)
+    disks = {str(folder): shutil.disk_usage(folder)[1::-1] for folder in _disks(settings)}
+    low = checks.low_disks(disks, alerts.disk.used_pct)
+    see(low, of_kinds("disk_low"))  # by itself: a full disk is told though the warehouse may not open
+    readings = [_reading_of("the file system", lambda: spool.file_time(settings.home))]
+    if alerts.clock.connection:
+        connection = current().get(alerts.clock.connection)
+        readings.append(_reading_of(f"connection {connection.conn_id}", lambda: http.outside_time(connection)))
+    with _open(settings) as (warehouse, book):
+        with warehouse.read() as session:
+            newest = watched.newest_record(session)
+            readings.append(_reading_of("the warehouse", lambda: watched.engine_clock(session)))
+        wrong = checks.wrong_clock(readings, newest, utc_now(), alerts.clock.limit_seconds)
+        _record(book, settings, wrong, of_kinds("clock_off"))
+    return _counted([*low, *wrong], "disk_low", "clock_off")
+
+
+def check_configuration() -> dict[str, int]:
+    settings = Settings.from_environment()
+    faulty = checks.faulty_configuration(loader.check(settings.config_dir))
+    see(faulty, of_kinds("config_fault"))
+    return _counted(faulty, "config_fault")
+
+
+def send_messages() -> dict[str, int]:
+    """Record what could not be recorded when it was seen, and send what waits; messages by what became of them."""
+    settings = Settings.from_environment()
+    targets = _alerts(settings).targets
+    place = _spool(settings)
+    with _open(settings) as (_, book):
+        for late, told_of in list(place.waiting()):
+            book.change(lambda standing, told, late=late, of=told_of: adopt(standing, late, of, targets))  # type: ignore[misc]
+            place.remove(late)
+        place.clear(time.time())
+        return dict(_deliver(book, settings))
+
+
+def verdict() -> dict[str, int]:
+    """Open incidents by kind. The watch itself is well: what it found has been told."""
+    return dict(Counter(incident.sighting.kind for incident in open_incidents()))
+
+
+def open_incidents() -> list[Incident]:
+    """Oldest first. CaravanError when the warehouse's tables are of an earlier version."""
+    settings = Settings.from_environment()
+    with open_warehouse(settings, read_only=True) as warehouse:
+        with warehouse.read() as session:
+            if not session.columns("ops.incident"):
+                raise CaravanError("the warehouse has no table ops.incident yet: run `./caravan migrate`")
+        return IncidentBook(warehouse, utc_now).open_incidents()
+
+
+def send_trial() -> dict[str, str]:
+    """A test message to every target: its name, and `sent`, or what is wrong. Raises Misconfigured."""
+    settings = Settings.from_environment()
+    found = {}
+    for target in load_alerts(settings.config_dir).targets:
+        try:
+            remark = _connect(target).send(trial(target.name, f"test-{uuid.uuid4().hex}"))
+            found[target.name] = remark or "sent"
+        except (Retryable, Rejected, Misconfigured) as error:
+            found[target.name] = str(error)
+    return found
+
+
+def beat_file(settings: Settings) -> Path:
+    return settings.home / "heartbeat"
+
+
+def last_beat() -> datetime | None:
+    """UTC without zone; None when there has been none."""
+    return spool.read_beat(beat_file(Settings.from_environment()))
+
+
+def _alerts(settings: Settings) -> Alerts:
+    """A faulty file silences the targets, not the record: the watch opens an incident for the fault itself."""
+    try:
+        alerts = load_alerts(settings.config_dir)
+    except Misconfigured as error:
+        log.error("nobody can be told: %s", error)
+        return Alerts()
+    return alerts.model_copy(update={"targets": ()}) if os.environ.get(SWITCH) == "off" else alerts
+
+
+def _spool(settings: Settings) -> spool.Spool:
+    return spool.Spool(settings.home / "alerts")
+
+
+@contextlib.contextmanager
+def _open(settings: Settings) -> Iterator[tuple[Warehouse, IncidentBook]]:
+    with open_warehouse(settings, lock_wait_seconds=RECORD_WAIT_SECONDS) as warehouse:
+        migrate(warehouse)
+        yield warehouse, IncidentBook(warehouse, utc_now)
+
+
+def _record(book: IncidentBook, settings: Settings, sightings: Sequence[Sighting], covers: Covers) -> None:
+    targets = _alerts(settings).targets
+    _note(book.change(lambda standing, told: observe(standing, told, sightings, covers, targets, utc_now())))
+    _deliver(book, settings)
+
+
+def _counted(sightings: Sequence[Sighting], *kinds: str) -> dict[str, int]:
+    return {kind: sum(sighting.kind == kind for sighting in sightings) for kind in kinds}
+
+
+def _note(changes: Changes) -> None:
+    """The task's log has it whatever becomes of the messages."""
+    for incident in changes.opened:
+        log.error("incident: %s\n%s", tell(incident, "opened").subject, incident.sighting.what)
+    for incident in changes.closed:
+        log.info("over: %s", incident.key)
+
+
+def _deliver(book: IncidentBook, settings: Settings) -> Counter[str]:
+    targets = _alerts(settings).targets
+    counts = deliver(book, targets, _connect, utc_now) if targets else Counter()
+    if counts:
+        log.info("messages: %s", ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    return counts
+
+
+def _connect(target: Target) -> Messenger:
+    connection = current().get(target.connection)
+    if target.kind == "smtp":
+        return SmtpTarget(connection, target.sender or "", target.to, datetime.now(UTC))
+    return http.WebhookTarget(connection)
+
+
+def _tell_unrecorded(settings: Settings, sightings: Sequence[Sighting]) -> None:
+    """Tell what the warehouse could not take. A file for each keeps it from being told again, until it is recorded."""
+    targets = _alerts(settings).targets
+    with contextlib.suppress(Exception):  # it cannot be read either: then nothing is known
+        known = {incident.key for incident in open_incidents()}
+        sightings = [sighting for sighting in sightings if sighting.key not in known]
+    place = _spool(settings)
+    now = utc_now()
+    for sighting in sightings:
+        incident = Incident(incident_id(sighting.key, now), sighting, now, now)
+        if not place.put(incident):
+            continue
+        told = []
+        log.error("incident: %s\n%s", tell(incident, "opened").subject, sighting.what)
+        for target in targets:
+            if target.wants(sighting):
+                try:
+                    _connect(target).send(tell(incident, "opened"))
+                    told.append(target.name)
+                except (Retryable, Rejected, Misconfigured) as error:
+                    log.warning("target %s cannot be told: %s", target.name, describe(error))
+        place.note(incident, told)
+
+
+def _disks(settings: Settings) -> list[Path]:
+    """The folders that fill up, one for each disk."""
+    folders = [settings.home]
+    if settings.lake_root is not None:
+        folders.append(settings.lake_root)
+    there = [folder for folder in folders if folder.exists()]
+    return list({folder.stat().st_dev: folder for folder in reversed(there)}.values())
+
+
+def _reading_of(name: str, ask: Callable[[], datetime]) -> checks.Reading:
+    before = utc_now()
+    theirs = ask()
+    return checks.Reading(name, theirs, before, utc_now())

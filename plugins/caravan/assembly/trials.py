@@ -1,0 +1,76 @@
+"""Which connections the configuration asks for, and whether each of them works."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from caravan.config.alerts import Alerts
+from caravan.config.places import S3_DEFAULT, is_url, s3_place
+from caravan.config.types import Configuration
+from caravan.core.connections import Connection
+from caravan.core.errors import CaravanError, Fault, Misconfigured
+
+TRIED = ("aws", "http", "https", "smtp")
+"""The kinds of connection that Caravan uses."""
+
+
+@dataclass
+class Use:
+    """What one connection is for. `buckets`: those that are read or written through it."""
+
+    by: list[str] = field(default_factory=list)
+    buckets: list[str] = field(default_factory=list)
+
+
+def uses(configuration: Configuration, alerts: Alerts) -> Mapping[str, Use]:
+    """By connection id, sorted; of channels only those that are switched on."""
+    found: defaultdict[str, Use] = defaultdict(Use)
+    for channel in configuration.channels.values():
+        if channel.enabled and is_url(channel.folder):
+            _add(found, channel.connection or S3_DEFAULT, f"channel {channel.code}", s3_place(channel.folder).bucket)
+    project = configuration.project
+    if project.published:
+        _add(found, project.published_connection, "published files", s3_place(project.published).bucket)
+    for target in alerts.targets:
+        _add(found, target.connection, f"alerts to {target.name}")
+    for conn_id, by in ((alerts.heartbeat.connection, "the heartbeat"), (alerts.clock.connection, "the clock")):
+        if conn_id:
+            _add(found, conn_id, by)
+    return dict(sorted(found.items()))
+
+
+def try_connection(connection: Connection, buckets: Sequence[str] = ()) -> str:
+    """What was seen. Raises Misconfigured or Retryable with what is wrong; sends and changes nothing."""
+    match connection.kind:
+        case "aws":
+            from caravan.clients.storage.s3 import try_s3
+
+            return try_s3(connection, buckets)
+        case "http" | "https":
+            from caravan.clients.trials import try_http
+
+            return try_http(connection)
+        case "smtp":
+            from caravan.clients.trials import try_smtp
+
+            return try_smtp(connection)
+    message = f"is of the type '{connection.kind}'; Caravan uses {', '.join(TRIED)}"
+    raise Misconfigured([Fault(f"connection {connection.conn_id}", message)])
+
+
+def outcome(connection: Connection, buckets: Sequence[str] = ()) -> tuple[bool, str]:
+    """Whether it works, and what was seen or is wrong."""
+    try:
+        return True, try_connection(connection, buckets)
+    except CaravanError as error:
+        return False, "; ".join(fault.message for fault in error.faults) if isinstance(error, Misconfigured) else str(
+            error
+        )
+
+
+def _add(found: Mapping[str, Use], conn_id: str, by: str, bucket: str | None = None) -> None:
+    found[conn_id].by.append(by)
+    if bucket and bucket not in found[conn_id].buckets:
+        found[conn_id].buckets.append(bucket)

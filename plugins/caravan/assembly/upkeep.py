@@ -1,0 +1,218 @@
+"""The steps of ops_warehouse_daily with warehouse, folders and Airflow's metadata put in.
+
+Each does its chores whatever became of the others, notes them in ops.upkeep and returns a line for each.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from caravan.assembly.backup import make_backup
+from caravan.assembly.warehouse import open_store, utc_now
+from caravan.config.loader import load
+from caravan.config.settings import Settings
+from caravan.config.types import Configuration
+from caravan.core.errors import CaravanError, Rejected
+from caravan.warehouse import archive, maintenance
+from caravan.warehouse.maintenance import Done
+from caravan.warehouse.port import Chore, Extent
+from caravan.warehouse.scratch import PREFIX, Scratch
+
+SERVER_LOG_BYTES = 50 << 20
+"""From here on the server's own log begins anew; what it held is kept once, as server.log.1."""
+ABANDONED = timedelta(days=2)
+"""No process of ours works for longer: a temporary folder this old has lost its owner."""
+_TEMPORARY = ("caravan-airflow-*", "caravan-dry-run-*", "caravan-reference-*")
+_GROWING = ("dag_run", "job", "log", "task_instance", "task_instance_history", "xcom")
+"""Tables of Airflow's metadata whose rows are counted for ops.upkeep; `airflow db clean` knows a dozen more."""
+_SLACK = timedelta(hours=1)
+"""A daily run begins some minutes earlier or later than the one before."""
+
+
+def trim_evidence(run_id: str, dag_id: str) -> list[str]:
+    """Forget old evidence; begins the run's row in ops.run."""
+    settings, configuration = _open()
+    with open_store(settings, configuration, dag_id) as store:
+        store.start_run(run_id, None, configuration.hash)
+        chores = maintenance.evidence_chores(store.warehouse, configuration.project.upkeep, utc_now())
+        done = maintenance.do(chores, utc_now)
+    return _noted(settings, configuration, run_id, dag_id, done)
+
+
+def tidy_warehouse(run_id: str, dag_id: str) -> list[str]:
+    """What the engine needs to stay small and quick."""
+    settings, configuration = _open()
+    with open_store(settings, configuration, dag_id) as store:
+        chores = maintenance.engine_chores(store.warehouse, configuration.project.upkeep, utc_now())
+        done = maintenance.do(chores, utc_now)
+    return _noted(settings, configuration, run_id, dag_id, done)
+
+
+def sweep_scratch(run_id: str, dag_id: str) -> list[str]:
+    """Remove what killed processes left in scratch folders."""
+    settings, configuration = _open()
+    folders = [settings.staging_dir]
+    if lake := settings.lake_root:
+        folders.append(lake / "staging")
+
+    def sweep() -> None:
+        for folder in folders:
+            Scratch(folder).close()
+        for path in _abandoned():
+            shutil.rmtree(path, ignore_errors=True)
+
+    def extent() -> Extent:
+        return _size([path for folder in folders for path in folder.glob(f"{PREFIX}*/")] + _abandoned())
+
+    done = maintenance.do([Chore("sweep_scratch", extent, sweep)], utc_now)
+    return _noted(settings, configuration, run_id, dag_id, done)
+
+
+def trim_airflow(run_id: str, dag_id: str) -> list[str]:
+    """Old runs of Airflow's metadata, when that is the server's own file, and old task logs."""
+    settings, configuration = _open()
+    home, upkeep = settings.home / "airflow", configuration.project.upkeep
+    chores = []
+    if (home / "airflow.db").exists():
+        before = utc_now() - timedelta(days=upkeep.metadata_days)
+        chores.append(
+            Chore("clean_metadata", lambda: _metadata_extent(home / "airflow.db"), lambda: clean_metadata(home, before))
+        )
+    logs = Path(os.environ.get("AIRFLOW__LOGGING__BASE_LOG_FOLDER") or home / "logs")
+    if home.exists():
+        oldest = time.time() - timedelta(days=upkeep.log_days).total_seconds()
+        chores.append(Chore("trim_logs", lambda: _size([logs]), lambda: trim_logs(logs, oldest)))
+        chores.append(
+            Chore("turn_server_log", lambda: _size([home / "server.log"]), lambda: turn_log(home / "server.log"))
+        )
+    done = maintenance.do(chores, utc_now)
+    return _noted(settings, configuration, run_id, dag_id, done) or ["no server has been started in this home"]
+
+
+def back_up(run_id: str, dag_id: str) -> list[str]:
+    """Make a backup when one is due, and remove the oldest beyond those to keep."""
+    settings, configuration = _open()
+    wanted = configuration.project.backup
+    if wanted.target is None:
+        return ["no backup: `backup.target` in project.yml names no folder"]
+    target, now = settings.home / wanted.target, utc_now()
+    made = archive.list_archives(target)
+    if made and now - archive.made_at(made[-1]) < timedelta(days=wanted.every_days) - _SLACK:
+        return [f"no backup is due: {made[-1].name} is younger than {wanted.every_days} days"]
+
+    def backup() -> None:
+        make_backup(settings, target, now, secrets=wanted.secrets)
+        archive.drop_old(target, wanted.keep)
+
+    done = maintenance.do([Chore("back_up", lambda: _size([target]), backup)], utc_now)
+    return _noted(settings, configuration, run_id, dag_id, done)
+
+
+def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:
+    """Close the run; Rejected names the tasks that failed."""
+    settings, configuration = _open()
+    failures = [f"task {name}: its log says why" for name in failed_tasks]
+    with open_store(settings, configuration, dag_id) as store:
+        store.end_run(run_id, "failed" if failures else "success", "\n".join(failures))
+    if failures:
+        raise Rejected("RUN_INCOMPLETE", f"{len(failures)} failed:\n" + "\n".join(f"  - {line}" for line in failures))
+
+
+STEPS: Mapping[str, Callable[[str, str], list[str]]] = {
+    step.__name__: step for step in (trim_evidence, tidy_warehouse, sweep_scratch, trim_airflow, back_up)
+}
+"""In the order of the DAG."""
+
+
+def clean_metadata(home: Path, before: datetime) -> None:
+    """Airflow's own cleaning, in a process of its own: a task may not open the metadata. `before`: UTC."""
+    database = f"sqlite:///{home / 'airflow.db'}?timeout=60"
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__CORE__SQL_ALCHEMY_CONN": database,  # a task's environment names one that is none here
+    }
+    moment = before.replace(tzinfo=UTC).isoformat(sep=" ")
+    options = ["--clean-before-timestamp", moment, "--skip-archive", "--yes", "--error-on-cleanup-failure"]
+    command = [sys.executable, "-P", "-m", "airflow", "db", "clean", *options]
+    ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if ended.returncode:
+        told = "\n".join((ended.stdout + ended.stderr).splitlines()[-15:])
+        raise CaravanError(f"`airflow db clean` on {home} ended with code {ended.returncode}:\n{told}")
+
+
+def trim_logs(folder: Path, oldest: float) -> None:
+    """Remove files last written before `oldest` (seconds since 1970), and folders as old that are empty then."""
+    old: list[tuple[Path, bool]] = []
+    # Deepest first. Airflow writes beside us: what has gone, or is used again, meanwhile is none of ours.
+    for path in sorted(folder.rglob("*"), reverse=True):
+        with suppress(FileNotFoundError):
+            state = path.lstat()
+            if state.st_mtime < oldest:
+                old.append((path, stat.S_ISDIR(state.st_mode)))
+    for path, is_folder in old:
+        with suppress(OSError if is_folder else FileNotFoundError):
+            path.rmdir() if is_folder else path.unlink()
+
+
+def turn_log(log: Path, limit: int = SERVER_LOG_BYTES) -> None:
+    """Begin the log anew when it is large. The server appends to the open file, so that is emptied, not renamed."""
+    if log.exists() and log.stat().st_size > limit:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
+
+
+def _open() -> tuple[Settings, Configuration]:
+    settings = Settings.from_environment()
+    return settings, load(settings.config_dir)
+
+
+def _noted(
+    settings: Settings, configuration: Configuration, run_id: str, dag_id: str, done: Sequence[Done]
+) -> list[str]:
+    if done:
+        with open_store(settings, configuration, dag_id) as store, store.warehouse.write() as session:
+            maintenance.record(session, run_id, dag_id, done)
+    return [str(each) for each in done]
+
+
+def _abandoned() -> list[Path]:
+    """Old temporary folders of this user."""
+    oldest = time.time() - ABANDONED.total_seconds()
+    found = []
+    for pattern in _TEMPORARY:
+        for path in Path(tempfile.gettempdir()).glob(pattern):
+            with suppress(FileNotFoundError):
+                state = path.lstat()
+                if state.st_uid == os.getuid() and state.st_mtime < oldest and not path.is_symlink():
+                    found.append(path)
+    return found
+
+
+def _size(paths: Iterable[Path]) -> Extent:
+    """Files and bytes at or below these paths; what goes away meanwhile counts as gone."""
+    files = size = 0
+    for path in paths:
+        for file in [path, *path.rglob("*")]:
+            with suppress(FileNotFoundError):
+                if file.is_file():
+                    files, size = files + 1, size + file.stat().st_size
+    return Extent(files, size, 0)
+
+
+def _metadata_extent(database: Path) -> Extent:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as connection:
+        rows = sum(int(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]) for table in _GROWING)
+    return Extent(1, database.stat().st_size, rows)

@@ -1,0 +1,143 @@
+"""Rates that a person states: CSV files with the columns date, currency, rate, source; optional: base, confirmed."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from caravan.clients.fx.rows import RateRows, write_rows
+from caravan.core.errors import Rejected, nearest
+from caravan.core.rates import EURO, BadRate, Judged, Rate, RateSource, Reading
+
+REQUIRED = ("date", "currency", "rate", "source")
+OPTIONAL = ("base", "confirmed")
+SETTLE_S = 60
+"""A file is read once it has not changed for this long: nobody is still writing it."""
+_CONFIRMED = {"": False, "no": False, "yes": True}
+
+
+@dataclass(frozen=True)
+class UserDelivery:
+    """`delivered_at`: when the file was last written, UTC without zone."""
+
+    name: str
+    content_hash: str
+    delivered_at: datetime
+    content: bytes
+
+
+@dataclass(frozen=True)
+class UserRates:
+    """The files *.csv of `folder`. `scratch`: space for rows of one run."""
+
+    folder: Path
+    scratch: Path
+    settle_s: int = SETTLE_S
+    source: RateSource = "user"
+    restates: bool = True
+
+    def deliveries(self) -> Sequence[UserDelivery]:
+        found = []
+        for path in self._files():
+            if self._is_settled(path):
+                content = path.read_bytes()
+                modified = datetime(1970, 1, 1) + timedelta(microseconds=path.stat().st_mtime_ns // 1000)
+                found.append(UserDelivery(path.name, hashlib.sha256(content).hexdigest(), modified, content))
+        return sorted(found, key=lambda delivery: (delivery.delivered_at, delivery.name))
+
+    def waiting(self) -> Mapping[str, str]:
+        changing = f"changed less than {self.settle_s} seconds ago"
+        return {path.name: changing for path in self._files() if not self._is_settled(path)}
+
+    def read(self, delivery: UserDelivery) -> Reading:
+        """Raises Rejected for what is no UTF-8, has no header that names the columns, or breaks CSV's quoting."""
+        return read_rates(delivery.content, delivery.name)
+
+    def write(self, delivery: UserDelivery, judged: Judged) -> RateRows:
+        return write_rows(self.source, judged, self.scratch / delivery.content_hash)
+
+    def discard(self, delivery: UserDelivery) -> None:
+        shutil.rmtree(self.scratch / delivery.content_hash, ignore_errors=True)
+
+    def _files(self) -> Iterator[Path]:
+        if self.folder.is_dir():
+            yield from (path for path in sorted(self.folder.glob("*.csv")) if path.is_file())
+
+    def _is_settled(self, path: Path) -> bool:
+        return time.time() - path.stat().st_mtime >= self.settle_s
+
+
+def read_rates(content: bytes, name: str) -> Reading:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Rejected("ENCODING_INVALID", f"{name}: is no UTF-8: {error}; save it as CSV UTF-8") from error
+    reader = csv.reader(io.StringIO(text), strict=True)
+    rates: list[Rate] = []
+    bad: list[BadRate] = []
+    try:
+        header = [word.strip().lower() for word in next(reader, [])]
+        _check_header(header, name)
+        number = 0
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            number += 1
+            row = _row(number, header, cells)
+            (rates if isinstance(row, Rate) else bad).append(row)  # type: ignore[arg-type]
+    except csv.Error as error:
+        raise Rejected("CSV_INVALID", f"{name}, line {reader.line_num}: {error}") from error
+    return Reading(rates, bad)
+
+
+def _check_header(header: Sequence[str], name: str) -> None:
+    wanted = f"the first line must name {','.join(REQUIRED)} (and may name {','.join(OPTIONAL)})"
+    if len(header) == 1 and ";" in header[0]:
+        raise Rejected("COLUMN_MISSING", f"{name}: is parted by `;`: use commas, and a point in numbers; {wanted}")
+    for column in REQUIRED:
+        if column not in header:
+            raise Rejected("COLUMN_MISSING", f"{name}: has no column '{column}'; {wanted}")
+    for column in header:
+        if column not in REQUIRED + OPTIONAL or header.count(column) > 1:
+            hint = nearest(column, REQUIRED + OPTIONAL)
+            raise Rejected("COLUMN_UNKNOWN", f"{name}: column '{column}' is not known or there twice{hint}; {wanted}")
+
+
+def _row(number: int, header: Sequence[str], cells: Sequence[str]) -> Rate | BadRate:
+    raw_row = json.dumps(dict(zip(header, cells, strict=False)) if len(cells) <= len(header) else cells)
+
+    def bad(field: str, code: str, message: str, day: date | None = None, currency: str | None = None) -> BadRate:
+        return BadRate(number, field, code, message, raw_row, day, currency)
+
+    if len(cells) != len(header):
+        code = "FIELDS_TOO_FEW" if len(cells) < len(header) else "FIELDS_TOO_MANY"
+        return bad("", code, f"{len(cells)} values for {len(header)} columns")
+    given = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+    for name in REQUIRED:
+        if not given[name]:
+            return bad(name, "FIELD_MISSING", f"'{name}' is empty")
+    try:
+        if len(given["date"]) != 10:
+            raise ValueError
+        day = date.fromisoformat(given["date"])
+    except ValueError:
+        return bad("date", "DATE_INVALID", f"'{given['date']}' is no day (like 2026-10-30)")
+    currency = given["currency"].upper()
+    try:
+        rate = Decimal(given["rate"])
+    except InvalidOperation:
+        return bad("rate", "NUMBER_INVALID", f"'{given['rate']}' is no number (like 3.6725)", day, currency)
+    confirmed = _CONFIRMED.get(given.get("confirmed", "").lower())
+    if confirmed is None:
+        return bad("confirmed", "WORD_UNKNOWN", f"'{given['confirmed']}' is neither yes nor empty", day, currency)
+    base = given.get("base", "").upper() or EURO
+    return Rate(number, day, currency, rate, base, given["source"], confirmed, raw_row)

@@ -1,0 +1,102 @@
+"""A message as JSON to a webhook, a beat to a watcher outside, and another machine's clock: all by HTTP.
+
+The connection is Airflow's of the type `http`. Its host may be a whole URL; a password is sent as a bearer token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+
+from caravan.core.connections import Connection
+from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
+from caravan.core.incidents import Told
+
+TIMEOUT_SECONDS = 10.0
+_WRONG_ADDRESS = (401, 403, 404, 405, 407, 410)
+
+
+@dataclass(frozen=True)
+class WebhookTarget:
+    connection: Connection
+
+    def send(self, told: Told) -> None:
+        """POST `text` (what chat services show) and the parts of the message.
+
+        The header `Idempotency-Key` is the same however often it is sent. Raises Retryable, Misconfigured, Rejected.
+        """
+        body = {
+            "text": f"{told.subject}\n\n{told.text}",
+            "id": told.message_id,
+            "phase": told.phase,
+            "severity": told.severity,
+            "subject": told.subject,
+        }
+        _ask(self.connection, "POST", body, {"Idempotency-Key": told.message_id})
+
+
+def beat(connection: Connection) -> None:
+    """Ask the URL: whoever keeps it misses the next one that does not come."""
+    _ask(connection, "GET")
+
+
+def outside_time(connection: Connection) -> datetime:
+    """What the server's `Date` header says: UTC without zone, whole seconds."""
+    answer = _ask(connection, "HEAD")
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC).replace(tzinfo=None)
+    except ValueError as error:
+        raise _misconfigured(connection, "answers without a `Date` header that can be read") from error
+
+
+def url_of(connection: Connection) -> str:
+    """`https` unless the host or `schema` says otherwise; a host that is a URL takes port and path as well."""
+    host = connection.host or ""
+    if not host:
+        raise _misconfigured(connection, "has no host")
+    parts = urlsplit(host if "://" in host else f"{connection.schema or 'https'}://{host}")
+    has_port = connection.port is None or f":{connection.port}" in parts.netloc
+    netloc = parts.netloc if has_port else f"{parts.netloc}:{connection.port}"
+    return urlunsplit(parts._replace(netloc=netloc, path=parts.path + connection.extra.get("path", "")))
+
+
+def _ask(
+    connection: Connection,
+    method: str,
+    body: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> requests.Response:
+    where = f"the address of connection {connection.conn_id}"  # the address itself may be the secret
+    token = {"Authorization": f"Bearer {connection.password}"} if connection.password else {}
+    try:
+        answer = requests.request(
+            method,
+            url_of(connection),
+            json=body,
+            headers={**(headers or {}), **token},
+            timeout=TIMEOUT_SECONDS,
+            allow_redirects=False,  # a redirect would carry the message where nobody sent it
+        )
+    except requests.exceptions.SSLError as error:
+        raise _misconfigured(connection, "has no certificate that this machine trusts") from error
+    except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+        raise Retryable(f"{where} does not answer: {type(error).__name__}") from error
+    except requests.RequestException as error:
+        raise _misconfigured(connection, f"is no address that can be asked: {type(error).__name__}") from error
+    status = answer.status_code
+    if status < 300:
+        return answer
+    if status in (408, 425, 429) or status >= 500:
+        raise Retryable(f"{where} answered {status}")
+    if status < 400 or status in _WRONG_ADDRESS:
+        raise _misconfigured(connection, f"answered {status}: address or token are wrong")
+    raise Rejected("WEBHOOK_REFUSED", f"{where} answered {status}")
+
+
+def _misconfigured(connection: Connection, message: str) -> Misconfigured:
+    return Misconfigured([Fault(f"connection {connection.conn_id}", message)])

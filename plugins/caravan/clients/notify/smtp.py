@@ -1,0 +1,108 @@
+"""A message as mail. The connection is Airflow's of the type `smtp`, with its extras `disable_ssl`, `disable_tls`."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from caravan.core.connections import Connection
+from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
+from caravan.core.incidents import Told
+
+TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class SmtpTarget:
+    connection: Connection
+    sender: str
+    to: Sequence[str]
+    at: datetime
+    """Aware: what the mail's Date says."""
+
+    def send(self, told: Told) -> str | None:
+        """One mail to all recipients; the same `Message-ID` however often it is sent. Returns a remark, if any.
+
+        Raises Retryable when the server cannot be reached or asks to come back, Misconfigured when it does not let us
+        in, Rejected when it refuses this mail for good.
+        """
+        try:
+            with self.open() as server:
+                refused = server.send_message(self._mail(told), self.sender, list(self.to))
+        except smtplib.SMTPAuthenticationError as error:
+            raise self._misconfigured(f"refused the login: {error.smtp_code}") from error
+        except smtplib.SMTPNotSupportedError as error:
+            raise self._misconfigured(f"{error}") from error
+        except smtplib.SMTPRecipientsRefused as error:
+            codes = [code for code, _ in error.recipients.values()]
+            text = self._refusal(error.recipients)
+            raise (Rejected("RECIPIENTS_REFUSED", text) if min(codes) >= 500 else Retryable(text)) from error
+        except smtplib.SMTPResponseException as error:
+            if 400 <= error.smtp_code < 500:
+                raise Retryable(f"{self._where} answered {error.smtp_code}: try again later") from error
+            raise Rejected("MAIL_REFUSED", f"{self._where} answered {error.smtp_code}") from error
+        except ssl.SSLError as error:
+            raise self._misconfigured(f"speaks no such TLS: {error.reason}") from error
+        except (OSError, smtplib.SMTPException) as error:
+            raise Retryable(f"{self._where} cannot be reached: {self.connection.hide(error)}") from error
+        # Some, not all: the others have the mail, and must not get it again.
+        return self._refusal(refused) if refused else None
+
+    @property
+    def _where(self) -> str:
+        return f"mail server {self.connection.host}:{self._port} ({self.connection.conn_id})"
+
+    @property
+    def _has_ssl(self) -> bool:
+        return not _is_on(self.connection.extra, "disable_ssl")
+
+    @property
+    def _port(self) -> int:
+        return self.connection.port or (465 if self._has_ssl else 587)
+
+    def open(self) -> smtplib.SMTP:
+        host = self.connection.host or ""
+        if not host:
+            raise self._misconfigured("has no host")
+        server: smtplib.SMTP
+        if self._has_ssl:
+            context = ssl.create_default_context()
+            server = smtplib.SMTP_SSL(host, self._port, timeout=TIMEOUT_SECONDS, context=context)
+        else:
+            server = smtplib.SMTP(host, self._port, timeout=TIMEOUT_SECONDS)
+        try:
+            if not self._has_ssl and not _is_on(self.connection.extra, "disable_tls"):
+                server.starttls(context=ssl.create_default_context())
+            if self.connection.login:
+                server.login(self.connection.login, self.connection.password or "")
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+    def _mail(self, told: Told) -> EmailMessage:
+        mail = EmailMessage()
+        mail["Subject"] = told.subject
+        mail["From"] = self.sender
+        mail["To"] = ", ".join(self.to)
+        mail["Date"] = format_datetime(self.at)
+        mail["Message-ID"] = f"<{told.message_id}@{self.sender.partition('@')[2]}>"
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice comes back
+        mail.set_content(told.text)
+        return mail
+
+    def _refusal(self, recipients: Mapping[str, tuple[int, bytes]]) -> str:
+        codes = ", ".join(sorted({str(code) for code, _ in recipients.values()}))
+        return f"{self._where} refused {len(recipients)} of {len(self.to)} recipients ({codes})"
+
+    def _misconfigured(self, message: str) -> Misconfigured:
+        return Misconfigured([Fault(f"connection {self.connection.conn_id}", message)])
+
+
+def _is_on(extra: Mapping[str, object], name: str) -> bool:
+    return str(extra.get(name, "")).lower() in ("true", "1", "yes")

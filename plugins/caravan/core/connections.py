@@ -1,0 +1,83 @@
+"""Accounts and servers outside: what a client is told about one, and how it is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import quote, quote_plus
+
+_SECRET_WORDS = (
+    "api_key",
+    "apikey",
+    "authorization",
+    "passphrase",
+    "passwd",
+    "password",
+    "private_key",
+    "secret",
+    "token",
+)
+"""In the name of an extra: its value is a secret."""
+_LONGEST_PATH_WORD = 15
+"""A longer part of a host's or schema's path is a secret: many webhooks carry theirs there."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One account. The fields are Airflow's; `extra` holds what its JSON holds. Never shows what is secret."""
+
+    conn_id: str
+    kind: str
+    """Airflow's `conn_type`, e.g. `smtp`, `http`, `aws`."""
+    host: str | None = field(default=None, repr=False)
+    port: int | None = None
+    login: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    schema: str | None = field(default=None, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What must not be shown, also as URLs write it."""
+        words = f"{self.host or ''}/{self.schema or ''}/{self.extra.get('path', '')}".split("/")
+        found = {self.password or "", *_secret_values(self.extra), *re.findall(r"//[^/@:]*:([^/@]+)@", self.host or "")}
+        # With a point it is the name of a host, however long.
+        found |= {word for word in words if len(word) > _LONGEST_PATH_WORD and "." not in word}
+        return frozenset(
+            form for secret in found - {""} for form in (secret, quote(secret, safe=""), quote_plus(secret))
+        )
+
+    @property
+    def address(self) -> str:
+        """Where it leads, fit to be shown: the host without login and path, the port."""
+        scheme, separator, rest = (self.host or "").rpartition("://")
+        name = rest.partition("/")[0].rpartition("@")[2]
+        return f"{scheme}{separator}{name}" + (f":{self.port}" if self.port else "")
+
+    def hide(self, text: object) -> str:
+        """The text, e.g. of a library's error, with `***` for every secret of this connection."""
+        shown = str(text)
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            shown = shown.replace(secret, "***")
+        return shown
+
+
+class Connections(Protocol):
+    """Airflow's (UI, environment, secrets backend) in a task, the environment's on the command line."""
+
+    def get(self, conn_id: str) -> Connection:
+        """Raises Misconfigured when there is none of that name, or it cannot be read."""
+        ...
+
+
+def _secret_values(extra: object, is_secret: bool = False) -> Iterator[str]:
+    if isinstance(extra, Mapping):
+        for name, value in extra.items():
+            yield from _secret_values(value, is_secret or any(word in str(name).lower() for word in _SECRET_WORDS))
+    elif isinstance(extra, list | tuple):
+        for value in extra:
+            yield from _secret_values(value, is_secret)
+    elif is_secret and isinstance(extra, str):
+        yield extra

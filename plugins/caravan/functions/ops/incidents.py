@@ -1,0 +1,145 @@
+"""When an incident opens, is only counted, and closes; who is told of it. Pure: what is, and what is seen, in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from caravan.config.alerts import Target
+from caravan.core.incidents import Changes, Incident, Message, RunEnd, Severity, Sighting, incident_id
+
+Covers = Callable[[Incident], bool]
+"""Whether a look would have seen this incident, were it still there."""
+
+
+def observe(
+    standing: Iterable[Incident],
+    told: Mapping[str, Collection[str]],
+    sightings: Iterable[Sighting],
+    covers: Covers,
+    targets: Sequence[Target],
+    now: datetime,
+) -> Changes:
+    """What a look at things changes.
+
+    `standing`: the open incidents. `told`: for each of them, the targets that have, or will have, its opening
+    message: they get the closing one. A thing seen again only counts; one that `covers` and was not seen is over.
+    """
+    known = {incident.key: incident for incident in standing}
+    seen_now = {sighting.key: sighting for sighting in sightings}
+    opened = tuple(
+        Incident(incident_id(key, now), sighting, now, now) for key, sighting in seen_now.items() if key not in known
+    )
+    seen = tuple(
+        replace(
+            incident,
+            # Its severity, and so who is told, stays that of the opening.
+            sighting=replace(seen_now[key], severity=incident.sighting.severity),
+            last_seen_at=now,
+            seen_count=incident.seen_count + 1,
+        )
+        for key, incident in known.items()
+        if key in seen_now
+    )
+    closed = tuple(
+        replace(incident, closed_at=now) for key, incident in known.items() if key not in seen_now and covers(incident)
+    )
+    messages = [
+        Message(incident.incident_id, "opened", target.name)
+        for incident in opened
+        for target in targets
+        if target.wants(incident.sighting)
+    ]
+    messages += [
+        Message(incident.incident_id, "closed", name)
+        for incident in closed
+        for name in sorted(told.get(incident.incident_id, ()))
+    ]
+    return Changes(opened, seen, closed, tuple(messages))
+
+
+def adopt(
+    standing: Iterable[Incident], late: Incident, already_told: Collection[str], targets: Sequence[Target]
+) -> Changes:
+    """Record an incident that was told, or was to be told, while it could not be recorded."""
+    if late.key in {incident.key for incident in standing}:
+        return Changes()
+    messages = [
+        Message(late.incident_id, "opened", target.name, "sent" if target.name in already_told else "pending")
+        for target in targets
+        if target.wants(late.sighting)
+    ]
+    return Changes(opened=(late,), messages=tuple(messages))
+
+
+def nothing(incident: Incident) -> bool:
+    """A look that sees one thing says nothing about others."""
+    return False
+
+
+def of_kinds(*kinds: str) -> Covers:
+    """A look that sees everything of these kinds."""
+    return lambda incident: incident.sighting.kind in kinds
+
+
+def severity_of(tier: int) -> Severity:
+    """Tier 1 is what the next working day needs."""
+    return "critical" if tier == 1 else "warning"
+
+
+def judge_run(
+    end: RunEnd, error: str | None, standing: Iterable[Incident], is_explained: bool
+) -> tuple[list[Sighting], Covers]:
+    """What a run's end says about its failed tasks: what is seen, and what is over.
+
+    A task tells its own failure when it fails, by name (`collect [shop_fr]`). Here the run is counted: an instance
+    that failed in silence, because it was killed, is seen now; a task all of whose instances went well is over; and
+    of one that failed in part, those seen last are what failed. `error`: what the last task failed with;
+    `is_explained`: that has an incident of its own.
+    """
+    own = [i for i in standing if i.sighting.kind == "task_failed" and i.sighting.dag_id == end.dag_id]
+    sightings: list[Sighting] = []
+    stays: set[str] = set()
+
+    def sight(task_id: str, what: str) -> None:
+        sightings.append(
+            Sighting(
+                "task_failed",
+                severity_of(end.tier),
+                task_id,
+                what,
+                dag_id=end.dag_id,
+                task_id=task_id,
+                run_id=end.run_id,
+                link=end.link,
+            )
+        )
+
+    failed = {task_id: states.count("failed") for task_id, states in end.states.items() if task_id != end.last_task}
+    for task_id in {i.sighting.task_id for i in own} | failed.keys():
+        incidents = [i for i in own if i.sighting.task_id == task_id]
+        if task_id == end.last_task or task_id is None:
+            continue
+        counted = Counter(end.states.get(task_id, ()))
+        this_run = sorted(
+            (i for i in incidents if i.sighting.run_id == end.run_id), key=lambda i: i.last_seen_at, reverse=True
+        )
+        if counted["failed"] > len(this_run):
+            sight(task_id, "It failed without a word: it was killed, or its worker was lost. Its log may say why.")
+            stays |= {i.key for i in incidents}
+            continue
+        if task_id in end.states and counted["success"] + counted["failed"] < max(1, counted.total()):
+            stays |= {i.key for i in incidents}  # it, or a part of it, was not tried
+            continue
+        stays |= {i.key for i in this_run[: counted["failed"]]}
+        if end.restricted:
+            stays |= {i.key for i in incidents if i.sighting.subject != task_id}
+    if error is not None:
+        # What has failed before it is what the last task fails for: one thing, told once.
+        if not any(failed.values()) and not is_explained:
+            sight(end.last_task, error)
+        stays |= {i.key for i in own if i.sighting.task_id == end.last_task}
+    own_keys = {i.key for i in own}
+    return sightings, lambda incident: incident.key in own_keys and incident.key not in stays

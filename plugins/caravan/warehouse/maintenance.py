@@ -1,0 +1,147 @@
+"""Upkeep of a warehouse, whatever its engine: its chores one after another, and what is kept of its evidence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from caravan.config.types import Upkeep
+from caravan.warehouse import evidence
+from caravan.warehouse.port import Chore, Extent, Session, Warehouse
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Done:
+    """One chore: what there was of it before and after. Times are UTC."""
+
+    chore: str
+    before: Extent
+    after: Extent
+    started_at: datetime
+    ended_at: datetime
+
+    def __str__(self) -> str:
+        parts = [
+            f"{name} {was:,} -> {now:,}"
+            for name, was, now in (
+                ("files", self.before.files, self.after.files),
+                ("bytes", self.before.bytes, self.after.bytes),
+                ("rows", self.before.rows, self.after.rows),
+            )
+            if was or now
+        ]
+        seconds = (self.ended_at - self.started_at).total_seconds()
+        return f"{self.chore}: {', '.join(parts) or 'nothing there'}; {seconds:.1f} s"
+
+
+def do(chores: Sequence[Chore], clock: Clock) -> list[Done]:
+    """One after another; each is told in the log."""
+    done = []
+    for chore in chores:
+        started, before = clock(), chore.extent()
+        chore.do()
+        done.append(Done(chore.name, before, chore.extent(), started, clock()))
+        log.info("%s", done[-1])
+    return done
+
+
+def engine_chores(warehouse: Warehouse, upkeep: Upkeep, now: datetime) -> Sequence[Chore]:
+    """`now`: UTC."""
+    return warehouse.chores(now, timedelta(days=upkeep.snapshot_days), timedelta(hours=upkeep.reader_hours))
+
+
+def record(session: Session, run_id: str, dag_id: str, done: Sequence[Done]) -> None:
+    """A row of ops.upkeep for each."""
+    rows = [
+        {
+            "run_id": run_id,
+            "dag_id": dag_id,
+            "chore": each.chore,
+            "started_at": each.started_at,
+            "ended_at": each.ended_at,
+            "files_before": each.before.files,
+            "files_after": each.after.files,
+            "bytes_before": each.before.bytes,
+            "bytes_after": each.after.bytes,
+            "rows_before": each.before.rows,
+            "rows_after": each.after.rows,
+        }
+        for each in done
+    ]
+    evidence.insert_many(session, "ops.upkeep", rows)
+
+
+_NOT_READ = "state NOT IN ('loaded', 'empty')"
+"""Loads whose content is not known for it: what was read must stay known, or it would be read again."""
+
+OLD_EVIDENCE = (
+    ("ops.run", "started_at < $evidence"),
+    ("ops.load", f"started_at < $evidence AND {_NOT_READ}"),
+    ("ops.quality_result", "checked_at < $evidence"),
+    ("ops.quarantine", "quarantined_at < $evidence"),
+    ("ops.upkeep", "started_at < $evidence"),
+    ("ops.incident", "closed_at < $evidence"),
+)
+"""Tables and which of their rows nobody asks for any more."""
+_OWNED = (("ops.load_rule", "load_id", "ops.load"), ("ops.incident_message", "incident_id", "ops.incident"))
+"""Tables whose rows go with those of another one."""
+_OLD_RAW_ROWS = "quarantined_at < $quarantine AND raw_row IS NOT NULL"
+_OLD_VERSIONS = (
+    "version < (SELECT MAX(newer.version) FROM ops.table_version AS newer "
+    "WHERE newer.table_name = ops.table_version.table_name)"
+)
+
+
+def evidence_chores(warehouse: Warehouse, upkeep: Upkeep, now: datetime) -> list[Chore]:
+    """What ops tables forget. Loads that were read stay for good: their hashes keep files from being read twice.
+
+    A quarantined row keeps file, row, field and reason when its text, which may hold personal data, goes.
+    """
+    values = {
+        "evidence": now - timedelta(days=upkeep.evidence_days),
+        "quarantine": now - timedelta(days=upkeep.quarantine_days),
+    }
+
+    def count(tables: Sequence[tuple[str, str]]) -> Extent:
+        with warehouse.read() as session:
+            return Extent(0, 0, sum(int(session.row(f"SELECT COUNT(*) FROM {table}")[0]) for table, _ in tables))
+
+    def trim() -> None:
+        with warehouse.write() as session:
+            for table, old in OLD_EVIDENCE:
+                session.execute(f"DELETE FROM {table} WHERE {old}", _used(values, old))
+            for table, column, owner in _OWNED:
+                session.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT {column} FROM {owner})")
+
+    def count_raw_rows() -> Extent:
+        with warehouse.read() as session:
+            size, rows = session.row(
+                "SELECT COALESCE(SUM(LENGTH(raw_row)), 0), COUNT(*) FROM ops.quarantine WHERE raw_row IS NOT NULL"
+            )
+            return Extent(0, int(size), int(rows))
+
+    def blank_raw_rows() -> None:
+        with warehouse.write() as session:
+            session.execute(
+                f"UPDATE ops.quarantine SET raw_row = NULL WHERE {_OLD_RAW_ROWS}", _used(values, _OLD_RAW_ROWS)
+            )
+
+    def forget_versions() -> None:
+        with warehouse.write() as session:
+            session.execute(f"DELETE FROM ops.table_version WHERE {_OLD_VERSIONS}")
+
+    return [
+        Chore("trim_evidence", lambda: count(OLD_EVIDENCE), trim),
+        Chore("blank_quarantine", count_raw_rows, blank_raw_rows),
+        Chore("forget_versions", lambda: count([("ops.table_version", "")]), forget_versions),
+    ]
+
+
+def _used(values: dict[str, datetime], condition: str) -> dict[str, datetime]:
+    return {name: value for name, value in values.items() if f"${name}" in condition}

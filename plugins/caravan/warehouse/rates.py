@@ -1,0 +1,94 @@
+"""What the warehouse knows about exchange rates as they came in, and what a run has to tell about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from itertools import groupby
+
+from caravan.core.rates import KnownRate
+from caravan.warehouse.port import Session
+
+MESSAGES_SHOWN = 5
+"""Of one delivery's quarantined rows."""
+_READ = "state IN ('loaded', 'empty')"
+
+
+def newest_contents(session: Session, channel_code: str, entity: str) -> dict[str, str]:
+    """Name of each delivery read, to the hash of its newest content."""
+    found = session.rows(
+        f"SELECT delivery_name, content_hash FROM ops.load WHERE channel_code = $channel AND entity = $entity "
+        f"AND {_READ} ORDER BY started_at, load_id",
+        {"channel": channel_code, "entity": entity},
+    )
+    return {row[0]: row[1] for row in found}
+
+
+def loads_named(session: Session, channel_code: str, entity: str, name: str) -> list[str]:
+    """The loads that read a delivery of this name before, whatever it held."""
+    found = session.rows(
+        "SELECT load_id FROM ops.load WHERE channel_code = $channel AND entity = $entity AND delivery_name = $name "
+        f"AND {_READ} ORDER BY load_id",
+        {"channel": channel_code, "entity": entity, "name": name},
+    )
+    return [row[0] for row in found]
+
+
+def known_rates(session: Session, currencies: Iterable[str], first: date, last: date) -> list[KnownRate]:
+    """What every source says about these currencies and days, in its newest version."""
+    wanted = sorted(set(currencies))
+    if not wanted:
+        return []
+    codes = {f"code{number}": code for number, code in enumerate(wanted)}
+    found = session.rows(
+        "SELECT source_code, rate_date, currency_code, base_currency_code, rate FROM ("
+        "SELECT r.*, MAX(version) OVER (PARTITION BY row_key) AS newest FROM raw.fx__rate AS r "
+        "WHERE rate_date BETWEEN $first AND $last) AS q WHERE version = newest AND change = 'row' "
+        f"AND currency_code IN ({', '.join(f'${name}' for name in codes)}) ORDER BY 1, 2, 3",
+        {"first": first, "last": last, **codes},
+    )
+    return [KnownRate(*row) for row in found]
+
+
+def newest_rates(session: Session) -> dict[str, tuple[date, str]]:
+    """The newest day of each currency that the models have, and its source; without currencies that ended."""
+    if not session.columns("stg.fx__rate") or not session.columns("stg.config__ended_currency"):
+        return {}
+    found = session.rows(
+        "SELECT r.currency_code, r.rate_date, r.source_code FROM stg.fx__rate AS r INNER JOIN (SELECT currency_code, "
+        "MAX(rate_date) AS rate_date FROM stg.fx__rate GROUP BY currency_code) AS n "
+        "ON r.currency_code = n.currency_code AND r.rate_date = n.rate_date "
+        "WHERE r.currency_code NOT IN (SELECT currency_code FROM stg.config__ended_currency)"
+    )
+    return {currency: (day, source) for currency, day, source in found}
+
+
+def warnings(session: Session, run_id: str, dag_id: str) -> list[str]:
+    """What the run set aside, could not fetch, or doubts, a line each."""
+    values = {"run": run_id, "dag": dag_id}
+    lines = [
+        f"{channel}: {message}"
+        for channel, message in session.rows(
+            "SELECT channel_code, message FROM ops.load WHERE run_id = $run AND dag_id = $dag AND state = 'missing' "
+            "ORDER BY started_at, load_id",
+            values,
+        )
+    ]
+    quarantined = session.rows(
+        "SELECT q.channel_code, q.file_name, q.row_number, q.reason_code, q.message FROM ops.quarantine AS q "
+        "INNER JOIN ops.load AS l ON q.load_id = l.load_id WHERE l.run_id = $run AND l.dag_id = $dag "
+        "ORDER BY q.channel_code, q.file_name, q.row_number",
+        values,
+    )
+    for (channel, name), group in groupby(quarantined, key=lambda row: (row[0], row[1])):
+        rows = list(group)
+        shown = [f"row {number}: {code}: {message}" for _, _, number, code, message in rows[:MESSAGES_SHOWN]]
+        more = [f"and {len(rows) - MESSAGES_SHOWN} more"] * (len(rows) > MESSAGES_SHOWN)
+        lines.append(f"{channel} {name}: {len(rows)} in quarantine: {'; '.join([*shown, *more])}")
+    doubted = session.rows(
+        "SELECT check_name, part_value, COUNT(*), MAX(slice_date) FROM ops.quality_result WHERE run_id = $run "
+        "AND dag_id = $dag AND outcome = 'warn' GROUP BY check_name, part_value ORDER BY 1, 2",
+        values,
+    )
+    lines += [f"{part}: {check} does not hold on {count} days, last {day}" for check, part, count, day in doubted]
+    return lines

@@ -1,0 +1,343 @@
+"""The record of incidents on both engines, and the whole way from a fault to a mail, with faults on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_notify import PLAIN, Postbox, free_port
+
+from caravan import INCLUDE_DIR
+from caravan.assembly import ops
+from caravan.clients.notify import spool
+from caravan.config.alerts import Target
+from caravan.core.errors import Rejected, Retryable
+from caravan.core.incidents import Changes, Due, RunEnd, Sighting
+from caravan.functions.ops.incidents import nothing, observe, of_kinds
+from caravan.warehouse import watched
+from caravan.warehouse.evidence import insert
+from caravan.warehouse.incidents import IncidentBook
+from caravan.warehouse.lake import Lake
+
+NOON = datetime(2026, 3, 2, 12)
+MAIL = Target(name="mail", kind="smtp", connection="smtp_alerts", sender="a@example.com", to=("b@example.com",))
+CHAT = Target(name="chat", kind="webhook", connection="http_alerts")
+DISK = Sighting("disk_low", "critical", "disk of /x", "99.0 % are used")
+STALE = Sighting("stale", "warning", "channel fr", "Nothing has come.", channel_code="fr")
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def look(book: IncidentBook, clock: Clock, *sightings: Sighting, covers=nothing) -> Changes:
+    return book.change(lambda standing, told: observe(standing, told, sightings, covers, [MAIL, CHAT], clock.now))
+
+
+def test_an_incident_opens_counts_closes_and_opens_anew(warehouse):
+    clock = Clock()
+    book = IncidentBook(warehouse, clock)
+    look(book, clock, DISK, STALE)
+    clock.now += timedelta(minutes=15)
+    look(book, clock, replace(DISK, what="99.5 % are used"), covers=of_kinds("disk_low"))
+    first, second = sorted(book.open_incidents(), key=lambda incident: incident.key)
+    assert (first.sighting.what, first.seen_count, first.opened_at) == ("99.5 % are used", 2, NOON)
+    assert second.sighting == STALE
+    look(book, clock, covers=of_kinds("disk_low", "stale"))
+    assert book.open_incidents() == []
+    clock.now += timedelta(minutes=15)
+    assert look(book, clock, DISK).opened
+    with warehouse.read() as session:
+        rows = session.rows("SELECT phase, target, COUNT(*) FROM ops.incident_message GROUP BY 1, 2 ORDER BY 1, 2")
+    assert rows == [("closed", "chat", 2), ("closed", "mail", 2), ("opened", "chat", 3), ("opened", "mail", 3)]
+
+
+def test_of_two_who_see_one_thing_at_once_the_second_counts(place):
+    """Both have read that nothing is open; the second one decides anew under the lock."""
+    clock = Clock()
+    mine, other = IncidentBook(place.open(), clock), IncidentBook(place.open(), clock)
+    calls = 0
+
+    def decide(standing, told):
+        nonlocal calls
+        calls += 1
+        return observe(standing, told, [DISK], nothing, [MAIL], clock.now)
+
+    def interrupted(standing, told):
+        changes = decide(standing, told)
+        if calls == 1:
+            assert changes.opened
+            with_other.append(look(other, clock, DISK))
+        return changes
+
+    with_other: list[Changes] = []
+    changes = mine.change(interrupted)
+    assert with_other[0].opened and not changes.opened and changes.seen
+    assert [incident.seen_count for incident in mine.open_incidents()] == [2]
+
+
+def test_a_message_is_claimed_by_one_and_by_another_when_that_one_has_died(place):
+    clock = Clock()
+    mine, other = IncidentBook(place.open(), clock), IncidentBook(place.open(), clock)
+    look(mine, clock, DISK)
+    limit = timedelta(minutes=10)
+    taken = mine.claim(limit, skip=["chat"])
+    assert [(message.target, message.attempt_count) for message, _ in taken] == [("mail", 1)]
+    assert taken[0][1].sighting == DISK
+    assert [message.target for message, _ in other.claim(limit)] == ["chat"]
+    assert other.claim(limit) == []
+    clock.now += timedelta(minutes=11)
+    assert [message.attempt_count for message, _ in other.claim(limit)] == [2, 2]
+    mine.settle(taken[0][0], "sent")
+    clock.now += timedelta(minutes=11)
+    assert [message.target for message, _ in other.claim(limit)] == ["chat"]
+
+
+def test_nothing_is_written_when_nothing_has_changed(place):
+    warehouse = place.open(observer=lambda phase: pytest.fail(f"a write: {phase}"))
+    book = IncidentBook(warehouse, Clock())
+    assert not look(book, Clock(), covers=of_kinds("disk_low"))
+    assert book.claim(timedelta(minutes=10)) == []
+    assert book.open_incidents() == []
+
+
+def test_what_the_watch_reads(warehouse):
+    load = {
+        "load_id": "l1", "run_id": "r1", "dag_id": "sales", "channel_code": "fr", "entity": "order",
+        "state": "loaded", "received_count": 3, "started_at": NOON, "ended_at": NOON, "delivered_at": NOON,
+    }  # fmt: skip
+    with warehouse.write() as session:
+        insert(session, "ops.load", load)
+        insert(session, "ops.load", load | {"load_id": "l2", "received_count": 2})
+        insert(session, "ops.load", load | {"load_id": "l3", "state": "empty", "received_count": 0})
+        insert(session, "ops.load", load | {"load_id": "l4", "state": "refused", "started_at": NOON.replace(year=2027)})
+        run = {"run_id": "r1", "dag_id": "sales", "started_at": NOON, "ended_at": NOON.replace(hour=13)}
+        insert(session, "ops.run", run)
+        block = {"model_name": "mart.x", "slice_date": NOON.date(), "part_value": "fr", "run_id": "r1"}
+        block |= {"cause_model": "stg.a", "cause_kind": "distribution", "reason": "key: twice"}
+        insert(session, "ops.blocked_slice", block)
+        insert(session, "ops.blocked_slice", block | {"cause_model": "stg.b", "slice_date": date(2026, 3, 1)})
+        insert(session, "ops.blocked_slice", block | {"part_value": "jp", "cause_kind": "unvalidated"})
+    with warehouse.read() as session:
+        assert watched.last_loads(session) == {"fr": NOON}
+        assert watched.last_deliveries(session) == {"fr": NOON}
+        assert watched.loaded_by_day(session, NOON - timedelta(days=1)) == {"fr": {NOON.date(): 5}}
+        assert watched.loaded_by_day(session, NOON + timedelta(days=1)) == {}
+        assert watched.last_run_day(session, "sales") == NOON.date()
+        assert watched.last_run_day(session, "other") is None
+        assert watched.recent_runs(session, NOON) == [("sales", "r1", None, None, NOON, NOON.replace(hour=13))]
+        blocked = [("fr", ("stg.a", "stg.b"), date(2026, 3, 1), NOON.date(), "key: twice")]
+        assert watched.blocked_parts(session) == blocked
+        assert watched.blocked_parts(session, ("sales", "r1")) == blocked
+        assert watched.blocked_parts(session, ("other", "r1")) == []
+        assert watched.newest_record(session) == NOON
+        assert abs(watched.engine_clock(session) - ops.utc_now()) < timedelta(seconds=20)
+        assert (watched.orders_by_day(session, NOON.date()), watched.newest_days(session)) == ({}, {})
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------------
+
+
+class Site:
+    """An installation with one mail target. `mail_server` starts it: it is down at first."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = home
+        self.box = Postbox()
+        self.port = free_port()
+        self.controllers: list[Any] = []
+        config = home / "config"
+        shutil.copytree(INCLUDE_DIR / "config", config)
+        target = '{"name": "mail", "kind": "smtp", "connection": "smtp_alerts", "sender": "a@example.com", '
+        (config / "alerts.yml").write_text("targets: [" + target + '"to": ["b@example.com"]}]\n')
+        connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": self.port, "extra": PLAIN}
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_ALERTS", json.dumps(connection))
+        monkeypatch.setenv("CARAVAN_HOME", str(home))
+        monkeypatch.setenv("CARAVAN_CONFIG", str(config))
+        monkeypatch.setenv("CARAVAN_WAREHOUSE", f"lake://{home / 'lake'}")
+        monkeypatch.delenv(ops.SWITCH, raising=False)
+        # One connection for all: to attach the lake takes longer than everything done with it.
+        self.lake = Lake(home / "lake")
+        monkeypatch.setattr(ops, "open_warehouse", lambda settings, **options: contextlib.nullcontext(self.lake))
+        monkeypatch.setattr(ops, "migrate", lambda warehouse: None)
+
+    def mail_server(self) -> None:
+        from aiosmtpd.controller import Controller
+
+        self.controllers.append(Controller(self.box, hostname="127.0.0.1", port=self.port))
+        self.controllers[-1].start()
+
+    def subjects(self) -> list[str]:
+        return [str(mail["Subject"]).removeprefix("[caravan] ") for mail in self.box.mails]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lakes) -> Iterator[Site]:
+    lakes.migrated(tmp_path / "lake")
+    site = Site(tmp_path, monkeypatch)
+    yield site
+    site.lake.close()
+    for controller in site.controllers:
+        controller.stop()
+
+
+def fail(label: str | None = "shop_fr", run_id: str = "r1") -> None:
+    ops.task_failed("sales", "collect", label, run_id, 1, "http://x", Rejected("GZIP_TRUNCATED", "it ends early"))
+
+
+def end(error: Exception | None, failed: int = 0, run_id: str = "r1") -> None:
+    states = {"collect": ["failed"] * failed + ["success"] * (3 - failed), "verdict": ["running"]}
+    ops.run_ended(RunEnd("sales", run_id, 1, states, "verdict", "http://x"), error)
+
+
+def test_a_failure_is_told_once_and_its_end_once(site):
+    site.mail_server()
+    fail()
+    end(Rejected("TASKS_FAILED", "collect"), failed=1)
+    fail(run_id="r2")
+    end(Rejected("TASKS_FAILED", "collect"), failed=1, run_id="r2")
+    ops.send_messages()
+    assert site.subjects() == ["sales: collect [shop_fr] failed"]
+    assert "GZIP_TRUNCATED: it ends early" in site.box.mails[0].get_payload()
+    end(None, run_id="r3")
+    end(None, run_id="r4")
+    assert site.subjects() == ["sales: collect [shop_fr] failed", "over: sales: collect [shop_fr] failed"]
+    assert ops.open_incidents() == []
+
+
+def test_a_mail_server_that_was_down_gets_each_message_once(site):
+    fail()
+    ops.send_messages()
+    assert {i.sighting.kind for i in ops.open_incidents()} == {"task_failed", "target_down"}
+    site.mail_server()
+    assert ops.send_messages() == {"sent": 1}
+    assert ops.send_messages() == {}
+    assert site.subjects() == ["sales: collect [shop_fr] failed"]
+    assert [i.sighting.kind for i in ops.open_incidents()] == ["task_failed"]
+
+
+def test_a_sender_that_dies_before_its_record_sends_the_same_mail_once_more(site, monkeypatch):
+    site.mail_server()
+    with monkeypatch.context() as dying:
+        dying.setattr(IncidentBook, "settle", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+    ops.send_messages()
+    assert len(site.subjects()) == 1, "somebody may still be sending it"
+    later = ops.utc_now() + timedelta(minutes=11)
+    monkeypatch.setattr(ops, "utc_now", lambda: later)
+    ops.send_messages()
+    ops.send_messages()
+    first, second = site.box.mails
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+def test_what_the_warehouse_cannot_take_is_told_once_and_recorded_later(site, monkeypatch):
+    """As with a full disk, or a lock that somebody holds."""
+    site.mail_server()
+    with monkeypatch.context() as full:
+        full.setattr(IncidentBook, "change", lambda *arguments: (_ for _ in ()).throw(Retryable("no room on the disk")))
+        fail()
+        fail()
+        end(Rejected("RUN_INCOMPLETE", "no slice"))
+    assert site.subjects() == ["sales: collect [shop_fr] failed", "sales: verdict failed"]
+    assert ops.open_incidents() == []
+    ops.send_messages()
+    ops.send_messages()
+    assert len(site.subjects()) == 2, "told already"
+    assert {incident.sighting.subject for incident in ops.open_incidents()} == {"collect [shop_fr]", "verdict"}
+    end(None, run_id="r2")
+    assert [subject for subject in site.subjects() if subject.startswith("over")] == [
+        "over: sales: collect [shop_fr] failed",
+        "over: sales: verdict failed",
+    ]
+
+
+def test_what_stands_already_is_not_told_again_when_the_warehouse_cannot_take_it(site, monkeypatch):
+    site.mail_server()
+    fail()
+    monkeypatch.setattr(IncidentBook, "change", lambda *arguments: (_ for _ in ()).throw(Retryable("locked")))
+    fail()
+    assert len(site.subjects()) == 1
+
+
+def test_a_faulty_alerts_file_silences_the_targets_and_is_an_incident_itself(site):
+    site.mail_server()
+    (site.home / "config/alerts.yml").write_text("tragets: []\n")
+    ops.check_configuration()
+    fail()
+    assert site.subjects() == []
+    kinds = {incident.sighting.kind: incident.sighting.what for incident in ops.open_incidents()}
+    assert set(kinds) == {"config_fault", "task_failed"}
+    assert "did you mean 'targets'" in kinds["config_fault"]
+
+
+def test_the_demo_tells_nobody(site, monkeypatch):
+    site.mail_server()
+    monkeypatch.setenv(ops.SWITCH, "off")
+    fail()
+    assert (site.subjects(), len(ops.open_incidents())) == ([], 1)
+
+
+def test_the_watch_finds_nothing_where_all_is_well(site):
+    site.mail_server()
+    assert ops.beat() == str(site.home / "heartbeat")
+    found = ops.check_sources() | ops.check_runs(lambda alerts, now: ([], {})) | ops.check_configuration()
+    assert set(found.values()) == {0}
+    assert ops.last_beat() is not None and ops.verdict() == {}
+
+
+def test_a_disk_at_99_percent_and_a_clock_10_minutes_off_are_named(site, monkeypatch):
+    site.mail_server()
+    real = ops.utc_now
+    with monkeypatch.context() as off:
+        off.setattr(ops.shutil, "disk_usage", lambda path: (100 * 10**9, 99 * 10**9, 10**9))
+        off.setattr(ops, "utc_now", lambda: real() + timedelta(minutes=10))
+        assert ops.check_machine() == {"disk_low": 1, "clock_off": 1}
+    assert [subject.split()[-1] for subject in site.subjects()] == ["full", "wrong"]
+    assert "10 min 0 s ahead of the file system" in site.box.mails[1].get_payload()
+    monkeypatch.setattr(ops.shutil, "disk_usage", lambda path: (100 * 10**9, 50 * 10**9, 50 * 10**9))
+    ops.check_machine()
+    assert [subject[:5] for subject in site.subjects()[2:]] == ["over:", "over:"]
+
+
+def test_a_late_run_and_a_broken_file_are_told(site):
+    site.mail_server()
+    due = Due("marts", 2, ops.utc_now() - timedelta(hours=9))
+    run = {"run_id": "scheduled__1", "dag_id": "marts", "started_at": due.due_at - timedelta(hours=1)}
+    with site.lake.write() as session:
+        insert(session, "ops.run", run | {"ended_at": due.due_at})
+    found = ops.check_runs(lambda alerts, now: ([due], {"x.py": "ImportError: y"}))
+    assert found == {"run_late": 1, "dag_broken": 1}
+    assert site.subjects() == ["marts: run is late", "file x.py cannot be read"]
+
+
+def test_every_target_can_be_tried(site):
+    assert "cannot be reached" in ops.send_trial()["mail"]
+    site.mail_server()
+    assert ops.send_trial() == {"mail": "sent"}
+    assert site.subjects() == ["a test message"]
+
+
+def test_a_name_without_content_keeps_an_incident_quiet_for_a_day(tmp_path):
+    place = spool.Spool(tmp_path / "alerts")
+    (incident,) = observe([], {}, [DISK], nothing, [], NOON).opened
+    assert place.put(incident)
+    (path,) = place.folder.iterdir()
+    path.write_text("")  # no room for more than the name
+    assert not place.put(incident)
+    assert list(place.waiting()) == []
+    place.clear(path.stat().st_mtime + 3600)
+    assert path.exists()
+    place.clear(path.stat().st_mtime + 25 * 3600)
+    assert place.put(incident)

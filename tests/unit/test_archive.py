@@ -1,0 +1,121 @@
+"""A folder of files that is whole or refused, and says which file is not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from caravan.core.errors import CaravanError, Rejected, Retryable
+from caravan.warehouse import archive
+from caravan.warehouse.archive import Source, new_archive, read_manifest, verify
+
+AT = datetime(2026, 11, 22, 1, 30)
+
+
+def ignore(count: int) -> None: ...
+
+
+@pytest.fixture
+def made(tmp_path) -> Path:
+    files = {"a.parquet": b"rows " * 100, "b/c.yml": b"text", "empty": b""}
+    for name, content in files.items():
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    with new_archive(tmp_path / "backups", AT, ignore) as writer:
+        sources = [
+            Source(tmp_path / "source" / name, name, len(content), fixed=True) for name, content in files.items()
+        ]
+        assert writer.missing_bytes(sources) == 504
+        writer.add(sources)
+        writer.finish({"engine": "lake"})
+    return tmp_path / "backups" / "caravan-20261122T013000Z"
+
+
+def flip(path: Path, at: int = 3) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def test_what_is_whole_is_read_as_it_was_written(made):
+    read = read_manifest(made)
+    verify(read, ignore)
+    assert (read.facts["engine"], read.size, sorted(read.files)) == ("lake", 504, ["a.parquet", "b/c.yml", "empty"])
+    assert read.below("b") == {"c.yml": made / "b" / "c.yml"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda folder: (folder / "a.parquet").unlink(), r"a\.parquet is missing"),
+        (lambda folder: (folder / "b" / "c.yml").write_bytes(b"te"), r"b/c\.yml has 2 bytes instead of 4"),
+        (lambda folder: flip(folder / "a.parquet"), r"a\.parquet was changed"),
+        (lambda folder: shutil.rmtree(folder / "b"), r"b/c\.yml is missing"),
+        (lambda folder: flip(folder / "manifest.json"), r"manifest\.json is not what manifest\.sha256 says"),
+        (lambda folder: flip(folder / "manifest.sha256"), r"manifest\.json is not what manifest\.sha256 says"),
+        (lambda folder: (folder / "manifest.json").unlink(), r"lacks manifest\.json: the backup was not finished"),
+        (lambda folder: (folder / "manifest.sha256").unlink(), r"lacks manifest\.sha256"),
+    ],
+)
+def test_every_damage_is_named(made, damage: Callable[[Path], None], told):
+    damage(made)
+    with pytest.raises(Rejected, match=told):
+        verify(read_manifest(made), ignore)
+
+
+def test_many_damages_are_counted(made, monkeypatch):
+    monkeypatch.setattr(archive, "NAMED", 1)
+    (made / "a.parquet").unlink()
+    (made / "b" / "c.yml").unlink()
+    with pytest.raises(Rejected, match=r"(?s)a\.parquet is missing\n  and 1 more"):
+        verify(read_manifest(made), ignore)
+
+
+def test_a_folder_of_backups_is_none_and_names_them(made):
+    with pytest.raises(Rejected, match="it holds backups, name one: caravan-20261122T013000Z"):
+        read_manifest(made.parent)
+    with pytest.raises(CaravanError, match="is no folder"):
+        read_manifest(made / "nowhere")
+
+
+def test_a_failure_leaves_no_half_archive(made):
+    with pytest.raises(ZeroDivisionError), new_archive(made.parent, AT.replace(day=23), ignore) as writer:
+        writer.place("x").write_bytes(b"x")
+        raise ZeroDivisionError
+    assert archive.list_archives(made.parent) == [made]
+    assert [path.name for path in made.parent.iterdir() if path.name.startswith("caravan")] == [made.name]
+
+
+def test_a_file_that_changes_its_size_on_the_way_is_not_kept(made, tmp_path):
+    source = tmp_path / "source" / "a.parquet"
+    told = pytest.raises(Retryable, match="is damaged, or was written meanwhile")
+    with told, new_archive(made.parent, AT.replace(day=23), ignore) as writer:
+        writer.add([Source(source, "a.parquet", 7)])
+
+
+def test_only_a_fixed_file_of_the_same_size_is_shared_with_the_archive_before(made, tmp_path):
+    source, other = tmp_path / "source" / "a.parquet", tmp_path / "source" / "b" / "c.yml"
+    size = source.stat().st_size
+    with new_archive(made.parent, AT.replace(day=23), ignore) as writer:
+        writer.add([Source(source, "a.parquet", size, fixed=True), Source(other, "b/c.yml", 4)])
+        writer.finish({})
+        linked = writer.linked_count
+    second = made.with_name("caravan-20261123T013000Z")
+    assert linked == 1
+    assert (second / "a.parquet").samefile(made / "a.parquet")
+    assert not (second / "b" / "c.yml").samefile(made / "b" / "c.yml")
+    archive.drop_old(made.parent, 1)
+    verify(read_manifest(second), ignore)
+
+
+def test_a_disk_at_99_percent_is_told_in_gigabytes(tmp_path, monkeypatch):
+    usage = shutil._ntuple_diskusage(10**11, 99 * 10**9, 10**9)
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: usage)
+    archive.require_room(tmp_path / "not" / "there", 9 * 10**8, "the backup")
+    with pytest.raises(Retryable, match=r"takes 2\.10 GB and .* has 1\.00 GB free"):
+        archive.require_room(tmp_path / "not" / "there", 2 * 10**9, "the backup")

@@ -1,0 +1,207 @@
+"""The steps of ops_warehouse_daily around the warehouse: folders, logs, Airflow's metadata, when a backup is due."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from caravan import INCLUDE_DIR
+from caravan.assembly import upkeep
+from caravan.cli import main, server
+from caravan.core.errors import CaravanError
+from caravan.warehouse import archive
+from caravan.warehouse.archive import read_manifest, verify
+from caravan.warehouse.scratch import PREFIX, Scratch
+
+OLD = time.time() - timedelta(days=100).total_seconds()
+NOW = datetime(2026, 11, 22, 1, 30)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A home with a configuration of its own and no warehouse so far."""
+    shutil.copytree(INCLUDE_DIR / "config", tmp_path / "config")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path))
+    monkeypatch.setenv("CARAVAN_CONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("CARAVAN_WAREHOUSE", raising=False)
+    monkeypatch.setattr(upkeep.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(upkeep, "utc_now", lambda: NOW)
+    return tmp_path
+
+
+def aged(path: Path, at: float = OLD) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text("text")
+    os.utime(path, (at, at))
+    return path
+
+
+def noted(home: Path) -> dict[str, tuple[int, int]]:
+    from caravan.warehouse.lake import Lake
+
+    with Lake(home / "lake", read_only=True) as lake, lake.read() as session:
+        rows = session.rows("SELECT chore, files_before, files_after FROM ops.upkeep ORDER BY started_at")
+    return {chore: (before, after) for chore, before, after in rows}
+
+
+def test_old_logs_go_and_what_is_written_stays(tmp_path):
+    old = aged(tmp_path / "logs" / "dag_id=a" / "run_id=1" / "attempt=1.log")
+    os.utime(old.parent, (OLD, OLD))
+    new = aged(tmp_path / "logs" / "dag_id=a" / "run_id=2" / "attempt=1.log", time.time())
+    upkeep.trim_logs(tmp_path / "logs", time.time() - 30 * 86_400)
+    assert not old.parent.exists()
+    assert new.exists()
+    upkeep.trim_logs(tmp_path / "nowhere", 0)
+
+
+def test_an_empty_folder_stays_as_long_as_a_log_would(tmp_path):
+    """A task may just have made it."""
+    (tmp_path / "dag_id=a" / "run_id=2").mkdir(parents=True)
+    upkeep.trim_logs(tmp_path, time.time() - 86_400)
+    assert (tmp_path / "dag_id=a" / "run_id=2").exists()
+
+
+def test_a_large_server_log_begins_anew_under_the_server_that_writes_it(tmp_path):
+    log = tmp_path / "server.log"
+    with log.open("ab", buffering=0) as server_end:
+        server_end.write(b"x" * 100)
+        upkeep.turn_log(log, limit=200)
+        assert log.stat().st_size == 100
+        upkeep.turn_log(log, limit=50)
+        server_end.write(b"next")
+    assert log.read_bytes() == b"next"
+    assert (tmp_path / "server.log.1").stat().st_size == 100
+
+
+def test_what_dead_processes_left_goes_and_what_lives_stays(home):
+    in_lake = aged(home / "lake" / "staging" / f"{PREFIX}gone" / "lock").parent
+    forgotten = aged(home / "tmp" / "caravan-airflow-old" / "airflow.db").parent
+    os.utime(forgotten, (OLD, OLD))
+    fresh = aged(home / "tmp" / "caravan-airflow-new" / "airflow.db").parent
+    foreign = aged(home / "tmp" / "somebody-else").parent
+    with Scratch(home / "staging") as living:
+        dead = aged(home / "staging" / f"{PREFIX}dead" / "lock").parent
+        aged(dead / "rows.parquet")
+        upkeep.sweep_scratch("run", "dag")
+        assert living.exists()
+    assert not any(path.exists() for path in (dead, in_lake, forgotten))
+    assert fresh.exists()
+    assert foreign.exists()
+    before, after = noted(home)["sweep_scratch"]
+    assert (before, after) == (5, 1)
+
+
+def test_without_a_server_there_is_nothing_of_airflow_s_to_trim(home):
+    assert upkeep.trim_airflow("run", "dag") == ["no server has been started in this home"]
+
+
+def test_metadata_and_logs_are_trimmed_by_the_days_of_the_project(home, monkeypatch):
+    database = home / "airflow" / "airflow.db"
+    database.parent.mkdir()
+    with sqlite3.connect(database) as connection:
+        for table in upkeep._GROWING:
+            connection.execute(f"CREATE TABLE {table} (n INTEGER)")
+    connection.close()
+    log = aged(home / "airflow" / "logs" / "dag_id=a" / "old.log")
+    asked = []
+    monkeypatch.setattr(upkeep, "clean_metadata", lambda home, before: asked.append((home, before)))
+    upkeep.trim_airflow("run", "dag")
+    assert asked == [(home / "airflow", NOW - timedelta(days=90))]
+    assert not log.exists()
+    assert set(noted(home)) == {"clean_metadata", "trim_logs", "turn_server_log"}
+
+
+@pytest.mark.slow
+def test_airflow_s_own_words_are_told_when_it_does_not_clean(tmp_path):
+    (tmp_path / "airflow.db").write_text("no database")
+    with pytest.raises(CaravanError, match=r"(?s)`airflow db clean` on .* ended with code 1:.*not a database"):
+        upkeep.clean_metadata(tmp_path, NOW)
+
+
+@pytest.mark.slow
+def test_airflow_forgets_what_is_older_and_keeps_the_rest(airflow_database, tmp_path):
+    source = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].removeprefix("sqlite:///")
+    with sqlite3.connect(source) as given, sqlite3.connect(tmp_path / "airflow.db") as connection:
+        given.backup(connection)
+        connection.execute("DELETE FROM log")
+        for moment in ("2026-01-01", "2026-11-01"):
+            connection.execute("INSERT INTO log (dttm, event) VALUES (?, 'x')", [f"{moment} 00:00:00.000000"])
+    given.close()
+    connection.close()
+    upkeep.clean_metadata(tmp_path, NOW - timedelta(days=90))
+    with sqlite3.connect(tmp_path / "airflow.db") as connection:
+        assert connection.execute("SELECT dttm FROM log WHERE event = 'x'").fetchall() == [
+            ("2026-11-01 00:00:00.000000",)
+        ]
+        left = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name LIKE '_airflow_deleted%'").fetchone()
+    connection.close()
+    assert left == (0,), "no archive table stays behind"
+
+
+def settings(home: Path, text: str) -> None:
+    project = home / "config" / "project.yml"
+    project.write_text(project.read_text().partition("backup:")[0] + text)
+
+
+def test_a_backup_is_made_when_it_is_due_and_the_oldest_goes(home, monkeypatch):
+    upkeep.trim_evidence("run", "dag")
+    assert "names no folder" in upkeep.back_up("run", "dag")[0]
+    settings(home, "backup: {target: backups, every_days: 2, keep: 2}\n")
+    made = []
+    for hours, due in ((0, True), (24, False), (47.5, True), (96, True)):
+        monkeypatch.setattr(upkeep, "utc_now", lambda hours=hours: NOW + timedelta(hours=hours))
+        before = archive.list_archives(home / "backups")
+        said = upkeep.back_up("run", "dag")[0]
+        made = archive.list_archives(home / "backups")
+        assert (made != before) is due, said
+    assert [archive.made_at(path) for path in made] == [NOW + timedelta(hours=hours) for hours in (47.5, 96)]
+    verify(read_manifest(made[-1]), lambda count: None)
+    assert "config/project.yml" in read_manifest(made[-1]).files
+
+
+def test_a_backup_into_the_lake_itself_is_refused(home):
+    upkeep.trim_evidence("run", "dag")
+    settings(home, "backup: {target: lake/files}\n")
+    with pytest.raises(CaravanError, match="inside of the lake"):
+        upkeep.back_up("run", "dag")
+
+
+def test_the_run_is_closed_and_names_what_failed(home):
+    from caravan.warehouse.lake import Lake
+
+    upkeep.trim_evidence("run", "dag")
+    with pytest.raises(CaravanError, match="task tidy_warehouse"):
+        upkeep.verdict("run", "dag", ["tidy_warehouse"])
+    with Lake(home / "lake", read_only=True) as lake, lake.read() as session:
+        assert session.rows("SELECT state FROM ops.run WHERE run_id = 'run'") == [("failed",)]
+
+
+def test_a_misspelt_step_is_told_with_the_nearest_and_nothing_is_done(home, capsys):
+    assert main.main(["upkeep", "tidy_warehose"]) == 2
+    assert "did you mean 'tidy_warehouse'" in capsys.readouterr().err
+    assert not (home / "lake").exists()
+
+
+def test_by_hand_a_backup_is_made_checked_and_put_back(home, capsys, monkeypatch):
+    assert main.main(["upkeep", "trim_evidence"]) == 0
+    assert main.main(["backup", str(home / "backups")]) == 0
+    [made] = archive.list_archives(home / "backups")
+    assert main.main(["restore", str(made), "--check"]) == 0
+    assert "is sound" in capsys.readouterr().out
+    assert main.main(["restore", str(made)]) == 1
+    assert "nothing is restored over it" in capsys.readouterr().err
+    (home / "lake").rename(home / "lake.old")
+    monkeypatch.setattr(server, "find_running", lambda places: server.Server(1, 8080, 0.0))
+    assert main.main(["restore", str(made)]) == 1
+    assert "stop it with `caravan down` first" in capsys.readouterr().err
+    monkeypatch.setattr(server, "find_running", lambda places: None)
+    assert main.main(["restore", str(made)]) == 0
+    assert (home / "lake" / "catalog.sqlite").exists()
