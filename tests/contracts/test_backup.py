@@ -21,6 +21,7 @@ from caravan.assembly.backup import make_backup, restore
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, Rejected, Retryable
 from caravan.warehouse import archive, lake
+from caravan.warehouse.archive import BY_SCHEDULE
 from caravan.warehouse.evidence import insert_many
 from caravan.warehouse.lake_upkeep import removal_lock
 
@@ -156,7 +157,9 @@ def archive_words() -> tuple[str, str]:
 
 def test_a_second_backup_copies_only_what_is_new_and_the_oldest_goes(filled, tmp_path):
     target, settings = tmp_path / "backups", settings_of(tmp_path / "home", filled)
-    made = [make_backup(settings, target, AT + timedelta(days=day), secrets=False) for day in range(3)]
+    made = [
+        make_backup(settings, target, AT + timedelta(days=day), secrets=False, made_by=BY_SCHEDULE) for day in range(3)
+    ]
     if filled.engine == "lake":
         assert made[0].linked_count == 0
         assert made[1].linked_count == len(list(made[0].folder.rglob("*.parquet"))) > 0
@@ -202,6 +205,66 @@ def test_nothing_is_restored_over_a_warehouse_or_a_server_that_is_there(filled, 
     with pytest.raises(CaravanError, match=r"airflow\.db exists, and nothing is restored over it"):
         restore(settings_of(home, LakePlace(tmp_path / "new")), made.folder)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+def test_what_a_killed_server_left_beside_its_database_is_refused(new_place, tmp_path, end):
+    home = tmp_path / "home"
+    write_server(home)
+    made = make_backup(settings_of(home, new_place("lake")), tmp_path / "backups", AT, secrets=False)
+    (home / "airflow" / "airflow.db").unlink()
+    (home / "airflow" / f"airflow.db{end}").write_bytes(b"of another state")
+    with pytest.raises(CaravanError, match=f"airflow.db{end} belongs to another airflow.db"):
+        restore(settings_of(home, LakePlace(tmp_path / "new")), made.folder)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_lake_comes_back_on_a_disk_of_its_own_after_a_restore_that_was_cut(new_place, tmp_path, monkeypatch):
+    """The lake's folder is a link to an empty one. Its waiting alerts have been sent meanwhile."""
+    place, home = new_place("lake"), tmp_path / "home"
+    write_config(home)
+    write_server(home)
+    with place.open() as warehouse, warehouse.write() as session:
+        states = ("pending", "sending", "sent")
+        insert_many(session, "ops.incident_message", [{"incident_id": state, "state": state} for state in states])
+    place.close()
+    made = make_backup(settings_of(home, place), tmp_path / "backups", AT, secrets=False)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    copy, again = LakePlace(tmp_path / "link"), tmp_path / "again"
+
+    def fail(folder: Path) -> None:
+        raise Retryable("cut")
+
+    monkeypatch.setattr("caravan.warehouse.backup.sync_folder", fail)
+    with pytest.raises(Retryable, match="cut"):
+        restore(settings_of(again, copy), made.folder)
+    monkeypatch.undo()
+    assert f"{again / 'config'} is as it was" in restore(settings_of(again, copy), made.folder)
+    assert sorted(path.name for path in (again / "config").iterdir()) == ["markets", "project.yml"]
+    with copy.open() as warehouse, warehouse.read() as session:
+        rows = session.rows("SELECT incident_id, state FROM ops.incident_message ORDER BY 1")
+    assert rows == [("pending", "failed"), ("sending", "failed"), ("sent", "sent")]
+    assert not (tmp_path / "disk" / ".restore.part").exists()
+    copy.close()
+
+
+def test_half_a_configuration_is_never_there(new_place, tmp_path, monkeypatch):
+    home, again = tmp_path / "home", tmp_path / "again"
+    write_config(home)
+    made = make_backup(settings_of(home, new_place("lake")), tmp_path / "backups", AT, secrets=False)
+    copy, put = settings_of(again, LakePlace(tmp_path / "new")), archive.put_file
+
+    def put_one(source: Path, target: Path) -> None:
+        if target.name == "project.yml":
+            raise Retryable("no room left")
+        put(source, target)
+
+    monkeypatch.setattr(archive, "put_file", put_one)
+    with pytest.raises(Retryable, match="no room left"):
+        restore(copy, made.folder)
+    monkeypatch.undo()
+    assert f"{again / 'config'} restored" in restore(copy, made.folder)
 
 
 def test_a_configuration_that_has_changed_stays_and_the_old_one_lies_beside_it(new_place, tmp_path):

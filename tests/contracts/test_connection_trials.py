@@ -62,6 +62,8 @@ def test_a_mail_server_is_logged_in_to_and_gets_no_mail(mail: tuple[Mailbox, Con
     assert outcome(but(connection, password="wrong/one")) == (False, "the server refused the login: 535")
     works, told = outcome(but(connection, extra={"disable_ssl": True}))
     assert (works, "STARTTLS" in told and "disable_tls" in told) == (False, True), told
+    works, told = outcome(but(connection, host="mail..example.com"))
+    assert not works and "UnicodeError" in told
     works, told = outcome(but(connection, extra={}))
     assert not works and "disable_ssl" in told, "no TLS is spoken there"
     works, told = outcome(but(connection, port=9))

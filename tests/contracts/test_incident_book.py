@@ -18,7 +18,7 @@ from caravan import INCLUDE_DIR
 from caravan.assembly import ops
 from caravan.clients.notify import spool
 from caravan.config.alerts import Target
-from caravan.core.errors import Rejected, Retryable
+from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.incidents import Changes, Due, RunEnd, Sighting
 from caravan.functions.ops.incidents import nothing, observe, of_kinds
 from caravan.warehouse import watched
@@ -123,6 +123,11 @@ def test_what_the_watch_reads(warehouse):
         insert(session, "ops.load", load | {"load_id": "l4", "state": "refused", "started_at": NOON.replace(year=2027)})
         run = {"run_id": "r1", "dag_id": "sales", "started_at": NOON, "ended_at": NOON.replace(hour=13)}
         insert(session, "ops.run", run)
+        day = timedelta(days=1)
+        whole = {"dag_id": "sales", "run_id": "scheduled__1", "window_end": NOON}
+        insert(session, "ops.run", whole | {"started_at": NOON - day, "ended_at": NOON})
+        insert(session, "ops.load", load | {"load_id": "l5", "run_id": "scheduled__1", "started_at": NOON - 9 * day})
+        insert(session, "ops.run", run | {"run_id": "scheduled__2"})  # failed before it looked at a delivery
         block = {"model_name": "mart.x", "slice_date": NOON.date(), "part_value": "fr", "run_id": "r1"}
         block |= {"cause_model": "stg.a", "cause_kind": "distribution", "reason": "key: twice"}
         insert(session, "ops.blocked_slice", block)
@@ -133,9 +138,11 @@ def test_what_the_watch_reads(warehouse):
         assert watched.last_deliveries(session) == {"fr": NOON}
         assert watched.loaded_by_day(session, NOON - timedelta(days=1)) == {"fr": {NOON.date(): 5}}
         assert watched.loaded_by_day(session, NOON + timedelta(days=1)) == {}
-        assert watched.last_run_day(session, "sales") == NOON.date()
+        assert watched.last_run_day(session, "sales") == (NOON - day).date()
+        assert watched.window_ends(session, "sales") == {"scheduled__1": NOON}
         assert watched.last_run_day(session, "other") is None
-        assert watched.recent_runs(session, NOON) == [("sales", "r1", None, None, NOON, NOON.replace(hour=13))]
+        found = [row for row in watched.recent_runs(session, NOON) if row[1] == "r1"]
+        assert found == [("sales", "r1", None, None, NOON, NOON.replace(hour=13))]
         blocked = [("fr", ("stg.a", "stg.b"), date(2026, 3, 1), NOON.date(), "key: twice")]
         assert watched.blocked_parts(session) == blocked
         assert watched.blocked_parts(session, ("sales", "r1")) == blocked
@@ -263,6 +270,64 @@ def test_what_the_warehouse_cannot_take_is_told_once_and_recorded_later(site, mo
     ]
 
 
+def locked(monkeypatch) -> None:
+    monkeypatch.setattr(IncidentBook, "change", lambda *arguments: (_ for _ in ()).throw(Retryable("locked")))
+
+
+def test_a_failure_told_while_the_lock_was_held_is_no_silent_one_at_the_runs_end(site, monkeypatch):
+    site.mail_server()
+    fail("shop_de", run_id="r0")
+    with monkeypatch.context() as held:
+        locked(held)
+        fail()
+        fail("shop_de")
+    end(Rejected("TASKS_FAILED", "collect"), failed=2)
+    assert site.subjects() == ["sales: collect [shop_de] failed", "sales: collect [shop_fr] failed"]
+
+
+def test_a_killed_task_is_told_though_the_warehouse_cannot_take_it(site, monkeypatch):
+    site.mail_server()
+    locked(monkeypatch)
+    fail()
+    end(Rejected("TASKS_FAILED", "collect"), failed=1)
+    assert site.subjects() == ["sales: collect [shop_fr] failed"]
+    end(Rejected("TASKS_FAILED", "collect"), failed=2)
+    assert site.subjects() == ["sales: collect [shop_fr] failed", "sales: collect failed"]
+
+
+def test_a_disk_without_room_for_a_name_keeps_nobody_from_knowing(site, monkeypatch):
+    site.mail_server()
+    assert ops.beat() and (site.home / "alerts").is_dir()
+    locked(monkeypatch)
+    monkeypatch.setattr(spool.Spool, "put", lambda *arguments: (_ for _ in ()).throw(OSError("no space left")))
+    fail()
+    assert site.subjects() == ["sales: collect [shop_fr] failed"]
+
+
+def test_one_target_that_cannot_even_be_asked_stops_no_other(site, monkeypatch):
+    site.mail_server()
+    book = site.home / "config/alerts.yml"
+    bad = '{"name": "bad", "kind": "webhook", "connection": "http_bad"}, '
+    book.write_text(book.read_text().replace("[{", f"[{bad}{{", 1))
+    monkeypatch.setenv("AIRFLOW_CONN_HTTP_BAD", json.dumps({"conn_type": "http", "host": "x"}))
+    monkeypatch.setattr(ops.http, "url_of", lambda connection: (_ for _ in ()).throw(RuntimeError("s3cret")))
+    assert ops.send_trial() == {"bad": "RuntimeError; its log says more.", "mail": "sent"}
+    locked(monkeypatch)
+    fail()
+    assert site.subjects() == ["a test message", "sales: collect [shop_fr] failed"]
+
+
+def test_a_clock_outside_that_is_dead_keeps_no_other_from_being_read(site, monkeypatch):
+    site.mail_server()
+    with (site.home / "config/alerts.yml").open("a") as file:
+        file.write("clock: {connection: not_there}\n")
+    real = ops.utc_now
+    monkeypatch.setattr(ops, "utc_now", lambda: real() + timedelta(minutes=10))
+    with pytest.raises(Misconfigured, match="not_there"):
+        ops.check_machine()
+    assert site.subjects()[-1] == "clock is wrong"
+
+
 def test_what_stands_already_is_not_told_again_when_the_warehouse_cannot_take_it(site, monkeypatch):
     site.mail_server()
     fail()
@@ -320,6 +385,40 @@ def test_a_late_run_and_a_broken_file_are_told(site):
     found = ops.check_runs(lambda alerts, now: ([due], {"x.py": "ImportError: y"}))
     assert found == {"run_late": 1, "dag_broken": 1}
     assert site.subjects() == ["marts: run is late", "file x.py cannot be read"]
+
+
+def test_a_late_run_is_over_when_its_own_window_has_been_done(site):
+    site.mail_server()
+    day = timedelta(days=1)
+    before = ops.utc_now() - 9 * day
+    missed, later = (Due("sales", 1, due, due - day, due) for due in (ops.utc_now() - day, ops.utc_now() - day / 2))
+
+    def ran(run_id: str, start: datetime, end: datetime) -> None:
+        window = {"window_start": start, "window_end": end, "started_at": end, "ended_at": end}
+        with site.lake.write() as session:
+            insert(session, "ops.run", {"run_id": run_id, "dag_id": "sales"} | window)
+
+    def check(newest: Due, errors=None) -> int:
+        opened = {incident.opened_at for incident in ops.open_incidents()}
+        return ops.check_runs(lambda alerts, now: ([missed if now in opened else newest], errors or {}))["run_late"]
+
+    ran("scheduled__0", before - day, before)
+    assert check(missed) == 1
+    ran("scheduled__2", later.start, later.end)
+    assert check(later) == 1, "the missed window is missed still"
+    ran("backfill__1", missed.start, missed.end)
+    ops.check_runs(lambda alerts, now: ([], {"sales.py": "SyntaxError: x"}))
+    assert "run_late" in {incident.sighting.kind for incident in ops.open_incidents()}, "its file is broken: no news"
+    assert check(later) == 0
+    assert ops.open_incidents() == []
+
+
+def test_a_source_that_stays_silent_is_not_over_because_another_weekday_has_come(site):
+    site.mail_server()
+    silent = replace(STALE, kind="zero_rows", subject="channel shop_fr", channel_code="shop_fr")
+    ops.see([silent])
+    ops.check_sources()
+    assert [incident.sighting.kind for incident in ops.open_incidents()] == ["zero_rows"]
 
 
 def test_every_target_can_be_tried(site):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from caravan import INCLUDE_DIR, SQL_DIR
+from caravan.assembly.calendar import _code_version as code_version
 from caravan.config.calendars import business_calendar
 from caravan.config.loader import load
 from caravan.config.markets import Market
@@ -116,6 +118,27 @@ def test_a_run_that_is_cut_off_before_the_end_is_done_again(store, monkeypatch):
     monkeypatch.setattr(store, "put_reference", whole)
     assert put(store, FEW, "again") == ["AU", "CN", "DE", "ZZ"]
     assert rows(store, "SELECT COUNT(*), MAX(version) FROM raw.config__market_date") == [(4 * 365, 1)]
+
+
+@ON_ONE_ENGINE
+def test_a_market_without_a_calendar_is_told_and_stops_no_other(store, caplog):
+    nowhere = changed("DE", lambda file: file["calendar"][0].update(holiday_country="GW"))  # known from 2023
+    assert put(store, nowhere) == ["AU", "CN", "ZZ"]
+    assert "no days of DE are written: OUTSIDE_CALENDAR" in caplog.text
+    assert rows(store, "SELECT COUNT(*) FROM raw.config__market") == [(4,)]
+    assert rows(store, "SELECT DISTINCT market_code FROM raw.config__market_date ORDER BY 1") == [
+        ("AU",),
+        ("CN",),
+        ("ZZ",),
+    ]
+
+
+def test_what_computes_a_rows_values_is_in_the_version_of_the_code(monkeypatch):
+    read, whole = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or whole(path))
+    code_version.__wrapped__()
+    folders = [f"{path.parent.name}/{path.name}" for path in read]
+    assert set(folders) >= {"config/markets.py", "config/calendars.py", "markets/calendar.py", "core/calendar.py"}
 
 
 def test_the_days_of_the_marts_are_those_of_the_calendar(store):

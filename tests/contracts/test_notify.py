@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import socketserver
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -74,7 +76,13 @@ def test_a_mail_arrives_with_the_same_message_id_each_time(postbox):
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"), [("451 come back", Retryable), ("552 no room for you", Rejected), ("421 closing", Retryable)]
+    ("answer", "error"),
+    [
+        ("451 come back", Retryable),
+        ("552 no room for you", Rejected),
+        ("421 closing", Retryable),
+        ("530 log in", Misconfigured),
+    ],
 )
 def test_a_mail_that_the_server_does_not_take(postbox, answer, error):
     box, target = postbox
@@ -83,7 +91,10 @@ def test_a_mail_that_the_server_does_not_take(postbox, answer, error):
         target.send(TOLD)
 
 
-@pytest.mark.parametrize(("code", "error"), [("550 unknown", Rejected), ("450 later", Retryable)])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("550 unknown", Rejected), ("450 later", Retryable), ("554 no relaying", Misconfigured)],
+)
 def test_a_mail_without_one_recipient_left(postbox, code, error):
     box, target = postbox
     box.refuse = dict.fromkeys(target.to, code)
@@ -117,7 +128,39 @@ def test_a_mail_server_that_is_down_or_wrongly_set_up(postbox):
     with pytest.raises(Misconfigured, match="AUTH") as failed:
         with_(login="me", password="s3cret").send(TOLD)
     assert "s3cret" not in str(failed.value)
+    with pytest.raises(Misconfigured, match="UnicodeError"):
+        with_(host="mail..example.com").send(TOLD)
     assert box.mails == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer", "error"),
+    [
+        ("banner", "554 no", Misconfigured), ("banner", "421 later", Retryable), ("EHLO", "550 no", Misconfigured),
+        ("MAIL", "530 log in", Misconfigured), ("MAIL", "550 you?", Misconfigured), ("MAIL", "451 later", Retryable),
+        ("login", "", Misconfigured),
+    ],
+)  # fmt: skip
+def test_a_mail_server_that_does_not_want_us_keeps_the_mails_waiting(stage, answer, error):
+    """The server's answers, without a server: what it says before the recipients."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(f"{answer if stage == 'banner' else '220 hello'}\r\n".encode())
+            while line := self.rfile.readline():
+                verb = line[:4].decode().upper()
+                refused = verb == stage or (stage == "EHLO" and verb == "HELO")
+                hello = "250-x\r\n250 AUTH LOGIN" if verb == "EHLO" else "250 OK"
+                self.wfile.write(f"{answer if refused else hello}\r\n".encode())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        login = {"login": "me", "password": "pässwört"} if stage == "login" else {}
+        connection = Connection("smtp_alerts", "smtp", "127.0.0.1", server.server_address[1], extra=PLAIN, **login)
+        with pytest.raises(error) as failed:
+            SmtpTarget(connection, "caravan@example.com", ("a@example.com",), AT).send(TOLD)
+        server.shutdown()
+    assert "pässwört" not in str(failed.value)
 
 
 class Hook:
@@ -190,7 +233,13 @@ def test_a_webhook_that_is_down_does_not_tell_its_address():
     connection = Connection("http_alerts", "http", "127.0.0.1", port, schema="http", extra={"path": "/T0PSECRET"})
     with pytest.raises(Retryable) as failed:
         http.WebhookTarget(connection).send(TOLD)
-    assert "SECRET" not in str(failed.value)
+    assert "SECRET" not in "".join(traceback.format_exception(failed.value))
+
+
+@pytest.mark.parametrize(("host", "password"), [("https://[abc", "x"), ("http://127.0.0.1:1", "t€ken")])
+def test_a_webhook_whose_address_or_token_cannot_be_sent(host, password):
+    with pytest.raises(Misconfigured, match="an address or a token"):
+        http.WebhookTarget(Connection("http_alerts", "http", host, password=password)).send(TOLD)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +17,13 @@ from sales_world import MONDAY, World, line
 
 from caravan.assembly import markets
 from caravan.assembly.warehouse import open_store, utc_now
+from caravan.clients.fx.rows import RateRows, write_rows
 from caravan.clients.fx.user_files import UserRates
 from caravan.config.loader import load
 from caravan.config.settings import Settings
 from caravan.config.types import Configuration
 from caravan.core.errors import Rejected
+from caravan.core.rates import Judged, Rate, RateSource, Reading
 from caravan.functions.markets import rates
 from caravan.warehouse.scratch import Scratch
 
@@ -75,6 +80,34 @@ class Rates:
         return counts, [each for each in warnings if "too old to be carried" not in each]
 
 
+@dataclass(frozen=True)
+class _Fetched:
+    """One fetched file: its rows, and the hash of its content. A delivery and the inbox it is in."""
+
+    rows: Sequence[Rate]
+    scratch: Path
+    delivered_at: datetime
+    content_hash: str
+    name: str = "eurofxref-hist.zip"
+    source: RateSource = "fetched"
+    restates: bool = False
+
+    def deliveries(self) -> Sequence[_Fetched]:
+        return [self]
+
+    def waiting(self) -> dict[str, str]:
+        return {}
+
+    def read(self, delivery: _Fetched) -> Reading:
+        return Reading(self.rows)
+
+    def write(self, delivery: _Fetched, judged: Judged) -> RateRows:
+        return write_rows(self.source, judged, self.scratch / self.content_hash)
+
+    def discard(self, delivery: _Fetched) -> None:
+        pass
+
+
 ON_THE_LAKE = pytest.mark.parametrize("engine", ["lake"], indirect=True)
 """For what the engine has no part in."""
 
@@ -128,7 +161,7 @@ def test_a_corrected_rate_is_a_new_one_and_changes_the_days_it_reaches_alone(wor
     first = orders(world)
     ids = dict(world.rows("SELECT order_id, fx_rate_id FROM mart.fct_order"))
     local = world.rows(LOCAL)
-    assert ids["o2"] == f"user:AED:{on(0)}:1" and ids["o9"] == f"user:AED:{on(3)}:1"
+    assert ids["o2"].startswith(f"user:AED:{on(0)}:1:") and ids["o9"].startswith(f"user:AED:{on(3)}:1:")
 
     counts, _ = files.run()
     assert counts == dict.fromkeys(counts, 0), "a file is read once"
@@ -139,7 +172,7 @@ def test_a_corrected_rate_is_a_new_one_and_changes_the_days_it_reaches_alone(wor
     assert {order for order in first if first[order] != second[order]} == {"o0", "o1", "o2"}
     assert second["o1"][3] == Decimal("4.5455")
     ids = dict(world.rows("SELECT order_id, fx_rate_id FROM mart.fct_order"))
-    assert ids["o2"] == f"user:AED:{on(0)}:2" and ids["o9"] == f"user:AED:{on(3)}:1"
+    assert ids["o2"].startswith(f"user:AED:{on(0)}:2:") and ids["o9"].startswith(f"user:AED:{on(3)}:1:")
 
     files.write("aed.csv", f"{on(0)},AED,4,bank,,")  # the earlier rate again, and the other withdrawn
     files.run()
@@ -147,6 +180,49 @@ def test_a_corrected_rate_is_a_new_one_and_changes_the_days_it_reaches_alone(wor
     assert [third[f"o{day}"][0] for day in range(10)] == ["user_supplied"] + ["carried"] * 7 + ["missing"] * 2
     assert third["o5"][3] == Decimal(5)
     assert world.rows(LOCAL) == local
+
+
+def test_each_file_states_rates_of_its_own(world, files):
+    """Four currencies: a file renamed, two that state the same, a correction withdrawn, an old copy put back."""
+    folder = world.home / markets.USER_FOLDER
+    given = {name: f"{on(0)},{code},{rate},bank,," for name, code, rate in [
+        ("a.csv", "AED", 4), ("c.csv", "SAR", 4), ("d.csv", "SAR", 4), ("e.csv", "KWD", "0.41"),
+        ("g.csv", "VND", 28000),
+    ]}  # fmt: skip
+    for name, row in given.items():
+        files.write(name, row)
+    files.run()
+    before = (folder / "g.csv").read_bytes(), (folder / "g.csv").stat().st_mtime
+    (folder / "a.csv").rename(folder / "b.csv")
+    files.write("f.csv", f"{on(0)},KWD,0.42,bank,,")
+    files.write("g.csv", f"{on(0)},VND,28500,bank,,")
+    files.run()
+    stated = "SELECT currency_code, rate FROM stg.fx__rate WHERE source_code = 'user' ORDER BY 1"
+    assert dict(world.rows(stated)) == {"AED": 4, "SAR": 4, "KWD": Decimal("0.42"), "VND": 28500}
+    for name in ("b.csv", "c.csv", "f.csv"):
+        files.write(name)
+    (folder / "g.csv").write_bytes(before[0])
+    os.utime(folder / "g.csv", (before[1],) * 2)
+    files.run()
+    assert dict(world.rows(stated)) == {"SAR": 4, "KWD": Decimal("0.41"), "VND": 28000}
+
+
+@ON_THE_LAKE
+def test_a_fetched_row_that_stays_bad_is_told_once_and_read_again_when_asked(world):
+    world.use()
+    configuration, settings = load(world.home / "config"), Settings.from_environment()
+    rows = [
+        Rate(1, MONDAY, "USD", Decimal("1.08")),
+        Rate(2, MONDAY + timedelta(days=1), "USD", Decimal(108), raw_row="1"),
+    ]
+    told = []
+    with open_store(settings, configuration, DAG) as store, Scratch(settings.staging_dir) as scratch:
+        for night, reload in enumerate([False, False, True]):
+            inbox = _Fetched(rows, scratch, utc_now(), str(min(night, 1)))
+            store.start_run(f"n{night}", None, "")
+            counts = rates.collect(f"n{night}", inbox, store, rates.limits(configuration), utc_now, reload=reload)
+            told.append((counts["received"], len(store.warnings(f"n{night}"))))
+    assert told == [(2, 1), (2, 0), (2, 0)]
 
 
 @ON_THE_LAKE

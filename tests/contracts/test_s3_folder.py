@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from object_store import Answer, ObjectStore
 from caravan.clients.file_drop.deliveries import Claim, Listing
 from caravan.clients.file_drop.s3_folder import S3Folder
 from caravan.clients.file_drop.seen import Seen
-from caravan.clients.storage.s3 import open_client
+from caravan.clients.storage.s3 import open_client, store_of
 from caravan.config.places import S3Place
 from caravan.config.types import Channel
 from caravan.core.errors import Misconfigured, Rejected, Retryable
@@ -86,6 +88,18 @@ def test_what_is_remembered_may_be_lost_or_broken(
     assert names(folder_of().listing(channel(), "order_line", [])) == ["a.csv"]
     assert names(folder_of().listing(channel(), "order_line", [])) == ["a.csv"]
     assert len(object_store.downloads()) == 2
+    broken = bytearray((tmp_path / "seen.sqlite").read_bytes())
+    broken[4096:] = b"\xff" * (len(broken) - 4096)
+    (tmp_path / "seen.sqlite").write_bytes(broken)
+    assert Seen(tmp_path / "seen.sqlite", read_only=True).hash_of("any") is None
+    assert (tmp_path / "seen.sqlite").read_bytes() == broken, "who only looks removes nothing"
+    for _ in range(2):
+        assert names(folder_of().listing(channel(), "order_line", [])) == ["a.csv"]
+    assert len(object_store.downloads()) == 3
+    with closing(sqlite3.connect(tmp_path / "seen.sqlite")) as busy:
+        busy.execute("DROP TABLE seen")
+        busy.execute("CREATE TABLE seen (another TEXT)")
+    Seen(tmp_path / "seen.sqlite").remember("any", "hash")
     looks_only = Seen(tmp_path / "dry.sqlite", read_only=True)
     assert names(folder_of(seen=looks_only).listing(channel(), "order_line", [])) == ["a.csv"]
     assert not (tmp_path / "dry.sqlite").exists()
@@ -358,9 +372,29 @@ def test_nobody_answers(folder_of: FolderOf, object_store: ObjectStore) -> None:
         ({"endpoint_url": "no url"}, "Invalid endpoint: no url"),
         ({"config_kwargs": {"s3": {"addressing_style": "sideways"}}}, "sideways"),
         ({"profile_name": "not-there"}, "not-there"),
+        ({"config_kwargs": "text"}, "'config_kwargs' has to be an object {...}, not str"),
+        ({"config_kwargs": None}, "'config_kwargs' has to be an object"),
+        ({"config_kwargs": {"s3": "path"}}, "'s3' has to be an object"),
+        ({"config_kwargs": {"retries": "x"}}, "'retries' has to be an object"),
+        ({"service_config": "x"}, "'service_config' has to be an object"),
+        ({"service_config": {"s3": None}}, "'s3' has to be an object"),
     ],
 )
 def test_a_connection_that_makes_no_client(object_store: ObjectStore, extra: dict[str, Any], words: str) -> None:
     with pytest.raises(Misconfigured, match="connection s3_default") as caught:
         open_client(object_store.connection(**extra))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("extra", "store"),
+    [
+        ({"endpoint_url": "https://s3.eu-central-1.amazonaws.com/"}, "aws"),
+        ({"endpoint_url": "https://S3.amazonaws.com"}, "aws"),
+        ({"service_config": {"s3": {"endpoint_url": "https://s3-eu-west-1.amazonaws.com:443"}}}, "aws"),
+        ({"endpoint_url": "https://s3.amazonaws.com.example.org"}, "s3.amazonaws.com.example.org"),
+        ({"endpoint_url": None}, "aws"),
+    ],
+)
+def test_one_store_has_one_name(object_store: ObjectStore, extra: dict[str, Any], store: str) -> None:
+    assert store_of(object_store.connection(**extra)) == store

@@ -250,3 +250,20 @@ def test_the_step_says_what_it_did(
     assert list((tmp_path / "staging").iterdir()) == []
     project = Project()
     assert "no other place" in reporting.upload()
+
+
+@pytest.mark.parametrize(("code", "kind"), [("AccessDenied", Misconfigured), ("InternalError", Retryable)])
+def test_what_the_store_does_not_delete_is_told(
+    target: Bucket, object_store: ObjectStore, tmp_path: Path, code: str, kind: type[Exception]
+) -> None:
+    def refuse(answer: Answer) -> None:
+        if "delete" in answer.query:
+            answer.body = f"<DeleteResult><Error><Key>k</Key><Code>{code}</Code></Error></DeleteResult>".encode()
+            answer.headers["content-length"] = str(len(answer.body))
+
+    for version in ("one", "two"):
+        put(target, tmp_path, version)
+    object_store.faults.append(refuse)
+    with pytest.raises(kind, match="versions/one"):
+        put(target, tmp_path, "three")
+    assert read(target)[0] == "three"

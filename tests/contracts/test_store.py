@@ -13,6 +13,10 @@ from deliveries import LINES, OBSERVED, Bad, Line, day, write_parquet, write_qua
 from places import table_rows
 from small_models import FCT, STG, write_models
 
+from caravan import INCLUDE_DIR
+from caravan.assembly.warehouse import open_store
+from caravan.config import loader
+from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.core.window import DayRange, Window
 from caravan.warehouse.raw_tables import RAW
@@ -239,3 +243,13 @@ def test_shared_and_reporting_models_can_be_drained_before_anything_was_loaded(s
     assert {build.model for build in store.drain("run3")} >= {"mart.rpt_small__week"}
     assert len(table_rows(store.warehouse, FCT)) == 1
     assert store.pending("small", ("stg", "fct"), None) == {}
+
+
+def test_a_process_reads_the_models_once(new_place, tmp_path):
+    settings = Settings(tmp_path / "home", INCLUDE_DIR / "config", f"lake://{new_place('lake').root}")
+    configuration = loader.load(settings.config_dir)
+    catalogs = []
+    for _ in range(2):
+        with open_store(settings, configuration, "dag", dry_run=True) as opened:
+            catalogs.append(opened.catalog)
+    assert catalogs[0] is catalogs[1]

@@ -238,8 +238,8 @@ def evidence_rows(warehouse):
             session.execute("INSERT INTO ops.run (run_id, started_at) VALUES ($name, $at)", at)
             session.execute("INSERT INTO ops.quality_result (run_id, checked_at) VALUES ($name, $at)", at)
             session.execute(
-                "INSERT INTO ops.quarantine (load_id, reason_code, raw_row, quarantined_at) "
-                "VALUES ($name, 'NOT_A_NUMBER', 'a,b', $at)",
+                "INSERT INTO ops.quarantine (load_id, reason_code, raw_row, message, quarantined_at) "
+                "VALUES ($name, 'NOT_A_NUMBER', 'a,b', '''b'' is no number', $at)",
                 at,
             )
             for state in ("loaded", "empty", "refused", "missing", "retried"):
@@ -265,9 +265,9 @@ def test_old_evidence_goes_and_what_was_loaded_is_never_forgotten(warehouse):
     done = do(evidence_chores(warehouse, upkeep, NOW), lambda: NOW)
     assert table_rows(warehouse, "ops.run", ["run_id"]) == [("month",), ("new",)]
     assert table_rows(warehouse, "ops.quality_result", ["run_id"]) == [("month",), ("new",)]
-    assert table_rows(warehouse, "ops.quarantine", ["load_id", "reason_code", "raw_row"]) == [
-        ("month", "NOT_A_NUMBER", None),
-        ("new", "NOT_A_NUMBER", "a,b"),
+    assert table_rows(warehouse, "ops.quarantine", ["load_id", "reason_code", "raw_row", "message"]) == [
+        ("month", "NOT_A_NUMBER", None, None),
+        ("new", "NOT_A_NUMBER", "a,b", "'b' is no number"),
     ]
     kept = {f"{age}-{state}" for age in ("new", "month") for state in ("refused", "missing", "retried")}
     kept |= {f"{age}-{state}" for age in ("new", "month", "old") for state in ("loaded", "empty")}

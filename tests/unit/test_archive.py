@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -32,7 +34,7 @@ def made(tmp_path) -> Path:
         ]
         assert writer.missing_bytes(sources) == 504
         writer.add(sources)
-        writer.finish({"engine": "lake"})
+        writer.finish({"engine": "lake", "made_by": archive.BY_SCHEDULE})
     return tmp_path / "backups" / "caravan-20261122T013000Z"
 
 
@@ -58,6 +60,7 @@ def test_what_is_whole_is_read_as_it_was_written(made):
         (lambda folder: shutil.rmtree(folder / "b"), r"b/c\.yml is missing"),
         (lambda folder: flip(folder / "manifest.json"), r"manifest\.json is not what manifest\.sha256 says"),
         (lambda folder: flip(folder / "manifest.sha256"), r"manifest\.json is not what manifest\.sha256 says"),
+        (lambda folder: (folder / "manifest.sha256").write_bytes(b"\xff\xfe"), r"manifest\.json is not what"),
         (lambda folder: (folder / "manifest.json").unlink(), r"lacks manifest\.json: the backup was not finished"),
         (lambda folder: (folder / "manifest.sha256").unlink(), r"lacks manifest\.sha256"),
     ],
@@ -103,7 +106,7 @@ def test_only_a_fixed_file_of_the_same_size_is_shared_with_the_archive_before(ma
     size = source.stat().st_size
     with new_archive(made.parent, AT.replace(day=23), ignore) as writer:
         writer.add([Source(source, "a.parquet", size, fixed=True), Source(other, "b/c.yml", 4)])
-        writer.finish({})
+        writer.finish({"made_by": archive.BY_SCHEDULE})
         linked = writer.linked_count
     second = made.with_name("caravan-20261123T013000Z")
     assert linked == 1
@@ -111,6 +114,72 @@ def test_only_a_fixed_file_of_the_same_size_is_shared_with_the_archive_before(ma
     assert not (second / "b" / "c.yml").samefile(made / "b" / "c.yml")
     archive.drop_old(made.parent, 1)
     verify(read_manifest(second), ignore)
+
+
+def next_archive(made: Path, day: int = 23, size: int = 500) -> tuple[Path, int]:
+    """Another one, of the same a.parquet; and how many of its files are shared."""
+    source = made.parents[1] / "source" / "a.parquet"
+    with new_archive(made.parent, AT.replace(day=day), ignore) as writer:
+        given = [Source(source, "a.parquet", size, fixed=True)]
+        missing = writer.missing_bytes(given)
+        writer.add(given)
+        writer.finish({"made_by": archive.BY_SCHEDULE})
+        assert missing == (0 if writer.linked_count else size)
+    return made.with_name(f"caravan-202611{day}T013000Z"), writer.linked_count
+
+
+def test_a_file_that_was_cut_since_is_copied_and_not_handed_on(made):
+    (made / "a.parquet").write_bytes(b"rows")
+    again, linked = next_archive(made)
+    assert linked == 0
+    verify(read_manifest(again), ignore)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256"])
+def test_a_damaged_archive_stops_no_other_one_is_not_counted_and_stays(made, name, caplog):
+    second, _ = next_archive(made)
+    flip(second / name)
+    third, linked = next_archive(made, 24)
+    assert linked == 1, "shared with the newest that can be read"
+    assert f"{second.name}/manifest.json is not what" in caplog.text
+    assert archive.drop_old(made.parent, 1) == [made]
+    assert archive.list_archives(made.parent) == [second, third]
+
+
+def test_what_a_person_made_is_not_dropped_and_nothing_is_while_another_is_written(made, monkeypatch):
+    with new_archive(made.parent, AT.replace(day=23), ignore) as writer:
+        writer.finish({"made_by": archive.BY_HAND})
+    next_archive(made, 24)
+    monkeypatch.setattr(archive, "LOCK_WAIT_SECONDS", 0.05)
+    with new_archive(made.parent, AT.replace(day=25), ignore) as writer:
+        with pytest.raises(Retryable, match="writing a backup"):
+            archive.drop_old(made.parent, 1)
+        writer.finish({"made_by": archive.BY_HAND})
+    assert archive.drop_old(made.parent, 1) == [made]
+    assert [path.name[14:16] for path in archive.list_archives(made.parent)] == ["23", "24", "25"]
+
+
+def test_a_disk_that_is_not_mounted_is_told(tmp_path):
+    with pytest.raises(Retryable, match="mount its disk"), new_archive(tmp_path / "disk" / "backups", AT, ignore):
+        pass
+    assert not (tmp_path / "disk").exists()
+
+
+def test_a_disk_that_fills_is_told_and_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    source, target = tmp_path / "source", tmp_path / "there" / "target"
+    source.write_bytes(b"text")
+    monkeypatch.setattr(archive.os, "fdopen", lambda descriptor, mode: FullDisk(descriptor, mode))
+    with pytest.raises(Retryable, match="no room left for"):
+        archive.put_file(source, target)
+    assert list(target.parent.iterdir()) == []
+    monkeypatch.undo()
+    archive.put_file(source, target)
+    assert target.read_bytes() == b"text"
+
+
+class FullDisk(io.FileIO):
+    def write(self, content) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_disk_at_99_percent_is_told_in_gigabytes(tmp_path, monkeypatch):

@@ -257,6 +257,20 @@ def test_when_a_message_goes_out(planned: str, sent: str | None) -> None:
     assert found == (datetime.fromisoformat(sent) if sent else None)
 
 
+def test_a_send_is_planned_with_or_without_a_zone() -> None:
+    planned = datetime(2026, 6, 2, 2, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert calendar.send_window(SENDING, planned, LATENESS) == datetime(2026, 6, 2, 6)
+
+
+def test_a_send_without_a_later_opening_is_missed_unless_one_beyond_the_end_would_do() -> None:
+    planned = datetime(2026, 12, 31, 18)  # five hours before the calendar ends in Berlin, an hour after it closed
+    for hours in (1, 4.99):
+        assert calendar.send_window(BERLIN.spine, planned, timedelta(hours=hours)) is None
+    for lateness in (timedelta(hours=5), timedelta.max):
+        with pytest.raises(Rejected, match="has no opening after it"):
+            calendar.send_window(BERLIN.spine, planned, lateness)
+
+
 def test_a_send_planned_in_an_overlap_goes_out_once_at_the_first() -> None:
     nights = market("Europe/Berlin", week((2, 3), on=DAILY, weekend=())).spine
     planned = to_utc(datetime(2026, 10, 25, 2, 30), "Europe/Berlin")

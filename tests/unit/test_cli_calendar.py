@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+import yaml
 
 from caravan import INCLUDE_DIR
 from caravan.cli.calendar import calendar_table, show_calendar
@@ -12,6 +13,7 @@ from caravan.cli.check import find_notices
 from caravan.cli.main import main
 from caravan.config.calendars import business_calendar
 from caravan.config.loader import load
+from caravan.config.markets import Market
 from caravan.config.settings import Settings
 from caravan.core.errors import Misconfigured
 
@@ -35,6 +37,18 @@ def cells(code: str, first: date, end: date) -> list[list[str]]:
 def test_a_day(code: str, day: str, row: list[str]) -> None:
     first = date.fromisoformat(day)
     assert cells(code, first, date.fromordinal(first.toordinal() + 1)) == [[day, *row]]
+
+
+def test_a_holiday_of_the_markets_own_list_is_named_once() -> None:
+    text = (INCLUDE_DIR / "config/markets/de.yml").read_text(encoding="utf-8")
+    listed = [{"date": f"{year}-10-03", "hours": "closed", "reason": "Einheit"} for year in range(2010, 2027)]
+    document = yaml.load(text, Loader=yaml.BaseLoader) | {
+        "calendar": [{"source": "law", "holidays": "overrides"}],
+        "overrides": listed,
+    }
+    market = Market.model_validate(document)
+    table = calendar_table(market, business_calendar(market, date(2026, 10, 4), date(2026, 10, 3)))
+    assert [str(cell) for cell in table.columns[2].cells] == ["Einheit"]
 
 
 @pytest.mark.parametrize(("code", "before"), [("DE", "2026-11-22"), ("US", "2026-11-21")])

@@ -66,6 +66,11 @@ def test_what_cannot_be_read_is_named_without_its_secrets(value: str, words: str
         ({"extra": {"headers": {"X-Token": ["tick"]}}}, "sent tick", "sent ***"),
         ({"host": "https://hook.example/T1/abcdefghijklmnopqrst"}, "/T1/abcdefghijklmnopqrst", "/T1/***"),
         ({"host": "https://me:hush@hook.example"}, "https://me:hush@hook.example", "https://me:***@hook.example"),
+        ({"host": "https://hook.example/in?token=abc123"}, "/in?token=abc123", "/in?token=***"),
+        ({"host": "hook.example", "schema": "in?v=1&a%2Fbcd"}, "v=1 a%2Fbcd a/bcd", "v=1 *** ***"),
+        ({"extra": {"credentials": "abc", "X-Api-Key": "def"}}, "abc def", "*** ***"),
+        ({"extra": {"keyfile_dict": '{"private_key": "line\\nline"}'}}, "line\nline", "***"),
+        ({"extra": {"pin_token": 4711, "use_token": True, "token_uses": 1}}, "4711 True 1", "*** True 1"),
         ({"host": "a-long-name-of-a-host.example"}, "a-long-name-of-a-host.example", "a-long-name-of-a-host.example"),
         ({}, "nothing", "nothing"),
     ],
@@ -74,6 +79,25 @@ def test_secrets_are_hidden(fields: dict[str, Any], text: str, shown: str) -> No
     connection = Connection("a", "http", **fields)
     assert connection.hide(text) == shown
     assert not any(secret in repr(connection) for secret in connection.secrets)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("https://me:hush@hook.example/in?token=abc", "https://hook.example:80"),
+        ("hook.example?token=abc", "hook.example:80"),
+        ("hook.example?to=https://a@b.example", "hook.example:80"),
+        ("hook.example#token", "hook.example:80"),
+    ],
+)
+def test_an_address_holds_no_secret(host: str, address: str) -> None:
+    assert Connection("a", "http", host, 80).address == address
+
+
+def test_what_airflow_masks_is_masked() -> None:
+    masker = pytest.importorskip("airflow.sdk._shared.secrets_masker")
+    for name in masker.DEFAULT_SENSITIVE_FIELDS:
+        assert Connection("a", "http", extra={name: "hush"}).secrets == {"hush"}, name
 
 
 def test_the_examples_of_the_guide_can_be_read() -> None:

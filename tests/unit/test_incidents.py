@@ -67,6 +67,8 @@ def test_a_thing_that_comes_back_is_a_new_incident():
 def test_what_was_told_unrecorded_is_recorded_as_told():
     late = opened(DISK)
     assert adopt([opened(DISK)], late, ["mail"], [MAIL]) == Changes()
+    (seen,) = adopt([opened(DISK, NOON - timedelta(hours=1))], late, [], [MAIL]).seen
+    assert (seen.last_seen_at, seen.seen_count) == (NOON, 2)
     changes = adopt([], late, ["mail"], [MAIL, CHAT])
     assert changes.opened == (late,)
     assert [(message.target, message.state) for message in changes.messages] == [("mail", "sent"), ("chat", "pending")]
@@ -125,6 +127,16 @@ ALL_WELL = {"collect": ["success", "success"], "build": ["success"], "verdict": 
             [],
         ),
         ("asked for some channels only", ALL_WELL, [FR, BUILD], {"restricted": True}, [], ["build"]),
+        (
+            "cleared: the one that had failed is well, another is killed",
+            {"collect": ["success", "failed"]},
+            [FR],
+            {"started_at": LATER},
+            ["collect"],
+            [],
+        ),
+        ("a run of older days", ALL_WELL, [FR, failure("build", "newer")], {}, [], ["collect [fr]"]),
+        ("a run of the same days or newer", ALL_WELL, [failure("build", "older")], {}, [], ["build"]),
         ("the task is no longer in the DAG", {"stage": ["success"]}, [BUILD], {}, [], ["build"]),
         ("only the last task failed", ALL_WELL, [], {"error": "no slice"}, ["verdict"], []),
         ("what it failed for is told already", ALL_WELL, [], {"error": "no slice", "explained": True}, [], []),
@@ -136,8 +148,10 @@ def test_the_end_of_a_run(case, states, standing, options, seen, over):
     error, explained = options.get("error"), options.get("explained", False)
     if "failed" in str(states) and error is None:
         error = "TASKS_FAILED: 1"
-    end = RunEnd("sales", "r1", 1, states, "verdict", "http://x", options.get("restricted", False))
-    sightings, covers = judge_run(end, error, standing, explained)
+    restricted, started_at = options.get("restricted", False), options.get("started_at")
+    end = RunEnd("sales", "r1", 1, states, "verdict", "http://x", restricted, started_at)
+    window_ends = {"older": NOON - timedelta(days=1), "r1": NOON, "newer": LATER}
+    sightings, covers = judge_run(end, error, standing, explained, window_ends)
     assert [sighting.subject for sighting in sightings] == seen
     seen_again = {sighting.key for sighting in sightings}
     assert [i.sighting.subject for i in standing if covers(i) and i.key not in seen_again] == over
@@ -147,7 +161,9 @@ def test_the_end_of_a_run(case, states, standing, options, seen, over):
 
 
 class Book:
-    """The record, in memory."""
+    """The record, in memory. `locked`: how often `settle` finds it locked."""
+
+    locked = 0
 
     def __init__(self) -> None:
         self.incidents: dict[str, Incident] = {}
@@ -171,6 +187,9 @@ class Book:
         return [(message, self.incidents[message.incident_id]) for message in waiting]
 
     def settle(self, message, state, error=None) -> None:
+        if self.locked:
+            self.locked -= 1
+            raise Retryable("locked")
         key = (message.incident_id, message.phase, message.target)
         self.messages[key] = replace(message, state=state, error=error)
 
@@ -211,7 +230,7 @@ def test_each_message_is_sent_once():
     assert post.got == [("mail", "disk of /x is nearly full"), ("chat", "disk of /x is nearly full")]
 
 
-@pytest.mark.parametrize("error", [Retryable("no answer"), Misconfigured([Fault("c", "no")])])
+@pytest.mark.parametrize("error", [Retryable("no answer"), Misconfigured([Fault("c", "no")]), OSError("x")])
 def test_a_target_that_is_down_keeps_its_messages_and_the_others_are_told_once(error):
     pager = Target(name="pager", kind="webhook", connection="http_pager")
     book, post = Book(), Post(mail=error)
@@ -236,10 +255,19 @@ def test_a_target_that_is_down_keeps_its_messages_and_the_others_are_told_once(e
 def test_a_message_refused_for_good_is_not_tried_again():
     book, post = Book(), Post(chat=Rejected("WEBHOOK_REFUSED", "400"))
     book.see(DISK)
-    assert post.deliver(book) == {"sent": 1, "failed": 1}
+    assert post.deliver(book) == {"sent": 2, "failed": 1}
+    assert post.got[-1] == ("mail", "target chat cannot be told")
     assert post.deliver(book) == {}
     book.see(covers=of_kinds("disk_low"))
     assert Post().deliver(book) == {"sent": 1}, "who was never told is not told of the end"
+
+
+def test_a_lock_held_after_sending_leaves_no_message_that_is_sent_again():
+    book, post = Book(), Post()
+    book.see(DISK)
+    book.locked = 3
+    assert post.deliver(book) == {"sent": 2}
+    assert set(book.states("mail")) == {"sent"}
 
 
 def test_the_message_of_a_target_that_is_gone_fails():
@@ -292,6 +320,7 @@ def test_every_kind_has_a_title_and_a_page_that_exists(kind):
         (KeyError("jo@example.com"), "KeyError; its log says more."),
         (Rejected("X", "jo.doe@shop.example.com"), "X: ***@***"),
         (Retryable("https://me:secret@host/x is gone"), "https://***@host/x is gone"),
+        (Retryable("https://me:sec@ret@host/x is gone"), "https://***@host/x is gone"),
     ],
 )
 def test_an_error_is_told_without_rows_people_and_passwords(error, told):

@@ -176,6 +176,13 @@ FAULTS = [  # what is replaced, by what, where the fault is, a part of its messa
     ),
     ("holidays: library", "holidays: overrides", "13 calendar[0].holidays", "there are no `overrides`"),
     (
+        "{source: law, holidays: library}",
+        "{source: law, holidays: overrides}\noverrides: [{date: 2026-05-01, hours: closed, reason: x}]",
+        "13 calendar[0].holidays",
+        "would end on its first day, 2010-01-01: `overrides` is the list of holidays and has none of 2010; add",
+    ),
+    ("holidays: library", "holiday_country: RW", "13 calendar[0].holidays", "does not cover 2010; upgrade it"),
+    (
         "contact:",
         "overrides: [{date: 2026-05-01, hours: shut, reason: x}]\ncontact:",
         "14 overrides[0].hours",
@@ -260,6 +267,12 @@ def test_what_may_look_odd_and_is_right(tmp_path: Path) -> None:
         ("{daily: [00:00-24:00]}", "{sun: [22:00-26:00], mon: [02:00-05:00], fri-sat: [08:00-12:00, 12:00-13:00]}"),
         ("currency: NOK, tax_display: incl, vat_pct: 24", "currency: LVL, tax_display: incl, vat_pct: 24"),
         ("contact:", "overrides: [{date: 2026-05-17, hours: [10:00-12:00], reason: x}]\ncontact:"),
+        (
+            "  - {source: law, holidays: library}\n",
+            "  - {source: house, holidays: none, valid_to: 2026-01-01}\n"
+            "  - {source: law, holidays: overrides, valid_from: 2026-01-01}\n"
+            "overrides: [{date: 2026-05-01, hours: closed, reason: x}]\n",
+        ),
         ("languages: [en]", "languages: [nb-NO, se], fallback: {nb-NO: nb, nb: en, se: nb}"),
         ("{source: house}", "{source: house, channels: {sms: {send: {fri: [23:00-25:00]}, quiet: [02:00-08:00]}}}"),
     ]:
@@ -401,6 +414,25 @@ def test_a_list_of_holidays_covers_its_years_and_no_more() -> None:
     ]
     gap = market(LISTED.replace("2015-05-17", "2014-05-18"))
     assert business_calendar(gap, END).end == date(2015, 1, 1)
+
+
+def test_the_closed_days_of_a_list_are_holidays() -> None:
+    listed = market(
+        LISTED.replace("2025-05-17, hours: closed", "2025-05-17, hours: [10:00-12:00]").replace(
+            "{source: house}",
+            "{source: house, channels: {phone: {send: {daily: [09:00-17:00]}, on_holidays: false}, "
+            "email: {send: {daily: [09:00-17:00]}}}}",
+        )
+    )
+    day = business_calendar(listed, END).day(date(2026, 5, 17))
+    assert (day.holiday_name, day.is_override, day.spans) == ("national day", True, ())
+    assert business_calendar(listed, END).day(date(2025, 5, 17)).holiday_name is None
+    noon = [datetime(year, 5, 17, 10) for year in (2025, 2026)]
+    assert [bool(contact_spine(listed, "phone", END).is_open(at)) for at in noon] == [True, False]
+    assert [bool(contact_spine(listed, "email", END).is_open(at)) for at in noon] == [True, True]
+    # A closed day is a holiday only where the list is one.
+    bridge = "overrides: [{date: 2026-05-15, hours: closed, reason: bridge}]\n"
+    assert business_calendar(market(TEXT + bridge), END).day(date(2026, 5, 15)).holiday_name is None
 
 
 def test_lists_in_the_past_only_are_told_and_stop_nothing(tmp_path: Path) -> None:

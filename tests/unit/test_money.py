@@ -62,6 +62,9 @@ def test_amounts_are_rounded_half_away_from_zero(amount, currency, rounded):
         ("19.93", "AUD", "0.05", "half_up", "19.95"),
         ("19.975", "CHF", "0.05", "half_up", "20.00"),
         ("19.92", "EUR", None, "half_up", "19.92"),
+        ("2.5", "JPY", None, "down", "2"),
+        ("2.001", "EUR", None, "up", "2.01"),
+        ("2.999", "SEK", "1.00", "down", "2.00"),
         # owed are 1.50, which is as near to 2; 1.495 itself would be nearer to 1
         ("1.495", "SEK", "1.00", "half_up", "2.00"),
     ],

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import time
 import zipfile
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from caravan.clients.fx import ecb
-from caravan.clients.fx.user_files import read_rates
+from caravan.clients.fx.user_files import UserRates, read_rates
 from caravan.config import document
 from caravan.config.types import Project
 from caravan.config.validation import validate
@@ -57,6 +60,7 @@ def reasons(rates, before=(), source="user", today=MONDAY):
         ({"rate": "-4.00"}, ["RATE_NOT_POSITIVE"]),
         ({"rate": "0", "is_confirmed": True}, ["RATE_NOT_POSITIVE"]),
         ({"rate": "NaN"}, ["RATE_NOT_POSITIVE"]),
+        ({"rate": "sNaN"}, ["RATE_NOT_POSITIVE"]),
         ({"rate": "Infinity"}, ["RATE_NOT_POSITIVE"]),
         ({"rate": "1e10", "currency": "VND"}, ["RATE_INEXACT"]),
         ({"rate": "0.000000123", "currency": "VND"}, ["RATE_INEXACT"]),
@@ -68,13 +72,15 @@ def reasons(rates, before=(), source="user", today=MONDAY):
         ({"rate": "3.6725", "base": "USD"}, []),
         ({"rate": "367.25", "base": "USD"}, ["RATE_SPIKE"]),
         ({"rate": "3.6725", "base": "TWD"}, ["BASE_RATE_UNKNOWN"]),
+        ({"rate": "0.1", "base": "SAR", "currency": "OMR"}, ["BASE_RATE_UNKNOWN"]),  # a base against a base
+        ({"rate": "9.9e9", "base": "USD", "currency": "VND"}, ["RATE_INEXACT"]),  # once it is for one euro
         ({"rate": "4", "on": 1}, []),
         ({"rate": "4", "on": 2}, ["RATE_IN_FUTURE"]),
     ],
     ids=str,
 )
 def test_a_rate_is_measured_against_the_one_before(rate, reason):
-    before = [known("4.00"), known("1.0891", currency="USD", on=0)]
+    before = [known("4.00"), known("1.0891", currency="USD", on=0), known("3.75", currency="SAR", base="USD", on=0)]
     assert reasons([stated(**rate)], before) == reason
 
 
@@ -83,7 +89,9 @@ def test_a_rate_is_measured_against_the_one_before(rate, reason):
     [
         ([], []),  # nothing is known: nothing to measure against
         ([known("1", on=-7)], ["RATE_SPIKE"]),
-        ([known("1", on=-8)], []),  # too old to say anything
+        ([known("1", on=-8)], ["RATE_SPIKE"]),  # not carried any more, and a leap all the same
+        ([known("1", on=-366)], ["RATE_SPIKE"]),
+        ([known("1", on=-367)], []),  # too old to say anything
         ([known("1", on=1)], []),  # a later rate says nothing about an earlier day
         ([known("1", on=-1), known("4", on=0, source="fetched")], []),  # another source of the same day
         ([known("4", on=-1), known("1", on=0, source="fetched")], ["RATE_SPIKE"]),
@@ -94,6 +102,13 @@ def test_a_rate_is_measured_against_the_one_before(rate, reason):
 )
 def test_what_a_rate_is_measured_against(before, reason):
     assert reasons([stated("4.00")], before) == reason
+
+
+@pytest.mark.parametrize("carry", [0, 7])
+def test_a_rate_that_stays_wrong_is_not_accepted_when_the_right_one_is_too_old_to_be_carried(carry):
+    wrong = [stated("108", number, currency="USD", number=number + 1) for number in range(12)]
+    judged = judge(Reading(wrong), "fetched", [known("1.08", currency="USD")], Limits(carry, D("0.2")), day(20))
+    assert (len(judged.bad), judged.accepted) == (12, ())
 
 
 def test_each_good_rate_is_the_measure_of_the_next_and_a_bad_one_is_not():
@@ -134,8 +149,9 @@ def test_a_cross_rate_uses_a_base_stated_in_the_same_file():
     rates = [stated("3.6725", base="USD", number=1), stated("1.09", currency="USD", number=2)]
     assert reasons(rates) == []
     book = RateBook.of([known("3.6725", 0, base="USD"), known("1.09", 0, currency="USD")], 7)
-    assert book.newest("AED", day(3)) == (D("3.6725") * D("1.09"), day(0), "bundled")
-    assert book.newest("AED", day(8)) is None
+    assert book.measure("AED", day(3), "user") == (D("3.6725") * D("1.09"), day(0), "bundled")
+    assert book.in_euro(D(1), "USD", day(7)) == D("1.09")
+    assert book.in_euro(D(1), "USD", day(8)) is None
 
 
 def test_no_sequence_of_rates_makes_a_leap_that_nobody_confirmed():
@@ -151,8 +167,7 @@ def test_no_sequence_of_rates_makes_a_leap_that_nobody_confirmed():
         accepted = judge(Reading(rates), "user", [known("4")], LIMITS, day(30)).accepted
         series = [(day(-1), D(4)), *((each.rate_date, each.rate) for each in accepted)]
         assert all(rate > 0 for _, rate in series)
-        for (before, old), (after, new) in pairwise(series):
-            assert (after - before).days > 7 or abs(new / old - 1) <= D("0.2")
+        assert all(abs(new / old - 1) <= D("0.2") for (_, old), (_, new) in pairwise(series))
 
 
 # Files of a person
@@ -201,6 +216,8 @@ def test_a_row_that_cannot_be_read_is_told_with_its_field(row, field, reason):
     (bad,) = reading.bad
     assert (bad.row_number, bad.field_name, bad.reason_code) == (2, field, reason)
     assert bad.raw_row and bad.message
+    named = row.startswith("2026-03-02") and "AED" in row
+    assert not named or (bad.rate_date, bad.currency) == (MONDAY, "AED"), "the rate known for it stays"
 
 
 def test_a_word_that_may_mean_yes_is_asked_about():
@@ -225,6 +242,32 @@ def test_a_file_that_cannot_be_read_is_refused(content, code, told):
         read_rates(content, "rates.csv")
     assert refused.value.code == code
     assert told in refused.value.message
+
+
+def test_which_files_of_a_folder_are_read(tmp_path, monkeypatch):
+    """One that cannot be opened is refused alone, one that is gone is no delivery, and none is left out unsaid."""
+    for name, age in (("AED.CSV", 100), ("future.csv", -1000), ("gone.csv", 100), ("locked.csv", 100), ("new.csv", 0)):
+        (tmp_path / name).write_text(HEADER)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / "notes.txt").write_text("")
+    opened = Path.read_bytes
+
+    def read_bytes(path):
+        if path.name == "locked.csv":
+            raise PermissionError(13, "Permission denied")
+        if path.name == "gone.csv":
+            path.unlink()
+        return opened(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    inbox = UserRates(tmp_path, tmp_path / "scratch")
+    taken, locked = inbox.deliveries()
+    assert (taken.name, inbox.read(taken).rates) == ("AED.CSV", [])
+    with pytest.raises(Rejected, match=r"locked\.csv: cannot be read \(Permission denied\)") as refused:
+        inbox.read(locked)
+    assert refused.value.code == "FILE_UNREADABLE"
+    waiting = inbox.waiting()
+    assert sorted(waiting) == ["future.csv", "new.csv"] and "in the future" in waiting["future.csv"]
 
 
 # The ECB's file

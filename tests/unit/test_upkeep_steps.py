@@ -17,6 +17,7 @@ from caravan.cli import main, server
 from caravan.core.errors import CaravanError
 from caravan.warehouse import archive
 from caravan.warehouse.archive import read_manifest, verify
+from caravan.warehouse.disk import measure
 from caravan.warehouse.scratch import PREFIX, Scratch
 
 OLD = time.time() - timedelta(days=100).total_seconds()
@@ -167,11 +168,62 @@ def test_a_backup_is_made_when_it_is_due_and_the_oldest_goes(home, monkeypatch):
     assert "config/project.yml" in read_manifest(made[-1]).files
 
 
-def test_a_backup_into_the_lake_itself_is_refused(home):
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("lake/files", "inside of the lake"),
+        ("config/backups", "inside of the configuration"),
+        ("/nowhere/backups", "/nowhere/backups is missing: mount its disk"),
+        ("s3://bucket/x", "is a URL"),
+        ("~/backups", "write the folder in full"),
+        ("''", "names no folder"),
+    ],
+)
+def test_a_target_that_makes_no_sense_is_refused(home, target, told):
     upkeep.trim_evidence("run", "dag")
-    settings(home, "backup: {target: lake/files}\n")
-    with pytest.raises(CaravanError, match="inside of the lake"):
+    settings(home, f"backup: {{target: {target}}}\n")
+    with pytest.raises(CaravanError, match=told):
         upkeep.back_up("run", "dag")
+
+
+def test_a_backup_of_a_wrong_clock_or_by_hand_puts_none_off(home, monkeypatch):
+    upkeep.trim_evidence("run", "dag")
+    settings(home, "backup: {target: backups, every_days: 7}\n")
+    monkeypatch.setattr(upkeep, "utc_now", lambda: NOW + timedelta(days=900))
+    upkeep.back_up("run", "dag")
+    monkeypatch.setattr(upkeep, "utc_now", lambda: NOW)
+    monkeypatch.setattr("caravan.assembly.warehouse.utc_now", lambda: NOW - timedelta(days=1))
+    assert main.main(["backup", str(home / "backups")]) == 0
+    assert upkeep.back_up("run", "dag")[0].startswith("back_up: ")
+    assert len(archive.list_archives(home / "backups")) == 3
+    monkeypatch.setattr(upkeep, "utc_now", lambda: NOW + timedelta(days=1))
+    assert "no backup is due: caravan-20261122" in upkeep.back_up("run", "dag")[0]
+
+
+def test_a_chore_that_fails_keeps_none_from_its_turn_and_what_was_done_is_noted(home, monkeypatch):
+    aged(home / "airflow" / "airflow.db")
+    log = aged(home / "airflow" / "logs" / "old.log")
+    for name in ("_metadata_extent", "turn_log"):
+        monkeypatch.setattr(upkeep, name, lambda path: 1 // 0)
+    with pytest.raises(ZeroDivisionError) as told:
+        upkeep.trim_airflow("run", "dag")
+    assert told.value.__notes__ == ["turn_server_log failed as well: integer division or modulo by zero"]
+    assert not log.exists()
+    assert set(noted(home)) == {"trim_logs"}
+
+
+def test_a_folder_that_goes_while_it_is_looked_through_is_left_out(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        aged(tmp_path / name / "file")
+    scan = os.scandir
+
+    def scan_late(path):
+        if str(path).endswith("b"):
+            shutil.rmtree(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_late)
+    assert measure(tmp_path, tmp_path / "nowhere", tmp_path / "a" / "file") == (3, 12)
 
 
 def test_the_run_is_closed_and_names_what_failed(home):
@@ -187,6 +239,12 @@ def test_the_run_is_closed_and_names_what_failed(home):
 def test_a_misspelt_step_is_told_with_the_nearest_and_nothing_is_done(home, capsys):
     assert main.main(["upkeep", "tidy_warehose"]) == 2
     assert "did you mean 'tidy_warehouse'" in capsys.readouterr().err
+    assert not (home / "lake").exists()
+
+
+def test_by_hand_no_url_is_taken_for_a_folder(home, capsys):
+    assert main.main(["backup", "s3://bucket/x"]) != 0
+    assert "is a URL" in capsys.readouterr().err
     assert not (home / "lake").exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from caravan.config.alerts import Alerts, Staleness
 from caravan.core.errors import Fault
-from caravan.core.incidents import Due
+from caravan.core.incidents import Due, Incident, Sighting
 from caravan.functions.ops import checks
 from caravan.functions.ops.checks import Reading, Run
 
@@ -90,6 +90,24 @@ def test_a_market_is_silent_on_a_day_that_its_channel_has_delivered(case, orders
     moment = datetime.combine(delivered, NOW.time())
     found = checks.silent_markets({("de", "SE"): orders}, {"de": moment}, ["de"])
     assert [sighting.subject for sighting in found] == (["channel de, market SE"] if silent else [])
+
+
+@pytest.mark.parametrize(
+    ("case", "market", "loaded", "orders", "over"),
+    [
+        ("nothing has come", None, NOW - hours(30), {}, False),
+        ("something has", None, NOW + hours(1), {}, True),
+        ("never anything", None, None, {}, False),
+        ("the market has sold nothing", "SE", NOW + hours(30), {TODAY - timedelta(days=3): 5}, False),
+        ("the market has sold", "SE", NOW + hours(30), {TODAY - timedelta(days=1): 5}, True),
+    ],
+)
+def test_silence_is_over_when_something_has_come(case, market, loaded, orders, over):
+    sighting = Sighting("zero_rows", "warning", "x", "y", channel_code="de", market_code=market)
+    incident = Incident("i", sighting, NOW, NOW)
+    loads = {"de": loaded} if loaded else {}
+    assert checks.has_delivered_again(incident, loads, {("de", "SE"): orders}, ["de"]) is over
+    assert checks.has_delivered_again(incident, {}, {}, []), "a channel that is switched off"
 
 
 # --- late runs --------------------------------------------------------------------------------------------------------
@@ -193,4 +211,6 @@ def test_a_part_that_is_held_back_is_one_incident_for_all_its_models():
 
 def test_a_file_that_cannot_be_read_is_told_by_its_last_line():
     (found,) = checks.broken_dags({"x.py": "Traceback\n  File\nImportError: no y"})
+    assert found.what == "The file cannot be read: ImportError: no y"
+    (found,) = checks.broken_dags({"x.py": "Traceback\n" + "  File\n" * 500 + "ImportError: no y"})
     assert found.what == "The file cannot be read: ImportError: no y"

@@ -7,7 +7,7 @@ WITH superseded AS (
     GROUP BY row_key
 ),
 
-stated AS (
+told AS (
     SELECT
         r.rate_date,
         r.currency_code,
@@ -15,12 +15,19 @@ stated AS (
         r.rate,
         r.source_code,
         r.source_code || ':' || r.currency_code || ':' || CAST(r.rate_date AS VARCHAR) || ':'
-        || CAST(r.version AS VARCHAR) AS rate_id,
+        || CAST(r.version AS VARCHAR)
+        -- Two files may state the same day, each in versions of its own.
+        || CASE WHEN r.source_code = 'user' THEN ':' || SUBSTRING(CAST(r.row_key AS VARCHAR), 1, 8) ELSE '' END
+            AS rate_id,
         CASE r.source_code WHEN 'user' THEN 1 WHEN 'fetched' THEN 2 ELSE 3 END AS precedence,
         r.stated_source,
         r.observed_at AS known_at,
         r.row_key,
-        r.version
+        r.version,
+        ROW_NUMBER() OVER (
+            PARTITION BY r.source_code, r.rate_date, r.currency_code
+            ORDER BY r.observed_at DESC, r.row_key, r.version
+        ) AS recency
     FROM raw.fx__rate AS r
     LEFT JOIN superseded AS s ON r.row_key = s.row_key
     WHERE
@@ -29,12 +36,20 @@ stated AS (
         AND (s.version IS NULL OR r.version = s.version)
 ),
 
+-- Of two files of a person the one read last holds.
+stated AS (
+    SELECT *
+    FROM told
+    WHERE recency = 1
+),
+
 -- A rate against another base, such as dirhams for a dollar: times that base's rate of the day, or the last before.
 crossed AS (
     SELECT
         s.rate_date,
         s.currency_code,
-        CAST(s.rate * b.rate AS DECIMAL(18, 8)) AS rate,
+        -- Widened first: a product of two DECIMAL(18, 8) would have room for 2 digits before the point.
+        CAST(CAST(s.rate AS DECIMAL(38, 8)) * b.rate AS DECIMAL(18, 8)) AS rate,
         s.source_code,
         s.rate_id || '*' || b.rate_id AS rate_id,
         s.precedence,
@@ -92,7 +107,8 @@ SELECT
             THEN e.ended_date - 1
         ELSE r.rate_date + CAST($fx_max_carry_days AS INTEGER)
     END AS carried_until_date,
-    r.highest - r.lowest > r.lowest * CAST($fx_max_source_difference AS DECIMAL(6, 4)) AS is_disputed
+    r.highest - r.lowest > CAST(r.lowest AS DECIMAL(38, 8)) * CAST($fx_max_source_difference AS DECIMAL(6, 4))
+        AS is_disputed
 FROM ranked AS r
 LEFT JOIN stg.config__ended_currency AS e ON r.currency_code = e.currency_code
 WHERE r.place = 1

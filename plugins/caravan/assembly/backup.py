@@ -6,6 +6,7 @@ Not in it: deliveries (they are their channels'), and what is made from the ware
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,8 @@ from caravan.warehouse.port import LOCK_WAIT_SECONDS
 SECRETS = ("secrets.json", "passwords.json")
 """Of the server: with them what its metadata keeps encrypted can be read."""
 _DATABASE = "airflow/airflow.db"
+_BESIDE = ("-wal", "-shm", "-journal")
+"""What a killed server leaves beside its database: SQLite would play it onto the restored file."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def make_backup(
     at: datetime,
     *,
     secrets: bool,
+    made_by: str = archives.BY_HAND,
     progress: Progress = lambda count: None,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Made:
@@ -54,8 +58,9 @@ def make_backup(
     home = settings.home / "airflow"
     if (root := settings.lake_root) and not (root / "catalog.sqlite").exists():
         raise CaravanError(f"there is no warehouse at {root} yet: nothing to back up")
-    if root and target.resolve().is_relative_to(root.resolve()):
-        raise CaravanError(f"{target} is inside of the lake: name a folder outside of {root}")
+    for folder, what in ((root, "the lake"), (settings.config_dir, "the configuration")):
+        if folder and target.resolve().is_relative_to(folder.resolve()):
+            raise CaravanError(f"{target} is inside of {what}: name a folder outside of {folder}")
     more = [*_folder(settings.config_dir, "config")]
     if secrets:
         more += [_source(home / name, f"secrets/{name}") for name in SECRETS if (home / name).exists()]
@@ -63,7 +68,7 @@ def make_backup(
         if (home / "airflow.db").exists():
             backup.save_database(home / "airflow.db", writer, _DATABASE)
         facts = _save_warehouse(settings, root, writer, more, lock_wait_seconds)
-        writer.finish({"made_at": at.isoformat(), "versions": _versions(), **facts})
+        writer.finish({"made_at": at.isoformat(), "made_by": made_by, "versions": _versions(), **facts})
     made = archives.read_manifest(target / f"caravan-{at:%Y%m%dT%H%M%SZ}")
     return Made(made.folder, len(made.files), made.size, writer.linked_count)
 
@@ -112,11 +117,12 @@ def restore(settings: Settings, folder: Path, progress: Progress = lambda count:
     archive = archives.read_manifest(folder)
     _refuse_standing(settings, archive)
     archives.verify(archive, progress)
+    small = [entry.size for name, entry in archive.files.items() if not name.startswith(("lake/", "tables/"))]
+    archives.require_room(settings.home, sum(small), "the server's files and the configuration")
     said = []
     for name, target in _server_files(settings, archive).items():
         if not _is_same(archive, name, target):
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            archives.copy_hashed(archive.folder / name, target, lambda count: None)
+            archives.put_file(archive.folder / name, target)
         said.append(f"{target} restored")
     said.append(_restore_configuration(settings, archive))
     _restore_warehouse(settings, archive, progress)
@@ -142,6 +148,13 @@ def _refuse_standing(settings: Settings, archive: Archive) -> None:
             raise CaravanError(
                 f"{target} exists, and nothing is restored over it: move it away (mv {target} {target}.old)"
             )
+    database = settings.home / _DATABASE
+    beside = [path for end in _BESIDE if (path := database.with_name(database.name + end)).exists()]
+    if _DATABASE in archive.files and beside:
+        raise CaravanError(
+            f"{beside[0]} belongs to another {database.name} and would spoil the restored one: move all of them away "
+            f"(mkdir {database.parent}.old; mv {database}* {database.parent}.old)"
+        )
     if root := settings.lake_root:
         backup.require_empty_lake(root)
     else:
@@ -158,9 +171,17 @@ def _restore_configuration(settings: Settings, archive: Archive) -> str:
     if kept == there:
         return f"{settings.config_dir} is as it was"
     target = settings.config_dir if not there else settings.home / f"config-{archive.folder.name}"
-    for name, content in kept.items():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(content)
+    # Whole or not at all: half of it would be taken for a changed one by the next call.
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name in kept:
+        archives.put_file(archive.folder / "config" / name, part / name)
+    target.mkdir(exist_ok=True)
+    for path in sorted(part.iterdir()):
+        if not (target / path.name).exists():
+            path.rename(target / path.name)
+    shutil.rmtree(part)
     if target == settings.config_dir:
         return f"{target} restored"
     return f"{settings.config_dir} has changed since and stays; what it was is in {target}"
@@ -171,6 +192,9 @@ def _restore_warehouse(settings: Settings, archive: Archive, progress: Progress)
     if root and archive.facts["engine"] == "lake":
         root.parent.mkdir(parents=True, exist_ok=True)
         backup.restore_lake(archive, root, progress)
+        with open_warehouse(settings) as warehouse:
+            backup.settle_messages(warehouse, archive)
         return
     with open_warehouse(settings) as warehouse:
         backup.restore_tables(archive, warehouse, load_models(SQL_DIR), settings.staging_dir)
+        backup.settle_messages(warehouse, archive)

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from caravan.assembly.warehouse import utc_now
-from caravan.config import calendars
+from caravan.config import calendars, markets
 from caravan.config.markets import FIRST_DAY
 from caravan.config.types import Configuration
 from caravan.core import calendar, zones
@@ -26,6 +26,6 @@ def put_markets(store: Store, configuration: Configuration, run_id: str) -> list
 def _code_version() -> str:
     """A digest of the code that computes a calendar: a mended error reaches the days already stored."""
     digest = hashlib.sha256()
-    for module in (zones, calendar, calendars, market_calendar):
+    for module in (zones, calendar, calendars, markets, market_calendar):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:12]

@@ -20,12 +20,12 @@ from caravan.clients.notify.smtp import SmtpTarget
 from caravan.config import loader
 from caravan.config.alerts import Alerts, Target, load_alerts
 from caravan.config.settings import Settings
-from caravan.core.errors import CaravanError, Misconfigured, Rejected, Retryable
+from caravan.core.errors import CaravanError, Misconfigured
 from caravan.core.incidents import Changes, Due, Incident, RunEnd, Sighting, incident_id
 from caravan.functions.ops import checks
 from caravan.functions.ops.delivery import Messenger, deliver
 from caravan.functions.ops.incidents import Covers, adopt, judge_run, nothing, observe, of_kinds, severity_of
-from caravan.functions.ops.messages import describe, tell, tidy, trial
+from caravan.functions.ops.messages import describe, tell, trial
 from caravan.warehouse import watched
 from caravan.warehouse.incidents import IncidentBook
 from caravan.warehouse.migrations import migrate
@@ -58,12 +58,14 @@ def run_ended(end: RunEnd, error: BaseException | None) -> None:
     what = describe(error) if error is not None else None
     try:
         with _open(settings) as (warehouse, book):
+            _adopt_spooled(book, settings)  # what was told unrecorded is no silent failure
             with warehouse.read() as session:
                 blocks = checks.failed_checks(checks.Blocked(*row) for row in watched.blocked_parts(session))
                 is_explained = bool(watched.blocked_parts(session, (end.dag_id, end.run_id)))
+                ends = watched.window_ends(session, end.dag_id)
 
             def decide(standing: Sequence[Incident], told: Mapping[str, set[str]]) -> Changes:
-                sightings, covers = judge_run(end, what, standing, is_explained)
+                sightings, covers = judge_run(end, what, standing, is_explained, ends)
 
                 def covered(incident: Incident) -> bool:
                     return covers(incident) or incident.sighting.kind == "check_failed"
@@ -73,10 +75,11 @@ def run_ended(end: RunEnd, error: BaseException | None) -> None:
             _note(book.change(decide))
             _deliver(book, settings)
     except Exception as problem:
-        # As in `see`: tasks that failed have told it themselves, the last one has not.
+        # As in `see`: tasks that failed have told it themselves; the last one, and those that were killed, have not.
         log.warning("cannot be recorded now: %s", describe(problem))
-        sightings, _ = judge_run(end, what, [], is_explained=False)
-        _tell_unrecorded(settings, [sighting for sighting in sightings if sighting.task_id == end.last_task])
+        spooled = [incident for incident, _ in _spool(settings).waiting()]
+        sightings, _ = judge_run(end, what, [*_readable_incidents(), *spooled], is_explained=False)
+        _tell_unrecorded(settings, sightings)
 
 
 def see(sightings: Sequence[Sighting], covers: Covers = nothing) -> None:
@@ -100,6 +103,7 @@ def beat() -> str:
     """Write the file of the heartbeat, and ask its URL where there is one; returns the file."""
     settings = Settings.from_environment()
     spool.write_beat(beat_file(settings), utc_now())
+    _spool(settings).folder.mkdir(parents=True, exist_ok=True)  # while there is room: a full disk makes no folder
     connection = _alerts(settings).heartbeat.connection
     if connection:
         http.beat(current().get(connection))
@@ -127,7 +131,13 @@ def check_sources() -> dict[str, int]:
             *checks.failed_checks(blocked),
         ]
         kinds = ("stale", "zero_rows", "check_failed")
-        _record(book, settings, sightings, of_kinds(*kinds))
+
+        def covers(incident: Incident) -> bool:
+            if incident.sighting.kind == "zero_rows":
+                return checks.has_delivered_again(incident, news, orders, enabled)
+            return incident.sighting.kind in kinds
+
+        _record(book, settings, sightings, covers)
     return _counted(sightings, *kinds)
 
 
@@ -138,13 +148,25 @@ def check_runs(due_runs: DueRuns) -> dict[str, int]:
     """Runs that are late, and DAG files that cannot be read. `due_runs`: what the schedules ask for, by when."""
     settings = Settings.from_environment()
     alerts = _alerts(settings)
-    dues, import_errors = due_runs(alerts, utc_now())
-    errors = {name: tidy(text) for name, text in import_errors.items()}
+    dues, errors = due_runs(alerts, utc_now())
+    judged = {due.dag_id for due in dues}
+
+    def covers(incident: Incident) -> bool:
+        # A DAG whose file is broken asks for no run, and is late all the same.
+        is_late = incident.sighting.kind == "run_late" and (not errors or incident.sighting.dag_id in judged)
+        return is_late or incident.sighting.kind == "dag_broken"
+
     with _open(settings) as (warehouse, book):
         with warehouse.read() as session:
             runs = [checks.Run(*row) for row in watched.recent_runs(session, utc_now() - timedelta(days=70))]
-        sightings = [*checks.late_runs(dues, runs, alerts), *checks.broken_dags(errors)]
-        _record(book, settings, sightings, of_kinds("run_late", "dag_broken"))
+        for incident in book.open_incidents():
+            if incident.sighting.kind == "run_late":
+                # A later run does not do what this one was to do, unless its window is wider.
+                then, _ = due_runs(alerts, incident.opened_at)
+                dues = [*dues, *(due for due in then if due.dag_id == incident.sighting.dag_id)]
+        late = {sighting.key: sighting for sighting in checks.late_runs(dues, runs, alerts)}
+        sightings = [*late.values(), *checks.broken_dags(errors)]
+        _record(book, settings, sightings, covers)
     return _counted(sightings, "run_late", "dag_broken")
 
 
@@ -156,15 +178,20 @@ def check_machine() -> dict[str, int]:
     low = checks.low_disks(disks, alerts.disk.used_pct)
     see(low, of_kinds("disk_low"))  # by itself: a full disk is told though the warehouse may not open
     readings = [_reading_of("the file system", lambda: spool.file_time(settings.home))]
-    if alerts.clock.connection:
-        connection = current().get(alerts.clock.connection)
-        readings.append(_reading_of(f"connection {connection.conn_id}", lambda: http.outside_time(connection)))
+    silent: Exception | None = None
+    if conn_id := alerts.clock.connection:
+        try:
+            readings.append(_reading_of(f"connection {conn_id}", lambda: http.outside_time(current().get(conn_id))))
+        except Exception as error:
+            silent = error  # the other clocks are read all the same
     with _open(settings) as (warehouse, book):
         with warehouse.read() as session:
             newest = watched.newest_record(session)
             readings.append(_reading_of("the warehouse", lambda: watched.engine_clock(session)))
         wrong = checks.wrong_clock(readings, newest, utc_now(), alerts.clock.limit_seconds)
-        _record(book, settings, wrong, of_kinds("clock_off"))
+        _record(book, settings, wrong, nothing if silent else of_kinds("clock_off"))
+    if silent:
+        raise silent
     return _counted([*low, *wrong], "disk_low", "clock_off")
 
 
@@ -178,13 +205,9 @@ def check_configuration() -> dict[str, int]:
 def send_messages() -> dict[str, int]:
     """Record what could not be recorded when it was seen, and send what waits; messages by what became of them."""
     settings = Settings.from_environment()
-    targets = _alerts(settings).targets
-    place = _spool(settings)
     with _open(settings) as (_, book):
-        for late, told_of in list(place.waiting()):
-            book.change(lambda standing, told, late=late, of=told_of: adopt(standing, late, of, targets))  # type: ignore[misc]
-            place.remove(late)
-        place.clear(time.time())
+        _adopt_spooled(book, settings)
+        _spool(settings).clear(time.time())
         return dict(_deliver(book, settings))
 
 
@@ -211,8 +234,10 @@ def send_trial() -> dict[str, str]:
         try:
             remark = _connect(target).send(trial(target.name, f"test-{uuid.uuid4().hex}"))
             found[target.name] = remark or "sent"
-        except (Retryable, Rejected, Misconfigured) as error:
+        except CaravanError as error:
             found[target.name] = str(error)
+        except Exception as error:
+            found[target.name] = describe(error)  # the others are to be tried as well
     return found
 
 
@@ -252,6 +277,22 @@ def _record(book: IncidentBook, settings: Settings, sightings: Sequence[Sighting
     _deliver(book, settings)
 
 
+def _adopt_spooled(book: IncidentBook, settings: Settings) -> None:
+    """Record what could not be recorded when it was seen."""
+    targets = _alerts(settings).targets
+    place = _spool(settings)
+    for late, told_of in list(place.waiting()):
+        book.change(lambda standing, told, late=late, of=told_of: adopt(standing, late, of, targets))  # type: ignore[misc]
+        place.remove(late)
+
+
+def _readable_incidents() -> list[Incident]:
+    """The open ones; none where the warehouse cannot be read either."""
+    with contextlib.suppress(Exception):
+        return open_incidents()
+    return []
+
+
 def _counted(sightings: Sequence[Sighting], *kinds: str) -> dict[str, int]:
     return {kind: sum(sighting.kind == kind for sighting in sightings) for kind in kinds}
 
@@ -282,15 +323,19 @@ def _connect(target: Target) -> Messenger:
 def _tell_unrecorded(settings: Settings, sightings: Sequence[Sighting]) -> None:
     """Tell what the warehouse could not take. A file for each keeps it from being told again, until it is recorded."""
     targets = _alerts(settings).targets
-    with contextlib.suppress(Exception):  # it cannot be read either: then nothing is known
-        known = {incident.key for incident in open_incidents()}
-        sightings = [sighting for sighting in sightings if sighting.key not in known]
+    known = {incident.key for incident in _readable_incidents()}
     place = _spool(settings)
     now = utc_now()
     for sighting in sightings:
         incident = Incident(incident_id(sighting.key, now), sighting, now, now)
-        if not place.put(incident):
-            continue
+        try:
+            if not place.put(incident):
+                continue
+        except OSError as error:
+            # Not even room for a name: better told again than not at all.
+            log.warning("cannot be noted in %s: %s", place.folder, describe(error))
+        if sighting.key in known:
+            continue  # told when it opened; its file says that this run has seen it too
         told = []
         log.error("incident: %s\n%s", tell(incident, "opened").subject, sighting.what)
         for target in targets:
@@ -298,7 +343,7 @@ def _tell_unrecorded(settings: Settings, sightings: Sequence[Sighting]) -> None:
                 try:
                     _connect(target).send(tell(incident, "opened"))
                     told.append(target.name)
-                except (Retryable, Rejected, Misconfigured) as error:
+                except Exception as error:  # the other targets are told all the same
                     log.warning("target %s cannot be told: %s", target.name, describe(error))
         place.note(incident, told)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caravan import SQL_DIR
 from caravan.assembly.connections import current
-from caravan.assembly.warehouse import code_revision, open_store, open_warehouse, utc_now
+from caravan.assembly.warehouse import catalog, code_revision, open_store, open_warehouse, utc_now
 from caravan.config.loader import load
 from caravan.config.places import s3_place
 from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.reporting import publish as publishing
 from caravan.reporting import report as rendering
-from caravan.warehouse.catalog import load_models
 from caravan.warehouse.locks import hold_lock
 from caravan.warehouse.scratch import Scratch
 
@@ -31,9 +29,7 @@ def publish() -> str:
     """Swap in the published marts; returns where they are."""
     settings = Settings.from_environment()
     configuration = load(settings.config_dir)
-    classes = {
-        model.name: {column.name: column.personal for column in model.columns} for model in load_models(SQL_DIR).models
-    }
+    classes = {model.name: {column.name: column.personal for column in model.columns} for model in catalog().models}
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
         target = publishing.publish(
             session,

@@ -68,6 +68,8 @@ def outcome(connection: Connection, buckets: Sequence[str] = ()) -> tuple[bool, 
         return False, "; ".join(fault.message for fault in error.faults) if isinstance(error, Misconfigured) else str(
             error
         )
+    except Exception as error:  # the others are to be tried as well; its text may hold a secret
+        return False, f"cannot be asked as it is written: {type(error).__name__}"
 
 
 def _add(found: Mapping[str, Use], conn_id: str, by: str, bucket: str | None = None) -> None:

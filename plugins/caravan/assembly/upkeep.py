@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from caravan.assembly.warehouse import open_store, utc_now
 from caravan.config.loader import load
 from caravan.config.settings import Settings
 from caravan.config.types import Configuration
-from caravan.core.errors import CaravanError, Rejected
+from caravan.core.errors import CaravanError, Rejected, Retryable
 from caravan.warehouse import archive, maintenance
+from caravan.warehouse.disk import entries, measure
 from caravan.warehouse.maintenance import Done
 from caravan.warehouse.port import Chore, Extent
 from caravan.warehouse.scratch import PREFIX, Scratch
@@ -43,20 +44,20 @@ _SLACK = timedelta(hours=1)
 def trim_evidence(run_id: str, dag_id: str) -> list[str]:
     """Forget old evidence; begins the run's row in ops.run."""
     settings, configuration = _open()
-    with open_store(settings, configuration, dag_id) as store:
+    with _noted(settings, configuration, run_id, dag_id) as done, open_store(settings, configuration, dag_id) as store:
         store.start_run(run_id, None, configuration.hash)
         chores = maintenance.evidence_chores(store.warehouse, configuration.project.upkeep, utc_now())
-        done = maintenance.do(chores, utc_now)
-    return _noted(settings, configuration, run_id, dag_id, done)
+        maintenance.do(chores, utc_now, done)
+    return _told(done)
 
 
 def tidy_warehouse(run_id: str, dag_id: str) -> list[str]:
     """What the engine needs to stay small and quick."""
     settings, configuration = _open()
-    with open_store(settings, configuration, dag_id) as store:
+    with _noted(settings, configuration, run_id, dag_id) as done, open_store(settings, configuration, dag_id) as store:
         chores = maintenance.engine_chores(store.warehouse, configuration.project.upkeep, utc_now())
-        done = maintenance.do(chores, utc_now)
-    return _noted(settings, configuration, run_id, dag_id, done)
+        maintenance.do(chores, utc_now, done)
+    return _told(done)
 
 
 def sweep_scratch(run_id: str, dag_id: str) -> list[str]:
@@ -75,8 +76,9 @@ def sweep_scratch(run_id: str, dag_id: str) -> list[str]:
     def extent() -> Extent:
         return _size([path for folder in folders for path in folder.glob(f"{PREFIX}*/")] + _abandoned())
 
-    done = maintenance.do([Chore("sweep_scratch", extent, sweep)], utc_now)
-    return _noted(settings, configuration, run_id, dag_id, done)
+    with _noted(settings, configuration, run_id, dag_id) as done:
+        maintenance.do([Chore("sweep_scratch", extent, sweep)], utc_now, done)
+    return _told(done)
 
 
 def trim_airflow(run_id: str, dag_id: str) -> list[str]:
@@ -96,8 +98,9 @@ def trim_airflow(run_id: str, dag_id: str) -> list[str]:
         chores.append(
             Chore("turn_server_log", lambda: _size([home / "server.log"]), lambda: turn_log(home / "server.log"))
         )
-    done = maintenance.do(chores, utc_now)
-    return _noted(settings, configuration, run_id, dag_id, done) or ["no server has been started in this home"]
+    with _noted(settings, configuration, run_id, dag_id) as done:
+        maintenance.do(chores, utc_now, done)
+    return _told(done) or ["no server has been started in this home"]
 
 
 def back_up(run_id: str, dag_id: str) -> list[str]:
@@ -107,16 +110,21 @@ def back_up(run_id: str, dag_id: str) -> list[str]:
     if wanted.target is None:
         return ["no backup: `backup.target` in project.yml names no folder"]
     target, now = settings.home / wanted.target, utc_now()
-    made = archive.list_archives(target)
-    if made and now - archive.made_at(made[-1]) < timedelta(days=wanted.every_days) - _SLACK:
-        return [f"no backup is due: {made[-1].name} is younger than {wanted.every_days} days"]
+    if not target.is_relative_to(settings.home) and not target.is_dir():
+        # Made here, it would be on the disk below the mount point, and nobody would notice.
+        raise Retryable(f"{target} is missing: mount its disk; if it is new, make the folder (mkdir -p {target})")
+    every = timedelta(days=wanted.every_days) - _SLACK
+    # A clock that was wrong once may have dated one ahead: that one does not put the next off.
+    if young := [path for path in archive.scheduled(target) if timedelta(0) <= now - archive.made_at(path) < every]:
+        return [f"no backup is due: {young[-1].name} is younger than {wanted.every_days} days"]
 
     def backup() -> None:
-        make_backup(settings, target, now, secrets=wanted.secrets)
+        make_backup(settings, target, now, secrets=wanted.secrets, made_by=archive.BY_SCHEDULE)
         archive.drop_old(target, wanted.keep)
 
-    done = maintenance.do([Chore("back_up", lambda: _size([target]), backup)], utc_now)
-    return _noted(settings, configuration, run_id, dag_id, done)
+    with _noted(settings, configuration, run_id, dag_id) as done:
+        maintenance.do([Chore("back_up", lambda: _size([target]), backup)], utc_now, done)
+    return _told(done)
 
 
 def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:
@@ -155,14 +163,10 @@ def clean_metadata(home: Path, before: datetime) -> None:
 
 def trim_logs(folder: Path, oldest: float) -> None:
     """Remove files last written before `oldest` (seconds since 1970), and folders as old that are empty then."""
-    old: list[tuple[Path, bool]] = []
-    # Deepest first. Airflow writes beside us: what has gone, or is used again, meanwhile is none of ours.
-    for path in sorted(folder.rglob("*"), reverse=True):
-        with suppress(FileNotFoundError):
-            state = path.lstat()
-            if state.st_mtime < oldest:
-                old.append((path, stat.S_ISDIR(state.st_mode)))
+    # All are looked at before the first goes: that changes the time of its folder.
+    old = [(path, stat.S_ISDIR(state.st_mode)) for path, state in entries(folder) if state.st_mtime < oldest]
     for path, is_folder in old:
+        # Airflow writes beside us: what has gone, or is used again, meanwhile is none of ours.
         with suppress(OSError if is_folder else FileNotFoundError):
             path.rmdir() if is_folder else path.unlink()
 
@@ -179,12 +183,19 @@ def _open() -> tuple[Settings, Configuration]:
     return settings, load(settings.config_dir)
 
 
-def _noted(
-    settings: Settings, configuration: Configuration, run_id: str, dag_id: str, done: Sequence[Done]
-) -> list[str]:
-    if done:
-        with open_store(settings, configuration, dag_id) as store, store.warehouse.write() as session:
-            maintenance.record(session, run_id, dag_id, done)
+@contextmanager
+def _noted(settings: Settings, configuration: Configuration, run_id: str, dag_id: str) -> Iterator[list[Done]]:
+    """What is put into the list goes into ops.upkeep, also when a later chore fails."""
+    done: list[Done] = []
+    try:
+        yield done
+    finally:
+        if done:
+            with open_store(settings, configuration, dag_id) as store, store.warehouse.write() as session:
+                maintenance.record(session, run_id, dag_id, done)
+
+
+def _told(done: Sequence[Done]) -> list[str]:
     return [str(each) for each in done]
 
 
@@ -203,13 +214,7 @@ def _abandoned() -> list[Path]:
 
 def _size(paths: Iterable[Path]) -> Extent:
     """Files and bytes at or below these paths; what goes away meanwhile counts as gone."""
-    files = size = 0
-    for path in paths:
-        for file in [path, *path.rglob("*")]:
-            with suppress(FileNotFoundError):
-                if file.is_file():
-                    files, size = files + 1, size + file.stat().st_size
-    return Extent(files, size, 0)
+    return Extent(*measure(*paths), 0)
 
 
 def _metadata_extent(database: Path) -> Extent:

@@ -91,6 +91,12 @@ def code_revision() -> str:
     return f"{revision}+{code}" if changes.stdout.strip() else revision
 
 
+@lru_cache(maxsize=1)
+def catalog() -> Catalog:
+    """The project's models, read once per process."""
+    return load_models(SQL_DIR)
+
+
 @contextmanager
 def open_store(
     settings: Settings,
@@ -101,7 +107,7 @@ def open_store(
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Iterator[Store]:
     """The migrated warehouse with its models, for one step of a DAG. A dry run only reads, and makes nothing."""
-    catalog: Catalog = load_models(SQL_DIR)
+    models = catalog()  # before the warehouse is opened: a fault in them takes no lock
     with open_warehouse(settings, read_only=dry_run, lock_wait_seconds=lock_wait_seconds) as warehouse:
         if dry_run:
             require_migrated(warehouse)
@@ -109,7 +115,7 @@ def open_store(
             migrate(warehouse)
         yield Store(
             warehouse,
-            catalog,
+            models,
             dag_id,
             constants(configuration),
             code_revision(),

@@ -17,7 +17,7 @@ from caravan.warehouse.archive import Progress as Told
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="Folder of backups; each becomes a folder of its own in it.")],
+    target: Annotated[str, typer.Argument(help="Folder of backups; each becomes a folder of its own in it.")],
     with_secrets: Annotated[
         bool, typer.Option("--with-secrets", help="The server's keys and passwords too, readable by you alone.")
     ] = False,
@@ -25,9 +25,14 @@ def backup(
     """Back up warehouse, configuration and Airflow's metadata; loads go on meanwhile."""
     from caravan.assembly.backup import make_backup
     from caravan.assembly.warehouse import utc_now
+    from caravan.config.types import local_folder
 
+    try:
+        folder = Path(local_folder(target))
+    except ValueError as error:
+        raise CaravanError(f"TARGET {error}") from None
     with _shown("backing up") as told:
-        made = make_backup(Settings.from_environment(), target, utc_now(), secrets=with_secrets, progress=told)
+        made = make_backup(Settings.from_environment(), folder, utc_now(), secrets=with_secrets, progress=told)
     shared = f", {made.linked_count} of them shared with the backup before" if made.linked_count else ""
     say(f"{made.folder}: {made.file_count} files, {made.size / 1e6:,.1f} MB{shared}")
     say(f"To put it back: ./caravan restore {made.folder}")

@@ -75,7 +75,8 @@ def calendar_table(market: Market, shown: Calendar) -> Table:
         table.add_row(
             str(day.date),
             f"{day.date:%a}",
-            Text(", ".join(name for name in (day.holiday_name, reasons.get(day.date), worked) if name)),
+            # A list of holidays in `overrides` gives both names: they are one.
+            Text(", ".join(dict.fromkeys(n for n in (day.holiday_name, reasons.get(day.date), worked) if n))),
             hours_text(day.spans) or ("weekend" if day.is_weekend and not day.holiday_name else "closed"),
             f"{int(seconds[index]) / 3600:g}",
             "" if length == 86_400 else f"{length / 3600:g} h long",

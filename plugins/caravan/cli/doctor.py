@@ -25,7 +25,7 @@ _COLOURS: Mapping[State, str] = {"ok": "green", "note": "yellow", "failed": "red
 
 def examine() -> list[Finding]:
     """Every check; one that fails does not keep the others from running."""
-    findings = [_python(), *_versions(), _lock()]
+    findings = [_python(), *_versions(), _lock(), *guarded("DuckDB extensions", _extensions)]
     try:
         settings = Settings.from_environment()
     except CaravanError as error:
@@ -150,6 +150,13 @@ def _lock() -> Finding:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         return Finding("packages", "failed", f"{'; '.join(faults[:5])}{more}; delete .venv and run `./caravan setup`")
     return Finding("packages", "ok", "as locked in requirements.txt")
+
+
+def _extensions() -> Iterator[Finding]:
+    from caravan.warehouse.duck import EXTENSIONS, require_signed
+
+    require_signed()
+    yield Finding("DuckDB extensions", "ok", f"{', '.join(EXTENSIONS)}: signed, and of this version")
 
 
 def _home(home: Path) -> Iterator[Finding]:

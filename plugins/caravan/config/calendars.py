@@ -32,7 +32,7 @@ def horizon(today: date) -> date:
 
 def business_calendar(market: Market, end: date, first: date = FIRST_DAY) -> Calendar:
     """When the market works, from `first` up to `end`, or less where its holidays are not known so far."""
-    covered, why = _covered_end(market, end)
+    covered, why = covered_end(market, end)
     if covered <= first:
         raise Rejected("OUTSIDE_CALENDAR", f"the calendar of {market.code} ends on {covered}: {why}")
     holidays, worked = _holidays(market, first, covered)
@@ -67,7 +67,7 @@ def contact_spine(market: Market, channel: ContactChannel, end: date, zone: str 
         raise Rejected("CHANNEL_NOT_ALLOWED", f"market {market.code} does not allow the contact channel '{channel}'")
     covered, why = end, ""
     if any(window and not window.on_holidays for _, window in windows):
-        covered, why = _covered_end(market, end)
+        covered, why = covered_end(market, end)
     holidays, _ = _holidays(market, FIRST_DAY, covered)
     closed = {
         day: name
@@ -97,7 +97,7 @@ def outdated(market: Market, today: date) -> Iterator[Fault]:
     """What a market's file, or the package, does not know of the days to come. To be told, and no fault: time alone
     must not stop what ran yesterday."""
     where = f"markets/{market.code.lower()}.yml"
-    covered, why = _covered_end(market, horizon(today))
+    covered, why = covered_end(market, horizon(today))
     if covered < horizon(today):
         yield Fault(f"{where} calendar", f"ends on {covered}: {why}")
     for index, event in enumerate(market.peak_events):
@@ -116,7 +116,7 @@ def _quiet(window: SendWindow | None) -> tuple[tuple[Span, ...], ...]:
     return (window.quiet if window else (),) * 7
 
 
-def _covered_end(market: Market, end: date) -> tuple[date, str]:
+def covered_end(market: Market, end: date) -> tuple[date, str]:
     """The first day up to `end` whose holidays are not known, and why; `end` itself when all are."""
     for year in range(FIRST_DAY.year, end.year + 1):
         for version in market.calendar.versions():
@@ -148,7 +148,12 @@ def _holidays(market: Market, first: date, end: date) -> tuple[dict[date, str], 
     """Names of holidays and worked weekend days in `[first, end)`, all of it covered."""
     names: dict[date, str] = {}
     worked: set[date] = set()
+    closed = {
+        each.date: each.reason for each in market.overrides if each.hours == "closed" and first <= each.date < end
+    }
     for version in market.calendar.versions():
+        if version.holidays == "overrides":
+            names |= {day: reason for day, reason in closed.items() if version.holds_on(day)}
         if version.holidays != "library":
             continue
         for year in range(first.year, end.year + 1):

@@ -16,6 +16,7 @@ import holidays
 from babel import Locale, UnknownLocaleError
 from pydantic import TypeAdapter, ValidationError
 
+from caravan.config.calendars import covered_end
 from caravan.config.document import Document, Location
 from caravan.config.frozen import Day
 from caravan.config.markets import FIRST_DAY, WEEKDAYS, Market, SendWindow, Weekly, weekdays
@@ -38,6 +39,8 @@ def read_market(document: Document, stem: str, regimes: Collection[str]) -> tupl
     # What could not be read is no value that makes no sense as well.
     own = [*_own_faults(document, stem), *_regime_faults(document, regimes)]
     faults += [fault for fault in own if fault.where not in told]
+    if market is not None and not faults:
+        faults += _coverage_faults(document, market)
     return (None if faults else market), faults
 
 
@@ -279,6 +282,17 @@ def _override_faults(document: Document) -> Iterator[Fault]:
         if day is not None and day in days:
             yield document.fault(("overrides", index, "date"), f"{day} is given twice; keep one")
         days[day or ""] = index
+
+
+def _coverage_faults(document: Document, market: Market) -> Iterator[Fault]:
+    """A calendar without a single day. One that ends later is told and no fault: see `calendars.outdated`."""
+    covered, why = covered_end(market, date(FIRST_DAY.year + 1, 1, 1))
+    if covered <= FIRST_DAY:
+        message = (
+            f"the calendar would end on its first day, {FIRST_DAY}: {why}, or let a version of its own with "
+            "`holidays: none` hold until the first year that is known"
+        )
+        yield document.fault(("calendar", 0, "holidays"), message)
 
 
 @cache

@@ -167,7 +167,7 @@ class Upkeep(_Frozen):
     evidence_days: _Days = 400
     """Runs, refused and missing deliveries, quality results, incidents. What was loaded is remembered for good."""
     quarantine_days: _Days = 90
-    """The text of quarantined rows, which may hold personal data; file, row, field and reason stay."""
+    """The text of quarantined rows and what quotes it: it may hold personal data. File, row, field and reason stay."""
     metadata_days: _Days = 90
     """Airflow's runs and task states."""
     log_days: _Days = 30
@@ -178,12 +178,28 @@ class Backups(_Frozen):
     """The backups that `ops_warehouse_daily` makes; none without a target."""
 
     target: str | None = None
-    """A folder, absolute or relative to CARAVAN_HOME; best on another disk."""
+    """A folder, absolute or relative to CARAVAN_HOME; best on another disk, and then made there by hand once."""
     every_days: _Days = 1
     keep: Annotated[int, Field(ge=1, le=1_000)] = 7
     """How many backups stay; older ones are removed after a new one is whole."""
     secrets: bool = False
     """Keys and passwords of the server too, readable by the owner alone."""
+
+    @field_validator("target")
+    @classmethod
+    def _target(cls, folder: str | None) -> str | None:
+        return folder if folder is None else local_folder(folder)
+
+
+def local_folder(text: str) -> str:
+    """ValueError for what would become a folder of an odd name in the home, or the home itself."""
+    if not text.strip():
+        raise ValueError("names no folder: write one, e.g. /mnt/disk/backups")
+    if "://" in text:
+        raise ValueError(f"'{text}' is a URL, and a backup goes into a folder: mount the store, or copy it from there")
+    if text.startswith("~"):
+        raise ValueError(f"'{text}': ~ is not understood here, write the folder in full")
+    return text
 
 
 class Project(_Frozen):

@@ -203,6 +203,11 @@ class Spine:
     def send_window(self, requested: datetime, max_lateness: timedelta) -> datetime | None:
         """When to send what was planned for `requested`: then or at the next opening; None, missed, when that is more
         than `max_lateness` later. A local plan becomes an instant by `zones.to_utc`, so it goes out once."""
+        requested = to_utc_naive(requested)
+        index, is_open = self._at(self._inside(requested))
+        is_last = not is_open and index + 1 >= len(self.starts)
+        if is_last and max_lateness < _datetime(self.end) - requested:
+            return None  # what opens beyond the calendar comes too late, whenever that is
         at = self.next_open(requested)
         return at if at - requested <= max_lateness else None
 

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 _SECRET_WORDS = (
+    "access_key",
     "api_key",
     "apikey",
+    "auth_header",
     "authorization",
+    "bearer",
+    "connection_string",
+    "credential",
+    "dsn",
+    "keyfile_dict",
     "passphrase",
     "passwd",
     "password",
     "private_key",
+    "proxies",
+    "proxy",
     "secret",
+    "service_account",
+    "service_key",
     "token",
+    "webhook_url",
 )
-"""In the name of an extra: its value is a secret."""
+"""In the name of an extra: its value is a secret. Airflow's own list, and credentials."""
+_SHORTEST = 4
+"""A shorter number, or value in a query, is no secret: to hide each `1` would spoil every message."""
 _LONGEST_PATH_WORD = 15
 """A longer part of a host's or schema's path is a secret: many webhooks carry theirs there."""
 
@@ -41,18 +56,21 @@ class Connection:
     @property
     def secrets(self) -> frozenset[str]:
         """What must not be shown, also as URLs write it."""
-        words = f"{self.host or ''}/{self.schema or ''}/{self.extra.get('path', '')}".split("/")
         found = {self.password or "", *_secret_values(self.extra), *re.findall(r"//[^/@:]*:([^/@]+)@", self.host or "")}
-        # With a point it is the name of a host, however long.
-        found |= {word for word in words if len(word) > _LONGEST_PATH_WORD and "." not in word}
+        for place in (self.host or "", self.schema or "", str(self.extra.get("path", ""))):
+            path, *query = re.split("[?#&;]", place)
+            # With a point it is the name of a host, however long.
+            found |= {word for word in path.split("/") if len(word) > _LONGEST_PATH_WORD and "." not in word}
+            values = [part.partition("=")[2] or part for part in query]
+            found |= {form for value in values if len(value) >= _SHORTEST for form in (value, unquote_plus(value))}
         return frozenset(
             form for secret in found - {""} for form in (secret, quote(secret, safe=""), quote_plus(secret))
         )
 
     @property
     def address(self) -> str:
-        """Where it leads, fit to be shown: the host without login and path, the port."""
-        scheme, separator, rest = (self.host or "").rpartition("://")
+        """Where it leads, fit to be shown: the host without login, path and query, the port."""
+        scheme, separator, rest = re.split("[?#]", self.host or "")[0].rpartition("://")
         name = rest.partition("/")[0].rpartition("@")[2]
         return f"{scheme}{separator}{name}" + (f":{self.port}" if self.port else "")
 
@@ -75,9 +93,18 @@ class Connections(Protocol):
 def _secret_values(extra: object, is_secret: bool = False) -> Iterator[str]:
     if isinstance(extra, Mapping):
         for name, value in extra.items():
-            yield from _secret_values(value, is_secret or any(word in str(name).lower() for word in _SECRET_WORDS))
+            key = str(name).lower().replace("-", "_")
+            yield from _secret_values(value, is_secret or any(word in key for word in _SECRET_WORDS))
     elif isinstance(extra, list | tuple):
         for value in extra:
             yield from _secret_values(value, is_secret)
-    elif is_secret and isinstance(extra, str):
-        yield extra
+    elif isinstance(extra, str):
+        if is_secret:
+            yield extra
+        if extra.lstrip().startswith("{"):  # some extras hold JSON as text
+            try:
+                yield from _secret_values(json.loads(extra), is_secret)
+            except ValueError:
+                return
+    elif is_secret and isinstance(extra, int | float) and not isinstance(extra, bool) and len(str(extra)) >= _SHORTEST:
+        yield str(extra)

@@ -116,6 +116,8 @@ class RunEnd:
     last_task: str
     link: str | None
     restricted: bool = False
+    started_at: datetime | None = None
+    """When this attempt of the run began (UTC without zone): one that is cleared keeps its id and begins anew."""
 
 
 @dataclass(frozen=True)

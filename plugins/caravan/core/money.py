@@ -46,16 +46,16 @@ def minor_units(currency: str) -> int:
     return _MINOR_UNITS.get(currency, 2)
 
 
-def round_money(amount: Decimal, currency: str) -> Decimal:
-    """To the currency's minor unit, half away from zero: 2.675 EUR is 2.68, 2.5 JPY is 3."""
-    return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), ROUND_HALF_UP)
+def round_money(amount: Decimal, currency: str, mode: RoundingMode = "half_up") -> Decimal:
+    """To the currency's minor unit, half away from zero unless told otherwise: 2.675 EUR is 2.68, 2.5 JPY is 3."""
+    return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), _MODES[mode])
 
 
 def round_cash(
     amount: Decimal, currency: str, increment: Decimal | None = None, mode: RoundingMode = "half_up"
 ) -> Decimal:
     """What is paid in coins: the nearest multiple of `increment`, e.g. 0.05 CHF or 1.00 SEK; None for no such rule."""
-    exact = round_money(amount, currency)
+    exact = round_money(amount, currency, mode)
     if increment is None:
         return exact
     if increment <= 0 or increment != round_money(increment, currency):

@@ -130,12 +130,12 @@ class OrderStore(Protocol):
         started_at: datetime,
         has_keys: bool = True,
         reload: bool = False,
-        restates: bool = False,
+        restates: Sequence[str] = (),
     ) -> LoadCounts | None:
         """Append a delivery in one transaction; None when changes were loaded before, unless `reload`.
 
-        `has_keys`: whether a row keeps its key when its content changes. `restates`: the delivery stands for all that
-        came under its name; rows that it lacks now are gone.
+        `has_keys`: whether a row keeps its key when its content changes. `restates`: the names of deliveries whose
+        truth it is now, its own among them; rows of theirs that it lacks are gone.
         Raises Rejected when a complete delivery is cut off.
         """
         ...

@@ -22,6 +22,8 @@ PRECEDENCE: tuple[RateSource, ...] = ("user", "fetched", "bundled")
 
 ENTITY = "fx_rate"
 """What ops.load calls a delivery of rates."""
+MEASURE_DAYS = 366
+"""How old a rate may be that a new one is measured against, whatever the days it is carried: a leap stays one."""
 _PLACES = Decimal("0.00000001")
 _MOST = Decimal(10) ** 10
 _EXACT_TO = Decimal("0.000001")
@@ -101,51 +103,59 @@ class RateBook:
     """What is known, as units of a currency for one euro, by day and source."""
 
     max_carry_days: int
-    _days: dict[str, dict[date, dict[str, Decimal]]] = field(default_factory=lambda: defaultdict(dict))
+    _days: dict[str, dict[date, dict[str, tuple[Decimal, str]]]] = field(default_factory=lambda: defaultdict(dict))
+    """Of a currency, day and source: the rate for one euro, and the base it was stated against."""
 
     @classmethod
     def of(cls, known: Iterable[KnownRate], max_carry_days: int) -> RateBook:
         book = cls(max_carry_days)
         for each in sorted(known, key=lambda rate: (rate.base != EURO, rate.rate_date)):
             if euro := book.in_euro(each.rate, each.base, each.rate_date):
-                book.put(each.source, each.rate_date, each.currency, euro)
+                book.put(each.source, each.rate_date, each.currency, euro, each.base)
         return book
 
-    def put(self, source: str, day: date, currency: str, rate: Decimal) -> None:
-        self._days[currency].setdefault(day, {})[source] = rate
+    def put(self, source: str, day: date, currency: str, rate: Decimal, base: str) -> None:
+        self._days[currency].setdefault(day, {})[source] = rate, base
 
     def in_euro(self, rate: Decimal, base: str, day: date) -> Decimal | None:
-        """The rate for one euro; None when nobody says what its base is worth."""
+        """The rate for one euro; None when nobody says what its base is worth in euro: stg.fx__rate crosses once."""
         if base == EURO:
             return rate
-        found = self.newest(base, day)
-        return found and found[0] * rate
+        for age in range(self.max_carry_days + 1):
+            stated = self._days.get(base, {}).get(day - timedelta(days=age), {})
+            for source in PRECEDENCE:
+                if source in stated and stated[source][1] == EURO:
+                    return stated[source][0] * rate
+        return None
 
-    def newest(self, currency: str, day: date, judging: str | None = None) -> tuple[Decimal, date, str] | None:
-        """The rate that holds on a day, its date and source. `judging`: a source whose word for the day itself is
+    def measure(self, currency: str, day: date, judging: str) -> tuple[Decimal, date, str] | None:
+        """The last rate known on a day, its date and source. `judging`: a source whose word for the day itself is
         left out: it is being corrected."""
         days = self._days.get(currency, {})
-        for age in range(self.max_carry_days + 1):
+        for age in range(MEASURE_DAYS + 1):
             on = day - timedelta(days=age)
             for source in PRECEDENCE:
                 if source in days.get(on, {}) and (age or source != judging):
-                    return days[on][source], on, source
+                    return days[on][source][0], on, source
         return None
 
 
 def judge(reading: Reading, source: RateSource, known: Iterable[KnownRate], limits: Limits, today: date) -> Judged:
     """Tell rates that may be used from those that cannot be right.
 
-    A rate is measured against the one that holds without it: another source's of that day, else the last one of at most
-    `max_carry_days` before. Rows are taken by date, so that each good one is the measure of the next.
-    `known`: for the currencies and bases of the reading, from `max_carry_days` before its first day.
+    A rate is measured against the last one known without it: another source's of that day, else one of at most
+    MEASURE_DAYS before. Rows are taken by date, so that each good one is the measure of the next.
+    `known`: for the currencies and bases of the reading, from MEASURE_DAYS and `max_carry_days` before its first day.
     """
     book = RateBook.of(known, limits.max_carry_days)
     groups: dict[tuple[date, str], list[Rate]] = defaultdict(list)
-    for rate in reading.rates:
-        groups[rate.rate_date, rate.currency].append(rate)
     accepted: list[Rate] = []
     bad = list(reading.bad)
+    for rate in reading.rates:
+        if rate.rate.is_finite():
+            groups[rate.rate_date, rate.currency].append(rate)
+        else:  # cannot be compared with others of its day
+            bad.append(_bad(rate, "rate", "RATE_NOT_POSITIVE", f"{rate.rate} is no rate: it must be greater than 0"))
     duplicates = 0
     for rows in sorted(groups.values(), key=lambda group: (group[0].rate_date, group[0].base != EURO)):
         first = rows[0]
@@ -163,7 +173,7 @@ def judge(reading: Reading, source: RateSource, known: Iterable[KnownRate], limi
         accepted.append(replace(first, rate=rounded))
         euro = book.in_euro(rounded, first.base, first.rate_date)
         if euro is not None:
-            book.put(source, first.rate_date, first.currency, euro)
+            book.put(source, first.rate_date, first.currency, euro, first.base)
     return Judged(tuple(accepted), tuple(sorted(bad, key=lambda row: row.row_number)), duplicates)
 
 
@@ -174,9 +184,9 @@ def _fault(row: Rate, source: RateSource, book: RateBook, limits: Limits, today:
     if row.currency == row.base or row.currency == EURO:
         message = f"{row.currency} for one {row.base}: all rates are for one euro; give the other currency's"
         return _bad(row, "currency", "CURRENCY_IS_BASE", message)
-    if not row.rate.is_finite() or row.rate <= 0:
+    if row.rate <= 0:
         return _bad(row, "rate", "RATE_NOT_POSITIVE", f"{row.rate} is no rate: it must be greater than 0")
-    if row.rate >= _MOST or abs(row.rate.quantize(_PLACES, ROUND_HALF_UP) - row.rate) > row.rate * _EXACT_TO:
+    if not _can_be_kept(row.rate):
         message = f"{row.rate} cannot be kept in 10 digits and 8 decimals: give units of {row.currency} for one euro"
         return _bad(row, "rate", "RATE_INEXACT", message)
     if row.rate_date > today + timedelta(days=1):
@@ -184,11 +194,16 @@ def _fault(row: Rate, source: RateSource, book: RateBook, limits: Limits, today:
     euro = book.in_euro(row.rate, row.base, row.rate_date)
     if euro is None:
         message = (
-            f"no rate of {row.base} is known for {row.rate_date} or the {limits.max_carry_days} days before: give "
-            f"units for one euro, or read the file again (--reload) when {row.base} is known"
+            f"no rate of {row.base} for one euro is known for {row.rate_date} or the {limits.max_carry_days} days "
+            f"before: give units for one euro, or read the file again (--reload) when {row.base} is known"
         )
         return _bad(row, "base", "BASE_RATE_UNKNOWN", message)
-    measure = book.newest(row.currency, row.rate_date, judging=source)
+    if not _can_be_kept(euro):
+        message = (
+            f"{euro:f} {row.currency} for one euro (by way of {row.base}) cannot be kept in 10 digits and 8 decimals"
+        )
+        return _bad(row, "rate", "RATE_INEXACT", message)
+    measure = book.measure(row.currency, row.rate_date, judging=source)
     if measure is None or row.is_confirmed:
         return None
     before, day, who = measure
@@ -203,6 +218,10 @@ def _fault(row: Rate, source: RateSource, book: RateBook, limits: Limits, today:
         f"{limits.max_daily_change:.0%} is allowed: {way_out}"
     )
     return _bad(row, "rate", "RATE_SPIKE", message)
+
+
+def _can_be_kept(rate: Decimal) -> bool:
+    return rate < _MOST and abs(rate.quantize(_PLACES, ROUND_HALF_UP) - rate) <= rate * _EXACT_TO
 
 
 def _bad(row: Rate, field_name: str, reason_code: str, message: str) -> BadRate:
@@ -221,7 +240,8 @@ class RateInbox(Protocol):
     def source(self) -> RateSource: ...
     @property
     def restates(self) -> bool:
-        """Whether a delivery is the whole truth about what came under its name: a row taken out is withdrawn."""
+        """Whether a delivery is the whole truth about what came under its name: a row taken out is withdrawn. Each
+        name has rates of its own then; of two for one day the one read last holds."""
         ...
 
     def deliveries(self) -> Sequence[Delivery]:
@@ -261,7 +281,7 @@ class RateStore(OrderStore, Protocol):
         ...
 
     def known_rates(self, currencies: Iterable[str], first: date, last: date) -> Sequence[KnownRate]:
-        """What every source says, in its newest version."""
+        """What every source says, in its newest version; of two deliveries the one read last."""
         ...
 
     def newest_rates(self) -> Mapping[str, tuple[date, str]]:

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from caravan.assembly.connections import using
 from caravan.core.errors import CaravanError
 from caravan.core.incidents import RunEnd
+from caravan.core.window import to_utc_naive
 from caravan.orchestration.connections import AirflowConnections
 from caravan.orchestration.runs import task_states
 
@@ -47,6 +48,7 @@ def run_ended(context: Mapping[str, Any]) -> None:
         last_task=ti.task_id,
         link=ti.log_url,
         restricted=bool(context["params"].get("channels")),
+        started_at=to_utc_naive(began) if (began := context["dag_run"].start_date) else None,
     )
     with using(AirflowConnections()):
         ops.run_ended(end, error)

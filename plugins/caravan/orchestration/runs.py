@@ -12,8 +12,10 @@ def task_states(context: Mapping[str, Any]) -> dict[str, list[str]]:
     states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
     found: dict[str, list[str]] = {name: [] for name in tasks}
     for key, state in states.items():
-        # A mapped task instance is called <task_id>_<map index>.
-        found[key if key in tasks else key.rpartition("_")[0]].append(str(state))
+        # A mapped task instance is called <task_id>_<map index>; one of a task that is no longer there, whatever.
+        name = key if key in tasks else key.rpartition("_")[0]
+        if name in found:
+            found[name].append(str(state))
     return found
 
 

@@ -12,8 +12,10 @@ It is written as `.part` and renamed at the end. A file that the archive before 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -26,6 +28,8 @@ from typing import Any
 from caravan.core.errors import CaravanError, Rejected, Retryable
 from caravan.warehouse.locks import hold_lock
 
+log = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
 CHECKSUM = "manifest.sha256"
 FORMAT = 1
@@ -35,6 +39,8 @@ SPARE_SHARE = 1.05
 """Room asked for beyond the bytes themselves: directories and the last block of each file."""
 NAMED = 10
 """Damages told one by one; more are counted."""
+BY_SCHEDULE, BY_HAND = "schedule", "hand"
+"""The fact `made_by`. What a person made stays until a person deletes it."""
 _NAME = re.compile(r"caravan-\d{8}T\d{6}Z")
 
 Progress = Callable[[int], None]
@@ -121,13 +127,17 @@ class ArchiveWriter:
         (self.folder / MANIFEST).write_text(text, encoding="utf-8")
         digest = hashlib.sha256(text.encode()).hexdigest()
         (self.folder / CHECKSUM).write_text(f"{digest}  {MANIFEST}\n", encoding="utf-8")
-        for path in sorted(self.folder.rglob("*"), reverse=True):
-            _sync(path)
-        _sync(self.folder)
+        sync_folder(self.folder)
 
     def _known(self, source: Source) -> Entry | None:
-        entry = self._previous.files.get(source.name) if self._previous and source.fixed else None
-        return entry if entry and entry.size == source.size else None
+        if not self._previous or not source.fixed:
+            return None
+        entry = self._previous.files.get(source.name)
+        if not entry or entry.size != source.size:
+            return None
+        earlier = self._previous.folder / source.name
+        # A file cut since would be handed on to every later archive.
+        return entry if earlier.is_file() and earlier.stat().st_size == entry.size else None
 
     def _place(self, name: str) -> Path:
         target = self.folder / name
@@ -139,10 +149,13 @@ class ArchiveWriter:
 def new_archive(target: Path, at: datetime, progress: Progress) -> Iterator[ArchiveWriter]:
     """A new archive in the folder `target`; it gets its name when the `with` ends well. One at a time.
 
-    Raises Retryable while another one is written there. What a killed writer left is removed.
+    Raises Retryable while another one is written there. What a killed writer left is removed. `target` is made where
+    it is missing, the folder around it is not: on a disk that is not mounted none would be found again.
     """
-    target.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with hold_lock(target / ".lock", LOCK_WAIT_SECONDS, f"has been writing a backup into {target}"):
+    if not target.parent.is_dir():
+        raise Retryable(f"{target.parent} is missing: mount its disk, or make it (mkdir -p {target.parent})")
+    target.mkdir(exist_ok=True, mode=0o700)
+    with _locked(target):
         for old in target.glob("caravan-*.part"):
             shutil.rmtree(old)
         finished = target / f"caravan-{at:%Y%m%dT%H%M%SZ}"
@@ -150,14 +163,18 @@ def new_archive(target: Path, at: datetime, progress: Progress) -> Iterator[Arch
             raise Retryable(f"{finished} exists: two backups in one second; run again")
         part = finished.with_name(f"{finished.name}.part")
         part.mkdir(mode=0o700)
-        before = list_archives(target)
+        before = _readable(target)
         try:
-            yield ArchiveWriter(part, read_manifest(before[-1]) if before else None, progress)
+            yield ArchiveWriter(part, before[-1] if before else None, progress)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
         part.rename(finished)
         _sync(target)
+
+
+def _locked(target: Path) -> contextlib.AbstractContextManager[None]:
+    return hold_lock(target / ".lock", LOCK_WAIT_SECONDS, f"has been writing a backup into {target}")
 
 
 def list_archives(target: Path) -> list[Path]:
@@ -166,19 +183,36 @@ def list_archives(target: Path) -> list[Path]:
     return sorted(found)
 
 
+def _readable(target: Path) -> list[Archive]:
+    """Those of which the manifest can be read, oldest first. One that cannot must not stop the next backup."""
+    found = []
+    for folder in list_archives(target):
+        try:
+            found.append(read_manifest(folder))
+        except CaravanError as error:
+            log.warning("a backup is left as it is and not counted: %s", error)
+    return found
+
+
+def scheduled(target: Path) -> list[Path]:
+    """Archives that the schedule made, oldest first."""
+    return [each.folder for each in _readable(target) if each.facts.get("made_by") == BY_SCHEDULE]
+
+
 def made_at(archive: Path) -> datetime:
     """UTC, from the archive's name."""
     return datetime.strptime(archive.name, "caravan-%Y%m%dT%H%M%SZ")
 
 
 def drop_old(target: Path, keep: int) -> list[Path]:
-    """Remove all but the newest `keep`; returns what went."""
-    old = list_archives(target)[:-keep]
-    for folder in old:
-        # Under another name first: cut off half-way it must not pass for a backup.
-        doomed = folder.with_name(f"{folder.name}.part")
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
+    """Remove all but the newest `keep` of those that the schedule made; returns what went."""
+    with _locked(target):
+        old = scheduled(target)[:-keep]
+        for folder in old:
+            # Under another name first: cut off half-way it must not pass for a backup.
+            doomed = folder.with_name(f"{folder.name}.part")
+            folder.rename(doomed)
+            shutil.rmtree(doomed)
     return old
 
 
@@ -188,7 +222,7 @@ def read_manifest(folder: Path) -> Archive:
         raise CaravanError(f"{folder} is no folder: name one backup, e.g. backups/caravan-20261122T011500Z")
     try:
         text = (folder / MANIFEST).read_bytes()
-        digest = (folder / CHECKSUM).read_text(encoding="utf-8").split()
+        digest = (folder / CHECKSUM).read_text(encoding="utf-8", errors="replace").split()
     except FileNotFoundError as error:
         archives = [path.name for path in list_archives(folder)]
         hint = f"; it holds backups, name one: {', '.join(archives[-3:])}" if archives else ""
@@ -234,16 +268,34 @@ def require_room(folder: Path, needed: int, what: str) -> None:
 
 
 def copy_hashed(source: Path, target: Path, progress: Progress) -> Entry:
-    """Copy, readable by the owner alone, and hash on the way."""
+    """Copy, readable by the owner alone, and hash on the way. Retryable when the disk is full."""
     digest, size = hashlib.sha256(), 0
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with source.open("rb") as given, os.fdopen(descriptor, "wb") as copy:
-        while chunk := given.read(CHUNK):
-            digest.update(chunk)
-            copy.write(chunk)
-            size += len(chunk)
-            progress(len(chunk))
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with source.open("rb") as given, os.fdopen(descriptor, "wb") as copy:
+            while chunk := given.read(CHUNK):
+                digest.update(chunk)
+                copy.write(chunk)
+                size += len(chunk)
+                progress(len(chunk))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Retryable(f"no room left for {target}: free some disk, then run again") from error
     return Entry(size, digest.hexdigest())
+
+
+def put_file(source: Path, target: Path) -> None:
+    """Copy a file to a place of its own, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        copy_hashed(source, part, lambda count: None)
+        _sync(part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _hashed(path: Path, progress: Progress) -> Entry:
@@ -265,8 +317,14 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
+def sync_folder(folder: Path) -> None:
+    """All of it is on the disk before the rename that makes it count."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _sync(path)
+    _sync(folder)
+
+
 def _sync(path: Path) -> None:
-    """On the disk before the rename that makes the archive count."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from caravan.core.errors import CaravanError, Rejected
-from caravan.warehouse.archive import Archive, ArchiveWriter, Progress, Source, copy_hashed, require_room
+from caravan.warehouse.archive import Archive, ArchiveWriter, Progress, Source, copy_hashed, require_room, sync_folder
 from caravan.warehouse.catalog import Catalog
 from caravan.warehouse.lake import Lake
 from caravan.warehouse.lake_upkeep import removal_lock, sqlite_apart
@@ -28,6 +28,9 @@ _LAKE = "lake"
 _FILES = "lake/files"
 _CATALOG = "lake/catalog.sqlite"
 _TABLES = "tables"
+_MESSAGES = "ops.incident_message"
+_PART = ".restore.part"
+"""In the lake's own folder, which may be another disk's: a restore that is not finished."""
 _SCHEMA_LIST = ", ".join(f"'{schema}'" for schema in SCHEMAS)
 
 _NAMED_FILES = """
@@ -131,18 +134,22 @@ def _export(session: Session, folder: Path) -> dict[str, Any]:
 
 def require_empty_lake(root: Path) -> None:
     """Raises CaravanError where a lake, or anything else, is already."""
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if root.exists() and (not root.is_dir() or any(path.name != _PART for path in root.iterdir())):
         raise CaravanError(
             f"{root} is not empty, and nothing is restored over it: move it away first (mv {root} {root}.old)"
         )
 
 
 def restore_lake(archive: Archive, root: Path, progress: Progress, *, link: bool = False) -> None:
-    """Put a lake from a verified archive at `root`, whole or not at all. `link`: with the archive's own files."""
+    """Put a lake from a verified archive at `root`. `link`: with the archive's own files.
+
+    The catalog comes last, so that a lake is there whole or not at all.
+    """
+    root = root.resolve()
     require_empty_lake(root)
     if not link:
         require_room(root, sum(archive.files[f"{_LAKE}/{name}"].size for name in archive.below(_LAKE)), "the lake")
-    part = root.with_name(f"{root.name}.part")
+    part = root / _PART
     shutil.rmtree(part, ignore_errors=True)
     for name, source in archive.below(_LAKE).items():
         target = part / name
@@ -153,15 +160,17 @@ def restore_lake(archive: Archive, root: Path, progress: Progress, *, link: bool
         copy_hashed(source, target, progress)
     with closing(sqlite3.connect(part / "catalog.sqlite")) as catalog:
         # The catalog remembers where its files are; those in it are relative to that.
-        place = f"{root.resolve()}/files/"
+        place = f"{root}/files/"
         moved = catalog.execute("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [place]).rowcount
         catalog.commit()
     if moved != 1:
         raise CaravanError(f"{archive.folder}/{_CATALOG} does not say where its files are: it is no lake's catalog")
     (part / "files").mkdir(exist_ok=True)
-    if root.exists():
-        root.rmdir()
-    part.rename(root)
+    if not link:
+        sync_folder(part)
+    (part / "files").rename(root / "files")
+    (part / "catalog.sqlite").rename(root / "catalog.sqlite")
+    part.rmdir()
 
 
 def restore_tables(archive: Archive, warehouse: Warehouse, models: Catalog, scratch: Path) -> None:
@@ -174,6 +183,19 @@ def restore_tables(archive: Archive, warehouse: Warehouse, models: Catalog, scra
             _load(warehouse, models, tables, folder)
     else:
         _load(warehouse, models, archive.facts["tables"], archive.folder / _TABLES)
+
+
+def settle_messages(warehouse: Warehouse, archive: Archive) -> None:
+    """Alerts that waited when the backup was made have been sent since, by the warehouse it was made of."""
+    waiting = "state IN ('pending', 'sending')"
+    with warehouse.read() as session:
+        if _MESSAGES not in table_names(session):
+            return
+        if not session.rows(f"SELECT 1 FROM {_MESSAGES} WHERE {waiting} LIMIT 1"):
+            return
+    why = f"not sent again: restored from {archive.folder.name}"
+    with warehouse.write() as session:
+        session.execute(f"UPDATE {_MESSAGES} SET state = 'failed', error = $why WHERE {waiting}", {"why": why})
 
 
 def require_empty(warehouse: Warehouse) -> None:

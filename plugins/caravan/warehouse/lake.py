@@ -17,7 +17,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from caravan.core.errors import CaravanError, Retryable
-from caravan.warehouse.duck import connect_duckdb, extension_file, quoted
+from caravan.warehouse.duck import EXTENSIONS, connect_duckdb, extension_file, quoted
 from caravan.warehouse.lake_upkeep import lake_chores, removal_lock
 from caravan.warehouse.locks import hold_lock
 from caravan.warehouse.port import LOCK_WAIT_SECONDS, Chore, Observer, Row, Session, Warehouse, refuse_writes
@@ -99,7 +99,7 @@ class Lake(Warehouse):
             self._staging = opened.enter_context(Scratch(root / "staging"))
             with named_errors(f"the lake at {root}"):
                 self._connection = opened.enter_context(connect_duckdb(self._staging, memory_limit))
-                for name in ("ducklake", "sqlite_scanner"):
+                for name in EXTENSIONS:
                     self._connection.execute(f"LOAD {quoted(extension_file(name))}")
                 if read_only:
                     self._attach("READ_ONLY")

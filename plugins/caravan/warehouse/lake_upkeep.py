@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from caravan.core.errors import CaravanError, Retryable
+from caravan.warehouse.disk import measure
 from caravan.warehouse.locks import hold_lock
 from caravan.warehouse.port import Chore, Extent, Session, Warehouse
 
@@ -94,15 +95,14 @@ def _snapshots(session: Session) -> int:
 
 
 def _on_disk(lake: Warehouse, root: Path) -> Extent:
-    sizes = [path.stat().st_size for path in (root / "files").rglob("*") if path.is_file()]
     with lake.read() as session:
-        return Extent(len(sizes), sum(sizes), _snapshots(session))
+        return Extent(*measure(root / "files"), _snapshots(session))
 
 
 def _catalog(lake: Warehouse, root: Path) -> Extent:
-    found = [path for path in root.glob("catalog.sqlite*") if path.is_file()]
+    files, size = measure(*root.glob("catalog.sqlite*"))
     with lake.read() as session:
-        return Extent(len(found), sum(path.stat().st_size for path in found), _snapshots(session))
+        return Extent(files, size, _snapshots(session))
 
 
 def _rewrite(lake: Warehouse) -> None:

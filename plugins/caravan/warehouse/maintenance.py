@@ -40,14 +40,28 @@ class Done:
         return f"{self.chore}: {', '.join(parts) or 'nothing there'}; {seconds:.1f} s"
 
 
-def do(chores: Sequence[Chore], clock: Clock) -> list[Done]:
-    """One after another; each is told in the log."""
-    done = []
+def do(chores: Sequence[Chore], clock: Clock, done: list[Done] | None = None) -> list[Done]:
+    """One after another, whatever became of the others; each is told in the log.
+
+    `done` is filled also when this raises: at the end, with the first failure, which names the others.
+    """
+    done = [] if done is None else done
+    failures: list[tuple[str, Exception]] = []
     for chore in chores:
-        started, before = clock(), chore.extent()
-        chore.do()
-        done.append(Done(chore.name, before, chore.extent(), started, clock()))
-        log.info("%s", done[-1])
+        try:
+            started, before = clock(), chore.extent()
+            chore.do()
+            done.append(Done(chore.name, before, chore.extent(), started, clock()))
+        except Exception as error:
+            log.error("%s failed: %s", chore.name, error)
+            failures.append((chore.name, error))
+        else:
+            log.info("%s", done[-1])
+    if failures:
+        _, first = failures[0]
+        for name, other in failures[1:]:
+            first.add_note(f"{name} failed as well: {other}")
+        raise first
     return done
 
 
@@ -91,7 +105,9 @@ OLD_EVIDENCE = (
 """Tables and which of their rows nobody asks for any more."""
 _OWNED = (("ops.load_rule", "load_id", "ops.load"), ("ops.incident_message", "incident_id", "ops.incident"))
 """Tables whose rows go with those of another one."""
-_OLD_RAW_ROWS = "quarantined_at < $quarantine AND raw_row IS NOT NULL"
+_HAS_TEXT = "(raw_row IS NOT NULL OR message IS NOT NULL)"
+"""The message quotes from the row."""
+_OLD_TEXTS = f"quarantined_at < $quarantine AND {_HAS_TEXT}"
 _OLD_VERSIONS = (
     "version < (SELECT MAX(newer.version) FROM ops.table_version AS newer "
     "WHERE newer.table_name = ops.table_version.table_name)"
@@ -101,7 +117,8 @@ _OLD_VERSIONS = (
 def evidence_chores(warehouse: Warehouse, upkeep: Upkeep, now: datetime) -> list[Chore]:
     """What ops tables forget. Loads that were read stay for good: their hashes keep files from being read twice.
 
-    A quarantined row keeps file, row, field and reason when its text, which may hold personal data, goes.
+    A quarantined row keeps file, row, field and reason when its text and the message that quotes it go: they may hold
+    personal data.
     """
     values = {
         "evidence": now - timedelta(days=upkeep.evidence_days),
@@ -119,18 +136,16 @@ def evidence_chores(warehouse: Warehouse, upkeep: Upkeep, now: datetime) -> list
             for table, column, owner in _OWNED:
                 session.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT {column} FROM {owner})")
 
-    def count_raw_rows() -> Extent:
+    def count_texts() -> Extent:
+        size = "COALESCE(LENGTH(raw_row), 0) + COALESCE(LENGTH(message), 0)"
         with warehouse.read() as session:
-            size, rows = session.row(
-                "SELECT COALESCE(SUM(LENGTH(raw_row)), 0), COUNT(*) FROM ops.quarantine WHERE raw_row IS NOT NULL"
-            )
+            size, rows = session.row(f"SELECT COALESCE(SUM({size}), 0), COUNT(*) FROM ops.quarantine WHERE {_HAS_TEXT}")
             return Extent(0, int(size), int(rows))
 
-    def blank_raw_rows() -> None:
+    def blank_texts() -> None:
         with warehouse.write() as session:
-            session.execute(
-                f"UPDATE ops.quarantine SET raw_row = NULL WHERE {_OLD_RAW_ROWS}", _used(values, _OLD_RAW_ROWS)
-            )
+            blank = "UPDATE ops.quarantine SET raw_row = NULL, message = NULL"
+            session.execute(f"{blank} WHERE {_OLD_TEXTS}", _used(values, _OLD_TEXTS))
 
     def forget_versions() -> None:
         with warehouse.write() as session:
@@ -138,7 +153,7 @@ def evidence_chores(warehouse: Warehouse, upkeep: Upkeep, now: datetime) -> list
 
     return [
         Chore("trim_evidence", lambda: count(OLD_EVIDENCE), trim),
-        Chore("blank_quarantine", count_raw_rows, blank_raw_rows),
+        Chore("blank_quarantine", count_texts, blank_texts),
         Chore("forget_versions", lambda: count([("ops.table_version", "")]), forget_versions),
     ]
 

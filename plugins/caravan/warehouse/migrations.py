@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -44,21 +45,24 @@ def read_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
                 Fault(path.name, f"the next migration is number {number:04d}: none may be missing or doubled")
             )
         text = path.read_text(encoding="utf-8")
-        trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree and not isinstance(tree, exp.Semicolon)]
-        created = [next(tree.find_all(exp.Table)) for tree in trees if isinstance(tree, exp.Create)]
-        tables = {
-            f"{table.db}.{table.name}": tuple(
-                tuple(columns.split(", "))
-                for name, columns in _INDEX.findall(text)
-                if name == f"{table.db}.{table.name}"
-            )
-            for table in created
-        }
-        statements = tuple(tree.sql(dialect="duckdb") for tree in trees)
-        found.append(Migration(path.stem, hashlib.sha256(text.encode()).hexdigest(), statements, tables))
+        found.append(Migration(path.stem, hashlib.sha256(text.encode()).hexdigest(), *_parse(text)))
     if faults or not found:
         raise Misconfigured(faults or [Fault(str(folder), "holds no migration")])
     return found
+
+
+@cache
+def _parse(text: str) -> tuple[tuple[str, ...], dict[str, tuple[tuple[str, ...], ...]]]:
+    """Statements and tables of a migration; every opening of the warehouse asks for them."""
+    trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree and not isinstance(tree, exp.Semicolon)]
+    created = [next(tree.find_all(exp.Table)) for tree in trees if isinstance(tree, exp.Create)]
+    tables = {
+        f"{table.db}.{table.name}": tuple(
+            tuple(columns.split(", ")) for name, columns in _INDEX.findall(text) if name == f"{table.db}.{table.name}"
+        )
+        for table in created
+    }
+    return tuple(tree.sql(dialect="duckdb") for tree in trees), tables
 
 
 def pending(session: Session, migrations: list[Migration]) -> list[Migration]:

@@ -24,27 +24,30 @@ def newest_contents(session: Session, channel_code: str, entity: str) -> dict[st
     return {row[0]: row[1] for row in found}
 
 
-def loads_named(session: Session, channel_code: str, entity: str, name: str) -> list[str]:
-    """The loads that read a delivery of this name before, whatever it held."""
+def loads_named(session: Session, channel_code: str, entity: str, names: Iterable[str]) -> list[str]:
+    """The loads that read a delivery of one of these names before, whatever it held."""
+    given = {f"name{number}": name for number, name in enumerate(names)}
     found = session.rows(
-        "SELECT load_id FROM ops.load WHERE channel_code = $channel AND entity = $entity AND delivery_name = $name "
-        f"AND {_READ} ORDER BY load_id",
-        {"channel": channel_code, "entity": entity, "name": name},
+        "SELECT load_id FROM ops.load WHERE channel_code = $channel AND entity = $entity "
+        f"AND delivery_name IN ({', '.join(f'${name}' for name in given)}) AND {_READ} ORDER BY load_id",
+        {"channel": channel_code, "entity": entity, **given},
     )
     return [row[0] for row in found]
 
 
 def known_rates(session: Session, currencies: Iterable[str], first: date, last: date) -> list[KnownRate]:
-    """What every source says about these currencies and days, in its newest version."""
+    """What every source says about these currencies and days: stg.fx__rate takes the same of several files."""
     wanted = sorted(set(currencies))
     if not wanted:
         return []
     codes = {f"code{number}": code for number, code in enumerate(wanted)}
     found = session.rows(
         "SELECT source_code, rate_date, currency_code, base_currency_code, rate FROM ("
+        "SELECT q.*, ROW_NUMBER() OVER (PARTITION BY source_code, rate_date, currency_code "
+        "ORDER BY observed_at DESC, row_key, version) AS place FROM ("
         "SELECT r.*, MAX(version) OVER (PARTITION BY row_key) AS newest FROM raw.fx__rate AS r "
         "WHERE rate_date BETWEEN $first AND $last) AS q WHERE version = newest AND change = 'row' "
-        f"AND currency_code IN ({', '.join(f'${name}' for name in codes)}) ORDER BY 1, 2, 3",
+        f"AND currency_code IN ({', '.join(f'${name}' for name in codes)})) AS p WHERE place = 1 ORDER BY 1, 2, 3",
         {"first": first, "last": last, **codes},
     )
     return [KnownRate(*row) for row in found]
@@ -77,6 +80,11 @@ def warnings(session: Session, run_id: str, dag_id: str) -> list[str]:
     quarantined = session.rows(
         "SELECT q.channel_code, q.file_name, q.row_number, q.reason_code, q.message FROM ops.quarantine AS q "
         "INNER JOIN ops.load AS l ON q.load_id = l.load_id WHERE l.run_id = $run AND l.dag_id = $dag "
+        # Each fetched file repeats the ones before: what was told of them is not told every night.
+        "AND (q.channel_code <> 'rates_fetched' OR NOT EXISTS (SELECT 1 FROM ops.quarantine AS b "
+        "INNER JOIN ops.load AS e ON b.load_id = e.load_id WHERE b.channel_code = q.channel_code "
+        "AND b.raw_row = q.raw_row AND b.reason_code = q.reason_code AND e.run_id <> l.run_id "
+        "AND e.started_at < l.started_at)) "
         "ORDER BY q.channel_code, q.file_name, q.row_number",
         values,
     )

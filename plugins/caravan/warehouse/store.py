@@ -88,14 +88,15 @@ class Store:
         started_at: datetime,
         has_keys: bool = True,
         reload: bool = False,
-        restates: bool = False,
+        restates: Sequence[str] = (),
     ) -> Load | None:
         batch = raw.Batch(
             table=table_of(entity),
             paths=parsed.accepted,
             row_count=parsed.accepted_count,
             load_id=load_id,
-            observed_at=delivery.delivered_at,
+            # A file that was put back from a copy has an old date, and is what holds all the same.
+            observed_at=started_at if restates else delivery.delivered_at,
             scope_value=channel_code,
             stamped=entity in ENTITIES,
             complete=complete,
@@ -125,7 +126,7 @@ class Store:
                 before = evidence.loads_of(session, channel_code, entity, delivery.content_hash)
                 batch = replace(batch, supersedes=before)
             if restates:
-                batch = replace(batch, supersedes=rates.loads_named(session, channel_code, entity, delivery.name))
+                batch = replace(batch, supersedes=rates.loads_named(session, channel_code, entity, restates))
             comparison = raw.compare(session, batch)
         with self.warehouse.write() as session:
             # A complete delivery, and a file that restates itself, may return to what an earlier one said.

@@ -65,9 +65,26 @@ def newest_days(session: Session) -> dict[tuple[str, str], date]:
 
 
 def last_run_day(session: Session, dag_id: str) -> date | None:
-    """The UTC day on which the DAG's newest finished run ended."""
-    ended = session.row("SELECT MAX(ended_at) FROM ops.run WHERE dag_id = $dag", {"dag": dag_id})[0]
-    return ended.date() if ended else None
+    """The UTC day on which the DAG's newest finished run began that asked every channel: one by schedule.
+
+    One that ended before it looked at any delivery asked none.
+    """
+    started = session.row(
+        "SELECT MAX(r.started_at) FROM ops.run AS r WHERE r.dag_id = $dag AND r.ended_at IS NOT NULL "
+        "AND starts_with(r.run_id, 'scheduled__') "
+        "AND EXISTS (SELECT 1 FROM ops.load AS l WHERE l.run_id = r.run_id AND l.dag_id = r.dag_id)",
+        {"dag": dag_id},
+    )[0]
+    return started.date() if started else None
+
+
+def window_ends(session: Session, dag_id: str) -> dict[str, datetime]:
+    """Of each run of the DAG that has a window, its end."""
+    return _pairs(
+        session,
+        "SELECT run_id, window_end FROM ops.run WHERE dag_id = $dag AND window_end IS NOT NULL",
+        {"dag": dag_id},
+    )
 
 
 def recent_runs(session: Session, since: datetime) -> list[Row]:
@@ -120,5 +137,5 @@ def engine_clock(session: Session) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC).replace(tzinfo=None)
 
 
-def _pairs(session: Session, sql: str) -> dict[str, datetime]:
-    return {row[0]: row[1] for row in session.rows(sql)}
+def _pairs(session: Session, sql: str, values: Mapping[str, Any] | None = None) -> dict[str, datetime]:
+    return {row[0]: row[1] for row in session.rows(sql, values)}

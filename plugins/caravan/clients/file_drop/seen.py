@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -25,32 +26,35 @@ class Seen:
         """The SHA-256 that content of this identity (store, key, ETag, size, time) was found to have."""
         if identity in self._here or not self._path.exists():
             return self._here.get(identity)
-        with self._table() as table:
-            row = table.execute("SELECT content_hash FROM seen WHERE identity = ?", [identity]).fetchone()
+        row = self._ask("SELECT content_hash FROM seen WHERE identity = ?", [identity])
         return row[0] if row else None
 
     def remember(self, identity: str, content_hash: str) -> None:
         self._here[identity] = content_hash
         if not self._read_only:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._table() as table:
-                table.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", [identity, content_hash])
+            self._ask("INSERT OR REPLACE INTO seen VALUES (?, ?)", [identity, content_hash])
 
-    @contextmanager
-    def _table(self) -> Iterator[sqlite3.Connection]:
-        with closing(self._open()) as table, table:
-            yield table
-
-    def _open(self) -> sqlite3.Connection:
-        table = sqlite3.connect(self._path, timeout=60)
+    def _ask(self, statement: str, values: Sequence[str]) -> tuple[str, ...] | None:
+        """The first row; None also when the file is of no use: without it objects are downloaded again, no more."""
         try:
-            table.execute(_TABLE)
-        except sqlite3.OperationalError:
-            table.close()
-            raise  # locked, or a full disk: nothing is wrong with the file
+            return self._run(statement, values)
+        except sqlite3.OperationalError as error:
+            # Locked, or a full disk: nothing is wrong with the file.
+            log.warning("%s cannot be used now (%s): what it knows is downloaded again", self._path, error)
         except sqlite3.DatabaseError as error:
-            table.close()
-            log.warning("%s is broken (%s): begun anew, objects are downloaded again", self._path, error)
-            self._path.unlink(missing_ok=True)
-            return self._open()
-        return table
+            log.warning("%s is broken (%s): objects are downloaded again", self._path, error)
+            if not self._read_only:
+                self._path.unlink(missing_ok=True)
+                with contextlib.suppress(sqlite3.DatabaseError):
+                    return self._run(statement, values)
+        return None
+
+    def _run(self, statement: str, values: Sequence[str]) -> tuple[str, ...] | None:
+        mode = "ro" if self._read_only else "rwc"
+        uri = f"{self._path.resolve().as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(uri, uri=True, timeout=60)) as table, table:
+            if not self._read_only:
+                table.execute(_TABLE)
+            row: tuple[str, ...] | None = table.execute(statement, values).fetchone()
+        return row

@@ -47,20 +47,21 @@ class RateRows:
     last_local_date: date | None = None
 
 
-def row_key(source: str, day: date, currency: str) -> str:
-    """The key of a source's rate of a day: a corrected one is a new version of the same row."""
-    return digest(f"{source}/{day}/{currency}")
+def row_key(source: str, day: date, currency: str, file: str = "") -> str:
+    """The key of a source's rate of a day: a corrected one is a new version of the same row. `file`: of a source whose
+    files state rates each on its own."""
+    return digest(f"{source}/{file}/{day}/{currency}" if file else f"{source}/{day}/{currency}")
 
 
 def digest(text: str) -> str:
     return str(uuid.UUID(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()))
 
 
-def write_rows(source: RateSource, judged: Judged, folder: Path) -> RateRows:
+def write_rows(source: RateSource, judged: Judged, folder: Path, file: str = "") -> RateRows:
     folder.mkdir(parents=True, exist_ok=True)
     accepted = [
         {
-            "row_key": row_key(source, rate.rate_date, rate.currency),
+            "row_key": row_key(source, rate.rate_date, rate.currency, file),
             "payload_hash": digest(f"{rate.base}/{rate.rate.normalize():f}/{rate.stated_source or ''}"),
             "source_code": source,
             "rate_date": rate.rate_date,
@@ -74,7 +75,7 @@ def write_rows(source: RateSource, judged: Judged, folder: Path) -> RateRows:
     quarantined = [
         {
             "row_number": bad.row_number,
-            "row_key": row_key(source, bad.rate_date, bad.currency) if bad.rate_date and bad.currency else None,
+            "row_key": row_key(source, bad.rate_date, bad.currency, file) if bad.rate_date and bad.currency else None,
             "field_name": bad.field_name,
             "reason_code": bad.reason_code,
             "message": bad.message,

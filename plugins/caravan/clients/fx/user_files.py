@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -27,17 +28,18 @@ _CONFIRMED = {"": False, "no": False, "yes": True}
 
 @dataclass(frozen=True)
 class UserDelivery:
-    """`delivered_at`: when the file was last written, UTC without zone."""
+    """`delivered_at`: when the file was last written, UTC without zone. `fault`: why it has no content."""
 
     name: str
     content_hash: str
     delivered_at: datetime
     content: bytes
+    fault: str = ""
 
 
 @dataclass(frozen=True)
 class UserRates:
-    """The files *.csv of `folder`. `scratch`: space for rows of one run."""
+    """The files *.csv, or *.CSV, of `folder`. `scratch`: space for rows of one run."""
 
     folder: Path
     scratch: Path
@@ -47,33 +49,49 @@ class UserRates:
 
     def deliveries(self) -> Sequence[UserDelivery]:
         found = []
-        for path in self._files():
-            if self._is_settled(path):
+        for path, written in self._files():
+            if self._unsettled(written):
+                continue
+            content, fault = b"", ""
+            try:
                 content = path.read_bytes()
-                modified = datetime(1970, 1, 1) + timedelta(microseconds=path.stat().st_mtime_ns // 1000)
-                found.append(UserDelivery(path.name, hashlib.sha256(content).hexdigest(), modified, content))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                fault = f"{path.name}: cannot be read ({error.strerror}): check its permissions"
+            modified = datetime(1970, 1, 1) + timedelta(microseconds=written // 1000)
+            found.append(UserDelivery(path.name, hashlib.sha256(content).hexdigest(), modified, content, fault))
         return sorted(found, key=lambda delivery: (delivery.delivered_at, delivery.name))
 
     def waiting(self) -> Mapping[str, str]:
-        changing = f"changed less than {self.settle_s} seconds ago"
-        return {path.name: changing for path in self._files() if not self._is_settled(path)}
+        return {path.name: reason for path, written in self._files() if (reason := self._unsettled(written))}
 
     def read(self, delivery: UserDelivery) -> Reading:
-        """Raises Rejected for what is no UTF-8, has no header that names the columns, or breaks CSV's quoting."""
+        """Raises Rejected for what cannot be opened, is no UTF-8, has no header that names the columns, or breaks CSV's
+        quoting."""
+        if delivery.fault:
+            raise Rejected("FILE_UNREADABLE", delivery.fault)
         return read_rates(delivery.content, delivery.name)
 
     def write(self, delivery: UserDelivery, judged: Judged) -> RateRows:
-        return write_rows(self.source, judged, self.scratch / delivery.content_hash)
+        return write_rows(self.source, judged, self.scratch / delivery.content_hash, delivery.name)
 
     def discard(self, delivery: UserDelivery) -> None:
         shutil.rmtree(self.scratch / delivery.content_hash, ignore_errors=True)
 
-    def _files(self) -> Iterator[Path]:
-        if self.folder.is_dir():
-            yield from (path for path in sorted(self.folder.glob("*.csv")) if path.is_file())
+    def _files(self) -> Iterator[tuple[Path, int]]:
+        """Each file, and when it was written, in ns."""
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if path.suffix.lower() == ".csv" and path.is_file():
+                    yield path, path.stat().st_mtime_ns
 
-    def _is_settled(self, path: Path) -> bool:
-        return time.time() - path.stat().st_mtime >= self.settle_s
+    def _unsettled(self, written: int) -> str:
+        """Why not to read a file yet; empty when it may be read."""
+        age = time.time() - written / 1e9
+        if age < -self.settle_s:
+            return "its date lies in the future: save it again, or set the clock right"
+        return f"changed less than {self.settle_s} seconds ago" if age < self.settle_s else ""
 
 
 def read_rates(content: bytes, name: str) -> Reading:
@@ -115,29 +133,34 @@ def _check_header(header: Sequence[str], name: str) -> None:
 def _row(number: int, header: Sequence[str], cells: Sequence[str]) -> Rate | BadRate:
     raw_row = json.dumps(dict(zip(header, cells, strict=False)) if len(cells) <= len(header) else cells)
 
-    def bad(field: str, code: str, message: str, day: date | None = None, currency: str | None = None) -> BadRate:
-        return BadRate(number, field, code, message, raw_row, day, currency)
+    given = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+    # Read first: of a row that is bad, the rate known for its day and currency stays.
+    day, currency = _day(given.get("date", "")), given.get("currency", "").upper()
+
+    def bad(field: str, code: str, message: str) -> BadRate:
+        return BadRate(number, field, code, message, raw_row, day, currency or None)
 
     if len(cells) != len(header):
         code = "FIELDS_TOO_FEW" if len(cells) < len(header) else "FIELDS_TOO_MANY"
         return bad("", code, f"{len(cells)} values for {len(header)} columns")
-    given = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
     for name in REQUIRED:
         if not given[name]:
             return bad(name, "FIELD_MISSING", f"'{name}' is empty")
-    try:
-        if len(given["date"]) != 10:
-            raise ValueError
-        day = date.fromisoformat(given["date"])
-    except ValueError:
+    if day is None:
         return bad("date", "DATE_INVALID", f"'{given['date']}' is no day (like 2026-10-30)")
-    currency = given["currency"].upper()
     try:
         rate = Decimal(given["rate"])
     except InvalidOperation:
-        return bad("rate", "NUMBER_INVALID", f"'{given['rate']}' is no number (like 3.6725)", day, currency)
+        return bad("rate", "NUMBER_INVALID", f"'{given['rate']}' is no number (like 3.6725)")
     confirmed = _CONFIRMED.get(given.get("confirmed", "").lower())
     if confirmed is None:
-        return bad("confirmed", "WORD_UNKNOWN", f"'{given['confirmed']}' is neither yes nor empty", day, currency)
+        return bad("confirmed", "WORD_UNKNOWN", f"'{given['confirmed']}' is neither yes nor empty")
     base = given.get("base", "").upper() or EURO
     return Rate(number, day, currency, rate, base, given["source"], confirmed, raw_row)
+
+
+def _day(text: str) -> date | None:
+    with contextlib.suppress(ValueError):
+        # Ten characters: fromisoformat takes 20261030 and weeks as well.
+        return date.fromisoformat(text) if len(text) == 10 else None
+    return None

@@ -82,12 +82,14 @@ def _ask(
             timeout=TIMEOUT_SECONDS,
             allow_redirects=False,  # a redirect would carry the message where nobody sent it
         )
-    except requests.exceptions.SSLError as error:
-        raise _misconfigured(connection, "has no certificate that this machine trusts") from error
+    # `from None`: the texts of requests hold the whole URL, and Airflow logs every cause.
+    except requests.exceptions.SSLError:
+        raise _misconfigured(connection, "has no certificate that this machine trusts") from None
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-        raise Retryable(f"{where} does not answer: {type(error).__name__}") from error
-    except requests.RequestException as error:
-        raise _misconfigured(connection, f"is no address that can be asked: {type(error).__name__}") from error
+        raise Retryable(f"{where} does not answer: {type(error).__name__}") from None
+    except (requests.RequestException, ValueError) as error:
+        message = f"has an address or a token that cannot be sent: {type(error).__name__}"
+        raise _misconfigured(connection, message) from None
     status = answer.status_code
     if status < 300:
         return answer

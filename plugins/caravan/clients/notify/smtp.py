@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import ssl
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
 from caravan.core.incidents import Told
 
 TIMEOUT_SECONDS = 10.0
+_NO_ENTRY = {530, 534, 535, 538, 554}
+"""Log in, log in otherwise, no relaying, no service: nothing that another mail could mend."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,14 @@ class SmtpTarget:
         in, Rejected when it refuses this mail for good.
         """
         try:
-            with self.open() as server:
+            server = self.open()
+            try:
                 refused = server.send_message(self._mail(told), self.sender, list(self.to))
+            finally:
+                # Not `with`: that raises what the server says to our goodbye, when the mail is delivered already.
+                with contextlib.suppress(OSError, smtplib.SMTPException):
+                    server.quit()
+                server.close()
         except smtplib.SMTPAuthenticationError as error:
             raise self._misconfigured(f"refused the login: {error.smtp_code}") from error
         except smtplib.SMTPNotSupportedError as error:
@@ -41,13 +50,24 @@ class SmtpTarget:
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             text = self._refusal(error.recipients)
-            raise (Rejected("RECIPIENTS_REFUSED", text) if min(codes) >= 500 else Retryable(text)) from error
+            if min(codes) < 500:
+                raise Retryable(text) from error
+            if set(codes) <= _NO_ENTRY:
+                raise self._misconfigured(text) from error
+            raise Rejected("RECIPIENTS_REFUSED", text) from error
         except smtplib.SMTPResponseException as error:
             if 400 <= error.smtp_code < 500:
                 raise Retryable(f"{self._where} answered {error.smtp_code}: try again later") from error
+            # Before any mail is named it is us that the server does not want, and so all mails alike.
+            early = smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPSenderRefused
+            if isinstance(error, early) or error.smtp_code in _NO_ENTRY:
+                raise self._misconfigured(f"does not take mail from us: {error.smtp_code}") from error
             raise Rejected("MAIL_REFUSED", f"{self._where} answered {error.smtp_code}") from error
         except ssl.SSLError as error:
             raise self._misconfigured(f"speaks no such TLS: {error.reason}") from error
+        except ValueError as error:  # also a character that no host name, login or password may have
+            message = f"host, login, password or addresses cannot be sent: {type(error).__name__}"
+            raise self._misconfigured(message) from None  # its text may be the password
         except (OSError, smtplib.SMTPException) as error:
             raise Retryable(f"{self._where} cannot be reached: {self.connection.hide(error)}") from error
         # Some, not all: the others have the mail, and must not get it again.

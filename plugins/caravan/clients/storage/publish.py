@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
 from caravan.clients.storage.objects import list_pages
 from caravan.clients.storage.s3 import typed_errors
@@ -126,7 +127,10 @@ class Bucket:
             with typed_errors(self.connection, f"s3://{self.place.bucket}/{folder}"):
                 for first in range(0, len(keys), _DELETED_AT_ONCE):
                     some = {"Objects": keys[first : first + _DELETED_AT_ONCE], "Quiet": True}
-                    self.client.delete_objects(Bucket=self.place.bucket, Delete=some)
+                    answer = self.client.delete_objects(Bucket=self.place.bucket, Delete=some)
+                    if refused := answer.get("Errors"):
+                        # Told inside an answer that is well; they would pile up, and nobody would know.
+                        raise ClientError({"Error": refused[0]}, "DeleteObjects")
         with typed_errors(self.connection, self._where(VERSIONS)):
             begun = self.client.list_multipart_uploads(Bucket=self.place.bucket, Prefix=root).get("Uploads", ())
             for upload in begun:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -39,6 +40,8 @@ _EXTRAS = (
     "profile_name",
     "verify",
 )
+_AWS = re.compile(r"s3([.-][a-z0-9-]+)*\.amazonaws\.com(:443)?")
+"""A region's own endpoint leads to the same buckets as none at all."""
 _CHANGED = frozenset(("NoSuchKey", "404", "PreconditionFailed", "412", "NoSuchVersion"))
 _PASSING = frozenset(
     (
@@ -58,7 +61,7 @@ _OURS = (
 _ADVICE = {
     "NoSuchBucket": "there is no such bucket: correct the URL, or the connection's endpoint",
     "AccessDenied": "access is denied: the connection's key needs s3:ListBucket and s3:GetObject, to publish also "
-    "s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload",
+    "s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads",
     "InvalidAccessKeyId": "the store does not know the connection's login (the access key id)",
     "SignatureDoesNotMatch": "the connection's password (the secret access key) is wrong, or its region is",
     "ExpiredToken": "the session token has expired: renew it in the connection",
@@ -79,12 +82,14 @@ def open_client(connection: Connection) -> Any:
             "; a role goes into a profile of ~/.aws/config" if "role_arn" in unknown else nearest(unknown[0], _EXTRAS)
         )
         raise _fault(connection, f"extra '{unknown[0]}' is not supported{hint}")
-    service = extra.get("service_config", {}).get("s3", {}) if isinstance(extra.get("service_config", {}), dict) else {}
+    given = _object(connection, extra, "config_kwargs")
+    for name in ("s3", "retries"):
+        _object(connection, given, name)
     settings = {
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
         "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
-        **extra.get("config_kwargs", {}),
+        **given,
     }
     try:
         session = boto3.Session(
@@ -96,20 +101,33 @@ def open_client(connection: Connection) -> Any:
         )
         return session.client(
             "s3",
-            endpoint_url=service.get("endpoint_url") or extra.get("endpoint_url"),
+            endpoint_url=_endpoint(connection),
             verify=extra.get("verify"),
             config=Config(**settings),
         )
-    except (boto_errors.BotoCoreError, TypeError, ValueError) as error:
+    except (boto_errors.BotoCoreError, AttributeError, TypeError, ValueError) as error:
         raise _fault(connection, connection.hide(error)) from None
 
 
 def store_of(connection: Connection) -> str:
     """Whose buckets the connection leads to: two connections to one store give one name."""
-    service = connection.extra.get("service_config")
-    own = service.get("s3", {}).get("endpoint_url") if isinstance(service, dict) else None
-    endpoint = str(own or connection.extra.get("endpoint_url") or "aws")
-    return endpoint.partition("://")[2].rstrip("/").lower() or endpoint
+    endpoint = str(_endpoint(connection) or "aws")
+    store = endpoint.partition("://")[2].rstrip("/").lower() or endpoint
+    return "aws" if _AWS.fullmatch(store) else store
+
+
+def _endpoint(connection: Connection) -> Any:
+    service = _object(connection, _object(connection, connection.extra, "service_config"), "s3")
+    return service.get("endpoint_url") or connection.extra.get("endpoint_url")
+
+
+def _object(connection: Connection, extra: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What the extra holds under the name, empty where that is absent; Misconfigured when it is no object."""
+    found = extra.get(name, {})
+    if not isinstance(found, dict):
+        # Without the value: it may hold a secret.
+        raise _fault(connection, f"extra '{name}' has to be an object {{...}}, not {type(found).__name__}")
+    return found
 
 
 @contextmanager

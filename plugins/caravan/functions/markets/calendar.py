@@ -12,6 +12,7 @@ import numpy as np
 from caravan.config.calendars import business_calendar, outdated, registry_version
 from caravan.config.markets import Market
 from caravan.core.calendar import Calendar, hours_text
+from caravan.core.errors import Rejected
 from caravan.core.zones import Clock
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ def put_markets(
     """Every market as its rules are today, and each local day in `[first, end)` of those whose rules changed; returns
     their codes. `code_version`: of what computes the days.
 
-    A market's row is written after its days, so what is cut off is done again.
+    A market whose calendar has no day at all is told and gets its row only: it must not stop the others. A market's
+    row is written after its days, so what is cut off is done again.
     """
     known = store.reference_values(MARKET, "market_code", "calendar_version")
     rows: list[dict[str, object]] = []
@@ -56,9 +58,15 @@ def put_markets(
         version = registry_version(market, end)
         basis = f"{version}, {first} to {end}, code {code_version}"
         rows.append(market_row(market, today) | {"calendar_version": basis})
-        if known.get(code) != basis:
-            changed.append(code)
-            days += market_days(market, business_calendar(market, end, first), version)
+        if known.get(code) == basis:
+            continue
+        try:
+            calendar = business_calendar(market, end, first)
+        except Rejected as error:
+            log.warning("no days of %s are written: %s", code, error)
+            continue
+        changed.append(code)
+        days += market_days(market, calendar, version)
     if changed:
         log.info("calendar of %s: %s days", ", ".join(changed), len(days))
         store.put_reference(MARKET_DATE, days, ("market_code", "local_date"), run_id)

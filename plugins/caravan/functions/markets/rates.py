@@ -16,6 +16,7 @@ from caravan.core.protocols import Delivery, LoadCounts, Parsed
 from caravan.core.rates import (
     ENTITY,
     EURO,
+    MEASURE_DAYS,
     Bundle,
     KnownRate,
     Limits,
@@ -55,7 +56,7 @@ def load_bundle(run_id: str, bundle: Bundle, store: RateStore, clock: Clock) -> 
         return False
     now = clock()
     delivery = _Bundled(bundle.name, bundle.content_hash, now)
-    return _load(run_id, channel, delivery, bundle.parse(), store, now, restates=False) is not None
+    return _load(run_id, channel, delivery, bundle.parse(), store, now, restates=()) is not None
 
 
 def collect(
@@ -81,15 +82,21 @@ def collect(
         log.warning("%s: %s", channel, error)
         store.note_missing(run_id, channel, ENTITY, clock(), str(error))
         return totals
-    for name, reason in inbox.waiting().items():
+    waiting = inbox.waiting()
+    for name, reason in waiting.items():
         log.warning("%s: %s is left for later: %s", channel, name, reason)
+        store.note_missing(run_id, channel, ENTITY, clock(), f"{name} is left for later: {reason}")
+    present = {*waiting, *(delivery.name for delivery in deliveries)}
     known = store.newest_contents(channel, ENTITY)
     refused: list[str] = []
     for delivery in deliveries:
         if known.get(delivery.name) == delivery.content_hash and not reload:
             continue
+        # A file that was renamed stands for what it was read as before.
+        renamed = [name for name, content in known.items() if content == delivery.content_hash and name not in present]
+        restates = [delivery.name, *renamed] if inbox.restates else []
         try:
-            counts = _read(run_id, channel, inbox, delivery, store, limits, clock)
+            counts = _read(run_id, channel, inbox, delivery, store, limits, clock, restates, reload)
         except Rejected as error:
             log.error("%s: %s", channel, error)
             store.refuse(run_id, channel, ENTITY, delivery.name, error, clock())
@@ -114,6 +121,8 @@ def _read(
     store: RateStore,
     limits: Limits,
     clock: Clock,
+    restates: Sequence[str],
+    reload: bool,
 ) -> LoadCounts | None:
     now = clock()
     reading = inbox.read(delivery)
@@ -121,7 +130,7 @@ def _read(
     for bad in judged.bad:
         log.warning("%s %s, row %s: %s: %s", channel, delivery.name, bad.row_number, bad.reason_code, bad.message)
     try:
-        return _load(run_id, channel, delivery, inbox.write(delivery, judged), store, now, inbox.restates)
+        return _load(run_id, channel, delivery, inbox.write(delivery, judged), store, now, restates, reload)
     finally:
         inbox.discard(delivery)
 
@@ -132,7 +141,7 @@ def _known(reading: Reading, store: RateStore, limits: Limits) -> Sequence[Known
     days = [rate.rate_date for rate in reading.rates]
     currencies = {rate.currency for rate in reading.rates} | {rate.base for rate in reading.rates} - {EURO}
     # A rate against a base is measured in euro, by the base's rate of its own day, which may be carried as well.
-    reach = timedelta(days=2 * limits.max_carry_days)
+    reach = timedelta(days=MEASURE_DAYS + limits.max_carry_days)
     return store.known_rates(currencies, min(days) - reach, max(days))
 
 
@@ -143,7 +152,8 @@ def _load(
     parsed: Parsed,
     store: RateStore,
     started_at: datetime,
-    restates: bool,
+    restates: Sequence[str],
+    reload: bool = False,
 ) -> LoadCounts | None:
     return store.load(
         run_id,
@@ -155,6 +165,7 @@ def _load(
         complete=False,
         max_deleted_share=Decimal(1),
         started_at=started_at,
+        reload=reload,
         restates=restates,
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from caravan.config.alerts import Alerts, Staleness
 from caravan.core.errors import Fault
-from caravan.core.incidents import Due, Sighting
+from caravan.core.incidents import Due, Incident, Sighting
 from caravan.functions.ops.incidents import severity_of
+from caravan.functions.ops.messages import tidy
 
 WEEKS = 4
 """A source is expected on a weekday on which it delivered in each of so many weeks."""
@@ -97,6 +98,25 @@ def silent_markets(
     return found
 
 
+def has_delivered_again(
+    incident: Incident,
+    last_loads: Mapping[str, datetime],
+    orders: Mapping[tuple[str, str], Mapping[date, int]],
+    channels: Collection[str],
+) -> bool:
+    """Whether a `zero_rows` is over: rows have come since it opened, or the channel is switched off.
+
+    That nothing is expected on another weekday, or after weeks of silence, does not mean that something has come.
+    """
+    channel, market = incident.sighting.channel_code or "", incident.sighting.market_code
+    if channel not in channels:
+        return True
+    if market is None:
+        return channel in last_loads and last_loads[channel] > incident.opened_at
+    silent = incident.opened_at.date() - timedelta(days=2)  # as in `silent_markets`
+    return any(count > 0 and day >= silent for day, count in orders.get((channel, market), {}).items())
+
+
 @dataclass(frozen=True)
 class Run:
     """A row of ops.run."""
@@ -143,7 +163,7 @@ def late_runs(dues: Iterable[Due], runs: Sequence[Run], alerts: Alerts) -> list[
 def broken_dags(errors: Mapping[str, str]) -> list[Sighting]:
     """`errors`: a DAG's file to what was raised when it was read."""
     return [
-        Sighting("dag_broken", "critical", f"file {name}", f"The file cannot be read: {_last_line(error)}")
+        Sighting("dag_broken", "critical", f"file {name}", f"The file cannot be read: {tidy(_last_line(error))}")
         for name, error in sorted(errors.items())
     ]
 

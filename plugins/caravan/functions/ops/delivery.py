@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from caravan.config.alerts import Target, target_subject
-from caravan.core.errors import Misconfigured, Rejected, Retryable
+from caravan.core.errors import CaravanError, Rejected, Retryable
 from caravan.core.incidents import Changes, Incident, Message, MessageState, Sighting, Told
 from caravan.functions.ops.incidents import observe
 from caravan.functions.ops.messages import describe, tell
 
+log = logging.getLogger(__name__)
+
 ABANDONED = timedelta(minutes=10)
 """Whoever has been sending a message for so long has died at it."""
+
+SETTLE_TRIES = 4
+"""Each waits for the warehouse's lock."""
 
 
 class Messenger(Protocol):
@@ -39,11 +46,13 @@ def deliver(
     """Send what waits; messages by what became of them.
 
     A target that cannot be reached, or does not let us in, is asked once; its messages wait for the next time, and
-    the other targets are told. One that answers again is told of by the end of that incident.
+    the other targets are told. So they are of one that refused a message for good. One that takes a message again is
+    told of by the end of that incident.
     """
     by_name = {target.name: target for target in targets}
     counts: Counter[str] = Counter()
     down: dict[str, str] = {}
+    refused: dict[str, str] = {}
     while claimed := book.claim(ABANDONED, down):
         answered: set[str] = set()
         for message, incident in claimed:
@@ -54,11 +63,13 @@ def deliver(
                 state, remark = _send(by_name[message.target], message, incident, connect)
                 if state == "pending":
                     down[message.target] = remark or ""
+                elif state == "failed":
+                    refused[message.target] = remark or ""
                 else:
                     answered.add(message.target)
-            book.settle(message, state, remark)  # type: ignore[arg-type]
+            _settle(book, message, state, remark)  # type: ignore[arg-type]
             counts[state] += 1
-        if not _note(book, targets, down, answered, clock).messages:
+        if not _note(book, targets, down, refused, answered, clock).messages:
             break
     return counts
 
@@ -70,22 +81,34 @@ def _send(
         return "sent", connect(target).send(tell(incident, message.phase))
     except Rejected as error:
         return "failed", describe(error)
-    except (Retryable, Misconfigured) as error:
+    except Exception as error:  # whatever is wrong with one target, the others are told
+        if not isinstance(error, CaravanError):
+            log.exception("target %s", target.name)
         return "pending", describe(error)
+
+
+def _settle(book: Book, message: Message, state: MessageState, remark: str | None) -> None:
+    """What has been sent is sent again unless it is written down: wait longer for that than for anything else."""
+    for _ in range(SETTLE_TRIES - 1):
+        with suppress(Retryable):
+            book.settle(message, state, remark)
+            return
+    book.settle(message, state, remark)
 
 
 def _note(
     book: Book,
     targets: Sequence[Target],
     down: Mapping[str, str],
+    refused: Mapping[str, str],
     answered: Collection[str],
     clock: Callable[[], datetime],
 ) -> Changes:
-    """Open an incident for each target that is down; close those of targets that answered, or are gone."""
-    sightings = [
-        Sighting("target_down", "warning", target_subject(name), f"Its messages wait: {what}")
-        for name, what in down.items()
-    ]
+    """Open an incident for each target that is down or refuses; close those of targets that answered, or are gone."""
+    faults = {name: f"It refused a message for good: {what}" for name, what in refused.items()}
+    faults |= {name: f"Its messages wait: {what}" for name, what in down.items()}
+    # Critical: whoever else is told of critical things only must hear that somebody is told of nothing.
+    sightings = [Sighting("target_down", "critical", target_subject(name), what) for name, what in faults.items()]
     silent = {target_subject(target.name) for target in targets if target.name not in answered}
 
     def covers(incident: Incident) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from caravan.config.alerts import Target
 from caravan.core.incidents import Changes, Incident, Message, RunEnd, Severity, Sighting, incident_id
@@ -64,8 +65,13 @@ def adopt(
     standing: Iterable[Incident], late: Incident, already_told: Collection[str], targets: Sequence[Target]
 ) -> Changes:
     """Record an incident that was told, or was to be told, while it could not be recorded."""
-    if late.key in {incident.key for incident in standing}:
-        return Changes()
+    for incident in standing:
+        if incident.key == late.key:
+            if late.opened_at <= incident.last_seen_at:
+                return Changes()
+            sighting = replace(late.sighting, severity=incident.sighting.severity)
+            count = incident.seen_count + 1
+            return Changes(seen=(replace(incident, sighting=sighting, last_seen_at=late.opened_at, seen_count=count),))
     messages = [
         Message(late.incident_id, "opened", target.name, "sent" if target.name in already_told else "pending")
         for target in targets
@@ -90,14 +96,19 @@ def severity_of(tier: int) -> Severity:
 
 
 def judge_run(
-    end: RunEnd, error: str | None, standing: Iterable[Incident], is_explained: bool
+    end: RunEnd,
+    error: str | None,
+    standing: Iterable[Incident],
+    is_explained: bool,
+    window_ends: Mapping[str, datetime] = MappingProxyType({}),
 ) -> tuple[list[Sighting], Covers]:
     """What a run's end says about its failed tasks: what is seen, and what is over.
 
     A task tells its own failure when it fails, by name (`collect [shop_fr]`). Here the run is counted: an instance
     that failed in silence, because it was killed, is seen now; a task all of whose instances went well is over; and
     of one that failed in part, those seen last are what failed. `error`: what the last task failed with;
-    `is_explained`: that has an incident of its own.
+    `is_explained`: that has an incident of its own. `window_ends`: of the DAG's runs; a run of older days than those
+    that failed says nothing about them.
     """
     own = [i for i in standing if i.sighting.kind == "task_failed" and i.sighting.dag_id == end.dag_id]
     sightings: list[Sighting] = []
@@ -124,7 +135,13 @@ def judge_run(
             continue
         counted = Counter(end.states.get(task_id, ()))
         this_run = sorted(
-            (i for i in incidents if i.sighting.run_id == end.run_id), key=lambda i: i.last_seen_at, reverse=True
+            (
+                i
+                for i in incidents
+                if i.sighting.run_id == end.run_id and (end.started_at is None or i.last_seen_at >= end.started_at)
+            ),
+            key=lambda i: i.last_seen_at,
+            reverse=True,
         )
         if counted["failed"] > len(this_run):
             sight(task_id, "It failed without a word: it was killed, or its worker was lost. Its log may say why.")
@@ -141,5 +158,10 @@ def judge_run(
         if not any(failed.values()) and not is_explained:
             sight(end.last_task, error)
         stays |= {i.key for i in own if i.sighting.task_id == end.last_task}
+    mine = window_ends.get(end.run_id)
+    for incident in own:
+        theirs = window_ends.get(incident.sighting.run_id or "")
+        if mine is not None and theirs is not None and mine < theirs:
+            stays.add(incident.key)
     own_keys = {i.key for i in own}
     return sightings, lambda incident: incident.key in own_keys and incident.key not in stays

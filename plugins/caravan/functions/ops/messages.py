@@ -27,7 +27,7 @@ TITLES: dict[Kind, str] = {
     "disk_low": "is nearly full",
 }
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+_LOGIN = re.compile(r"(?<=://)[^/\s]+@")
 
 
 def tell(incident: Incident, phase: Phase) -> Told:
