@@ -49,7 +49,7 @@ def reporting_marts_hourly():
 
         return reporting.publish()
 
-    @step(pool="default_pool")  # writes no warehouse, and may take long
+    @step()  # in the writers' pool: it may take long, and outside it would take the watch's place
     def upload() -> str:
         from caravan.assembly import reporting
 

@@ -213,5 +213,8 @@ def test_connections_are_tried_where_they_can_be(api: Api, monkeypatch: pytest.M
     state, what = found["connection http_beat"]
     assert state == "failed" and "set AIRFLOW_CONN_HTTP_BEAT" in what and "used by the heartbeat" in what
     assert found["connection http_clock"][0] == "ok"
+    monkeypatch.setenv("AIRFLOW_CONN_HTTP_BEAT", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:9"}))
+    beat = {each.subject: (each.state, each.what) for each in connections(configuration, alerts, api)}
+    assert beat["connection http_beat"][0] == "ok" and "would count as a beat" in beat["connection http_beat"][1]
     without = {each.subject: each.state for each in connections(configuration, alerts, None)}
     assert without["connection http_alerts"] == "failed"

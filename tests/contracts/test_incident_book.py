@@ -336,7 +336,7 @@ def test_what_stands_already_is_not_told_again_when_the_warehouse_cannot_take_it
     assert len(site.subjects()) == 1
 
 
-def test_a_faulty_alerts_file_silences_the_targets_and_is_an_incident_itself(site):
+def test_a_faulty_alerts_file_is_an_incident_itself(site):
     site.mail_server()
     (site.home / "config/alerts.yml").write_text("tragets: []\n")
     ops.check_configuration()
@@ -345,6 +345,14 @@ def test_a_faulty_alerts_file_silences_the_targets_and_is_an_incident_itself(sit
     kinds = {incident.sighting.kind: incident.sighting.what for incident in ops.open_incidents()}
     assert set(kinds) == {"config_fault", "task_failed"}
     assert "did you mean 'targets'" in kinds["config_fault"]
+
+
+def test_a_channel_that_is_gone_from_under_its_limit_silences_nobody(site):
+    site.mail_server()
+    with (site.home / "config/alerts.yml").open("a") as file:
+        file.write("stale_after_hours: {channels: {gone: 5}}\n")
+    fail()
+    assert site.subjects() == ["sales: collect [shop_fr] failed"]
 
 
 def test_the_demo_tells_nobody(site, monkeypatch):

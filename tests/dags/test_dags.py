@@ -119,6 +119,8 @@ def test_the_watch_refuses_backfills_and_leaves_the_writers_pool_alone(bag):
     watch = bag.dags["ops_watch_quarterhourly"]
     assert {str(getattr(kind, "value", kind)) for kind in watch.allowed_run_types} == {"scheduled", "manual"}
     assert {task.pool for task in watch.tasks} == {"default_pool"}
+    others = {task.pool for dag in bag.dags.values() if dag is not watch for task in dag.tasks}
+    assert "default_pool" not in others, "the place that the writers leave is the watch's"
     assert watch.get_task("send_messages").trigger_rule == "all_done"
 
 

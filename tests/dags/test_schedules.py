@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable
 
 from caravan.config.alerts import Alerts
 from caravan.orchestration.params import window_params
+from caravan.orchestration.runs import task_states
 from caravan.orchestration.schedules import due_runs, latest_due
 from caravan.orchestration.timetables import WindowTimetable
 
@@ -60,3 +62,19 @@ def test_every_scheduled_dag_has_a_run_due_and_broken_files_are_named(bag, tmp_p
     dues, errors = due_runs(Alerts(), now)
     assert dues == [] and list(errors) == ["broken.py"]
     assert "no_such_thing" in errors["broken.py"]
+
+
+def test_the_instances_of_a_task_that_is_no_longer_there_say_nothing():
+    states = {
+        "collect_0": "success",
+        "collect_1": "failed",
+        "verdict": "running",
+        "gone": "failed",
+        "old_one_3": "failed",
+    }
+    context = {
+        "dag_run": SimpleNamespace(dag_id="x", run_id="r1"),
+        "dag": SimpleNamespace(task_dict={"collect": None, "verdict": None}),
+        "ti": SimpleNamespace(get_task_states=lambda **asked: {"r1": states}),
+    }
+    assert task_states(context) == {"collect": ["success", "failed"], "verdict": ["running"]}

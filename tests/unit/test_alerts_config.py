@@ -11,7 +11,7 @@ import pytest
 from caravan import INCLUDE_DIR
 from caravan.cli.alerts import age
 from caravan.config import loader
-from caravan.config.alerts import Alerts, load_alerts, read_alerts
+from caravan.config.alerts import Alerts, load_alerts, read_alerts, usable_alerts
 from caravan.config.pools import load_pools, read_pools
 from caravan.core.errors import Misconfigured
 from caravan.core.incidents import Sighting
@@ -77,6 +77,26 @@ def test_a_fault_of_the_alerts_is_in_the_one_report_and_stops_no_run(config, tex
 
 
 @pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        ("stale_after_hours: {channels: {gone: 5}}", ["a"]),
+        ("stale_after_hours: {default: soon}", ["a"]),
+        ("disk: {used_pct: 101}\nclock: ~", ["a"]),
+        ("unknown: 1", ["a"]),
+        ("- {name: b, kind: sms, connection: c}", ["a"]),
+        ("- {name: b, kind: smtp, connection: c}", ["a"]),
+        ("- {name: a, kind: webhook, connection: c}", ["a"]),
+        ("- {name: b, kind: webhook, connection: c}\ndeadline_minutes: {tier:9: 5}", ["a", "b"]),
+    ],
+)
+def test_a_fault_beside_a_target_does_not_silence_it(config, rest, told):
+    (config / "alerts.yml").write_text(f"targets:\n{MAIL}\n{rest}\n")
+    alerts, faults = usable_alerts(config)
+    assert [target.name for target in alerts.targets] == told
+    assert faults
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("pools: []", "is empty"),
@@ -106,7 +126,7 @@ def test_an_age(text, length):
     assert age(text) == timedelta(minutes=length)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5m", "1d"])
+@pytest.mark.parametrize("text", ["", "soon", "-5m", "1d", "99999999999h"])
 def test_no_age(text):
     with pytest.raises(Misconfigured, match="like 45m"):
         age(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -119,8 +120,10 @@ def test_home_and_a_lake_of_its_own(
     assert (settings.home, settings.warehouse) == (home, f"lake://{home}/lake")
 
 
-def test_a_warehouse_that_is_not_the_demos_is_left_alone(tmp_path: Path) -> None:
+def test_a_warehouse_that_is_not_the_demos_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARAVAN_ALERTS", "on")
     (tmp_path / "lake").mkdir()
     with pytest.raises(CaravanError, match="not the demo's"):
         demo.run_demo(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["lake"]
+    assert os.environ["CARAVAN_ALERTS"] == "on"

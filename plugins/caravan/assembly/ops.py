@@ -18,9 +18,9 @@ from caravan.assembly.warehouse import open_warehouse, utc_now
 from caravan.clients.notify import http, spool
 from caravan.clients.notify.smtp import SmtpTarget
 from caravan.config import loader
-from caravan.config.alerts import Alerts, Target, load_alerts
+from caravan.config.alerts import Alerts, Target, load_alerts, usable_alerts
 from caravan.config.settings import Settings
-from caravan.core.errors import CaravanError, Misconfigured
+from caravan.core.errors import CaravanError
 from caravan.core.incidents import Changes, Due, Incident, RunEnd, Sighting, incident_id
 from caravan.functions.ops import checks
 from caravan.functions.ops.delivery import Messenger, deliver
@@ -251,12 +251,10 @@ def last_beat() -> datetime | None:
 
 
 def _alerts(settings: Settings) -> Alerts:
-    """A faulty file silences the targets, not the record: the watch opens an incident for the fault itself."""
-    try:
-        alerts = load_alerts(settings.config_dir)
-    except Misconfigured as error:
-        log.error("nobody can be told: %s", error)
-        return Alerts()
+    """What of the file is sound; for its faults the watch opens an incident."""
+    alerts, faults = usable_alerts(settings.config_dir)
+    if faults:
+        log.error("alerts.yml is used but for what is wrong in it: %s", "; ".join(map(str, faults)))
     return alerts.model_copy(update={"targets": ()}) if os.environ.get(SWITCH) == "off" else alerts
 
 

@@ -76,4 +76,7 @@ def age(text: str) -> timedelta:
     found = _AGE.fullmatch(text)
     if not found:
         raise Misconfigured([Fault("--max-age", f"'{text}' is no age like 45m, 1h or 900s")])
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except (OverflowError, ValueError):
+        raise Misconfigured([Fault("--max-age", f"'{text[:20]}' is longer than any age; give one like 45m")]) from None

@@ -67,13 +67,13 @@ def run_demo(home: Path | None = None) -> int:
     from caravan.demo.orders import generate
     from caravan.demo.truth import write_truth
 
-    os.environ["CARAVAN_ALERTS"] = "off"  # what is planted here is nobody's incident
     settings = demo_settings(home)
     truth_file = settings.home / "truth.json"
     if (settings.home / "lake").exists() and not truth_file.exists():
         raise CaravanError(
             f"{settings.home} holds a warehouse that is not the demo's; name another folder: demo --home"
         )
+    os.environ["CARAVAN_ALERTS"] = "off"  # what is planted here is nobody's incident
     truth = generate(settings.home, load(settings.config_dir))
     write_truth(truth, truth_file)
     say(

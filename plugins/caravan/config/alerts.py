@@ -9,9 +9,9 @@ import os
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from caravan.config.document import Document, read
 from caravan.config.frozen import Frozen
@@ -99,15 +99,41 @@ def load_alerts(config_dir: Path) -> Alerts:
 
 
 def read_alerts(config_dir: Path) -> tuple[Alerts | None, list[Fault]]:
+    alerts, faults = usable_alerts(config_dir)
+    return (None if faults else alerts), faults
+
+
+def usable_alerts(config_dir: Path) -> tuple[Alerts, list[Fault]]:
+    """What is sound, target by target and section by section, and every fault.
+
+    A channel's file that is gone, or a wrong limit, must not keep people from being told.
+    """
     path = config_dir / FILE
     if not path.exists():
         return Alerts(), []
     document, faults = read(path, FILE)
     if document is None:
-        return None, faults
-    alerts, more = validate(document, Alerts)
-    faults = [*faults, *more, *_own_faults(document, _names(config_dir, "channels"), _names(config_dir, "markets"))]
-    return (None if faults else alerts), in_order(faults)
+        return Alerts(), faults
+    _, more = validate(document, Alerts)
+    wrong = _wrong_targets(document)
+    faults = [*faults, *more, *(fault for _, fault in wrong)]
+    faults += _unknown_names(document, _names(config_dir, "channels"), _names(config_dir, "markets"))
+    data = {name: value for name, value in document.data.items() if _fits({name: value})}
+    targets = document.value("targets")
+    if isinstance(targets, list):
+        left_out = {index for index, _ in wrong}
+        data["targets"] = [
+            target for index, target in enumerate(targets) if index not in left_out and _fits({"targets": [target]})
+        ]
+    return Alerts.model_validate(data), in_order(faults)
+
+
+def _fits(data: dict[str, Any]) -> bool:
+    try:
+        Alerts.model_validate(data)
+    except ValidationError:
+        return False
+    return True
 
 
 def _names(config_dir: Path, folder: str) -> set[str]:
@@ -116,22 +142,30 @@ def _names(config_dir: Path, folder: str) -> set[str]:
     return {Path(name).stem for name in os.listdir(there) if name.endswith(".yml")} if there.is_dir() else set()
 
 
-def _own_faults(document: Document, channels: Collection[str], markets: Collection[str]) -> list[Fault]:
-    faults: list[Fault] = []
+def _wrong_targets(document: Document) -> list[tuple[int, Fault]]:
+    """Targets, by their place in the list, that cannot be told as they are written."""
+    faults: list[tuple[int, Fault]] = []
     targets = document.value("targets")
     names: set[str] = set()
     for index in range(len(targets) if isinstance(targets, list) else 0):
         name, kind = document.text("targets", index, "name"), document.text("targets", index, "kind")
         if name is not None and name in names:
-            faults.append(document.fault(("targets", index, "name"), f"another target is called '{name}' already"))
+            message = f"another target is called '{name}' already"
+            faults.append((index, document.fault(("targets", index, "name"), message)))
         names.add(name or "")
         given = document.mapping("targets", index)
         for field in ("sender", "to"):
             if kind == "smtp" and not given.get(field):
-                faults.append(document.fault(("targets", index), f"a target of kind smtp needs `{field}`"))
+                faults.append((index, document.fault(("targets", index), f"a target of kind smtp needs `{field}`")))
             if kind == "webhook" and field in given:
                 message = "is for mail; a webhook's address is in its connection"
-                faults.append(document.fault(("targets", index, field), message))
+                faults.append((index, document.fault(("targets", index, field), message)))
+    return faults
+
+
+def _unknown_names(document: Document, channels: Collection[str], markets: Collection[str]) -> list[Fault]:
+    """Limits for channels and markets that there are not."""
+    faults: list[Fault] = []
     for section in ("channels", "markets"):
         for channel in document.mapping("stale_after_hours", section):
             if channel not in channels:

@@ -116,17 +116,6 @@ class IncidentBook:
                 },
             )
 
-    def message_states(self, incident_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Of each incident, the targets and what became of its newest message to them."""
-        states: dict[str, dict[str, str]] = {}
-        with self._warehouse.read() as session:
-            for identity, target, state in session.rows(
-                "SELECT incident_id, target, state FROM ops.incident_message ORDER BY created_at, phase DESC"
-            ):
-                if identity in incident_ids:
-                    states.setdefault(identity, {})[target] = state
-        return states
-
 
 def _open(session: Session) -> list[Incident]:
     rows = session.rows(
