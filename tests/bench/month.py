@@ -17,29 +17,22 @@ import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import psutil
-import requests
 import yaml
-from aiosmtpd.controller import Controller
+from live import Airflow, Hook, Mailbox, phases_told  # beside this file
 
-from caravan import INCLUDE_DIR, PROJECT_ROOT
+from caravan import INCLUDE_DIR
 from caravan.assembly.warehouse import open_warehouse
 from caravan.config.loader import load
 from caravan.config.settings import Settings
@@ -48,7 +41,7 @@ from caravan.demo.deliveries import TRUNCATED_DAY
 from caravan.demo.orders import DEFAULT_END, generate
 from caravan.demo.truth import Truth
 
-SALES, REPORTING, WATCH = "sales_orders_daily", "reporting_marts_hourly", "ops_watch_quarterhourly"
+SALES, REPORTING, WATCH = DAGS = ("sales_orders_daily", "reporting_marts_hourly", "ops_watch_quarterhourly")
 LAKE_DISK = "512m"
 INSIDE = "CARAVAN_MONTH_INSIDE"
 
@@ -67,145 +60,6 @@ EXPECTED = {
     ("target_down", "target mail"): {"hook"},
 }
 """Each incident of the month, and the targets that are told of its beginning and its end, once each."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Mailbox:
-    """A mail server that can die."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.messages: list[tuple[str, str]] = []  # Message-ID and subject
-        self._server: Controller | None = None
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        self.messages.append((str(message["Message-ID"]), str(message["Subject"])))
-        return "250 OK"
-
-    def start(self) -> None:
-        self._server = Controller(self, hostname="127.0.0.1", port=self.port)
-        self._server.start()
-
-    def stop(self) -> None:
-        if self._server:
-            self._server.stop()
-            self._server = None
-
-
-class Hook:
-    """A chat's webhook."""
-
-    def __init__(self) -> None:
-        messages: list[tuple[str, str]] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                messages.append((self.headers["Idempotency-Key"], body["subject"]))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.messages = messages
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-
-class Airflow:
-    """The live server, by its REST API and its processes."""
-
-    def __init__(self, home: Path, port: int, environ: dict[str, str]) -> None:
-        self.home, self.port, self.environ = home, port, environ
-        self._web = requests.Session()
-        self._web.trust_env = False
-
-    def caravan(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "caravan", *arguments],
-            env=self.environ,
-            cwd=PROJECT_ROOT,
-            check=check,
-            capture_output=True,
-            text=True,
-        )
-
-    def up(self) -> None:
-        self.caravan("up", "--port", str(self.port))
-        password = json.loads((self.home / "airflow" / "passwords.json").read_text())["admin"]
-        answer = self._web.post(self._url("/auth/token"), json={"username": "admin", "password": password}, timeout=30)
-        self._web.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-    def down(self) -> None:
-        self.caravan("down", check=False)
-
-    def ask(self, method: str, path: str, **options: Any) -> Any:
-        for attempt in range(6):
-            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
-                answer = self._web.request(method, self._url(f"/api/v2{path}"), timeout=60, **options)
-                if answer.status_code < 500:
-                    answer.raise_for_status()
-                    return answer.json()
-            time.sleep(2 * attempt + 1)
-        raise CaravanError(f"{method} {path}: no answer")
-
-    def unpause(self, dag_id: str) -> None:
-        self.ask("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
-
-    def trigger(self, dag_id: str, **conf: Any) -> str:
-        return str(self.ask("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})["dag_run_id"])
-
-    def state(self, dag_id: str, run_id: str) -> str:
-        return str(self.ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
-
-    def wait(self, dag_id: str, run_id: str, limit_s: float = 900) -> str:
-        began = time.monotonic()
-        while (state := self.state(dag_id, run_id)) not in ("success", "failed"):
-            if time.monotonic() - began > limit_s:
-                raise CaravanError(f"{dag_id} {run_id} is still {state} after {limit_s:.0f} s")
-            time.sleep(0.5)
-        return state
-
-    def tasks(self, dag_id: str, run_id: str) -> list[tuple[str, str]]:
-        found = self.ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return [(each["task_id"], each["state"] or "none") for each in found]
-
-    def idle(self, limit_s: float = 600) -> None:
-        """Wait until nothing runs or waits to run."""
-        began = time.monotonic()
-        quiet_since = began
-        while time.monotonic() - quiet_since < 2:
-            states = [
-                run["state"]
-                for dag_id in (SALES, REPORTING, WATCH)
-                for run in self.ask("GET", f"/dags/{dag_id}/dagRuns?order_by=-run_after&limit=5")["dag_runs"]
-            ]
-            if set(states) & {"running", "queued"}:
-                quiet_since = time.monotonic()
-            if time.monotonic() - began > limit_s:
-                raise CaravanError(f"runs are still under way after {limit_s:.0f} s: {Counter(states)}")
-            time.sleep(0.5)
-
-    def processes(self, *words: str) -> list[psutil.Process]:
-        pid = json.loads((self.home / "airflow" / "server.json").read_text())["pid"]
-        found = []
-        for process in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                title = " ".join(process.cmdline())
-                if all(word in title for word in words):
-                    found.append(process)
-        return found
-
-    def _url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
 
 
 @dataclass
@@ -240,7 +94,7 @@ class Month:
         self.run_of_day[day] = run
         self.during(index, run)
         state = self.airflow.wait(SALES, run)
-        self.airflow.idle()
+        self.airflow.idle(DAGS)
         self.watch()
         expected = "failed" if self.is_red(index) else "success"
         self.expect(state == expected, f"day {index}: the run of {day} is {state} instead of {expected}")
@@ -322,7 +176,7 @@ class Month:
             self.kill_scheduler()
         if index == TASK_KILLED:
             self.until(run, lambda tasks: ("build", "running") in tasks, "build runs")
-            self.kill_task(run)
+            self.kill_task()
 
     def until(self, run: str, holds: Callable[[list[tuple[str, str]]], bool], what: str, limit_s: float = 300) -> None:
         began = time.monotonic()
@@ -349,11 +203,7 @@ class Month:
                 file.flush()
 
     def kill_scheduler(self) -> None:
-        victims = self.airflow.processes("airflow", "scheduler")
-        self.expect(bool(victims), "no scheduler process was found to be killed")
-        for process in victims:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        self.expect(bool(self.airflow.kill("airflow", "scheduler")), "no scheduler process was found to be killed")
         began = time.monotonic()
         while self.airflow.caravan("heartbeat", "--max-age", "30s", check=False).returncode == 0:
             if time.monotonic() - began > 180:
@@ -364,13 +214,9 @@ class Month:
         self.airflow.caravan("down", check=False)
         self.airflow.up()
 
-    def kill_task(self, run: str) -> None:
-        victims = self.airflow.processes("task", "supervisor") or self.airflow.processes("airflow", "worker", SALES)
-        self.expect(bool(victims), "no task process was found to be killed")
-        for process in victims:
-            for each in [*process.children(recursive=True), process]:
-                with contextlib.suppress(psutil.Error):
-                    each.send_signal(signal.SIGKILL)
+    def kill_task(self) -> None:
+        killed = self.airflow.kill("task", "supervisor") or self.airflow.kill("airflow", "worker")
+        self.expect(bool(killed), "no task process was found to be killed")
 
     # -- what is to be so -------------------------------------------------------------------------------------------
 
@@ -440,22 +286,13 @@ class Month:
             self.expect(len(found) == 1, f"{kind} {subject}: {len(found)} incidents instead of one")
             self.expect(all(row[4] for row in found), f"{kind} {subject}: is not over")
             for name, box in (("mail", self.mail), ("hook", self.hook)):
-                told = Counter(phase for row in found for phase in self.told(box.messages, row[5]))
+                told = Counter(phase for row in found for phase in phases_told(box.messages, row[5]))
                 wanted = Counter({"opened": 1, "closed": 1}) if name in targets else Counter()
                 self.expect(told == wanted, f"{kind} {subject}: {name} was told {dict(told)} instead of {dict(wanted)}")
         others = [
             row for row in rows if not any(row[0] == kind and row[1].startswith(start) for kind, start in EXPECTED)
         ]
         self.expect(not others, f"incidents that nobody planted: {[row[:3] for row in others]}")
-
-    def told(self, messages: list[tuple[str, str]], incident_id: str) -> list[str]:
-        """The phases of an incident that a target was told, as often as it was told."""
-        return [
-            phase
-            for message_id, _ in messages
-            for phase in ("opened", "closed")
-            if incident_id in message_id and phase in message_id
-        ]
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Any]:
@@ -517,10 +354,10 @@ def live_through(folder: Path, days: int, port: int) -> int:
     try:
         airflow.up()
         airflow.caravan("migrate")
-        for dag_id in (SALES, REPORTING, WATCH):
+        for dag_id in DAGS:
             airflow.unpause(dag_id)
         time.sleep(5)
-        airflow.idle()
+        airflow.idle(DAGS)
         for index in range(days):
             month.live(index)
         month.check_sales()

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from caravan.assembly.connections import current
@@ -280,15 +281,27 @@ def _adopt_spooled(book: IncidentBook, settings: Settings) -> None:
     targets = _alerts(settings).targets
     place = _spool(settings)
     for late, told_of in list(place.waiting()):
-        book.change(lambda standing, told, late=late, of=told_of: adopt(standing, late, of, targets))  # type: ignore[misc]
+        book.change(partial(_adopting, late, told_of, targets))
         place.remove(late)
+
+
+def _adopting(
+    late: Incident,
+    told_of: Sequence[str],
+    targets: Sequence[Target],
+    standing: Sequence[Incident],
+    told: Mapping[str, set[str]],
+) -> Changes:
+    return adopt(standing, late, told_of, targets)
 
 
 def _readable_incidents() -> list[Incident]:
     """The open ones; none where the warehouse cannot be read either."""
-    with contextlib.suppress(Exception):
+    try:
         return open_incidents()
-    return []
+    except Exception as error:  # what was told before may be told again: better than not at all
+        log.warning("what is open already cannot be read: %s", describe(error))
+        return []
 
 
 def _counted(sightings: Sequence[Sighting], *kinds: str) -> dict[str, int]:

@@ -11,6 +11,7 @@ from caravan import EXPECTATIONS_DIR
 from caravan.core.errors import Fault, Misconfigured
 
 if TYPE_CHECKING:
+    from caravan.config.types import Configuration
     from caravan.warehouse.catalog import Model
 
 
@@ -39,39 +40,43 @@ def find_notices(config_dir: Path, today: date) -> list[Fault]:
 
 def mart_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
     """Published marts that do not exist or hold personal data; nothing while configuration or models are broken."""
-    from caravan.config import loader
     from caravan.reporting.publish import check_marts
-    from caravan.warehouse.catalog import load_models
 
+    sound = _sound(config_dir, sql_dir)
+    if sound is None:
+        return []
+    configuration, models = sound
+    classes = {model.name: {c.name: c.personal for c in model.columns} for model in models}
     try:
-        project = loader.load(config_dir).project
-        models = load_models(sql_dir).models
-    except Misconfigured:
-        return []  # told by the checks of configuration and models
-    try:
-        check_marts(
-            project.published_marts, {model.name: {c.name: c.personal for c in model.columns} for model in models}
-        )
+        check_marts(configuration.project.published_marts, classes)
     except Misconfigured as error:
         return list(error.faults)
     return []
 
 
-def personal_data_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
-    """Tables with personal data and no retention; nothing while configuration or models are broken."""
+def _sound(config_dir: Path, sql_dir: Path) -> tuple[Configuration, tuple[Model, ...]] | None:
+    """Configuration and models; None while either is broken, which their own checks tell."""
     from caravan.config import loader
-    from caravan.config.privacy import table_faults
     from caravan.warehouse.catalog import load_models
-    from caravan.warehouse.migrations import read_migrations
 
     try:
-        policies = loader.load(config_dir).privacy
-        models = load_models(sql_dir).models
+        return loader.load(config_dir), tuple(load_models(sql_dir).models)
     except Misconfigured:
-        return []  # told by the checks of configuration and models
+        return None
+
+
+def personal_data_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
+    """Tables with personal data and no retention; nothing while configuration or models are broken."""
+    from caravan.config.privacy import table_faults
+    from caravan.warehouse.migrations import read_migrations
+
+    sound = _sound(config_dir, sql_dir)
+    if sound is None:
+        return []
+    configuration, models = sound
     made = {table for migration in read_migrations(sql_dir / "migrations") for table in migration.tables}
     classes = personal_classes(models)
-    return table_faults(config_dir, policies, classes, made | classes.keys())
+    return table_faults(config_dir, configuration.privacy, classes, made | classes.keys())
 
 
 def personal_classes(models: Iterable[Model]) -> dict[str, dict[str, str]]:

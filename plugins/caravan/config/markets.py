@@ -37,10 +37,10 @@ def weekdays(days: str) -> list[int]:
     if days == "daily":
         return list(range(7))
     first, _, last = days.partition("-")
-    names = list(WEEKDAYS)
+    names: list[str] = list(WEEKDAYS)
     if first not in names or (last or first) not in names or days.endswith("-"):
         raise ValueError(f"'{days}' names no days; give one like fri, a range like mon-thu, or daily")
-    start, stop = names.index(first), names.index(last or first)  # type: ignore[arg-type]
+    start, stop = names.index(first), names.index(last or first)
     return [day % 7 for day in range(start, stop + 1 + (7 if stop < start else 0))]
 
 

@@ -111,7 +111,10 @@ def read_rates(content: bytes, name: str) -> Reading:
                 continue
             number += 1
             row = _row(number, header, cells)
-            (rates if isinstance(row, Rate) else bad).append(row)  # type: ignore[arg-type]
+            if isinstance(row, Rate):
+                rates.append(row)
+            else:
+                bad.append(row)
     except csv.Error as error:
         raise Rejected("CSV_INVALID", f"{name}, line {reader.line_num}: {error}") from error
     return Reading(rates, bad)

@@ -57,8 +57,10 @@ class Spool:
     def clear(self, now_s: float) -> None:
         """Remove names without content that are old. `now_s`: seconds since 1970."""
         for path in self.folder.glob("*.json"):
-            if not path.stat().st_size and now_s - path.stat().st_mtime > KEPT.total_seconds():
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # recorded by somebody else meanwhile
+                status = path.stat()
+                if not status.st_size and now_s - status.st_mtime > KEPT.total_seconds():
+                    path.unlink()
 
     def _path(self, incident: Incident) -> Path:
         return self.folder / f"{hashlib.sha256(incident.key.encode()).hexdigest()[:32]}.json"

@@ -56,7 +56,8 @@ def deliver(
     while claimed := book.claim(ABANDONED, down):
         answered: set[str] = set()
         for message, incident in claimed:
-            state, remark = "pending", down.get(message.target)
+            state: MessageState = "pending"
+            remark = down.get(message.target)
             if message.target not in by_name:
                 state, remark = "failed", "there is no such target any more"
             elif remark is None:
@@ -67,7 +68,7 @@ def deliver(
                     refused[message.target] = remark or ""
                 else:
                     answered.add(message.target)
-            _settle(book, message, state, remark)  # type: ignore[arg-type]
+            _settle(book, message, state, remark)
             counts[state] += 1
         if not _note(book, targets, down, refused, answered, clock).messages:
             break
