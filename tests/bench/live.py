@@ -167,6 +167,14 @@ class Airflow:
                 process.kill()
         return len(victims)
 
+    def kill_task(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """KILL the process a task runs in, as the system does that is out of memory; whether there was one."""
+        pid = self.ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")["pid"]
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(pid).kill()
+            return True
+        return False
+
     def _url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 

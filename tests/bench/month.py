@@ -176,7 +176,7 @@ class Month:
             self.kill_scheduler()
         if index == TASK_KILLED:
             self.until(run, lambda tasks: ("build", "running") in tasks, "build runs")
-            self.kill_task()
+            self.kill_task(run)
 
     def until(self, run: str, holds: Callable[[list[tuple[str, str]]], bool], what: str, limit_s: float = 300) -> None:
         began = time.monotonic()
@@ -214,9 +214,8 @@ class Month:
         self.airflow.caravan("down", check=False)
         self.airflow.up()
 
-    def kill_task(self) -> None:
-        killed = self.airflow.kill("task", "supervisor") or self.airflow.kill("airflow", "worker")
-        self.expect(bool(killed), "no task process was found to be killed")
+    def kill_task(self, run: str) -> None:
+        self.expect(self.airflow.kill_task(SALES, run, "build"), "no process of the task was found to be killed")
 
     # -- what is to be so -------------------------------------------------------------------------------------------
 
