@@ -1,7 +1,7 @@
 """Rebuilds shared and reporting models where something changed, then publishes them and the report.
 
-**Rerun class** `rerun:window`: safe to clear at any time. A run takes whatever is in `ops.dirty_slice`, so a second
-one finds nothing to do.
+**Rerun class** `rerun:now`: a run takes whatever is in `ops.dirty_slice` at present, so backfills are refused, and a
+second run finds nothing to do. Safe to clear at any time.
 
 **When**: after `sales_orders_daily` (its asset event is only the wake-up), and 15 minutes past each hour, should an
 event be lost. One run at a time. Runs woken by an asset have no data interval, and none is needed.
@@ -32,8 +32,9 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     start_date=datetime(2010, 12, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    allowed_run_types=["scheduled", "manual", "asset_triggered"],
     default_args=DEFAULTS,
-    tags=["rerun:window", "tier:1", "function:reporting"],
+    tags=["rerun:now", "tier:1", "function:reporting"],
     doc_md=__doc__,
 )
 def reporting_marts_hourly():

@@ -21,9 +21,10 @@ from caravan.assembly.backup import make_backup, restore
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, Rejected, Retryable
 from caravan.warehouse import archive, lake
-from caravan.warehouse.archive import BY_SCHEDULE
+from caravan.warehouse.archive import BY_SCHEDULE, Archive
 from caravan.warehouse.evidence import insert_many
 from caravan.warehouse.lake_upkeep import removal_lock
+from caravan.warehouse.port import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 AT = datetime(2026, 11, 22, 1, 30)
@@ -93,6 +94,7 @@ def original(request, tmp_path_factory) -> Iterator[Place]:
     rows = [{"load_id": str(number), "raw_row": text, "message": text} for number, text in enumerate((*texts, None))]
     with small.warehouse.write() as session:
         insert_many(session, "ops.quarantine", rows)
+        insert_many(session, "ops.incident_message", [{"incident_id": "waiting", "state": "pending"}])
     small.build()
     small.deliver(Line("late", 1, "5"))
     lake.ADOPTED_ROWS = before
@@ -164,7 +166,7 @@ def test_a_second_backup_copies_only_what_is_new_and_the_oldest_goes(filled, tmp
         assert made[0].linked_count == 0
         assert made[1].linked_count == len(list(made[0].folder.rglob("*.parquet"))) > 0
     assert [path.name[8:16] for path in archive.list_archives(target)] == ["20261122", "20261123", "20261124"]
-    archive.drop_old(target, 1)
+    archive.drop_old(target, 1, made[2].folder)
     assert archive.list_archives(target) == [made[2].folder]
     archive.verify(archive.read_manifest(made[2].folder), lambda count: None)
 
@@ -202,9 +204,29 @@ def test_nothing_is_restored_over_a_warehouse_or_a_server_that_is_there(filled, 
         restore(settings, made.folder)
     assert answers(filled) == before
     (home / "airflow" / "airflow.db").write_bytes(b"another")
-    with pytest.raises(CaravanError, match=r"airflow\.db exists, and nothing is restored over it"):
+    (home / "airflow" / "airflow.db-wal").write_bytes(b"of another state")
+    with pytest.raises(CaravanError, match=r"airflow\.db, airflow\.db-wal in .*: nothing is restored over"):
         restore(settings_of(home, LakePlace(tmp_path / "new")), made.folder)
     assert not (tmp_path / "new").exists()
+
+
+def test_alerts_that_waited_are_settled_before_the_warehouse_is_there(filled, new_place, tmp_path, monkeypatch):
+    made = make_backup(settings_of(tmp_path / "home", filled), tmp_path / "backups", AT, secrets=False)
+    place = LakePlace(tmp_path / "new") if filled.engine == "lake" else new_place("postgresql", migrated=False)
+
+    def fail(session: Session, given: Archive) -> None:
+        raise Retryable("cut")
+
+    monkeypatch.setattr("caravan.warehouse.backup._settle_messages", fail)
+    with pytest.raises(Retryable, match="cut"):
+        restore(settings_of(tmp_path / "again", place), made.folder)
+    monkeypatch.undo()
+    restore(settings_of(tmp_path / "again", place), made.folder)
+    with place.open() as warehouse, warehouse.read() as session:
+        assert session.rows("SELECT state, error FROM ops.incident_message") == [
+            ("failed", f"not sent again: restored from {made.folder.name}")
+        ]
+    place.close()
 
 
 @pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
@@ -214,7 +236,7 @@ def test_what_a_killed_server_left_beside_its_database_is_refused(new_place, tmp
     made = make_backup(settings_of(home, new_place("lake")), tmp_path / "backups", AT, secrets=False)
     (home / "airflow" / "airflow.db").unlink()
     (home / "airflow" / f"airflow.db{end}").write_bytes(b"of another state")
-    with pytest.raises(CaravanError, match=f"airflow.db{end} belongs to another airflow.db"):
+    with pytest.raises(CaravanError, match=f"airflow.db{end} in .* is of another server; move it away"):
         restore(settings_of(home, LakePlace(tmp_path / "new")), made.folder)
     assert not (tmp_path / "new").exists()
 
@@ -236,10 +258,25 @@ def test_a_lake_comes_back_on_a_disk_of_its_own_after_a_restore_that_was_cut(new
     def fail(folder: Path) -> None:
         raise Retryable("cut")
 
+    def fail_last(path: Path, target: Path) -> Path:
+        if target == tmp_path / "disk" / "catalog.sqlite":
+            raise Retryable("cut")
+        return rename(path, target)
+
     monkeypatch.setattr("caravan.warehouse.backup.sync_folder", fail)
     with pytest.raises(Retryable, match="cut"):
         restore(settings_of(again, copy), made.folder)
     monkeypatch.undo()
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", fail_last)
+    with pytest.raises(Retryable, match="cut"):
+        restore(settings_of(again, copy), made.folder)
+    monkeypatch.undo()
+    assert (tmp_path / "disk" / "files").exists()
+    # What they left needs no room beside what is restored.
+    left = tmp_path / "disk" / ".restore.part"
+    full, empty = (shutil._ntuple_diskusage(10**12, 0, free) for free in (10**4, 10**9))
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: full if left.exists() else empty)
     assert f"{again / 'config'} is as it was" in restore(settings_of(again, copy), made.folder)
     assert sorted(path.name for path in (again / "config").iterdir()) == ["markets", "project.yml"]
     with copy.open() as warehouse, warehouse.read() as session:
@@ -260,11 +297,24 @@ def test_half_a_configuration_is_never_there(new_place, tmp_path, monkeypatch):
             raise Retryable("no room left")
         put(source, target)
 
-    monkeypatch.setattr(archive, "put_file", put_one)
-    with pytest.raises(Retryable, match="no room left"):
-        restore(copy, made.folder)
-    monkeypatch.undo()
+    def rename_one(path: Path, target: Path) -> Path:
+        # The folder may be a disk of its own.
+        assert path.is_relative_to(again / "config") or not target.is_relative_to(again / "config")
+        if target == again / "config" / "project.yml":
+            raise Retryable("killed")
+        return rename(path, target)
+
+    rename = Path.rename
+    for where, name, instead, told in (
+        (archive, "put_file", put_one, "no room left"),
+        (Path, "rename", rename_one, "killed"),
+    ):
+        monkeypatch.setattr(where, name, instead)
+        with pytest.raises(Retryable, match=told):
+            restore(copy, made.folder)
+        monkeypatch.undo()
     assert f"{again / 'config'} restored" in restore(copy, made.folder)
+    assert sorted(path.name for path in (again / "config").iterdir()) == ["markets", "project.yml"]
 
 
 def test_a_configuration_that_has_changed_stays_and_the_old_one_lies_beside_it(new_place, tmp_path):
@@ -284,6 +334,20 @@ def test_a_full_disk_is_told_before_anything_is_copied(filled, tmp_path, monkeyp
     with pytest.raises(Retryable, match="free some disk or name another folder"):
         make_backup(settings_of(tmp_path / "home", filled), tmp_path / "backups", AT, secrets=False)
     assert not list((tmp_path / "backups").glob("caravan-*"))
+
+
+def test_a_restore_without_room_for_all_of_it_writes_nothing(new_place, tmp_path, monkeypatch):
+    home, again = tmp_path / "home", tmp_path / "again"
+    write_config(home)
+    write_server(home)
+    made = make_backup(settings_of(home, new_place("lake")), tmp_path / "backups", AT, secrets=False)
+    size = sum((made.folder / name).stat().st_size for name in ("lake/catalog.sqlite", "airflow/airflow.db"))
+    usage = shutil._ntuple_diskusage(10**12, 0, size)
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(Retryable, match="what is restored takes"):
+        restore(settings_of(again, LakePlace(tmp_path / "new")), made.folder)
+    assert not again.exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_lake_that_lacks_a_file_is_not_backed_up_as_if_it_were_whole(new_place, tmp_path, monkeypatch):

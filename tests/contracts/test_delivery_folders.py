@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from object_store import ObjectStore
 
-from caravan.clients.file_drop.deliveries import Folder, Listing, LocalFolder
+from caravan.clients.file_drop.deliveries import Claim, Folder, Listing, LocalFolder
 from caravan.clients.file_drop.s3_folder import S3Folder
 from caravan.clients.file_drop.seen import Seen
 from caravan.config.places import S3Place
@@ -51,15 +51,33 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> LocalPlace | Bucket
     return BucketPlace(request.getfixturevalue("object_store"), request.getfixturevalue("bucket"), tmp_path)
 
 
-def listed(place: LocalPlace | BucketPlace, files: str = "orders_*.csv") -> Listing:
+def listed(place: LocalPlace | BucketPlace, files: str = "orders_*.csv", claims: Sequence[Claim] = ()) -> Listing:
     given: dict[str, Any] = {"code": "shop", "name": "Shop", "kind": "own", "folder": "in", "delivery": "changes"}
     entities = {"order_line": {"files": files, "columns": {"sku": "sku"}}}
     channel = Channel.model_validate({**given, "zone": "UTC", "format": {"type": "csv"}, "entities": entities})
-    return place.folder.listing(channel, "order_line", [])
+    return place.folder.listing(channel, "order_line", claims)
 
 
 def names(listing: Listing) -> list[str]:
     return [delivery.name for delivery in listing.deliveries]
+
+
+def test_files_that_nobody_reads_are_told_in_one_word(place: LocalPlace | BucketPlace) -> None:
+    for name in (
+        "orders_2.CSV",
+        "bestillinger_3.csv",
+        "orders_4.csv.bak",
+        ".hidden",
+        "other_5.csv",
+        "done/orders_1.csv",
+    ):
+        place.put(name)
+    own, header = (Claim("shop", entity, place.folder.root, "orders_*.csv") for entity in ("order_line", "order"))
+    other = Claim("other", "order_line", place.folder.root, "other_*.csv")
+    (told,) = listed(place, claims=[own, other]).skipped
+    assert (told.code, told.path.name) == ("FILE_UNMATCHED", "bestillinger_3.csv")
+    assert "matches no pattern (orders_*.csv), nor do 2 other files beside it; correct `files`" in told.message
+    assert not listed(place, claims=[own, header, other]).skipped, "the channel's first entity tells it"
 
 
 def test_settled_files_come_oldest_first_and_then_by_name(place: LocalPlace | BucketPlace) -> None:
@@ -73,7 +91,7 @@ def test_settled_files_come_oldest_first_and_then_by_name(place: LocalPlace | Bu
         place.put(name, age, content)
     listing = listed(place)
     assert names(listing) == ["orders_z.csv", "orders_c.csv", "orders_empty.csv", "orders_b.csv"]
-    assert not listing.skipped
+    assert [(each.code, each.path.name) for each in listing.skipped] == [("FILE_UNMATCHED", "returns.csv")]
     first = listing.deliveries[0]
     assert (first.channel_code, first.entity, first.size) == ("shop", "order_line", 5)
     assert first.content_hash == hashlib.sha256(b"older").hexdigest()
@@ -133,7 +151,8 @@ def test_patterns_match_level_by_level(place: LocalPlace | BucketPlace) -> None:
         ("*/*/*.csv", ["e.csv"]),
     ):
         assert sorted(names(listed(place, pattern))) == found, pattern
-    (folder,) = listed(place, "*.csv").skipped
+    folder, beside = listed(place, "*.csv").skipped
+    assert (beside.path.name, beside.code) == ("f.txt", "FILE_UNMATCHED")
     assert (folder.path.name, folder.code) == ("g.csv", "FILE_UNREADABLE")
     assert "is a folder" in folder.message
 

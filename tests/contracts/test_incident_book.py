@@ -18,6 +18,7 @@ from caravan import INCLUDE_DIR
 from caravan.assembly import ops
 from caravan.clients.notify import spool
 from caravan.config.alerts import Target
+from caravan.config.settings import BY_HAND
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.incidents import Changes, Due, RunEnd, Sighting
 from caravan.functions.ops.incidents import nothing, observe, of_kinds
@@ -127,7 +128,9 @@ def test_what_the_watch_reads(warehouse):
         whole = {"dag_id": "sales", "run_id": "scheduled__1", "window_end": NOON}
         insert(session, "ops.run", whole | {"started_at": NOON - day, "ended_at": NOON})
         insert(session, "ops.load", load | {"load_id": "l5", "run_id": "scheduled__1", "started_at": NOON - 9 * day})
-        insert(session, "ops.run", run | {"run_id": "scheduled__2"})  # failed before it looked at a delivery
+        for number, task in enumerate(("list_channels", "collect (2 of 2)"), 2):  # before it looked at a delivery
+            failed = {"state": "failed", "message": f"task stage: x\ntask {task}: its log says why"}
+            insert(session, "ops.run", run | {"run_id": f"scheduled__{number}"} | failed)
         block = {"model_name": "mart.x", "slice_date": NOON.date(), "part_value": "fr", "run_id": "r1"}
         block |= {"cause_model": "stg.a", "cause_kind": "distribution", "reason": "key: twice"}
         insert(session, "ops.blocked_slice", block)
@@ -138,11 +141,11 @@ def test_what_the_watch_reads(warehouse):
         assert watched.last_deliveries(session) == {"fr": NOON}
         assert watched.loaded_by_day(session, NOON - timedelta(days=1)) == {"fr": {NOON.date(): 5}}
         assert watched.loaded_by_day(session, NOON + timedelta(days=1)) == {}
-        assert watched.last_run_day(session, "sales") == (NOON - day).date()
+        assert watched.last_run_day(session, "sales", ops.ASKING) == (NOON - day).date()
         assert watched.window_ends(session, "sales") == {"scheduled__1": NOON}
-        assert watched.last_run_day(session, "other") is None
+        assert watched.last_run_day(session, "other", ops.ASKING) is None
         found = [row for row in watched.recent_runs(session, NOON) if row[1] == "r1"]
-        assert found == [("sales", "r1", None, None, NOON, NOON.replace(hour=13))]
+        assert found == [("sales", "r1", None, None, NOON, NOON.replace(hour=13), None)]
         blocked = [("fr", ("stg.a", "stg.b"), date(2026, 3, 1), NOON.date(), "key: twice")]
         assert watched.blocked_parts(session) == blocked
         assert watched.blocked_parts(session, ("sales", "r1")) == blocked
@@ -150,6 +153,24 @@ def test_what_the_watch_reads(warehouse):
         assert watched.newest_record(session) == NOON
         assert abs(watched.engine_clock(session) - ops.utc_now()) < timedelta(seconds=20)
         assert (watched.orders_by_day(session, NOON.date()), watched.newest_days(session)) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "asked"),
+    [
+        ("success", "", True),
+        ("success", None, True),
+        ("failed", "channel disabled: x", True),
+        ("failed", "task build: its log says why", True),
+        ("failed", "task collect (8 of 8): its log says why", False),
+    ],
+)
+def test_a_run_asked_its_channels_though_nothing_new_lay_anywhere(warehouse, state, message, asked):
+    run = {"run_id": "scheduled__1", "dag_id": "sales", "started_at": NOON, "ended_at": NOON}
+    with warehouse.write() as session:
+        insert(session, "ops.run", run | {"state": state, "message": message})
+    with warehouse.read() as session:
+        assert watched.last_run_day(session, "sales", ops.ASKING) == (NOON.date() if asked else None)
 
 
 # --- the whole way ----------------------------------------------------------------------------------------------------
@@ -207,6 +228,15 @@ def end(error: Exception | None, failed: int = 0, run_id: str = "r1") -> None:
     ops.run_ended(RunEnd("sales", run_id, 1, states, "verdict", "http://x"), error)
 
 
+def watch() -> None:
+    """All steps of the watch that look at something, and the one that delivers."""
+    ops.check_sources()
+    ops.check_runs(lambda *asked: ([], [], {}))
+    ops.check_machine()
+    ops.check_configuration()
+    ops.send_messages()
+
+
 def test_a_failure_is_told_once_and_its_end_once(site):
     site.mail_server()
     fail()
@@ -231,6 +261,43 @@ def test_a_mail_server_that_was_down_gets_each_message_once(site):
     assert ops.send_messages() == {}
     assert site.subjects() == ["sales: collect [shop_fr] failed"]
     assert [i.sighting.kind for i in ops.open_incidents()] == ["task_failed"]
+
+
+def test_a_target_that_is_down_is_asked_once_by_a_watch(site, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(ops.SmtpTarget, "open", lambda target: (_ for _ in ()).throw(OSError(asked.append("x"))))
+    fail()
+    for _ in range(2):
+        asked.clear()
+        watch()
+        end(Rejected("TASKS_FAILED", "collect"), failed=1)
+        assert asked == ["x"]
+    assert max(incident.seen_count for incident in ops.open_incidents()) == 3
+
+
+def test_what_opened_before_anybody_was_named_is_told_when_it_comes_again(site, monkeypatch):
+    site.mail_server()
+    with monkeypatch.context() as off:
+        off.setenv(ops.SWITCH, "off")
+        fail()
+        fail("shop_de")
+    fail(run_id="r2")
+    fail(run_id="r3")
+    end(None, run_id="r4")
+    assert site.subjects() == ["sales: collect [shop_fr] failed", "over: sales: collect [shop_fr] failed"]
+
+
+def test_a_fault_in_the_alerts_fails_no_message_of_the_target_it_hides(site):
+    alerts = site.home / "config/alerts.yml"
+    sound = alerts.read_text()
+    fail()
+    site.mail_server()
+    other = '{"name": "chat", "kind": "webhook", "connection": "http_chat"}'
+    alerts.write_text(sound.replace('"smtp"', '"smpt"').replace("}]", "}, " + other + "]"))
+    assert ops.send_messages() == {"pending": 1}
+    alerts.write_text(sound)
+    assert ops.send_messages()["sent"] == 1
+    assert site.subjects()[0] == "sales: collect [shop_fr] failed"
 
 
 def test_a_sender_that_dies_before_its_record_sends_the_same_mail_once_more(site, monkeypatch):
@@ -285,6 +352,31 @@ def test_a_failure_told_while_the_lock_was_held_is_no_silent_one_at_the_runs_end
     assert site.subjects() == ["sales: collect [shop_de] failed", "sales: collect [shop_fr] failed"]
 
 
+def test_what_is_being_told_is_not_recorded_and_told_by_another_as_well(site, monkeypatch):
+    """While one that could not record it sends, a run ends and the watch delivers."""
+    site.mail_server()
+    send = ops.SmtpTarget.send
+    change = IncidentBook.change
+
+    def interrupted(target, told):
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(ops.SmtpTarget, "send", send)
+            meanwhile.setattr(IncidentBook, "change", change)
+            end(Rejected("TASKS_FAILED", "collect"), failed=1)
+            ops.send_messages()
+        return send(target, told)
+
+    with monkeypatch.context() as held:
+        locked(held)
+        held.setattr(ops.SmtpTarget, "send", interrupted)
+        fail()
+    ops.send_messages()
+    end(None, run_id="r2")
+    ops.send_messages()
+    assert site.subjects() == ["sales: collect [shop_fr] failed", "over: sales: collect [shop_fr] failed"]
+    assert ops.open_incidents() == []
+
+
 def test_a_killed_task_is_told_though_the_warehouse_cannot_take_it(site, monkeypatch):
     site.mail_server()
     locked(monkeypatch)
@@ -293,6 +385,21 @@ def test_a_killed_task_is_told_though_the_warehouse_cannot_take_it(site, monkeyp
     assert site.subjects() == ["sales: collect [shop_fr] failed"]
     end(Rejected("TASKS_FAILED", "collect"), failed=2)
     assert site.subjects() == ["sales: collect [shop_fr] failed", "sales: collect failed"]
+
+
+def test_a_failure_of_which_a_full_disk_took_the_name_alone_is_not_told_as_a_silent_one(site, monkeypatch):
+    site.mail_server()
+    locked(monkeypatch)
+    fail()
+    (path,) = (site.home / "alerts").iterdir()
+    path.write_text("")
+    end(Rejected("TASKS_FAILED", "collect"), failed=1)
+    assert site.subjects() == ["sales: collect [shop_fr] failed"]
+
+
+def test_only_what_a_scheduler_runs_beats(site, monkeypatch):
+    monkeypatch.setenv(BY_HAND, "1")
+    assert (ops.beat(), ops.last_beat()) == ("", None)
 
 
 def test_a_disk_without_room_for_a_name_keeps_nobody_from_knowing(site, monkeypatch):
@@ -365,7 +472,7 @@ def test_the_demo_tells_nobody(site, monkeypatch):
 def test_the_watch_finds_nothing_where_all_is_well(site):
     site.mail_server()
     assert ops.beat() == str(site.home / "heartbeat")
-    found = ops.check_sources() | ops.check_runs(lambda alerts, now: ([], {})) | ops.check_configuration()
+    found = ops.check_sources() | ops.check_runs(lambda *asked: ([], [], {})) | ops.check_configuration()
     assert set(found.values()) == {0}
     assert ops.last_beat() is not None and ops.verdict() == {}
 
@@ -374,10 +481,12 @@ def test_a_disk_at_99_percent_and_a_clock_10_minutes_off_are_named(site, monkeyp
     site.mail_server()
     real = ops.utc_now
     with monkeypatch.context() as off:
-        off.setattr(ops.shutil, "disk_usage", lambda path: (100 * 10**9, 99 * 10**9, 10**9))
+        # A quarter is kept for root: `df` has 99 % of what anybody may use.
+        off.setattr(ops.shutil, "disk_usage", lambda path: (132 * 10**9, 99 * 10**9, 10**9))
         off.setattr(ops, "utc_now", lambda: real() + timedelta(minutes=10))
         assert ops.check_machine() == {"disk_low": 1, "clock_off": 1}
     assert [subject.split()[-1] for subject in site.subjects()] == ["full", "wrong"]
+    assert "99.0 % are used, 1.0 GB are free" in site.box.mails[0].get_payload()
     assert "10 min 0 s ahead of the file system" in site.box.mails[1].get_payload()
     monkeypatch.setattr(ops.shutil, "disk_usage", lambda path: (100 * 10**9, 50 * 10**9, 50 * 10**9))
     ops.check_machine()
@@ -390,32 +499,45 @@ def test_a_late_run_and_a_broken_file_are_told(site):
     run = {"run_id": "scheduled__1", "dag_id": "marts", "started_at": due.due_at - timedelta(hours=1)}
     with site.lake.write() as session:
         insert(session, "ops.run", run | {"ended_at": due.due_at})
-    found = ops.check_runs(lambda alerts, now: ([due], {"x.py": "ImportError: y"}))
+    found = ops.check_runs(lambda *asked: ([due], [], {"x.py": "ImportError: y"}))
     assert found == {"run_late": 1, "dag_broken": 1}
     assert site.subjects() == ["marts: run is late", "file x.py cannot be read"]
 
 
-def test_a_late_run_is_over_when_its_own_window_has_been_done(site):
+@pytest.mark.parametrize("succeeds", [False, True])
+def test_a_late_run_is_over_when_its_window_has_been_done_or_a_later_one_succeeds(site, succeeds):
     site.mail_server()
+    asked: list[dict[str, datetime]] = []
     day = timedelta(days=1)
     before = ops.utc_now() - 9 * day
     missed, later = (Due("sales", 1, due, due - day, due) for due in (ops.utc_now() - day, ops.utc_now() - day / 2))
 
-    def ran(run_id: str, start: datetime, end: datetime) -> None:
-        window = {"window_start": start, "window_end": end, "started_at": end, "ended_at": end}
+    def ran(run_id: str, start: datetime, end: datetime, state: str = "failed") -> None:
+        window = {"window_start": start, "window_end": end, "started_at": end, "ended_at": end, "state": state}
         with site.lake.write() as session:
             insert(session, "ops.run", {"run_id": run_id, "dag_id": "sales"} | window)
 
     def check(newest: Due, errors=None) -> int:
-        opened = {incident.opened_at for incident in ops.open_incidents()}
-        return ops.check_runs(lambda alerts, now: ([missed if now in opened else newest], errors or {}))["run_late"]
+        def due_runs(alerts, now, since):
+            asked.append(since)
+            return [newest], [missed] if "sales" in since else [], errors or {}
+
+        return ops.check_runs(due_runs)["run_late"]
 
     ran("scheduled__0", before - day, before)
     assert check(missed) == 1
+    (incident,) = ops.open_incidents()
     ran("scheduled__2", later.start, later.end)
     assert check(later) == 1, "the missed window is missed still"
+    assert asked == [{}, {"sales": incident.opened_at}], "the DAG files are read once each time"
+    if succeeds:
+        ran("scheduled__3", later.end, later.end + day, "success")
+        assert check(later) == 0
+        text = site.box.mails[1].get_payload(decode=True).decode()
+        assert f"`./caravan run sales --from {missed.start:%Y-%m-%d} --to" in text
+        return
     ran("backfill__1", missed.start, missed.end)
-    ops.check_runs(lambda alerts, now: ([], {"sales.py": "SyntaxError: x"}))
+    ops.check_runs(lambda *asked: ([], [], {"sales.py": "SyntaxError: x"}))
     assert "run_late" in {incident.sighting.kind for incident in ops.open_incidents()}, "its file is broken: no news"
     assert check(later) == 0
     assert ops.open_incidents() == []
@@ -439,12 +561,51 @@ def test_every_target_can_be_tried(site):
 def test_a_name_without_content_keeps_an_incident_quiet_for_a_day(tmp_path):
     place = spool.Spool(tmp_path / "alerts")
     (incident,) = observe([], {}, [DISK], nothing, [], NOON).opened
-    assert place.put(incident)
+    assert place.put(incident, list)
     (path,) = place.folder.iterdir()
     path.write_text("")  # no room for more than the name
-    assert not place.put(incident)
+    assert not place.put(incident, lambda: pytest.fail("told again"))
     assert list(place.waiting()) == []
     place.clear(path.stat().st_mtime + 3600)
     assert path.exists()
     place.clear(path.stat().st_mtime + 25 * 3600)
-    assert place.put(incident)
+    assert place.put(incident, list)
+
+
+def test_what_two_record_at_once_is_recorded_by_one(tmp_path, monkeypatch):
+    place = spool.Spool(tmp_path / "alerts")
+    (incident,) = observe([], {}, [DISK], nothing, [], NOON).opened
+    recorded: list[tuple[Any, list[str]]] = []
+
+    def record(incident: Any, told: list[str]) -> None:
+        recorded.append((incident, told))
+        place.hand_over(record)
+
+    place.put(incident, lambda: ["mail"])
+    place.hand_over(record)
+    assert recorded == [(incident, ["mail"])]
+
+    place.put(incident, list)
+    lock = spool.fcntl.flock
+
+    def late(file: Any, how: int) -> None:
+        """Another one has opened, recorded and removed it by now."""
+        monkeypatch.setattr(spool.fcntl, "flock", lock)
+        place.hand_over(record)
+        lock(file, how)
+
+    monkeypatch.setattr(spool.fcntl, "flock", late)
+    place.hand_over(record)
+    assert recorded[1:] == [(incident, [])]
+
+
+def test_a_file_that_goes_while_the_others_are_read_is_skipped(tmp_path, monkeypatch):
+    place = spool.Spool(tmp_path / "alerts")
+    for incident in observe([], {}, [DISK, STALE], nothing, [], NOON).opened:
+        place.put(incident, list)
+    paths = place._paths()
+    monkeypatch.setattr(spool.Spool, "_paths", lambda self: paths)
+    paths[0].unlink()
+    assert len(list(place.waiting())) == 1
+    place.hand_over(lambda *found: None)
+    assert list(place.waiting()) == []

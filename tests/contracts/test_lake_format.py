@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from caravan.assembly.backup import check, make_backup, restore
+from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError
 from caravan.warehouse.lake import Lake
 from caravan.warehouse.migrations import migrate
@@ -35,6 +38,17 @@ def test_an_older_format_is_refused_until_it_is_brought_up_to_date(old_lake):
             session.execute("INSERT INTO ops.run VALUES ('one', 'success')")
     with Lake(old_lake, read_only=True) as lake, lake.read() as session:
         assert session.rows("SELECT * FROM ops.run") == [("one", "success")]
+
+
+def test_a_backup_of_an_older_format_comes_back_in_today_s(old_lake, tmp_path_factory):
+    """Its alerts are settled on the way, and the backup stays as it is."""
+    home = tmp_path_factory.mktemp("home")
+    given = Settings(home, home / "config", f"lake://{old_lake}")
+    made = make_backup(given, home / "backups", datetime(2026, 11, 22), secrets=False)
+    restore(Settings(home, home / "config", f"lake://{home}/new"), made.folder)
+    with Lake(home / "new", read_only=True) as lake, lake.read() as session:
+        assert session.columns("ops.run") == {"run_id": "VARCHAR", "state": "VARCHAR"}
+    check(made.folder)
 
 
 def test_a_lake_of_today_is_as_it_was_when_an_upgrade_is_asked_for(tmp_path):

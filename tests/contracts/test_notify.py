@@ -8,6 +8,7 @@ import socketserver
 import threading
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import Message as Mail
@@ -82,6 +83,7 @@ def test_a_mail_arrives_with_the_same_message_id_each_time(postbox):
         ("552 no room for you", Rejected),
         ("421 closing", Retryable),
         ("530 log in", Misconfigured),
+        ("554 looks like spam", Rejected),
     ],
 )
 def test_a_mail_that_the_server_does_not_take(postbox, answer, error):
@@ -89,6 +91,13 @@ def test_a_mail_that_the_server_does_not_take(postbox, answer, error):
     box.answer = answer
     with pytest.raises(error, match=answer[:3]):
         target.send(TOLD)
+
+
+def test_a_mail_of_any_text_is_built(postbox):
+    box, target = postbox
+    target.send(replace(TOLD, subject="a\r\nBcc: eve@example.com\ud800", text="\ud800"))
+    (mail,) = box.mails
+    assert (mail["Subject"], mail["Bcc"]) == ("a Bcc: eve@example.com?", None)
 
 
 @pytest.mark.parametrize(

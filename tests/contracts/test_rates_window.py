@@ -207,6 +207,62 @@ def test_each_file_states_rates_of_its_own(world, files):
     assert dict(world.rows(stated)) == {"SAR": 4, "KWD": Decimal("0.41"), "VND": 28000}
 
 
+STATED = "SELECT currency_code, rate_date, rate FROM stg.fx__rate WHERE source_code = 'user' ORDER BY 1, 2"
+
+
+def held(world: World) -> list[tuple[str, int, Decimal]]:
+    return [(currency, (day - MONDAY).days, rate) for currency, day, rate in world.rows(STATED)]
+
+
+@ON_THE_LAKE
+def test_a_rate_that_is_in_no_file_any_more_measures_nothing(world, files):
+    """Withdrawn beside a right one, withdrawn though confirmed, moved to its right day, corrected in another file."""
+    files.write("twd.csv", f"{on(1)},TWD,3.7,me,,", f"{on(2)},TWD,37.2,me,,")
+    files.write("nok.csv", f"{on(5)},NOK,1150,me,,yes", f"{on(6)},NOK,11.6,me,,")
+    files.write("vnd.csv", f"{on(0)},VND,340,me,,")
+    files.write("a.csv", f"{on(1)},KZT,5.6,me,,")
+    files.write("b.csv", f"{on(2)},KZT,561,me,,", f"{on(3)},KZT,0,me,,")
+    counts, _ = files.run()
+    assert (counts["quarantined"], held(world)) == (
+        4,
+        [("KZT", 1, Decimal("5.6")), ("NOK", 5, 1150), ("TWD", 1, Decimal("3.7")), ("VND", 0, 340)],
+    )
+    counts, warnings = files.run()
+    assert (counts, warnings) == (dict.fromkeys(counts, 0), []), "what is judged as before is not told again"
+    files.write("twd.csv", f"{on(2)},TWD,37.2,me,,")
+    files.write("nok.csv", f"{on(6)},NOK,11.6,me,,")
+    files.write("vnd.csv", f"{on(11)},VND,34,me,,")
+    files.write("a.csv", f"{on(1)},KZT,560,me,,")
+    counts, _ = files.run()
+    assert (counts["deliveries"], counts["quarantined"], held(world)) == (
+        5,
+        1,
+        [("KZT", 1, 560), ("KZT", 2, 561), ("NOK", 6, Decimal("11.6")), ("TWD", 2, Decimal("37.2")), ("VND", 11, 34)],
+    )
+
+
+@ON_THE_LAKE
+def test_a_file_that_is_renamed_changes_nothing_there_and_back(world, files):
+    folder = world.home / markets.USER_FOLDER
+    files.write("a.csv", f"{on(0)},AED,4,bank,,", f"{on(1)},AED,4.1,bank,,")
+    files.write("k.csv", f"{on(0)},VND,30000,bank,,")
+    files.run()
+    files.write("k.csv", f"{on(0)},VND,zz,bank,,")
+    (folder / "a.csv").rename(folder / "b.csv")
+    files.run()
+    (folder / "b.csv").rename(folder / "a.csv")
+    (folder / "k.csv").rename(folder / "m.csv")
+    files.run()
+    all_of_them = [("AED", 0, 4), ("AED", 1, Decimal("4.1")), ("VND", 0, 30000)]
+    assert held(world) == all_of_them
+    counts, _ = files.run()
+    assert (counts, held(world)) == (dict.fromkeys(counts, 0), all_of_them)
+    files.write("a.csv", f"{on(0)},AED,4,bank,,")
+    files.write("m.csv")
+    files.run()
+    assert held(world) == [("AED", 0, 4)]
+
+
 @ON_THE_LAKE
 def test_a_fetched_row_that_stays_bad_is_told_once_and_read_again_when_asked(world):
     world.use()
@@ -217,12 +273,14 @@ def test_a_fetched_row_that_stays_bad_is_told_once_and_read_again_when_asked(wor
     ]
     told = []
     with open_store(settings, configuration, DAG) as store, Scratch(settings.staging_dir) as scratch:
-        for night, reload in enumerate([False, False, True]):
-            inbox = _Fetched(rows, scratch, utc_now(), str(min(night, 1)))
+        for night, reload in enumerate([False, False, False, True]):
+            inbox = _Fetched(rows, scratch, utc_now(), str(min(night, 2)))
             store.start_run(f"n{night}", None, "")
             counts = rates.collect(f"n{night}", inbox, store, rates.limits(configuration), utc_now, reload=reload)
             told.append((counts["received"], len(store.warnings(f"n{night}"))))
-    assert told == [(2, 1), (2, 0), (2, 0)]
+            if night:  # the first is killed before it tells anybody
+                store.end_run(f"n{night}", "success", "")
+    assert told == [(2, 1), (2, 1), (2, 0), (2, 0)]
 
 
 @ON_THE_LAKE

@@ -74,7 +74,7 @@ def test_listed_then_loaded_once_and_then_no_more(
     assert cli.main([*COLLECT, "--dry-run"]) == 0
     shown = capsys.readouterr()
     assert "would load bestellungen_1.csv" in shown.out
-    assert "bestellungen_2.csv is left for later" in shown.err
+    assert "bestellungen_2.csv is not read" in shown.err
     assert not (home / "seen-objects.sqlite").exists(), "a dry run leaves nothing behind"
 
     assert collect()["loaded"] == 3
@@ -109,3 +109,15 @@ def test_no_connection_is_told_with_what_to_set(home: Path, monkeypatch: pytest.
     monkeypatch.delenv("AIRFLOW_CONN_S3_DEFAULT")
     with pytest.raises(Misconfigured, match="set AIRFLOW_CONN_S3_DEFAULT, or add it in Airflow; see docs/connections"):
         collect()
+
+
+def test_a_folder_of_files_that_no_pattern_matches_is_told_where_deliveries_are(
+    home: Path, object_store: ObjectStore, bucket: str
+) -> None:
+    object_store.client.delete_object(Bucket=bucket, Key="in/bestellungen_1.csv")
+    object_store.put(bucket, "in/bestellungen_2.CSV", content(1), age_seconds=3600)
+    assert collect()["deliveries"] == 0
+    with open_warehouse(Settings.from_environment(), read_only=True) as warehouse, warehouse.read() as session:
+        ((state, message),) = session.rows("SELECT state, message FROM ops.load WHERE channel_code = 'shop_de'")
+    assert state == "missing"
+    assert message.startswith("bestellungen_2.CSV is not read: it matches no pattern (bestellungen_*.csv)")

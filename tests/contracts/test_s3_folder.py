@@ -100,6 +100,8 @@ def test_what_is_remembered_may_be_lost_or_broken(
         busy.execute("DROP TABLE seen")
         busy.execute("CREATE TABLE seen (another TEXT)")
     Seen(tmp_path / "seen.sqlite").remember("any", "hash")
+    (tmp_path / "file").write_bytes(b"")
+    Seen(tmp_path / "file" / "seen.sqlite").remember("any", "hash")  # no folder can be made there
     looks_only = Seen(tmp_path / "dry.sqlite", read_only=True)
     assert names(folder_of(seen=looks_only).listing(channel(), "order_line", [])) == ["a.csv"]
     assert not (tmp_path / "dry.sqlite").exists()

@@ -31,11 +31,14 @@ def test_a_dag_allows_the_runs_of_its_rerun_class(bag, dag_id):
     dag = bag.dags[dag_id]
     if rerun_class(dag) == "rerun:window":
         assert dag.allowed_run_types is None
-        assert type(dag.timetable).__name__ in ("WindowTimetable", "AssetOrTimeSchedule", "AssetTriggeredTimetable")
+        assert type(dag.timetable).__name__ == "WindowTimetable"
     if rerun_class(dag) == "rerun:now":
         assert dag.allowed_run_types is not None
         assert "backfill" not in [getattr(kind, "value", kind) for kind in dag.allowed_run_types]
         assert "window_start" not in dag.params, "a form that asks for a window promises to do that window"
+        assert "asset_triggered" in [getattr(kind, "value", kind) for kind in dag.allowed_run_types] or not bool(
+            dag.timetable.asset_condition
+        ), "an event would wake nothing"
 
 
 @pytest.fixture(scope="module")

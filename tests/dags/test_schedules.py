@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable
 
 from caravan.config.alerts import Alerts
@@ -50,8 +51,13 @@ def test_the_newest_run_that_was_due_of_a_dag_without_windows(schedule):
 
 def test_every_scheduled_dag_has_a_run_due_and_broken_files_are_named(bag, tmp_path, monkeypatch):
     now = at("2026-11-20T12:07")
-    dues, errors = due_runs(Alerts(), now)
-    assert errors == {}
+    loads = []
+    real = DagBag.__init__
+    monkeypatch.setattr(DagBag, "__init__", lambda bag, **options: (loads.append(bag), real(bag, **options))[1])
+    then = at("2026-11-10T12:07")
+    dues, missed, errors = due_runs(Alerts(), now, {"sales_orders_daily": then, "gone": then})
+    assert (errors, len(loads)) == ({}, 1)
+    assert [(due.dag_id, due.due_at) for due in missed] == [("sales_orders_daily", at("2026-11-10T03:00"))]
     by_name = {due.dag_id: due for due in dues}
     assert by_name["sales_orders_daily"].due_at == at("2026-11-20T03:00")
     assert by_name["reporting_marts_hourly"].due_at == at("2026-11-20T08:15"), "three hours and a tick ago"
@@ -59,15 +65,15 @@ def test_every_scheduled_dag_has_a_run_due_and_broken_files_are_named(bag, tmp_p
 
     (tmp_path / "broken.py").write_text("from airflow.sdk import dag\nimport no_such_thing\n")
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
-    dues, errors = due_runs(Alerts(), now)
+    dues, _, errors = due_runs(Alerts(), now, {})
     assert dues == [] and list(errors) == ["broken.py"]
     assert "no_such_thing" in errors["broken.py"]
 
 
 def test_the_instances_of_a_task_that_is_no_longer_there_say_nothing():
     states = {
-        "collect_0": "success",
-        "collect_1": "failed",
+        "collect_10": "failed",
+        "collect_9": "success",
         "verdict": "running",
         "gone": "failed",
         "old_one_3": "failed",

@@ -16,6 +16,7 @@ from stand_in_assembly import CHANNELS, StandIn
 
 import caravan.assembly
 from caravan.cli import run as runner
+from caravan.config.settings import BY_HAND
 from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, Retryable
 from caravan.core.window import Window
 
@@ -121,19 +122,19 @@ def test_a_failure_and_the_end_of_the_run_are_told(run, assembly):
     name, (dag_id, task_id, label, run_id, tier, link, told_error) = told
     assert (name, dag_id, task_id, label, tier) == ("task_failed", "sales_orders_daily", "collect", "shop_fr", 1)
     assert told_error is error
-    assert link.startswith("http") and "/tasks/collect/mapped/" in link
+    assert link.startswith("http") and "/tasks/collect/mapped/1" in link
     name, (end, last_error) = ended
     assert (name, end.dag_id, end.run_id, end.tier, end.last_task) == ("run_ended", dag_id, run_id, 1, "verdict")
-    assert sorted(end.states["collect"]) == ["failed", "success", "success"]
+    assert end.states["collect"] == ["success", "failed", "success"], "by map index"
     assert end.states["stage"] == ["success"]
-    assert end.restricted
+    assert end.channels == ("shop_fr",)
     assert "collect (1 of 3)" in str(last_error)
 
 
 def test_the_end_of_a_run_that_went_well_is_told_and_a_dry_run_tells_nothing(run, assembly):
     run()
     ((name, (end, error)),) = assembly.told
-    assert (name, error, end.restricted) == ("run_ended", None, False)
+    assert (name, error, end.channels) == ("run_ended", None, ())
     assert set(end.states) == {"list_channels", "collect", "stage", "validate", "build", "verdict"}
     assembly.told.clear()
     assembly.fail("sales.stage", Rejected("X", "y"))
@@ -212,6 +213,14 @@ def test_dates_become_the_window_of_the_form(bag):
     conf = runner.run_conf(bag.dags["sales_orders_daily"], date(2010, 12, 1), date(2011, 12, 10), {"dry_run": True})
     assert conf == {**YEAR, "dry_run": True}
     assert bag.dags["sales_orders_daily"].params["window_start"] is None, "the DAG itself stays as it was"
+
+
+def test_a_run_by_hand_is_known_as_one_while_it_lasts(run, assembly, monkeypatch):
+    during: list[str | None] = []
+    sales = sys.modules["caravan.assembly.sales"]
+    monkeypatch.setattr(sales, "stage", lambda scope: during.append(os.environ.get(BY_HAND)))
+    run()
+    assert (during, BY_HAND in os.environ) == (["1"], False)
 
 
 def test_an_airflow_of_someone_else_is_not_touched(airflow_database):

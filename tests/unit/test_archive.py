@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -84,6 +85,10 @@ def test_a_folder_of_backups_is_none_and_names_them(made):
         read_manifest(made.parent)
     with pytest.raises(CaravanError, match="is no folder"):
         read_manifest(made / "nowhere")
+    (made / "manifest.json").unlink()
+    (made / "manifest.json").mkdir()
+    with pytest.raises(CaravanError, match=r"cannot be read: .*manifest\.json'; run as its owner"):
+        read_manifest(made)
 
 
 def test_a_failure_leaves_no_half_archive(made):
@@ -112,7 +117,7 @@ def test_only_a_fixed_file_of_the_same_size_is_shared_with_the_archive_before(ma
     assert linked == 1
     assert (second / "a.parquet").samefile(made / "a.parquet")
     assert not (second / "b" / "c.yml").samefile(made / "b" / "c.yml")
-    archive.drop_old(made.parent, 1)
+    archive.drop_old(made.parent, 1, second)
     verify(read_manifest(second), ignore)
 
 
@@ -142,8 +147,48 @@ def test_a_damaged_archive_stops_no_other_one_is_not_counted_and_stays(made, nam
     third, linked = next_archive(made, 24)
     assert linked == 1, "shared with the newest that can be read"
     assert f"{second.name}/manifest.json is not what" in caplog.text
-    assert archive.drop_old(made.parent, 1) == [made]
+    assert archive.drop_old(made.parent, 1, third) == [made]
     assert archive.list_archives(made.parent) == [second, third]
+
+
+@pytest.mark.parametrize(
+    ("what", "linked"), [("", 0), ("manifest.json", 0), ("a.parquet", 0), ("../caravan-x.part", 1)]
+)
+def test_what_cannot_be_read_stops_no_backup(made, what, linked, caplog, monkeypatch):
+    """Another user's, or on a bad disk."""
+    bad = Path(os.path.normpath(made / what))
+    (made.parent / "caravan-x.part").mkdir()
+
+    def failing(given):
+        def call(path, *arguments, **options):
+            # What is in such a folder cannot be looked at either.
+            if bad in (Path(path), *Path(path).parents):
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            return given(path, *arguments, **options)
+
+        return call
+
+    for where, name in ((Path, "stat"), (Path, "open"), (archive.shutil, "rmtree"), (archive.os, "link")):
+        monkeypatch.setattr(where, name, failing(getattr(where, name)))
+    second, shared = next_archive(made)
+    assert shared == linked
+    assert what == "a.parquet" or str(bad) in caplog.text
+    monkeypatch.undo()
+    verify(read_manifest(second), ignore)
+
+
+@pytest.mark.parametrize(
+    ("keep", "gone"),
+    [(1, [22, 24, 25]), (2, [24, 25]), (3, [24]), (4, [])],
+)
+def test_what_a_wrong_clock_dated_ahead_goes_first_and_the_one_just_made_stays(made, keep, gone, caplog):
+    for day in (24, 25):
+        next_archive(made, day)
+    new, _ = next_archive(made, 23)
+    dropped = archive.drop_old(made.parent, keep, new)
+    assert sorted(archive.made_at(path).day for path in dropped) == gone
+    assert new.exists()
+    assert caplog.text.count("a clock was wrong") == len({24, 25} & set(gone))
 
 
 def test_what_a_person_made_is_not_dropped_and_nothing_is_while_another_is_written(made, monkeypatch):
@@ -153,9 +198,9 @@ def test_what_a_person_made_is_not_dropped_and_nothing_is_while_another_is_writt
     monkeypatch.setattr(archive, "LOCK_WAIT_SECONDS", 0.05)
     with new_archive(made.parent, AT.replace(day=25), ignore) as writer:
         with pytest.raises(Retryable, match="writing a backup"):
-            archive.drop_old(made.parent, 1)
+            archive.drop_old(made.parent, 1, made)
         writer.finish({"made_by": archive.BY_HAND})
-    assert archive.drop_old(made.parent, 1) == [made]
+    assert archive.drop_old(made.parent, 1, made.with_name("caravan-20261124T013000Z")) == [made]
     assert [path.name[14:16] for path in archive.list_archives(made.parent)] == ["23", "24", "25"]
 
 

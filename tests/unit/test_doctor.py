@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from caravan.cli import doctor_machine
 from caravan.cli.doctor import write_json
 from caravan.cli.doctor_machine import judge_backup, judge_clock, judge_disks, judge_upkeep, lake_files
 from caravan.cli.finding import Finding, guarded
+from caravan.config.settings import Settings
 from caravan.config.types import Backups
 from caravan.functions.ops.checks import Reading
 
@@ -35,6 +37,12 @@ def test_a_disk_that_is_nearly_full(used_gb: float, total_gb: float, state: str,
     (found,) = judge_disks({"/srv": (int(used_gb * GB), int(total_gb * GB))}, 90)
     assert (found.subject, found.state) == ("disk", state)
     assert found.what.startswith("/srv: ") and words in found.what
+
+
+def test_what_a_disk_keeps_for_root_is_nobodys_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_machine.shutil, "disk_usage", lambda path: (300 * GB, 30 * GB, 80 * GB))
+    (found,) = doctor_machine.disks(Settings(tmp_path, tmp_path, f"lake://{tmp_path}/lake"), 90)
+    assert "80.0 GB free, 27 % used" in found.what
 
 
 def reading(name: str, off: timedelta) -> Reading:

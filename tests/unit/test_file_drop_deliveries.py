@@ -45,7 +45,7 @@ def test_settled_files_come_oldest_first_and_then_by_name(tmp_path: Path) -> Non
     put(tmp_path, "returns.csv")
     listing = list_deliveries(channel(files="orders_*.csv"), "order_line", tmp_path, NOW_NS)
     assert [delivery.name for delivery in listing.deliveries] == ["orders_z.csv", "orders_a.csv", "orders_b.csv"]
-    assert not listing.skipped
+    assert [(each.code, each.path.name) for each in listing.skipped] == [("FILE_UNMATCHED", "returns.csv")]
     first = listing.deliveries[0]
     assert (first.channel_code, first.entity, first.size) == ("shop", "order_line", 5)
     assert first.content_hash == hashlib.sha256(b"older").hexdigest()
@@ -84,8 +84,10 @@ def test_what_cannot_be_read_is_named_and_hides_nothing(
         deny(monkeypatch, "open", path)
     put(tmp_path, "whole.csv")
     listing = list_deliveries(channel(files=pattern), "order_line", tmp_path, NOW_NS)
-    assert [delivery.name for delivery in listing.deliveries] == (["whole.csv"] if pattern == "*.csv" else [])
-    assert [(skipped.path, skipped.code) for skipped in listing.skipped] == [(path, "FILE_UNREADABLE")]
+    whole = [delivery.name for delivery in listing.deliveries]
+    whole += [skipped.path.name for skipped in listing.skipped if skipped.code == "FILE_UNMATCHED"]
+    assert whole == ["whole.csv"]
+    assert (listing.skipped[0].path, listing.skipped[0].code) == (path, "FILE_UNREADABLE")
     assert words in listing.skipped[0].message
 
 

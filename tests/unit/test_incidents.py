@@ -39,7 +39,9 @@ def test_a_new_thing_opens_and_every_target_of_its_severity_is_told():
 
 def test_a_thing_seen_again_only_counts():
     worse = replace(STALE, what="Still nothing.", severity="critical")
-    changes = observe([opened(STALE)], {}, [worse], of_kinds("stale"), [MAIL, CHAT], LATER)
+    before = opened(STALE)
+    told = {before.incident_id: {"mail": "sent"}}
+    changes = observe([before], told, [worse], of_kinds("stale"), [MAIL, CHAT], LATER)
     assert (changes.opened, changes.closed, changes.messages) == ((), (), ())
     (seen,) = changes.seen
     assert (seen.seen_count, seen.opened_at, seen.last_seen_at) == (2, NOON, LATER)
@@ -48,10 +50,17 @@ def test_a_thing_seen_again_only_counts():
 
 def test_a_thing_no_longer_seen_closes_and_those_who_were_told_are_told():
     before = opened(STALE)
-    told = {before.incident_id: {"mail", "pager"}}
+    told = {before.incident_id: {"mail": "sent", "pager": "pending", "chat": "failed"}}
     changes = observe([before], told, [], of_kinds("stale"), [MAIL, CHAT], LATER)
     assert [incident.closed_at for incident in changes.closed] == [LATER]
     assert messages(changes) == [("closed", "mail"), ("closed", "pager")]
+
+
+@pytest.mark.parametrize(("state", "told"), [(None, ["mail", "chat"]), ("sent", ["chat"]), ("failed", ["chat"])])
+def test_a_thing_seen_again_is_told_to_a_target_that_is_new(state, told):
+    before = opened(DISK)
+    has = {before.incident_id: {"mail": state}} if state else {}
+    assert messages(observe([before], has, [DISK], nothing, [MAIL, CHAT], LATER)) == [("opened", name) for name in told]
 
 
 def test_a_look_at_other_things_closes_nothing():
@@ -66,10 +75,13 @@ def test_a_thing_that_comes_back_is_a_new_incident():
 
 def test_what_was_told_unrecorded_is_recorded_as_told():
     late = opened(DISK)
-    assert adopt([opened(DISK)], late, ["mail"], [MAIL]) == Changes()
-    (seen,) = adopt([opened(DISK, NOON - timedelta(hours=1))], late, [], [MAIL]).seen
-    assert (seen.last_seen_at, seen.seen_count) == (NOON, 2)
-    changes = adopt([], late, ["mail"], [MAIL, CHAT])
+    assert adopt([opened(DISK)], {}, late, ["mail"], [MAIL]) == Changes()
+    before = opened(DISK, NOON - timedelta(hours=1))
+    again = adopt([before], {before.incident_id: {"mail": "sent"}}, late, [], [MAIL, CHAT])
+    assert [(seen.last_seen_at, seen.seen_count) for seen in again.seen] == [(NOON, 2)]
+    assert messages(again) == [("opened", "chat")]
+    assert adopt([], {}, late, ["mail"], []).messages == (Message(late.incident_id, "opened", "mail", "sent"),)
+    changes = adopt([], {}, late, ["mail"], [MAIL, CHAT])
     assert changes.opened == (late,)
     assert [(message.target, message.state) for message in changes.messages] == [("mail", "sent"), ("chat", "pending")]
 
@@ -81,6 +93,11 @@ def failure(subject: str, run_id: str = "r1", at: datetime = NOON) -> Incident:
     task_id = subject.partition(" ")[0]
     sighting = Sighting("task_failed", "critical", subject, "no", "sales", task_id, run_id=run_id)
     return opened(sighting, at)
+
+
+def mapped(incident: Incident, index: int) -> Incident:
+    link = f"http://x/dags/sales/runs/r/tasks/collect/mapped/{index}?try_number=4"
+    return replace(incident, sighting=replace(incident.sighting, link=link))
 
 
 FR, JP, BUILD = failure("collect [fr]"), failure("collect [jp]"), failure("build")
@@ -126,7 +143,18 @@ ALL_WELL = {"collect": ["success", "success"], "build": ["success"], "verdict": 
             [],
             [],
         ),
-        ("asked for some channels only", ALL_WELL, [FR, BUILD], {"restricted": True}, [], ["build"]),
+        ("asked for other channels only", ALL_WELL, [FR, BUILD], {"channels": ["de", "es"]}, [], ["build"]),
+        (
+            "asked for that channel again",
+            {"collect": ["success"]},
+            [FR, JP],
+            {"channels": ["fr"]},
+            [],
+            ["collect [fr]"],
+        ),
+        ("asked for it, and it failed", {"collect": ["failed"]}, [FR, JP], {"channels": ["fr"]}, [], []),
+        ("some channels are well again", ALL_WELL, [failure("verdict", "r0")], {"channels": ["fr"]}, [], []),
+        ("the same ones are cleared", ALL_WELL, [failure("verdict")], {"channels": ["fr"]}, [], ["verdict"]),
         (
             "cleared: the one that had failed is well, another is killed",
             {"collect": ["success", "failed"]},
@@ -135,6 +163,31 @@ ALL_WELL = {"collect": ["success", "success"], "build": ["success"], "verdict": 
             ["collect"],
             [],
         ),
+        (
+            "cleared: one of two mapped ones, and it is well",
+            {"collect": ["success", "failed"]},
+            [mapped(FR, 0), mapped(JP, 1)],
+            {"started_at": LATER},
+            [],
+            ["collect [fr]"],
+        ),
+        (
+            "cleared: the one that spoke is well, the other is killed",
+            {"collect": ["success", "failed"]},
+            [mapped(FR, 0)],
+            {"started_at": LATER},
+            ["collect"],
+            [],
+        ),
+        (
+            "cleared while the run went on",
+            {"collect": ["success", "failed"]},
+            [mapped(FR, 0), mapped(failure("collect [jp]", "r0"), 0)],
+            {"started_at": NOON},
+            ["collect"],
+            [],
+        ),
+        ("cleared: the last task alone", {"build": ["failed"]}, [BUILD], {"started_at": LATER}, [], []),
         ("a run of older days", ALL_WELL, [FR, failure("build", "newer")], {}, [], ["collect [fr]"]),
         ("a run of the same days or newer", ALL_WELL, [failure("build", "older")], {}, [], ["build"]),
         ("the task is no longer in the DAG", {"stage": ["success"]}, [BUILD], {}, [], ["build"]),
@@ -148,8 +201,8 @@ def test_the_end_of_a_run(case, states, standing, options, seen, over):
     error, explained = options.get("error"), options.get("explained", False)
     if "failed" in str(states) and error is None:
         error = "TASKS_FAILED: 1"
-    restricted, started_at = options.get("restricted", False), options.get("started_at")
-    end = RunEnd("sales", "r1", 1, states, "verdict", "http://x", restricted, started_at)
+    channels, started_at = options.get("channels", ()), options.get("started_at")
+    end = RunEnd("sales", "r1", 1, states, "verdict", "http://x", channels, started_at)
     window_ends = {"older": NOON - timedelta(days=1), "r1": NOON, "newer": LATER}
     sightings, covers = judge_run(end, error, standing, explained, window_ends)
     assert [sighting.subject for sighting in sightings] == seen
@@ -173,10 +226,10 @@ class Book:
         self.change(lambda standing, told: observe(standing, told, sightings, covers, targets, NOON))
 
     def change(self, decide) -> Changes:
-        told: dict[str, set[str]] = {}
+        told: dict[str, dict[str, str]] = {}
         for message in self.messages.values():
-            if message.phase == "opened" and message.state != "failed":
-                told.setdefault(message.incident_id, set()).add(message.target)
+            if message.phase == "opened":
+                told.setdefault(message.incident_id, {})[message.target] = message.state
         changes = decide([i for i in self.incidents.values() if not i.closed_at], told)
         self.incidents |= {i.incident_id: i for i in (*changes.opened, *changes.seen, *changes.closed)}
         self.messages |= {(m.incident_id, m.phase, m.target): m for m in changes.messages}
@@ -217,8 +270,8 @@ class Post:
 
         return Line()
 
-    def deliver(self, book: Book, targets=(MAIL, CHAT)):
-        return dict(deliver(book, targets, self.connect, lambda: LATER))
+    def deliver(self, book: Book, targets=(MAIL, CHAT), is_complete=True):
+        return dict(deliver(book, targets, self.connect, lambda: LATER, is_complete))
 
 
 def test_each_message_is_sent_once():
@@ -274,6 +327,17 @@ def test_the_message_of_a_target_that_is_gone_fails():
     book = Book()
     book.see(DISK)
     assert Post().deliver(book, (MAIL,)) == {"sent": 1, "failed": 1}
+
+
+def test_the_messages_of_a_target_that_a_fault_hides_wait():
+    book = Book()
+    book.see(DISK)
+    Post(chat=Retryable("no answer")).deliver(book)
+    post = Post()
+    assert post.deliver(book, (MAIL,), is_complete=False) == {"pending": 1}
+    assert post.got == [], "nobody knows whether it answers again"
+    assert post.deliver(book) == {"sent": 2}
+    assert post.got == [("chat", "disk of /x is nearly full"), ("mail", "over: target chat cannot be told")]
 
 
 # --- the text ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from caravan.clients.fx.user_files import UserRates, read_rates
 from caravan.config import document
 from caravan.config.types import Project
 from caravan.config.validation import validate
-from caravan.core.errors import Rejected
+from caravan.core.errors import Misconfigured, Rejected
 from caravan.core.rates import KnownRate, Limits, Rate, RateBook, Reading, judge
 
 D = Decimal
@@ -59,9 +59,6 @@ def reasons(rates, before=(), source="user", today=MONDAY):
         ({"rate": "0"}, ["RATE_NOT_POSITIVE"]),
         ({"rate": "-4.00"}, ["RATE_NOT_POSITIVE"]),
         ({"rate": "0", "is_confirmed": True}, ["RATE_NOT_POSITIVE"]),
-        ({"rate": "NaN"}, ["RATE_NOT_POSITIVE"]),
-        ({"rate": "sNaN"}, ["RATE_NOT_POSITIVE"]),
-        ({"rate": "Infinity"}, ["RATE_NOT_POSITIVE"]),
         ({"rate": "1e10", "currency": "VND"}, ["RATE_INEXACT"]),
         ({"rate": "0.000000123", "currency": "VND"}, ["RATE_INEXACT"]),
         ({"rate": "0.00000012", "currency": "VND"}, []),
@@ -206,8 +203,14 @@ def test_a_file_of_a_person():
         ("02.03.2026,AED,4,bank", "date", "DATE_INVALID"),
         ("2026-02-30,AED,4,bank", "date", "DATE_INVALID"),
         ("20260302,AED,4,bank", "date", "DATE_INVALID"),
+        ("0002-03-02,AED,4,bank", "date", "DATE_INVALID"),
         ('2026-03-02,AED,"3,67",bank', "rate", "NUMBER_INVALID"),
         ("2026-03-02,AED,four,bank", "rate", "NUMBER_INVALID"),
+        ("2026-03-02,AED,4e1,bank", "rate", "NUMBER_INVALID"),
+        ("2026-03-02,AED,4_0,bank", "rate", "NUMBER_INVALID"),
+        ("2026-03-02,AED,٤,bank", "rate", "NUMBER_INVALID"),
+        ("2026-03-02,AED,NaN,bank", "rate", "NUMBER_INVALID"),
+        ("2026-03-02,AED,Infinity,bank", "rate", "NUMBER_INVALID"),
     ],
 )
 def test_a_row_that_cannot_be_read_is_told_with_its_field(row, field, reason):
@@ -270,6 +273,17 @@ def test_which_files_of_a_folder_are_read(tmp_path, monkeypatch):
     assert sorted(waiting) == ["future.csv", "new.csv"] and "in the future" in waiting["future.csv"]
 
 
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    inbox = UserRates(tmp_path, tmp_path / "scratch")
+    for look in (inbox.deliveries, inbox.waiting):
+        with pytest.raises(Misconfigured, match=rf"{tmp_path}: cannot be read \(Permission denied\): let the user"):
+            look()
+
+
 # The ECB's file
 
 
@@ -282,7 +296,7 @@ def zipped(text: str, name: str = "eurofxref-hist.csv", more: int = 0) -> bytes:
     return target.getvalue()
 
 
-ECB = "Date,USD,JPY,HRK,\n2026-03-03,1.09,163.5,N/A,\n2026-03-02,1.08,162,,\n2026-02-27,1.07,161,x,\n"
+ECB = "Date,USD,JPY,HRK,\n2026-03-03,1.09,163.5,N/A,\n2026-03-02,1.08,162,,\n2026-02-27,1.07,1e2,x,\n"
 
 
 def test_the_ecbs_file_from_a_day_on():
@@ -291,12 +305,11 @@ def test_the_ecbs_file_from_a_day_on():
         (day(1), "USD", D("1.09")), (day(1), "JPY", D("163.5")), (day(0), "USD", D("1.08")), (day(0), "JPY", D(162)),
     ]  # fmt: skip
     assert not reading.bad
-    (bad,) = ecb.read_history(zipped(ECB), day(-3), "ecb").bad
-    assert (bad.currency, bad.reason_code, bad.raw_row) == (
-        "HRK",
-        "NUMBER_INVALID",
-        '{"Date": "2026-02-27", "HRK": "x"}',
-    )
+    bad = ecb.read_history(zipped(ECB), day(-3), "ecb").bad
+    assert [(each.currency, each.reason_code, each.raw_row) for each in bad] == [
+        ("JPY", "NUMBER_INVALID", '{"Date": "2026-02-27", "JPY": "1e2"}'),
+        ("HRK", "NUMBER_INVALID", '{"Date": "2026-02-27", "HRK": "x"}'),
+    ]
 
 
 @pytest.mark.parametrize(

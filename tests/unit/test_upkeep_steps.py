@@ -14,10 +14,12 @@ import pytest
 from caravan import INCLUDE_DIR
 from caravan.assembly import upkeep
 from caravan.cli import main, server
-from caravan.core.errors import CaravanError
-from caravan.warehouse import archive
+from caravan.core.errors import CaravanError, Retryable
+from caravan.warehouse import archive, maintenance
 from caravan.warehouse.archive import read_manifest, verify
 from caravan.warehouse.disk import measure
+from caravan.warehouse.locks import hold_lock
+from caravan.warehouse.port import Chore, Extent
 from caravan.warehouse.scratch import PREFIX, Scratch
 
 OLD = time.time() - timedelta(days=100).total_seconds()
@@ -177,6 +179,9 @@ def test_a_backup_is_made_when_it_is_due_and_the_oldest_goes(home, monkeypatch):
         ("s3://bucket/x", "is a URL"),
         ("~/backups", "write the folder in full"),
         ("''", "names no folder"),
+        (".", "is CARAVAN_HOME itself"),
+        ("lake/..", "is CARAVAN_HOME itself"),
+        ("../not-mounted", "not-mounted is missing: mount its disk"),
     ],
 )
 def test_a_target_that_makes_no_sense_is_refused(home, target, told):
@@ -196,8 +201,13 @@ def test_a_backup_of_a_wrong_clock_or_by_hand_puts_none_off(home, monkeypatch):
     assert main.main(["backup", str(home / "backups")]) == 0
     assert upkeep.back_up("run", "dag")[0].startswith("back_up: ")
     assert len(archive.list_archives(home / "backups")) == 3
-    monkeypatch.setattr(upkeep, "utc_now", lambda: NOW + timedelta(days=1))
-    assert "no backup is due: caravan-20261122" in upkeep.back_up("run", "dag")[0]
+    settings(home, "backup: {target: backups, every_days: 7, keep: 1}\n")
+    monkeypatch.setattr(upkeep, "utc_now", lambda: NOW + timedelta(days=8))
+    assert upkeep.back_up("run", "dag")[0].startswith("back_up: ")
+    made = [archive.made_at(path) for path in archive.scheduled(home / "backups")]
+    assert made == [NOW + timedelta(days=8)]
+    monkeypatch.setattr(upkeep, "utc_now", lambda: NOW + timedelta(days=9))
+    assert "no backup is due: caravan-20261130" in upkeep.back_up("run", "dag")[0]
 
 
 def test_a_chore_that_fails_keeps_none_from_its_turn_and_what_was_done_is_noted(home, monkeypatch):
@@ -210,6 +220,36 @@ def test_a_chore_that_fails_keeps_none_from_its_turn_and_what_was_done_is_noted(
     assert told.value.__notes__ == ["turn_server_log failed as well: integer division or modulo by zero"]
     assert not log.exists()
     assert set(noted(home)) == {"trim_logs"}
+
+
+def test_a_failure_is_told_also_when_what_was_done_cannot_be_noted(home, monkeypatch):
+    (home / "lake").mkdir()
+    aged(home / "airflow" / "server.log")
+    monkeypatch.setattr(upkeep, "NOTE_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "turn_log", lambda path: 1 // 0)
+    with hold_lock(home / "lake" / "write.lock", 0, "x"), pytest.raises(ZeroDivisionError) as told:
+        upkeep.trim_airflow("run", "dag")
+    [note] = told.value.__notes__
+    assert note.startswith("what was done is not in ops.upkeep: another process has held the write lock")
+
+
+def test_a_warehouse_that_another_holds_is_waited_for_once():
+    asked = []
+
+    def chore(name: str, error: Exception | None = None) -> Chore:
+        def do() -> None:
+            asked.append(name)
+            if error:
+                raise error
+
+        return Chore(name, lambda: Extent(0, 0, 0), do)
+
+    held = Retryable("held", after=timedelta(minutes=5))
+    chores = [chore("full", Retryable("no room")), chore("held", held), chore("third"), chore("fourth")]
+    with pytest.raises(Retryable, match="no room") as told:
+        maintenance.do(chores, lambda: NOW)
+    assert asked == ["full", "held"]
+    assert told.value.__notes__ == ["left for the next run: third, fourth", "held failed as well: held"]
 
 
 def test_a_folder_that_goes_while_it_is_looked_through_is_left_out(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -161,6 +162,23 @@ def test_a_run_is_late(case, due, runs, says):
     found = checks.late_runs([due], runs, Alerts())
     assert len(found) == (says is not None)
     assert all(says in sighting.what and sighting.severity == "critical" for sighting in found)
+
+
+@pytest.mark.parametrize(
+    ("case", "due", "later", "says"),
+    [
+        ("a later run went well", DAILY, {}, "--from 2026-03-29 --to 2026-03-30`"),
+        ("a later run failed", DAILY, {"state": "failed"}, None),
+        ("an older run went well", DAILY, {"start": DAILY.start}, None),
+        ("another DAG's", DAILY, {"dag_id": "marts"}, None),
+        ("the scheduler makes up for it", replace(DAILY, catchup=True), {}, None),
+        ("no window", HOURLY, {"dag_id": "marts"}, None),
+    ],
+)
+def test_a_missed_window_is_given_up(case, due, later, says):
+    run = replace(Run("sales", "r", DAILY.end, DUE_AT + DAY, DUE_AT, DUE_AT, "success"), **later)
+    said = checks.given_up(due, [run])
+    assert says in said if says else said is None
 
 
 # --- the machine ------------------------------------------------------------------------------------------------------

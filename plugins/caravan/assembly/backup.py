@@ -29,6 +29,8 @@ SECRETS = ("secrets.json", "passwords.json")
 _DATABASE = "airflow/airflow.db"
 _BESIDE = ("-wal", "-shm", "-journal")
 """What a killed server leaves beside its database: SQLite would play it onto the restored file."""
+_PART = ".restore.part"
+"""In the folder of the configuration, which may be a disk of its own: a restore that is not finished."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def make_backup(
     for folder, what in ((root, "the lake"), (settings.config_dir, "the configuration")):
         if folder and target.resolve().is_relative_to(folder.resolve()):
             raise CaravanError(f"{target} is inside of {what}: name a folder outside of {folder}")
+    if target.resolve() == settings.home.resolve():
+        raise CaravanError(f"{target} is CARAVAN_HOME itself: name a folder in it or elsewhere, e.g. {target}/backups")
     more = [*_folder(settings.config_dir, "config")]
     if secrets:
         more += [_source(home / name, f"secrets/{name}") for name in SECRETS if (home / name).exists()]
@@ -112,13 +116,14 @@ def check(folder: Path, progress: Progress = lambda count: None) -> Archive:
 def restore(settings: Settings, folder: Path, progress: Progress = lambda count: None) -> list[str]:
     """Put a backup back, a line for each part. Nothing that is there is written over: CaravanError names it.
 
-    The warehouse comes last: until then the same call may be made again.
+    The warehouse comes last: until then the same call may be made again. A lake's is there whole or not at all.
     """
     archive = archives.read_manifest(folder)
     _refuse_standing(settings, archive)
     archives.verify(archive, progress)
-    small = [entry.size for name, entry in archive.files.items() if not name.startswith(("lake/", "tables/"))]
-    archives.require_room(settings.home, sum(small), "the server's files and the configuration")
+    if settings.lake_root:
+        backup.clear_cut_restore(settings.lake_root)
+    _require_room(settings, archive)
     said = []
     for name, target in _server_files(settings, archive).items():
         if not _is_same(archive, name, target):
@@ -127,6 +132,21 @@ def restore(settings: Settings, folder: Path, progress: Progress = lambda count:
     said.append(_restore_configuration(settings, archive))
     _restore_warehouse(settings, archive, progress)
     return [*said, f"warehouse restored as of {archive.facts['made_at']} UTC"]
+
+
+def _require_room(settings: Settings, archive: Archive) -> None:
+    """Retryable when any disk has too little, before the first file is written."""
+    parts = {settings.home: ("airflow/", "secrets/"), settings.config_dir: ("config/",)}
+    if settings.lake_root:
+        parts[settings.lake_root] = ("lake/", "tables/")
+    disks: dict[int, tuple[Path, int]] = {}
+    for folder, prefixes in parts.items():
+        there = archives.standing(folder)
+        disk = there.stat().st_dev
+        size = sum(entry.size for name, entry in archive.files.items() if name.startswith(prefixes))
+        disks[disk] = (there, size + (disks[disk][1] if disk in disks else 0))
+    for there, size in disks.values():
+        archives.require_room(there, size, "what is restored")
 
 
 def _server_files(settings: Settings, archive: Archive) -> dict[str, Path]:
@@ -141,19 +161,22 @@ def _is_same(archive: Archive, name: str, path: Path) -> bool:
 
 
 def _refuse_standing(settings: Settings, archive: Archive) -> None:
+    standing = []
     for name, target in _server_files(settings, archive).items():
         if target.exists() and not (archive.folder / name).exists():
             raise Rejected("BACKUP_DAMAGED", f"{archive.folder / name} is missing: use another backup")
         if target.exists() and not _is_same(archive, name, target):
-            raise CaravanError(
-                f"{target} exists, and nothing is restored over it: move it away (mv {target} {target}.old)"
-            )
+            standing.append(target)
     database = settings.home / _DATABASE
     beside = [path for end in _BESIDE if (path := database.with_name(database.name + end)).exists()]
     if _DATABASE in archive.files and beside:
+        # What lies beside a database is of no use without it.
+        standing += [path for path in (database, *beside) if path.exists() and path not in standing]
+    if standing:
+        old = f"{database.parent}.old"
         raise CaravanError(
-            f"{beside[0]} belongs to another {database.name} and would spoil the restored one: move all of them away "
-            f"(mkdir {database.parent}.old; mv {database}* {database.parent}.old)"
+            f"{', '.join(path.name for path in standing)} in {database.parent}: nothing is restored over what is of "
+            f"another server; move it away (mkdir -p {old}; mv {' '.join(map(str, standing))} {old})"
         )
     if root := settings.lake_root:
         backup.require_empty_lake(root)
@@ -168,19 +191,20 @@ def _restore_configuration(settings: Settings, archive: Archive) -> str:
         source.name.removeprefix("config/"): source.path.read_bytes()
         for source in _folder(settings.config_dir, "config")
     }
-    if kept == there:
+    # Half of it, without the folder of a restore that was cut, would be taken for a changed one.
+    is_cut = (settings.config_dir / _PART).exists() and there.items() <= kept.items()
+    if kept == there and not is_cut:
         return f"{settings.config_dir} is as it was"
-    target = settings.config_dir if not there else settings.home / f"config-{archive.folder.name}"
-    # Whole or not at all: half of it would be taken for a changed one by the next call.
-    part = target.with_name(f".{target.name}.part")
+    target = settings.config_dir if is_cut or not there else settings.home / f"config-{archive.folder.name}"
+    part = target / _PART
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for name in kept:
         archives.put_file(archive.folder / "config" / name, part / name)
-    target.mkdir(exist_ok=True)
-    for path in sorted(part.iterdir()):
-        if not (target / path.name).exists():
-            path.rename(target / path.name)
+    for name in kept:
+        if not (target / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).rename(target / name)
     shutil.rmtree(part)
     if target == settings.config_dir:
         return f"{target} restored"
@@ -192,9 +216,6 @@ def _restore_warehouse(settings: Settings, archive: Archive, progress: Progress)
     if root and archive.facts["engine"] == "lake":
         root.parent.mkdir(parents=True, exist_ok=True)
         backup.restore_lake(archive, root, progress)
-        with open_warehouse(settings) as warehouse:
-            backup.settle_messages(warehouse, archive)
         return
     with open_warehouse(settings) as warehouse:
         backup.restore_tables(archive, warehouse, load_models(SQL_DIR), settings.staging_dir)
-        backup.settle_messages(warehouse, archive)

@@ -9,7 +9,8 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,9 @@ from caravan.clients.notify import http, spool
 from caravan.clients.notify.smtp import SmtpTarget
 from caravan.config import loader
 from caravan.config.alerts import Alerts, Target, load_alerts, usable_alerts
-from caravan.config.settings import Settings
+from caravan.config.settings import BY_HAND, Settings
 from caravan.core.errors import CaravanError
-from caravan.core.incidents import Changes, Due, Incident, RunEnd, Sighting, incident_id
+from caravan.core.incidents import Changes, Due, Incident, Openings, RunEnd, Sighting, incident_id
 from caravan.functions.ops import checks
 from caravan.functions.ops.delivery import Messenger, deliver
 from caravan.functions.ops.incidents import Covers, adopt, judge_run, nothing, observe, of_kinds, severity_of
@@ -42,6 +43,8 @@ RECORD_WAIT_SECONDS = 30.0
 
 COLLECTOR = "sales_orders_daily"
 """The DAG by whose runs it is judged whether a channel delivered."""
+ASKING = ("list_channels", "collect")
+"""Its tasks that ask the channels for deliveries."""
 
 
 def task_failed(
@@ -60,26 +63,32 @@ def run_ended(end: RunEnd, error: BaseException | None) -> None:
     try:
         with _open(settings) as (warehouse, book):
             _adopt_spooled(book, settings)  # what was told unrecorded is no silent failure
+            being_told = list(_spool(settings).waiting())
             with warehouse.read() as session:
                 blocks = checks.failed_checks(checks.Blocked(*row) for row in watched.blocked_parts(session))
                 is_explained = bool(watched.blocked_parts(session, (end.dag_id, end.run_id)))
                 ends = watched.window_ends(session, end.dag_id)
 
-            def decide(standing: Sequence[Incident], told: Mapping[str, set[str]]) -> Changes:
-                sightings, covers = judge_run(end, what, standing, is_explained, ends)
+            def decide(standing: Sequence[Incident], told: Openings) -> Changes:
+                sightings, covers = judge_run(end, what, _beside(standing, being_told), is_explained, ends)
 
                 def covered(incident: Incident) -> bool:
                     return covers(incident) or incident.sighting.kind == "check_failed"
 
                 return observe(standing, told, [*sightings, *blocks], covered, _alerts(settings).targets, utc_now())
 
-            _note(book.change(decide))
-            _deliver(book, settings)
+            _tell(book.change(decide), book, settings)
     except Exception as problem:
         # As in `see`: tasks that failed have told it themselves; the last one, and those that were killed, have not.
         log.warning("cannot be recorded now: %s", describe(problem))
-        spooled = [incident for incident, _ in _spool(settings).waiting()]
-        sightings, _ = judge_run(end, what, [*_readable_incidents(), *spooled], is_explained=False)
+        place = _spool(settings)
+        spooled = list(place.waiting())
+        standing = _beside(_readable_incidents(), spooled)
+        sightings, _ = judge_run(end, what, standing, is_explained=False)
+        if nameless := len(list(place.folder.glob("*.json"))) - len(spooled):
+            # Written on a full disk: told, and nobody can say of which task. None of them is to be told as killed.
+            log.warning("%s incidents told before cannot be read: none is told as silent", nameless)
+            sightings = [sighting for sighting in sightings if sighting.task_id == end.last_task]
         _tell_unrecorded(settings, sightings)
 
 
@@ -101,7 +110,13 @@ def see(sightings: Sequence[Sighting], covers: Covers = nothing) -> None:
 
 
 def beat() -> str:
-    """Write the file of the heartbeat, and ask its URL where there is one; returns the file."""
+    """Write the file of the heartbeat, and ask its URL where there is one; returns the file.
+
+    Nothing, and an empty name, in a run by hand: the heartbeat is to say that the scheduler lives.
+    """
+    if os.environ.get(BY_HAND):
+        log.info("no heartbeat: no scheduler began this run; one that lives beats every quarter of an hour")
+        return ""
     settings = Settings.from_environment()
     spool.write_beat(beat_file(settings), utc_now())
     _spool(settings).folder.mkdir(parents=True, exist_ok=True)  # while there is room: a full disk makes no folder
@@ -122,7 +137,8 @@ def check_sources() -> dict[str, int]:
     with _open(settings) as (warehouse, book):
         with warehouse.read() as session:
             news, newest = watched.last_loads(session), watched.newest_days(session)
-            loaded, last_run = watched.loaded_by_day(session, since), watched.last_run_day(session, COLLECTOR)
+            loaded = watched.loaded_by_day(session, since)
+            last_run = watched.last_run_day(session, COLLECTOR, ASKING)
             orders, delivered = watched.orders_by_day(session, since.date()), watched.last_deliveries(session)
             blocked = [checks.Blocked(*row) for row in watched.blocked_parts(session)]
         sightings = [
@@ -142,32 +158,47 @@ def check_sources() -> dict[str, int]:
     return _counted(sightings, *kinds)
 
 
-DueRuns = Callable[[Alerts, datetime], tuple[list[Due], dict[str, str]]]
+DueRuns = Callable[[Alerts, datetime, Mapping[str, datetime]], tuple[list[Due], list[Due], dict[str, str]]]
+"""caravan.orchestration.schedules.due_runs"""
 
 
 def check_runs(due_runs: DueRuns) -> dict[str, int]:
     """Runs that are late, and DAG files that cannot be read. `due_runs`: what the schedules ask for, by when."""
     settings = Settings.from_environment()
     alerts = _alerts(settings)
-    dues, errors = due_runs(alerts, utc_now())
-    judged = {due.dag_id for due in dues}
-
-    def covers(incident: Incident) -> bool:
-        # A DAG whose file is broken asks for no run, and is late all the same.
-        is_late = incident.sighting.kind == "run_late" and (not errors or incident.sighting.dag_id in judged)
-        return is_late or incident.sighting.kind == "dag_broken"
-
     with _open(settings) as (warehouse, book):
         with warehouse.read() as session:
             runs = [checks.Run(*row) for row in watched.recent_runs(session, utc_now() - timedelta(days=70))]
-        for incident in book.open_incidents():
-            if incident.sighting.kind == "run_late":
-                # A later run does not do what this one was to do, unless its window is wider.
-                then, _ = due_runs(alerts, incident.opened_at)
-                dues = [*dues, *(due for due in then if due.dag_id == incident.sighting.dag_id)]
-        late = {sighting.key: sighting for sighting in checks.late_runs(dues, runs, alerts)}
+        # One for each DAG at most: the DAG is what is known as late.
+        since = {str(i.sighting.dag_id): i.opened_at for i in book.open_incidents() if i.sighting.kind == "run_late"}
+        dues, missed, errors = due_runs(alerts, utc_now(), since)
+        judged = {due.dag_id for due in dues}
+        # A later run does not do what a missed one was to do, unless its window is wider. But nothing makes up for it
+        # by itself: it is not waited for when all is well again, and would hide that the next one is late.
+        given_up = {
+            due.dag_id: remark
+            for due in missed
+            if checks.late_runs([due], runs, alerts) and (remark := checks.given_up(due, runs))
+        }
+        standing = [due for due in missed if due.dag_id not in given_up]
+        late = {sighting.key: sighting for sighting in checks.late_runs([*dues, *standing], runs, alerts)}
         sightings = [*late.values(), *checks.broken_dags(errors)]
-        _record(book, settings, sightings, covers)
+
+        def covers(incident: Incident) -> bool:
+            # A DAG whose file is broken asks for no run, and is late all the same.
+            is_late = incident.sighting.kind == "run_late" and (not errors or incident.sighting.dag_id in judged)
+            return is_late or incident.sighting.kind == "dag_broken"
+
+        def remarked(incident: Incident) -> Incident:
+            remark = given_up.get(incident.sighting.dag_id or "") if incident.sighting.kind == "run_late" else None
+            what = f"{incident.sighting.what} {remark}" if remark else incident.sighting.what
+            return replace(incident, sighting=replace(incident.sighting, what=what))
+
+        def decide(standing: Sequence[Incident], told: Openings) -> Changes:
+            changes = observe(standing, told, sightings, covers, alerts.targets, utc_now())
+            return replace(changes, closed=tuple(map(remarked, changes.closed)))
+
+        _tell(book.change(decide), book, settings)
     return _counted(sightings, "run_late", "dag_broken")
 
 
@@ -175,7 +206,10 @@ def check_machine() -> dict[str, int]:
     """Disks that are nearly full, and this machine's clock."""
     settings = Settings.from_environment()
     alerts = _alerts(settings)
-    disks = {str(folder): shutil.disk_usage(folder)[1::-1] for folder in _disks(settings)}
+    disks = {}
+    for folder in _disks(settings):
+        _, used, free = shutil.disk_usage(folder)
+        disks[str(folder)] = used, used + free  # as df does: what is kept for root is nobody's room
     low = checks.low_disks(disks, alerts.disk.used_pct)
     see(low, of_kinds("disk_low"))  # by itself: a full disk is told though the warehouse may not open
     readings = [_reading_of("the file system", lambda: spool.file_time(settings.home))]
@@ -253,10 +287,17 @@ def last_beat() -> datetime | None:
 
 def _alerts(settings: Settings) -> Alerts:
     """What of the file is sound; for its faults the watch opens an incident."""
+    return _read_alerts(settings)[0]
+
+
+def _read_alerts(settings: Settings) -> tuple[Alerts, bool]:
+    """What of the file is sound, and whether that is all of it."""
     alerts, faults = usable_alerts(settings.config_dir)
     if faults:
         log.error("alerts.yml is used but for what is wrong in it: %s", "; ".join(map(str, faults)))
-    return alerts.model_copy(update={"targets": ()}) if os.environ.get(SWITCH) == "off" else alerts
+    if os.environ.get(SWITCH) == "off":
+        alerts = alerts.model_copy(update={"targets": ()})
+    return alerts, not faults
 
 
 def _spool(settings: Settings) -> spool.Spool:
@@ -272,27 +313,18 @@ def _open(settings: Settings) -> Iterator[tuple[Warehouse, IncidentBook]]:
 
 def _record(book: IncidentBook, settings: Settings, sightings: Sequence[Sighting], covers: Covers) -> None:
     targets = _alerts(settings).targets
-    _note(book.change(lambda standing, told: observe(standing, told, sightings, covers, targets, utc_now())))
-    _deliver(book, settings)
+    changes = book.change(lambda standing, told: observe(standing, told, sightings, covers, targets, utc_now()))
+    _tell(changes, book, settings)
 
 
 def _adopt_spooled(book: IncidentBook, settings: Settings) -> None:
     """Record what could not be recorded when it was seen."""
     targets = _alerts(settings).targets
-    place = _spool(settings)
-    for late, told_of in list(place.waiting()):
-        book.change(partial(_adopting, late, told_of, targets))
-        place.remove(late)
 
+    def record(late: Incident, told_of: Sequence[str]) -> None:
+        book.change(lambda standing, told: adopt(standing, told, late, told_of, targets))
 
-def _adopting(
-    late: Incident,
-    told_of: Sequence[str],
-    targets: Sequence[Target],
-    standing: Sequence[Incident],
-    told: Mapping[str, set[str]],
-) -> Changes:
-    return adopt(standing, late, told_of, targets)
+    _spool(settings).hand_over(record)
 
 
 def _readable_incidents() -> list[Incident]:
@@ -304,21 +336,33 @@ def _readable_incidents() -> list[Incident]:
         return []
 
 
+def _beside(standing: Sequence[Incident], spooled: Iterable[Incident]) -> list[Incident]:
+    """Both, but for what has been recorded meanwhile: of each run a failure counts once."""
+    recorded = {(incident.key, incident.sighting.run_id) for incident in standing}
+    return [*standing, *(each for each in spooled if (each.key, each.sighting.run_id) not in recorded)]
+
+
 def _counted(sightings: Sequence[Sighting], *kinds: str) -> dict[str, int]:
     return {kind: sum(sighting.kind == kind for sighting in sightings) for kind in kinds}
 
 
-def _note(changes: Changes) -> None:
-    """The task's log has it whatever becomes of the messages."""
+def _tell(changes: Changes, book: IncidentBook, settings: Settings) -> None:
+    """To the task's log, whatever becomes of the messages, and to the targets.
+
+    Where there is nothing new to tell, what waits is left to the watch's own step: a target that is down is not to be
+    asked by every step and every run.
+    """
     for incident in changes.opened:
         log.error("incident: %s\n%s", tell(incident, "opened").subject, incident.sighting.what)
     for incident in changes.closed:
         log.info("over: %s", incident.key)
+    if changes.messages:
+        _deliver(book, settings)
 
 
 def _deliver(book: IncidentBook, settings: Settings) -> Counter[str]:
-    targets = _alerts(settings).targets
-    counts = deliver(book, targets, _connect, utc_now) if targets else Counter()
+    alerts, is_complete = _read_alerts(settings)
+    counts = deliver(book, alerts.targets, _connect, utc_now, is_complete) if alerts.targets else Counter()
     if counts:
         log.info("messages: %s", ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
     return counts
@@ -339,24 +383,29 @@ def _tell_unrecorded(settings: Settings, sightings: Sequence[Sighting]) -> None:
     now = utc_now()
     for sighting in sightings:
         incident = Incident(incident_id(sighting.key, now), sighting, now, now)
+        # What stands was told when it opened; its file says that this run has seen it too.
+        tell_now: Callable[[], list[str]] = list if sighting.key in known else partial(_send_now, incident, targets)
         try:
-            if not place.put(incident):
-                continue
+            place.put(incident, tell_now)
         except OSError as error:
             # Not even room for a name: better told again than not at all.
             log.warning("cannot be noted in %s: %s", place.folder, describe(error))
-        if sighting.key in known:
-            continue  # told when it opened; its file says that this run has seen it too
-        told = []
-        log.error("incident: %s\n%s", tell(incident, "opened").subject, sighting.what)
-        for target in targets:
-            if target.wants(sighting):
-                try:
-                    _connect(target).send(tell(incident, "opened"))
-                    told.append(target.name)
-                except Exception as error:  # the other targets are told all the same
-                    log.warning("target %s cannot be told: %s", target.name, describe(error))
-        place.note(incident, told)
+            tell_now()
+
+
+def _send_now(incident: Incident, targets: Sequence[Target]) -> list[str]:
+    """The targets that could be told."""
+    message = tell(incident, "opened")
+    log.error("incident: %s\n%s", message.subject, incident.sighting.what)
+    told = []
+    for target in targets:
+        if target.wants(incident.sighting):
+            try:
+                _connect(target).send(message)
+                told.append(target.name)
+            except Exception as error:  # the other targets are told all the same
+                log.warning("target %s cannot be told: %s", target.name, describe(error))
+    return told
 
 
 def _disks(settings: Settings) -> list[Path]:

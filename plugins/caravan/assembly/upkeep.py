@@ -27,7 +27,7 @@ from caravan.core.errors import CaravanError, Rejected, Retryable
 from caravan.warehouse import archive, maintenance
 from caravan.warehouse.disk import entries, measure
 from caravan.warehouse.maintenance import Done
-from caravan.warehouse.port import Chore, Extent
+from caravan.warehouse.port import LOCK_WAIT_SECONDS, Chore, Extent
 from caravan.warehouse.scratch import PREFIX, Scratch
 
 SERVER_LOG_BYTES = 50 << 20
@@ -37,6 +37,8 @@ ABANDONED = timedelta(days=2)
 _TEMPORARY = ("caravan-airflow-*", "caravan-dry-run-*", "caravan-reference-*")
 _GROWING = ("dag_run", "job", "log", "task_instance", "task_instance_history", "xcom")
 """Tables of Airflow's metadata whose rows are counted for ops.upkeep; `airflow db clean` knows a dozen more."""
+NOTE_WAIT_SECONDS = 60.0
+"""For the write lock, after a failure: that has to be told within the task's time."""
 _SLACK = timedelta(hours=1)
 """A daily run begins some minutes earlier or later than the one before."""
 
@@ -109,8 +111,8 @@ def back_up(run_id: str, dag_id: str) -> list[str]:
     wanted = configuration.project.backup
     if wanted.target is None:
         return ["no backup: `backup.target` in project.yml names no folder"]
-    target, now = settings.home / wanted.target, utc_now()
-    if not target.is_relative_to(settings.home) and not target.is_dir():
+    target, now = (settings.home / wanted.target).resolve(), utc_now()
+    if not target.is_relative_to(settings.home.resolve()) and not target.is_dir():
         # Made here, it would be on the disk below the mount point, and nobody would notice.
         raise Retryable(f"{target} is missing: mount its disk; if it is new, make the folder (mkdir -p {target})")
     every = timedelta(days=wanted.every_days) - _SLACK
@@ -119,8 +121,8 @@ def back_up(run_id: str, dag_id: str) -> list[str]:
         return [f"no backup is due: {young[-1].name} is younger than {wanted.every_days} days"]
 
     def backup() -> None:
-        make_backup(settings, target, now, secrets=wanted.secrets, made_by=archive.BY_SCHEDULE)
-        archive.drop_old(target, wanted.keep)
+        made = make_backup(settings, target, now, secrets=wanted.secrets, made_by=archive.BY_SCHEDULE)
+        archive.drop_old(target, wanted.keep, made.folder)
 
     with _noted(settings, configuration, run_id, dag_id) as done:
         maintenance.do([Chore("back_up", lambda: _size([target]), backup)], utc_now, done)
@@ -187,12 +189,22 @@ def _open() -> tuple[Settings, Configuration]:
 def _noted(settings: Settings, configuration: Configuration, run_id: str, dag_id: str) -> Iterator[list[Done]]:
     """What is put into the list goes into ops.upkeep, also when a later chore fails."""
     done: list[Done] = []
+
+    def note(lock_wait_seconds: float) -> None:
+        if done:
+            opened = open_store(settings, configuration, dag_id, lock_wait_seconds=lock_wait_seconds)
+            with opened as store, store.warehouse.write() as session:
+                maintenance.record(session, run_id, dag_id, done)
+
     try:
         yield done
-    finally:
-        if done:
-            with open_store(settings, configuration, dag_id) as store, store.warehouse.write() as session:
-                maintenance.record(session, run_id, dag_id, done)
+    except BaseException as error:
+        try:
+            note(NOTE_WAIT_SECONDS)
+        except Exception as another:
+            error.add_note(f"what was done is not in ops.upkeep: {another}")
+        raise
+    note(LOCK_WAIT_SECONDS)
 
 
 def _told(done: Sequence[Done]) -> list[str]:

@@ -35,12 +35,15 @@ def existing(folder: Path) -> Path:
 def disks(settings: Settings, limit_pct: int) -> Iterator[Finding]:
     folders = [existing(folder) for folder in (settings.lake_root, settings.home) if folder is not None]
     one_each = {folder.stat().st_dev: folder for folder in folders}.values()
-    used = {str(folder): (usage.used, usage.total) for folder in one_each for usage in [shutil.disk_usage(folder)]}
+    used = {}
+    for folder in one_each:
+        _, taken, free = shutil.disk_usage(folder)
+        used[str(folder)] = taken, taken + free  # as df does: what is kept for root is nobody's room
     yield from judge_disks(used, limit_pct)
 
 
 def judge_disks(used: Mapping[str, tuple[int, int]], limit_pct: int) -> Iterator[Finding]:
-    """`used`: folder to used and all bytes of its disk. `limit_pct`: from which share on it is too full."""
+    """`used`: folder to the used and all usable bytes of its disk. `limit_pct`: from which share on it is too full."""
     full = {sighting.subject.removeprefix("disk of "): sighting.what for sighting in low_disks(used, limit_pct)}
     for folder, (taken, total) in sorted(used.items()):
         free_gb = (total - taken) / 1e9

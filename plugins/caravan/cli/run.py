@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -18,7 +19,7 @@ from pluggy import HookimplMarker
 
 from caravan.cli.dry_run import dry_run
 from caravan.cli.private_airflow import dags_folder, start_private_airflow
-from caravan.config.settings import Settings
+from caravan.config.settings import BY_HAND, Settings
 from caravan.core.errors import CaravanError, nearest
 
 if TYPE_CHECKING:
@@ -152,10 +153,12 @@ def _execute(dag: DAG, conf: dict[str, Any], say: Say) -> tuple[RunResult, set[s
     narrator = _Narrator(say)
     listeners = get_listener_manager()
     listeners.pm.register(narrator)
+    os.environ[BY_HAND] = "1"
     try:
         # A run woken by an asset has no logical date and no interval; dag.test() would make one up.
         run = dag.test(run_conf=conf, logical_date=None) if awaited_assets(dag) else dag.test(run_conf=conf)
     finally:
+        del os.environ[BY_HAND]
         listeners.pm.unregister(narrator)
 
     failures: dict[str, str] = {}

@@ -16,6 +16,10 @@ def home_dir(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("CARAVAN_HOME") or PROJECT_ROOT / ".caravan").absolute()
 
 
+BY_HAND = "CARAVAN_RUN_BY_HAND"
+"""Set while `caravan run` runs a DAG without any scheduler: it says nothing of whether one lives."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """`home`: state (CARAVAN_HOME). `config_dir`: configuration (CARAVAN_CONFIG).

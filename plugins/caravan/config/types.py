@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -188,11 +189,13 @@ class Backups(_Frozen):
     @field_validator("target")
     @classmethod
     def _target(cls, folder: str | None) -> str | None:
-        return folder if folder is None else local_folder(folder)
+        if folder is not None and PurePath(local_folder(folder)) == PurePath():
+            raise ValueError(f"'{folder}' is CARAVAN_HOME itself: name a folder in it or elsewhere, e.g. backups")
+        return folder
 
 
 def local_folder(text: str) -> str:
-    """ValueError for what would become a folder of an odd name in the home, or the home itself."""
+    """ValueError for what names no folder, or would become one of an odd name."""
     if not text.strip():
         raise ValueError("names no folder: write one, e.g. /mnt/disk/backups")
     if "://" in text:

@@ -34,7 +34,11 @@ _SECRET_WORDS = (
 )
 """In the name of an extra: its value is a secret. Airflow's own list, and credentials."""
 _SHORTEST = 4
-"""A shorter number, or value in a query, is no secret: to hide each `1` would spoil every message."""
+"""A shorter extra, or value in a query, is no secret: to hide each `1` would spoil every message."""
+_SWITCHES = ("true", "false", "yes", "no", "on", "off")
+"""Extras that say whether, e.g. `use_proxy`: no secrets either."""
+_LOGIN = re.compile(r"^((?:[\w+.-]+://)?)[^/@:?#]*:[^/@]+@")
+"""At the begin of a host; the password may hold `?` and `#`, which end a host else."""
 _LONGEST_PATH_WORD = 15
 """A longer part of a host's or schema's path is a secret: many webhooks carry theirs there."""
 
@@ -56,8 +60,9 @@ class Connection:
     @property
     def secrets(self) -> frozenset[str]:
         """What must not be shown, also as URLs write it."""
-        found = {self.password or "", *_secret_values(self.extra), *re.findall(r"//[^/@:]*:([^/@]+)@", self.host or "")}
-        for place in (self.host or "", self.schema or "", str(self.extra.get("path", ""))):
+        host = self.host or ""
+        found = {self.password or "", *_secret_values(self.extra), *re.findall(r"(?:^|//)[^/@:]*:([^/@]+)@", host)}
+        for place in (_LOGIN.sub(r"\1", host), self.schema or "", str(self.extra.get("path", ""))):
             path, *query = re.split("[?#&;]", place)
             # With a point it is the name of a host, however long.
             found |= {word for word in path.split("/") if len(word) > _LONGEST_PATH_WORD and "." not in word}
@@ -70,7 +75,7 @@ class Connection:
     @property
     def address(self) -> str:
         """Where it leads, fit to be shown: the host without login, path and query, the port."""
-        scheme, separator, rest = re.split("[?#]", self.host or "")[0].rpartition("://")
+        scheme, separator, rest = re.split("[?#]", _LOGIN.sub(r"\1", self.host or ""))[0].rpartition("://")
         name = rest.partition("/")[0].rpartition("@")[2]
         return f"{scheme}{separator}{name}" + (f":{self.port}" if self.port else "")
 
@@ -99,7 +104,7 @@ def _secret_values(extra: object, is_secret: bool = False) -> Iterator[str]:
         for value in extra:
             yield from _secret_values(value, is_secret)
     elif isinstance(extra, str):
-        if is_secret:
+        if is_secret and len(extra) >= _SHORTEST and extra.lower() not in _SWITCHES:
             yield extra
         if extra.lstrip().startswith("{"):  # some extras hold JSON as text
             try:

@@ -78,6 +78,10 @@ class Message:
     error: str | None = None
 
 
+Openings = Mapping[str, Mapping[str, MessageState]]
+"""By open incident: the targets that have, or are to have, its opening message, and what became of it."""
+
+
 @dataclass(frozen=True)
 class Told:
     """What a target gets. `message_id` is the same however often it is sent."""
@@ -104,9 +108,9 @@ class Changes:
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended. `states`: of each task's instances, e.g. {"collect": ["success", "failed"]}.
+    """How a run ended. `states`: of each task's instances, by map index: {"collect": ["success", "failed"]}.
 
-    `restricted`: it was asked to take some channels only, so that others say nothing by not being there.
+    `channels`: those it was asked to take alone, so that others say nothing by not being there; all of them when empty.
     """
 
     dag_id: str
@@ -115,20 +119,24 @@ class RunEnd:
     states: Mapping[str, Sequence[str]]
     last_task: str
     link: str | None
-    restricted: bool = False
+    channels: Sequence[str] = ()
     started_at: datetime | None = None
     """When this attempt of the run began (UTC without zone): one that is cleared keeps its id and begins anew."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """The newest run of a DAG that its schedule and its deadline ask to be over. `start`, `end`: its window."""
+    """The newest run of a DAG that its schedule and its deadline ask to be over. `start`, `end`: its window.
+
+    `catchup`: the scheduler makes up for what it missed.
+    """
 
     dag_id: str
     tier: int
     due_at: datetime
     start: datetime | None = None
     end: datetime | None = None
+    catchup: bool = False
 
 
 def incident_id(key: str, opened_at: datetime) -> str:

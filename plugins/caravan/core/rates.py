@@ -20,6 +20,8 @@ RateSource = Literal["user", "fetched", "bundled"]
 PRECEDENCE: tuple[RateSource, ...] = ("user", "fetched", "bundled")
 """Of one day and currency the first of these holds; stg_fx__rate.sql says the same."""
 
+BY_OTHERS = ("RATE_SPIKE", "BASE_RATE_UNKNOWN")
+"""Faults that another file can heal: the rate that a row is measured against, or its base's, may come from there."""
 ENTITY = "fx_rate"
 """What ops.load calls a delivery of rates."""
 MEASURE_DAYS = 366
@@ -37,7 +39,7 @@ def channel_of(source: str) -> str:
 
 @dataclass(frozen=True)
 class Rate:
-    """One stated rate. `row_number`: 1 for the first data row. `raw_row`: the row as delivered, as JSON."""
+    """One stated rate, finite. `row_number`: 1 for the first data row. `raw_row`: the row as delivered, as JSON."""
 
     row_number: int
     rate_date: date
@@ -91,11 +93,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class KnownRate:
+    """`delivery`: the name of the one that brought it."""
+
     source: str
     rate_date: date
     currency: str
     base: str
     rate: Decimal
+    stated_source: str | None = None
+    delivery: str | None = None
 
 
 @dataclass
@@ -108,8 +114,10 @@ class RateBook:
 
     @classmethod
     def of(cls, known: Iterable[KnownRate], max_carry_days: int) -> RateBook:
+        """Of two for one source, day and currency the last holds."""
         book = cls(max_carry_days)
-        for each in sorted(known, key=lambda rate: (rate.base != EURO, rate.rate_date)):
+        held = {(rate.source, rate.rate_date, rate.currency): rate for rate in known}
+        for each in sorted(held.values(), key=lambda rate: (rate.base != EURO, rate.rate_date)):
             if euro := book.in_euro(each.rate, each.base, each.rate_date):
                 book.put(each.source, each.rate_date, each.currency, euro, each.base)
         return book
@@ -152,10 +160,7 @@ def judge(reading: Reading, source: RateSource, known: Iterable[KnownRate], limi
     accepted: list[Rate] = []
     bad = list(reading.bad)
     for rate in reading.rates:
-        if rate.rate.is_finite():
-            groups[rate.rate_date, rate.currency].append(rate)
-        else:  # cannot be compared with others of its day
-            bad.append(_bad(rate, "rate", "RATE_NOT_POSITIVE", f"{rate.rate} is no rate: it must be greater than 0"))
+        groups[rate.rate_date, rate.currency].append(rate)
     duplicates = 0
     for rows in sorted(groups.values(), key=lambda group: (group[0].rate_date, group[0].base != EURO)):
         first = rows[0]
@@ -195,7 +200,7 @@ def _fault(row: Rate, source: RateSource, book: RateBook, limits: Limits, today:
     if euro is None:
         message = (
             f"no rate of {row.base} for one euro is known for {row.rate_date} or the {limits.max_carry_days} days "
-            f"before: give units for one euro, or read the file again (--reload) when {row.base} is known"
+            f"before: give units for one euro, or state {row.base} as well"
         )
         return _bad(row, "base", "BASE_RATE_UNKNOWN", message)
     if not _can_be_kept(euro):
@@ -277,11 +282,15 @@ class RateStore(OrderStore, Protocol):
     """The warehouse as the collection of rates uses it."""
 
     def newest_contents(self, channel_code: str, entity: str) -> Mapping[str, str]:
-        """Name of each delivery read, to the hash of its newest content."""
+        """Name of each delivery read, to the hash of its newest content; the one read last at the end."""
+        ...
+
+    def healable(self, channel_code: str, entity: str) -> Mapping[str, set[int]]:
+        """Name of each delivery with rows in quarantine that another may heal, to the numbers of all rows there."""
         ...
 
     def known_rates(self, currencies: Iterable[str], first: date, last: date) -> Sequence[KnownRate]:
-        """What every source says, in its newest version; of two deliveries the one read last."""
+        """What every delivery says, in its newest version; the one read last at the end."""
         ...
 
     def newest_rates(self) -> Mapping[str, tuple[date, str]]:

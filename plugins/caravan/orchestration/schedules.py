@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +22,27 @@ _LOOKBACKS = (timedelta(hours=3), timedelta(days=2), timedelta(days=9), timedelt
 """Short first: a schedule's runs are counted one by one, and an hourly one has many in a month."""
 
 
-def due_runs(alerts: Alerts, now: datetime) -> tuple[list[Due], dict[str, str]]:
+def due_runs(
+    alerts: Alerts, now: datetime, since: Mapping[str, datetime]
+) -> tuple[list[Due], list[Due], dict[str, str]]:
     """The newest run of each DAG whose deadline has passed, and DAG files with what is wrong with them.
 
-    `now`: UTC without zone. Reads the DAG folder, not Airflow's database: a task may not.
+    In the middle, of each DAG of `since`, the run that was the newest at that moment. Moments: UTC without zone.
+    Reads the DAG folder, once, for that takes seconds; not Airflow's database: a task may not.
     """
     from airflow.configuration import conf
     from airflow.dag_processing.dagbag import DagBag
 
     folder = conf.get("core", "dags_folder")
     bag = DagBag(dag_folder=folder)
-    dues = [
-        due
-        for dag in bag.dags.values()
-        if (due := latest_due(dag, now - alerts.deadline(tier_of(dag.tags)))) is not None
-    ]
-    return dues, {os.path.relpath(file, folder): error for file, error in bag.import_errors.items()}
+
+    def at(moments: Mapping[str, datetime]) -> list[Due]:
+        dags = [dag for dag_id, dag in bag.dags.items() if dag_id in moments]
+        found = (latest_due(dag, moments[dag.dag_id] - alerts.deadline(tier_of(dag.tags))) for dag in dags)
+        return [due for due in found if due is not None]
+
+    errors = {os.path.relpath(file, folder): error for file, error in bag.import_errors.items()}
+    return at(dict.fromkeys(bag.dags, now)), at(since), errors
 
 
 def latest_due(dag: DAG, before: datetime) -> Due | None:
@@ -58,6 +63,7 @@ def latest_due(dag: DAG, before: datetime) -> Due | None:
                 tier_of(dag.tags),
                 to_utc_naive(newest.run_after),
                 *((start, end) if "window_start" in dag.params else (None, None)),
+                catchup=bool(dag.catchup),
             )
     return None
 

@@ -135,9 +135,12 @@ class ArchiveWriter:
         entry = self._previous.files.get(source.name)
         if not entry or entry.size != source.size:
             return None
-        earlier = self._previous.folder / source.name
-        # A file cut since would be handed on to every later archive.
-        return entry if earlier.is_file() and earlier.stat().st_size == entry.size else None
+        try:
+            # A file cut since would be handed on to every later archive.
+            there = (self._previous.folder / source.name).stat().st_size
+        except OSError:
+            return None
+        return entry if there == entry.size else None
 
     def _place(self, name: str) -> Path:
         target = self.folder / name
@@ -157,7 +160,10 @@ def new_archive(target: Path, at: datetime, progress: Progress) -> Iterator[Arch
     target.mkdir(exist_ok=True, mode=0o700)
     with _locked(target):
         for old in target.glob("caravan-*.part"):
-            shutil.rmtree(old)
+            try:
+                shutil.rmtree(old)
+            except OSError as error:
+                log.warning("%s of a backup that was cut stays, remove it by hand: %s", old, error)
         finished = target / f"caravan-{at:%Y%m%dT%H%M%SZ}"
         if finished.exists():
             raise Retryable(f"{finished} exists: two backups in one second; run again")
@@ -179,8 +185,16 @@ def _locked(target: Path) -> contextlib.AbstractContextManager[None]:
 
 def list_archives(target: Path) -> list[Path]:
     """Finished archives, oldest first."""
-    found = [path for path in target.glob("caravan-*") if _NAME.fullmatch(path.name) and (path / MANIFEST).is_file()]
-    return sorted(found)
+    return sorted(path for path in target.glob("caravan-*") if _NAME.fullmatch(path.name) and _is_finished(path))
+
+
+def _is_finished(folder: Path) -> bool:
+    try:
+        return (folder / MANIFEST).is_file()
+    except OSError as error:
+        # Another user's, or on a bad disk.
+        log.warning("a backup is left as it is and not counted: %s", error)
+        return False
 
 
 def _readable(target: Path) -> list[Archive]:
@@ -189,7 +203,7 @@ def _readable(target: Path) -> list[Archive]:
     for folder in list_archives(target):
         try:
             found.append(read_manifest(folder))
-        except CaravanError as error:
+        except (CaravanError, OSError) as error:
             log.warning("a backup is left as it is and not counted: %s", error)
     return found
 
@@ -204,11 +218,17 @@ def made_at(archive: Path) -> datetime:
     return datetime.strptime(archive.name, "caravan-%Y%m%dT%H%M%SZ")
 
 
-def drop_old(target: Path, keep: int) -> list[Path]:
-    """Remove all but the newest `keep` of those that the schedule made; returns what went."""
+def drop_old(target: Path, keep: int, made: Path) -> list[Path]:
+    """Remove all but `keep` of those that the schedule made; returns what went.
+
+    `made`: the one just made, which stays. One dated after it is a wrong clock's: it counts as the oldest.
+    """
     with _locked(target):
-        old = scheduled(target)[:-keep]
+        # By name alone, the wrong one would stay and each new one go.
+        old = sorted(scheduled(target), key=lambda path: (path.name <= made.name, path.name))[:-keep]
         for folder in old:
+            if folder.name > made.name:
+                log.warning("%s is dated after %s: a clock was wrong; it goes as the oldest", folder, made.name)
             # Under another name first: cut off half-way it must not pass for a backup.
             doomed = folder.with_name(f"{folder.name}.part")
             folder.rename(doomed)
@@ -228,6 +248,8 @@ def read_manifest(folder: Path) -> Archive:
         hint = f"; it holds backups, name one: {', '.join(archives[-3:])}" if archives else ""
         name = Path(error.filename).name
         raise Rejected("BACKUP_CUT", f"{folder} lacks {name}: the backup was not finished{hint}") from error
+    except OSError as error:
+        raise CaravanError(f"{folder} cannot be read: {error}; run as its owner, or use another backup") from error
     if not digest or hashlib.sha256(text).hexdigest() != digest[0]:
         raise Rejected("BACKUP_DAMAGED", f"{folder / MANIFEST} is not what {CHECKSUM} says: use another backup")
     read = json.loads(text)
@@ -258,13 +280,18 @@ def verify(archive: Archive, progress: Progress) -> None:
 
 def require_room(folder: Path, needed: int, what: str) -> None:
     """Retryable unless the disk of `folder`, or of what will hold it, has room for so many bytes."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = standing(folder)
     free = shutil.disk_usage(there).free
     if free < needed * SPARE_SHARE:
         raise Retryable(
             f"{what} takes {needed * SPARE_SHARE / 1e9:.2f} GB and {there} has {free / 1e9:.2f} GB free: "
             "free some disk or name another folder"
         )
+
+
+def standing(folder: Path) -> Path:
+    """The folder, or the nearest of those around it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def copy_hashed(source: Path, target: Path, progress: Progress) -> Entry:

@@ -31,6 +31,8 @@ _TABLES = "tables"
 _MESSAGES = "ops.incident_message"
 _PART = ".restore.part"
 """In the lake's own folder, which may be another disk's: a restore that is not finished."""
+_ENDS = ("files", "catalog.sqlite")
+"""What a restore moves into place at its end, in this order."""
 _SCHEMA_LIST = ", ".join(f"'{schema}'" for schema in SCHEMAS)
 
 _NAMED_FILES = """
@@ -133,24 +135,38 @@ def _export(session: Session, folder: Path) -> dict[str, Any]:
 
 
 def require_empty_lake(root: Path) -> None:
-    """Raises CaravanError where a lake, or anything else, is already."""
-    if root.exists() and (not root.is_dir() or any(path.name != _PART for path in root.iterdir())):
+    """Raises CaravanError where a lake, or anything else but a restore that was cut, is already."""
+    left = _cut_restore(root)
+    if root.exists() and (not root.is_dir() or any(path not in left for path in root.iterdir())):
         raise CaravanError(
             f"{root} is not empty, and nothing is restored over it: move it away first (mv {root} {root}.old)"
         )
 
 
+def clear_cut_restore(root: Path) -> None:
+    """Free the room that a restore which was cut still takes."""
+    for path in _cut_restore(root):
+        if path.exists():
+            shutil.rmtree(path)
+
+
+def _cut_restore(root: Path) -> list[Path]:
+    """What a restore that was cut may have left; none of it is a lake's."""
+    part = root / _PART
+    files, catalog = (part / name for name in _ENDS)
+    # Cut between its last two steps it left the files in place, and the catalog not yet.
+    return [root / "files", part] if catalog.exists() and not files.exists() else [part]
+
+
 def restore_lake(archive: Archive, root: Path, progress: Progress, *, link: bool = False) -> None:
     """Put a lake from a verified archive at `root`. `link`: with the archive's own files.
 
-    The catalog comes last, so that a lake is there whole or not at all.
+    The catalog comes last, so that a lake is there whole, with its alerts settled, or not at all.
     """
     root = root.resolve()
     require_empty_lake(root)
-    if not link:
-        require_room(root, sum(archive.files[f"{_LAKE}/{name}"].size for name in archive.below(_LAKE)), "the lake")
+    clear_cut_restore(root)
     part = root / _PART
-    shutil.rmtree(part, ignore_errors=True)
     for name, source in archive.below(_LAKE).items():
         target = part / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -158,19 +174,28 @@ def restore_lake(archive: Archive, root: Path, progress: Progress, *, link: bool
             os.symlink(source.resolve(), target)
             continue
         copy_hashed(source, target, progress)
-    with closing(sqlite3.connect(part / "catalog.sqlite")) as catalog:
-        # The catalog remembers where its files are; those in it are relative to that.
+    (part / "files").mkdir(exist_ok=True)
+    if not link:
+        _point(archive, part, part)
+        # Here no other process can have its catalog; one of an older format could not be opened otherwise.
+        with Lake(part, upgrade=True) as lake, lake.write() as session:
+            _settle_messages(session, archive)
+    _point(archive, part, root)
+    if not link:
+        sync_folder(part)
+    for name in _ENDS:
+        (part / name).rename(root / name)
+    shutil.rmtree(part)
+
+
+def _point(archive: Archive, folder: Path, root: Path) -> None:
+    """Tell the catalog in `folder` that its lake is at `root`: those of its files are relative to that."""
+    with closing(sqlite3.connect(folder / "catalog.sqlite")) as catalog:
         place = f"{root}/files/"
         moved = catalog.execute("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [place]).rowcount
         catalog.commit()
     if moved != 1:
         raise CaravanError(f"{archive.folder}/{_CATALOG} does not say where its files are: it is no lake's catalog")
-    (part / "files").mkdir(exist_ok=True)
-    if not link:
-        sync_folder(part)
-    (part / "files").rename(root / "files")
-    (part / "catalog.sqlite").rename(root / "catalog.sqlite")
-    part.rmdir()
 
 
 def restore_tables(archive: Archive, warehouse: Warehouse, models: Catalog, scratch: Path) -> None:
@@ -180,21 +205,16 @@ def restore_tables(archive: Archive, warehouse: Warehouse, models: Catalog, scra
             restore_lake(archive, folder / "lake", lambda count: None, link=True)
             with Lake(folder / "lake", read_only=True) as lake, lake.read() as session:
                 tables = _export(session, folder)
-            _load(warehouse, models, tables, folder)
+            _load(archive, warehouse, models, tables, folder)
     else:
-        _load(warehouse, models, archive.facts["tables"], archive.folder / _TABLES)
+        _load(archive, warehouse, models, archive.facts["tables"], archive.folder / _TABLES)
 
 
-def settle_messages(warehouse: Warehouse, archive: Archive) -> None:
+def _settle_messages(session: Session, archive: Archive) -> None:
     """Alerts that waited when the backup was made have been sent since, by the warehouse it was made of."""
-    waiting = "state IN ('pending', 'sending')"
-    with warehouse.read() as session:
-        if _MESSAGES not in table_names(session):
-            return
-        if not session.rows(f"SELECT 1 FROM {_MESSAGES} WHERE {waiting} LIMIT 1"):
-            return
-    why = f"not sent again: restored from {archive.folder.name}"
-    with warehouse.write() as session:
+    if _MESSAGES in table_names(session):
+        why = f"not sent again: restored from {archive.folder.name}"
+        waiting = "state IN ('pending', 'sending')"
         session.execute(f"UPDATE {_MESSAGES} SET state = 'failed', error = $why WHERE {waiting}", {"why": why})
 
 
@@ -212,7 +232,7 @@ def _refuse_tables(session: Session) -> None:
         )
 
 
-def _load(warehouse: Warehouse, models: Catalog, tables: Mapping[str, Any], folder: Path) -> None:
+def _load(archive: Archive, warehouse: Warehouse, models: Catalog, tables: Mapping[str, Any], folder: Path) -> None:
     lookups = _lookups(models)
     with warehouse.write() as session:
         _refuse_tables(session)
@@ -231,6 +251,7 @@ def _load(warehouse: Warehouse, models: Catalog, tables: Mapping[str, Any], fold
             [count] = session.row(f"SELECT COUNT(*) FROM {table}")
             if count != facts["rows"]:
                 raise Rejected("BACKUP_DAMAGED", f"{table} has {count} rows instead of {facts['rows']}")
+        _settle_messages(session, archive)
     warehouse.forget_staged()
 
 

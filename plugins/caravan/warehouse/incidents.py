@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from caravan.core.incidents import Changes, Incident, Message, MessageState, Sighting
+from caravan.core.incidents import Changes, Incident, Message, MessageState, Openings, Sighting
 from caravan.warehouse.evidence import insert
 from caravan.warehouse.port import Session, Warehouse
 
-Decide = Callable[[Sequence[Incident], Mapping[str, set[str]]], Changes]
+Decide = Callable[[Sequence[Incident], Openings], Changes]
 
 _SIGHTING = (
     "kind",
@@ -41,7 +41,7 @@ class IncidentBook:
             return _open(session)
 
     def change(self, decide: Decide) -> Changes:
-        """Apply what `decide` makes of the open incidents, and of the targets that have their opening message.
+        """Apply what `decide` makes of the open incidents, and of the targets that have an opening message.
 
         It is asked again under the lock: of two that see one thing at once, the second one counts.
         """
@@ -124,13 +124,13 @@ def _open(session: Session) -> list[Incident]:
     return [_incident(row) for row in rows]
 
 
-def _told(session: Session) -> dict[str, set[str]]:
-    told: dict[str, set[str]] = {}
-    for identity, target in session.rows(
-        "SELECT m.incident_id, m.target FROM ops.incident_message AS m JOIN ops.incident AS i "
-        "ON i.incident_id = m.incident_id WHERE i.closed_at IS NULL AND m.phase = 'opened' AND m.state <> 'failed'"
+def _told(session: Session) -> dict[str, dict[str, MessageState]]:
+    told: dict[str, dict[str, MessageState]] = {}
+    for identity, target, state in session.rows(
+        "SELECT m.incident_id, m.target, m.state FROM ops.incident_message AS m JOIN ops.incident AS i "
+        "ON i.incident_id = m.incident_id WHERE i.closed_at IS NULL AND m.phase = 'opened'"
     ):
-        told.setdefault(identity, set()).add(target)
+        told.setdefault(identity, {})[target] = state
     return told
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from caravan.config.types import Upkeep
+from caravan.core.errors import Retryable
 from caravan.warehouse import evidence
 from caravan.warehouse.port import Chore, Extent, Session, Warehouse
 
@@ -43,11 +44,12 @@ class Done:
 def do(chores: Sequence[Chore], clock: Clock, done: list[Done] | None = None) -> list[Done]:
     """One after another, whatever became of the others; each is told in the log.
 
-    `done` is filled also when this raises: at the end, with the first failure, which names the others.
+    `done` is filled also when this raises: at the end, with the first failure, which names the others. A warehouse
+    that another holds, or that does not answer, ends it: every other chore would wait for it as long.
     """
     done = [] if done is None else done
     failures: list[tuple[str, Exception]] = []
-    for chore in chores:
+    for number, chore in enumerate(chores, 1):
         try:
             started, before = clock(), chore.extent()
             chore.do()
@@ -55,6 +57,11 @@ def do(chores: Sequence[Chore], clock: Clock, done: list[Done] | None = None) ->
         except Exception as error:
             log.error("%s failed: %s", chore.name, error)
             failures.append((chore.name, error))
+            # Only what has waited in vain names a time to come back after.
+            if isinstance(error, Retryable) and error.after:
+                if left := [each.name for each in chores[number:]]:
+                    failures[0][1].add_note(f"left for the next run: {', '.join(left)}")
+                break
         else:
             log.info("%s", done[-1])
     if failures:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from itertools import groupby
 
-from caravan.core.rates import KnownRate
+from caravan.core.rates import BY_OTHERS, KnownRate
 from caravan.warehouse.port import Session
 
 MESSAGES_SHOWN = 5
@@ -15,13 +15,34 @@ _READ = "state IN ('loaded', 'empty')"
 
 
 def newest_contents(session: Session, channel_code: str, entity: str) -> dict[str, str]:
-    """Name of each delivery read, to the hash of its newest content."""
+    """Name of each delivery read, to the hash of its newest content; the one read last at the end."""
     found = session.rows(
         f"SELECT delivery_name, content_hash FROM ops.load WHERE channel_code = $channel AND entity = $entity "
         f"AND {_READ} ORDER BY started_at, load_id",
         {"channel": channel_code, "entity": entity},
     )
-    return {row[0]: row[1] for row in found}
+    contents: dict[str, str] = {}
+    for name, content in found:
+        contents.pop(name, None)
+        contents[name] = content
+    return contents
+
+
+def healable(session: Session, channel_code: str, entity: str) -> dict[str, set[int]]:
+    """Name of each delivery with rows in quarantine that another may heal, to the numbers of all rows there."""
+    found = session.rows(
+        "SELECT n.delivery_name, q.row_number, q.reason_code FROM ops.quarantine AS q INNER JOIN ("
+        "SELECT load_id, delivery_name, ROW_NUMBER() OVER (PARTITION BY delivery_name "
+        "ORDER BY started_at DESC, load_id DESC) AS place FROM ops.load "
+        f"WHERE channel_code = $channel AND entity = $entity AND {_READ}) AS n ON q.load_id = n.load_id "
+        "WHERE n.place = 1",
+        {"channel": channel_code, "entity": entity},
+    )
+    numbers: dict[str, set[int]] = {name: set() for name, _, reason in found if reason in BY_OTHERS}
+    for name, number, _ in found:
+        if name in numbers:
+            numbers[name].add(number)
+    return numbers
 
 
 def loads_named(session: Session, channel_code: str, entity: str, names: Iterable[str]) -> list[str]:
@@ -36,18 +57,18 @@ def loads_named(session: Session, channel_code: str, entity: str, names: Iterabl
 
 
 def known_rates(session: Session, currencies: Iterable[str], first: date, last: date) -> list[KnownRate]:
-    """What every source says about these currencies and days: stg.fx__rate takes the same of several files."""
+    """What every delivery says about these currencies and days; the one that stg.fx__rate takes at the end."""
     wanted = sorted(set(currencies))
     if not wanted:
         return []
     codes = {f"code{number}": code for number, code in enumerate(wanted)}
     found = session.rows(
-        "SELECT source_code, rate_date, currency_code, base_currency_code, rate FROM ("
-        "SELECT q.*, ROW_NUMBER() OVER (PARTITION BY source_code, rate_date, currency_code "
-        "ORDER BY observed_at DESC, row_key, version) AS place FROM ("
-        "SELECT r.*, MAX(version) OVER (PARTITION BY row_key) AS newest FROM raw.fx__rate AS r "
-        "WHERE rate_date BETWEEN $first AND $last) AS q WHERE version = newest AND change = 'row' "
-        f"AND currency_code IN ({', '.join(f'${name}' for name in codes)})) AS p WHERE place = 1 ORDER BY 1, 2, 3",
+        "SELECT q.source_code, q.rate_date, q.currency_code, q.base_currency_code, q.rate, q.stated_source, "
+        "l.delivery_name FROM (SELECT r.*, MAX(version) OVER (PARTITION BY row_key) AS newest FROM raw.fx__rate AS r "
+        "WHERE rate_date BETWEEN $first AND $last) AS q LEFT JOIN ops.load AS l ON q.load_id = l.load_id "
+        "WHERE q.version = q.newest AND q.change = 'row' "
+        f"AND q.currency_code IN ({', '.join(f'${name}' for name in codes)}) "
+        "ORDER BY q.observed_at, q.row_key DESC, q.version DESC",
         {"first": first, "last": last, **codes},
     )
     return [KnownRate(*row) for row in found]
@@ -80,9 +101,12 @@ def warnings(session: Session, run_id: str, dag_id: str) -> list[str]:
     quarantined = session.rows(
         "SELECT q.channel_code, q.file_name, q.row_number, q.reason_code, q.message FROM ops.quarantine AS q "
         "INNER JOIN ops.load AS l ON q.load_id = l.load_id WHERE l.run_id = $run AND l.dag_id = $dag "
-        # Each fetched file repeats the ones before: what was told of them is not told every night.
+        # Each fetched file repeats the ones before: what was told of them is not told every night. A run that did
+        # not end told nothing.
         "AND (q.channel_code <> 'rates_fetched' OR NOT EXISTS (SELECT 1 FROM ops.quarantine AS b "
-        "INNER JOIN ops.load AS e ON b.load_id = e.load_id WHERE b.channel_code = q.channel_code "
+        "INNER JOIN ops.load AS e ON b.load_id = e.load_id "
+        "INNER JOIN ops.run AS t ON e.run_id = t.run_id AND e.dag_id = t.dag_id "
+        "WHERE b.channel_code = q.channel_code AND t.ended_at IS NOT NULL "
         "AND b.raw_row = q.raw_row AND b.reason_code = q.reason_code AND e.run_id <> l.run_id "
         "AND e.started_at < l.started_at)) "
         "ORDER BY q.channel_code, q.file_name, q.row_number",

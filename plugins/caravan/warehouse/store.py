@@ -219,6 +219,10 @@ class Store:
         with self.warehouse.read() as session:
             return rates.newest_contents(session, channel_code, entity)
 
+    def healable(self, channel_code: str, entity: str) -> dict[str, set[int]]:
+        with self.warehouse.read() as session:
+            return rates.healable(session, channel_code, entity)
+
     def known_rates(self, currencies: Iterable[str], first: date, last: date) -> list[KnownRate]:
         with self.warehouse.read() as session:
             return rates.known_rates(session, currencies, first, last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -64,16 +64,20 @@ def newest_days(session: Session) -> dict[tuple[str, str], date]:
     return {(channel, market): day for channel, market, day in rows}
 
 
-def last_run_day(session: Session, dag_id: str) -> date | None:
+def last_run_day(session: Session, dag_id: str, asking: Sequence[str]) -> date | None:
     """The UTC day on which the DAG's newest finished run began that asked every channel: one by schedule.
 
-    One that ended before it looked at any delivery asked none.
+    `asking`: the tasks that ask. A run in which one of them failed, and that left no load, may have asked none. Not the
+    loads alone: where nothing new lies in any folder there are none, and that is the very night to be told of.
     """
+    values = {f"task{number}": f"task {task_id}" for number, task_id in enumerate(asking)}
+    # The message names first each task that failed (functions/sales/orders.py, `verdict`).
+    asked = " AND ".join(f"strpos(r.message, ${name}) = 0" for name in values)
     started = session.row(
         "SELECT MAX(r.started_at) FROM ops.run AS r WHERE r.dag_id = $dag AND r.ended_at IS NOT NULL "
-        "AND starts_with(r.run_id, 'scheduled__') "
-        "AND EXISTS (SELECT 1 FROM ops.load AS l WHERE l.run_id = r.run_id AND l.dag_id = r.dag_id)",
-        {"dag": dag_id},
+        f"AND starts_with(r.run_id, 'scheduled__') AND (r.state = 'success' OR ({asked}) "
+        "OR EXISTS (SELECT 1 FROM ops.load AS l WHERE l.run_id = r.run_id AND l.dag_id = r.dag_id))",
+        {"dag": dag_id, **values},
     )[0]
     return started.date() if started else None
 
@@ -88,9 +92,10 @@ def window_ends(session: Session, dag_id: str) -> dict[str, datetime]:
 
 
 def recent_runs(session: Session, since: datetime) -> list[Row]:
-    """dag_id, run_id, window_start, window_end, started_at, ended_at."""
+    """dag_id, run_id, window_start, window_end, started_at, ended_at, state."""
     return session.rows(
-        "SELECT dag_id, run_id, window_start, window_end, started_at, ended_at FROM ops.run WHERE started_at >= $since",
+        "SELECT dag_id, run_id, window_start, window_end, started_at, ended_at, state FROM ops.run "
+        "WHERE started_at >= $since",
         {"since": since},
     )
 

@@ -16,7 +16,7 @@ from caravan.clients.file_drop.parsed import Delivery
 from caravan.config.types import Channel, Configuration
 from caravan.core.errors import Rejected
 
-SkipCode = Literal["FILE_NOT_SETTLED", "FILE_TEMPORARY", "FILE_UNREADABLE"]
+SkipCode = Literal["FILE_NOT_SETTLED", "FILE_TEMPORARY", "FILE_UNREADABLE", "FILE_UNMATCHED"]
 
 TEMPORARY_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
 """What uploaders append while they write: WinSCP .filepart, browsers .part and .crdownload, others .tmp."""
@@ -24,7 +24,7 @@ TEMPORARY_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something of the pattern that is not read now, and why."""
+    """Something where the pattern looks that is not read now, and why."""
 
     path: Path
     code: SkipCode
@@ -54,6 +54,11 @@ class Claim:
 
     def __str__(self) -> str:
         return f"{self.channel_code} {self.entity} ({self.pattern} in {self.folder})"
+
+    @property
+    def place(self) -> tuple[Path, tuple[str, ...]]:
+        """Where it looks for names."""
+        return self.folder, PurePosixPath(self.pattern).parts[:-1]
 
     def covers(self, place: Path) -> bool:
         """Whether the pattern matches. `place`: absolute, links followed."""
@@ -116,13 +121,37 @@ def list_deliveries(channel: Channel, entity: str, folder: Path, now_ns: int, cl
     own = Claim(channel.code, entity, folder, channel.entities[entity].files)  # type: ignore[index]
     found: list[Delivery] = []
     skipped: list[Skipped] = []
-    for path in sorted(_matching(own, skipped)):
+    others: list[Path] = []
+    for path in sorted(_matching(own, skipped, others)):
         outcome = _look(path, own, channel.settle_seconds, now_ns)
         if isinstance(outcome, Skipped):
             skipped.append(outcome)
         else:
             found.append(outcome)
+    claims = list(claims)
+    skipped += unmatched(own, claims, {each: _places(each) for each in others if each.is_file()})
     return listing_of(own, claims, {each: _places(each.path) for each in found}, skipped)
+
+
+def unmatched(own: Claim, claims: Sequence[Claim], others: Mapping[Path, Iterable[Path]]) -> list[Skipped]:
+    """One word for all files beside the deliveries that nobody reads: a misspelt pattern would be silent else.
+
+    `others`: files that the pattern does not match, with the places that name them. Where several entities of a
+    channel look, the first of them tells it.
+    """
+    beside = sorted(each.entity for each in claims if (each.channel_code, each.place) == (own.channel_code, own.place))
+    if beside and own.entity != beside[0]:
+        return []
+    left = sorted(
+        path
+        for path, places in others.items()
+        if not path.name.startswith(".") and not any(claim.covers(place) for claim in claims for place in places)
+    )
+    if not left:
+        return []
+    more = f", nor do {len(left) - 1} other files beside it" if left[1:] else ""
+    message = f"it matches no pattern ({own.pattern}){more}; correct `files` of the channel, or move it away"
+    return [Skipped(left[0], "FILE_UNMATCHED", message)]
 
 
 def listing_of(
@@ -198,8 +227,8 @@ def _look(path: Path, claim: Claim, settle_seconds: int, now_ns: int) -> Deliver
     return Delivery(claim.channel_code, claim.entity, path, content_hash, before.st_size, before.st_mtime_ns)
 
 
-def _matching(claim: Claim, skipped: list[Skipped]) -> Iterator[Path]:
-    """What the pattern matches, and what is on the way to; folders that cannot be looked into go to `skipped`."""
+def _matching(claim: Claim, skipped: list[Skipped], others: list[Path]) -> Iterator[Path]:
+    """What the pattern matches; folders that cannot be looked into go to `skipped`, what lies beside to `others`."""
     heads, lasts = name_patterns(claim.pattern)
     try:
         os.listdir(claim.folder)
@@ -209,10 +238,12 @@ def _matching(claim: Claim, skipped: list[Skipped]) -> Iterator[Path]:
     except OSError as error:
         message = f"the folder {claim.folder} cannot be read: {error.strerror}; let the user that runs Caravan read it"
         raise Rejected("FOLDER_UNREADABLE", f"channel {claim.channel_code}: {message}") from error
-    return _walk(claim.folder, heads, lasts, skipped)
+    return _walk(claim.folder, heads, lasts, skipped, others)
 
 
-def _walk(folder: Path, heads: Sequence[str], lasts: Sequence[str], skipped: list[Skipped]) -> Iterator[Path]:
+def _walk(
+    folder: Path, heads: Sequence[str], lasts: Sequence[str], skipped: list[Skipped], others: list[Path]
+) -> Iterator[Path]:
     """Paths below `folder`: one pattern for each folder on the way, several for the name."""
     # Not Path.glob: it passes over what it may not read, and treats links differently from version to version.
     try:
@@ -223,8 +254,10 @@ def _walk(folder: Path, heads: Sequence[str], lasts: Sequence[str], skipped: lis
     for name in names:
         if not heads and any(fnmatchcase(name, pattern) for pattern in lasts):
             yield folder / name
-        elif heads and fnmatchcase(name, heads[0]) and os.path.isdir(folder / name):
-            yield from _walk(folder / name, heads[1:], lasts, skipped)
+        elif not heads:
+            others.append(folder / name)
+        elif fnmatchcase(name, heads[0]) and os.path.isdir(folder / name):
+            yield from _walk(folder / name, heads[1:], lasts, skipped, others)
 
 
 def _unreadable(path: Path, error: OSError) -> Skipped:

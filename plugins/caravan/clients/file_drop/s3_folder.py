@@ -17,7 +17,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from caravan.clients.file_drop.deliveries import Claim, Listing, Skipped, listing_of, name_patterns, unfinished
+from caravan.clients.file_drop.deliveries import (
+    Claim,
+    Listing,
+    Skipped,
+    listing_of,
+    name_patterns,
+    unfinished,
+    unmatched,
+)
 from caravan.clients.file_drop.parsed import Delivery
 from caravan.clients.file_drop.seen import Seen
 from caravan.clients.storage.objects import StoredObject, download, list_pages
@@ -57,12 +65,15 @@ class S3Folder:
         own = Claim(channel.code, entity, self.root, channel.entities[entity].files)  # type: ignore[index]
         found: dict[Delivery, list[Path]] = {}
         skipped: list[Skipped] = []
-        for stored, now in sorted(self._matching(own.pattern, skipped), key=lambda each: each[0].key):
+        others: list[Path] = []
+        for stored, now in sorted(self._matching(own.pattern, skipped, others), key=lambda each: each[0].key):
             outcome = self._look(stored, own, channel.settle_seconds, now)
             if isinstance(outcome, Skipped):
                 skipped.append(outcome)
             else:
                 found[outcome] = [self._path(stored.key)]
+        claims = list(claims)
+        skipped += unmatched(own, claims, {each: [each] for each in others})
         return listing_of(own, claims, found, skipped)
 
     def fetch(self, delivery: Delivery) -> None:
@@ -109,27 +120,32 @@ class S3Folder:
         self._kept += stored.size
         return content_hash
 
-    def _matching(self, pattern: str, skipped: list[Skipped]) -> Iterator[tuple[StoredObject, datetime]]:
-        """Objects that the pattern matches, with the store's time; a folder in place of a file goes to `skipped`."""
+    def _matching(
+        self, pattern: str, skipped: list[Skipped], others: list[Path]
+    ) -> Iterator[tuple[StoredObject, datetime]]:
+        """Objects that the pattern matches, with the store's time; a folder in place of a file goes to `skipped`,
+        what lies beside to `others`."""
         heads, lasts = name_patterns(pattern)
-        return self._walk(f"{self.place.prefix}/" if self.place.prefix else "", heads, lasts, skipped)
+        return self._walk(f"{self.place.prefix}/" if self.place.prefix else "", heads, lasts, skipped, others)
 
     def _walk(
-        self, prefix: str, heads: Sequence[str], lasts: Sequence[str], skipped: list[Skipped]
+        self, prefix: str, heads: Sequence[str], lasts: Sequence[str], skipped: list[Skipped], others: list[Path]
     ) -> Iterator[tuple[StoredObject, datetime]]:
         for page in list_pages(self.client, self.connection, self.place.bucket, prefix):
             for folder in page.folders:
                 name = folder.removeprefix(prefix).removesuffix("/")
                 if heads and fnmatchcase(name, heads[0]):
-                    yield from self._walk(folder, heads[1:], lasts, skipped)
+                    yield from self._walk(folder, heads[1:], lasts, skipped, others)
                 elif not heads and any(fnmatchcase(name, pattern) for pattern in lasts):
                     message = f"{name} is a folder; name files in it as {name}/*, or rename it"
                     skipped.append(Skipped(self._path(folder), "FILE_UNREADABLE", message))
             for stored in page.objects if not heads else ():
                 name = stored.key.removeprefix(prefix)
-                if not name or not any(fnmatchcase(name, pattern) for pattern in lasts):
-                    continue  # no name: what some tools put to show an empty folder
-                if name in (".", "..") or len(os.fsencode(name)) > _LONGEST_NAME:
+                if not name:
+                    continue  # what some tools put to show an empty folder
+                if not any(fnmatchcase(name, pattern) for pattern in lasts):
+                    others.append(self._path(stored.key))
+                elif name in (".", "..") or len(os.fsencode(name)) > _LONGEST_NAME:
                     message = f"{name[:80]} is no name that a file here can have; rename it"
                     skipped.append(Skipped(self._path(stored.key), "FILE_UNREADABLE", message))
                 else:

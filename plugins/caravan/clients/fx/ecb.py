@@ -14,14 +14,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 import duckdb
 
-from caravan.clients.fx.rows import RateRows
+from caravan.clients.fx.rows import RateRows, as_number
 from caravan.core.errors import Rejected
 from caravan.core.rates import BadRate, Rate, Reading
 
@@ -109,11 +108,12 @@ def read_history(archive: bytes, since: date, name: str) -> Reading:
                 continue
             number += 1
             raw_row = json.dumps({"Date": str(day), currency: text})
-            try:
-                rates.append(Rate(number, day, currency, Decimal(text), raw_row=raw_row))
-            except InvalidOperation:
+            rate = as_number(text)
+            if rate is None:
                 message = f"'{text}' is no number (like 1.0870)"
                 bad.append(BadRate(number, "rate", "NUMBER_INVALID", message, raw_row, day, currency))
+            else:
+                rates.append(Rate(number, day, currency, rate, raw_row=raw_row))
     return Reading(rates, bad)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 from caravan.core.entities import QUARANTINE_COLUMNS
 from caravan.core.rates import Judged, RateSource
 
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _SCHEMA = pa.schema(
     [
         ("row_key", pa.string()),
@@ -51,6 +54,11 @@ def row_key(source: str, day: date, currency: str, file: str = "") -> str:
     """The key of a source's rate of a day: a corrected one is a new version of the same row. `file`: of a source whose
     files state rates each on its own."""
     return digest(f"{source}/{file}/{day}/{currency}" if file else f"{source}/{day}/{currency}")
+
+
+def as_number(text: str) -> Decimal | None:
+    """As strict as amounts of orders: no exponent, no NaN, nothing between digits; None for what is no number."""
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
 def digest(text: str) -> str:

@@ -12,17 +12,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from caravan.clients.fx.rows import RateRows, write_rows
-from caravan.core.errors import Rejected, nearest
+from caravan.clients.fx.rows import RateRows, as_number, write_rows
+from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
 from caravan.core.rates import EURO, BadRate, Judged, Rate, RateSource, Reading
 
 REQUIRED = ("date", "currency", "rate", "source")
 OPTIONAL = ("base", "confirmed")
 SETTLE_S = 60
 """A file is read once it has not changed for this long: nobody is still writing it."""
+_FIRST_YEAR = 1970
+"""As of orders: an earlier one is a typing error."""
 _CONFIRMED = {"": False, "no": False, "yes": True}
 
 
@@ -80,11 +81,15 @@ class UserRates:
         shutil.rmtree(self.scratch / delivery.content_hash, ignore_errors=True)
 
     def _files(self) -> Iterator[tuple[Path, int]]:
-        """Each file, and when it was written, in ns."""
-        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
-            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                if path.suffix.lower() == ".csv" and path.is_file():
-                    yield path, path.stat().st_mtime_ns
+        """Each file, and when it was written, in ns. Raises Misconfigured when the folder cannot be looked into."""
+        try:
+            for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    if path.suffix.lower() == ".csv" and path.is_file():
+                        yield path, path.stat().st_mtime_ns
+        except OSError as error:
+            message = f"cannot be read ({error.strerror}): let the user that runs Caravan read it"
+            raise Misconfigured([Fault(str(self.folder), message)]) from error
 
     def _unsettled(self, written: int) -> str:
         """Why not to read a file yet; empty when it may be read."""
@@ -151,9 +156,8 @@ def _row(number: int, header: Sequence[str], cells: Sequence[str]) -> Rate | Bad
             return bad(name, "FIELD_MISSING", f"'{name}' is empty")
     if day is None:
         return bad("date", "DATE_INVALID", f"'{given['date']}' is no day (like 2026-10-30)")
-    try:
-        rate = Decimal(given["rate"])
-    except InvalidOperation:
+    rate = as_number(given["rate"])
+    if rate is None:
         return bad("rate", "NUMBER_INVALID", f"'{given['rate']}' is no number (like 3.6725)")
     confirmed = _CONFIRMED.get(given.get("confirmed", "").lower())
     if confirmed is None:
@@ -165,5 +169,6 @@ def _row(number: int, header: Sequence[str], cells: Sequence[str]) -> Rate | Bad
 def _day(text: str) -> date | None:
     with contextlib.suppress(ValueError):
         # Ten characters: fromisoformat takes 20261030 and weeks as well.
-        return date.fromisoformat(text) if len(text) == 10 else None
+        day = date.fromisoformat(text) if len(text) == 10 else None
+        return day if day and day.year >= _FIRST_YEAR else None
     return None

@@ -16,8 +16,10 @@ from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
 from caravan.core.incidents import Told
 
 TIMEOUT_SECONDS = 10.0
-_NO_ENTRY = {530, 534, 535, 538, 554}
-"""Log in, log in otherwise, no relaying, no service: nothing that another mail could mend."""
+_LOG_IN = {530, 534, 535, 538}
+"""Log in, log in otherwise: nothing that another mail could mend."""
+_NO_RELAYING = _LOG_IN | {554}
+"""Said of a recipient. Said of a mail's text, 554 means that mail only: it looks like spam."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,11 @@ class SmtpTarget:
         Raises Retryable when the server cannot be reached or asks to come back, Misconfigured when it does not let us
         in, Rejected when it refuses this mail for good.
         """
+        mail = self._mail(told)
         try:
             server = self.open()
             try:
-                refused = server.send_message(self._mail(told), self.sender, list(self.to))
+                refused = server.send_message(mail, self.sender, list(self.to))
             finally:
                 # Not `with`: that raises what the server says to our goodbye, when the mail is delivered already.
                 with contextlib.suppress(OSError, smtplib.SMTPException):
@@ -52,15 +55,14 @@ class SmtpTarget:
             text = self._refusal(error.recipients)
             if min(codes) < 500:
                 raise Retryable(text) from error
-            if set(codes) <= _NO_ENTRY:
+            if set(codes) <= _NO_RELAYING:
                 raise self._misconfigured(text) from error
             raise Rejected("RECIPIENTS_REFUSED", text) from error
         except smtplib.SMTPResponseException as error:
             if 400 <= error.smtp_code < 500:
                 raise Retryable(f"{self._where} answered {error.smtp_code}: try again later") from error
-            # Before any mail is named it is us that the server does not want, and so all mails alike.
-            early = smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPSenderRefused
-            if isinstance(error, early) or error.smtp_code in _NO_ENTRY:
+            # Before a mail's text is sent it is us that the server does not want, and so all mails alike.
+            if not isinstance(error, smtplib.SMTPDataError) or error.smtp_code in _LOG_IN:
                 raise self._misconfigured(f"does not take mail from us: {error.smtp_code}") from error
             raise Rejected("MAIL_REFUSED", f"{self._where} answered {error.smtp_code}") from error
         except ssl.SSLError as error:
@@ -106,14 +108,15 @@ class SmtpTarget:
         return server
 
     def _mail(self, told: Told) -> EmailMessage:
+        """Of any text: one that cannot be built would keep all later ones waiting."""
         mail = EmailMessage()
-        mail["Subject"] = told.subject
+        mail["Subject"] = " ".join(_sendable(told.subject).split())  # a line break would begin another header
         mail["From"] = self.sender
         mail["To"] = ", ".join(self.to)
         mail["Date"] = format_datetime(self.at)
         mail["Message-ID"] = f"<{told.message_id}@{self.sender.partition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice comes back
-        mail.set_content(told.text)
+        mail.set_content(_sendable(told.text))
         return mail
 
     def _refusal(self, recipients: Mapping[str, tuple[int, bytes]]) -> str:
@@ -122,6 +125,11 @@ class SmtpTarget:
 
     def _misconfigured(self, message: str) -> Misconfigured:
         return Misconfigured([Fault(f"connection {self.connection.conn_id}", message)])
+
+
+def _sendable(text: str) -> str:
+    """Halves of characters, as file names have them, become `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _is_on(extra: Mapping[str, object], name: str) -> bool:

@@ -6,11 +6,12 @@ A full disk may take a file's name and not its content: then the name alone keep
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,45 +26,82 @@ KEPT = timedelta(days=1)
 class Spool:
     folder: Path
 
-    def put(self, incident: Incident) -> bool:
-        """Whether it is new: False when one of its key lies here. OSError when not even a name can be made."""
+    def put(self, incident: Incident, tell: Callable[[], Collection[str]]) -> bool:
+        """Lay it here, and note which targets `tell` has told; False, and nothing told, when one of its key lies here.
+
+        It is held meanwhile: nobody records it, and tells it as well. OSError when not even a name can be made.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            os.close(os.open(self._path(incident), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            file = os.open(self._path(incident), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
             return False
-        self.note(incident, ())
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)  # at most while somebody finds that it has no content yet
+            _write(file, incident, ())
+            _write(file, incident, tell())
+        finally:
+            os.close(file)
         return True
 
-    def note(self, incident: Incident, told: Collection[str]) -> None:
-        """Write down which targets have its message."""
-        content = asdict(incident.sighting), incident.incident_id, incident.opened_at.isoformat(), sorted(told)
-        with contextlib.suppress(OSError):  # no room: the name stands for it
-            self._path(incident).write_text(json.dumps(content), encoding="utf-8")
+    def waiting(self) -> Iterator[Incident]:
+        """What could not be recorded, also what somebody is telling or recording at the moment."""
+        for path in self._paths():
+            with contextlib.suppress(OSError):  # recorded by somebody else meanwhile
+                found = _parse(path.read_bytes())
+                if found:
+                    yield found[0]
 
-    def waiting(self) -> Iterator[tuple[Incident, list[str]]]:
-        """What could not be recorded, with the targets that have been told."""
-        for path in sorted(self.folder.glob("*.json")):
+    def hand_over(self, record: Callable[[Incident, list[str]], object]) -> None:
+        """Have each one recorded, with the targets that have been told, and remove it.
+
+        Not those that somebody is telling or recording at the moment: their turn comes the next time.
+        """
+        for path in self._paths():
             try:
-                sighting, identity, opened, told = json.loads(path.read_text(encoding="utf-8"))
-                moment = datetime.fromisoformat(opened)
-                yield Incident(identity, Sighting(**sighting), moment, moment), told
-            except (ValueError, TypeError):
-                continue  # a name without content; `clear` removes it in time
-
-    def remove(self, incident: Incident) -> None:
-        self._path(incident).unlink(missing_ok=True)
+                file = path.open("r+b")
+            except OSError:
+                continue  # recorded by somebody else meanwhile
+            with file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                found = _parse(file.read())
+                # No link: it was recorded, and removed, between opening and locking it.
+                if found and os.fstat(file.fileno()).st_nlink:
+                    record(*found)
+                    path.unlink()
 
     def clear(self, now_s: float) -> None:
         """Remove names without content that are old. `now_s`: seconds since 1970."""
-        for path in self.folder.glob("*.json"):
+        for path in self._paths():
             with contextlib.suppress(FileNotFoundError):  # recorded by somebody else meanwhile
                 status = path.stat()
                 if not status.st_size and now_s - status.st_mtime > KEPT.total_seconds():
                     path.unlink()
 
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*.json"))
+
     def _path(self, incident: Incident) -> Path:
         return self.folder / f"{hashlib.sha256(incident.key.encode()).hexdigest()[:32]}.json"
+
+
+def _write(file: int, incident: Incident, told: Collection[str]) -> None:
+    content = asdict(incident.sighting), incident.incident_id, incident.opened_at.isoformat(), sorted(told)
+    with contextlib.suppress(OSError):  # no room: the name stands for it
+        os.pwrite(file, json.dumps(content).encode(), 0)  # over the one before, which is never longer
+
+
+def _parse(text: bytes) -> tuple[Incident, list[str]] | None:
+    """None: a name without content; `clear` removes it in time."""
+    try:
+        sighting, identity, opened, told = json.loads(text)
+        moment = datetime.fromisoformat(opened)
+        return Incident(identity, Sighting(**sighting), moment, moment), told
+    except (ValueError, TypeError):
+        return None
 
 
 def write_beat(path: Path, at: datetime) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,9 +17,12 @@ from caravan.core.rates import (
     ENTITY,
     EURO,
     MEASURE_DAYS,
+    BadRate,
     Bundle,
+    Judged,
     KnownRate,
     Limits,
+    Rate,
     RateInbox,
     RateStore,
     Reading,
@@ -90,27 +93,53 @@ def collect(
     known = store.newest_contents(channel, ENTITY)
     refused: list[str] = []
     for delivery in deliveries:
-        if known.get(delivery.name) == delivery.content_hash and not reload:
+        # A file that was renamed stands for what it was read as before, and renamed back it stands for that again.
+        others = present - {delivery.name}
+        names = [name for name, content in known.items() if content == delivery.content_hash and name not in others]
+        if names[-1:] == [delivery.name] and not reload:
             continue
-        # A file that was renamed stands for what it was read as before.
-        renamed = [name for name, content in known.items() if content == delivery.content_hash and name not in present]
-        restates = [delivery.name, *renamed] if inbox.restates else []
+        restates = [delivery.name, *(name for name in names if name != delivery.name)] if inbox.restates else []
         try:
-            counts = _read(run_id, channel, inbox, delivery, store, limits, clock, restates, reload)
+            counts = _read(run_id, channel, inbox, delivery, store, limits, clock, restates, reload=reload)
         except Rejected as error:
             log.error("%s: %s", channel, error)
             store.refuse(run_id, channel, ENTITY, delivery.name, error, clock())
             refused.append(str(error))
             continue
-        totals["deliveries"] += 1
-        for word in _COUNTED if counts else ():
-            totals[word] += getattr(counts, f"{word}_count")
+        _add(totals, counts)
+    if inbox.restates:
+        for counts in _heal(run_id, channel, inbox, deliveries, store, limits, clock):
+            _add(totals, counts)
     totals["refused"] = len(refused)
     log.info("%s: %s", channel, totals)
     if refused:
         lines = "\n".join(f"  - {each}" for each in refused)
         raise Rejected("DELIVERIES_REFUSED", f"{channel}: {len(refused)} refused\n{lines}")
     return totals
+
+
+def _add(totals: dict[str, int], counts: LoadCounts | None) -> None:
+    totals["deliveries"] += 1
+    for word in _COUNTED if counts else ():
+        totals[word] += getattr(counts, f"{word}_count")
+
+
+def _heal(
+    run_id: str,
+    channel: str,
+    inbox: RateInbox,
+    deliveries: Sequence[Delivery],
+    store: RateStore,
+    limits: Limits,
+    clock: Clock,
+) -> Iterator[LoadCounts]:
+    """Judge again what another file may have healed since, and load it where the judgement is another."""
+    known, healable = store.newest_contents(channel, ENTITY), store.healable(channel, ENTITY)
+    for delivery in deliveries:
+        if delivery.name in healable and known.get(delivery.name) == delivery.content_hash:
+            bad = healable[delivery.name]
+            if counts := _read(run_id, channel, inbox, delivery, store, limits, clock, [delivery.name], unless_bad=bad):
+                yield counts
 
 
 def _read(
@@ -122,11 +151,18 @@ def _read(
     limits: Limits,
     clock: Clock,
     restates: Sequence[str],
-    reload: bool,
+    *,
+    reload: bool = False,
+    unless_bad: Set[int] | None = None,
 ) -> LoadCounts | None:
+    """`unless_bad`: numbers of rows; nothing is loaded when it is they that are bad."""
     now = clock()
     reading = inbox.read(delivery)
-    judged = judge(reading, inbox.source, _known(reading, store, limits), limits, now.date())
+    known = _known(reading, store, limits, restates)
+    judged = judge(reading, inbox.source, known, limits, now.date())
+    if unless_bad == {bad.row_number for bad in judged.bad}:
+        return None
+    judged = replace(judged, accepted=(*judged.accepted, *_carried(judged, known, restates)))
     for bad in judged.bad:
         log.warning("%s %s, row %s: %s: %s", channel, delivery.name, bad.row_number, bad.reason_code, bad.message)
     try:
@@ -135,14 +171,33 @@ def _read(
         inbox.discard(delivery)
 
 
-def _known(reading: Reading, store: RateStore, limits: Limits) -> Sequence[KnownRate]:
-    if not reading.rates:
+def _known(reading: Reading, store: RateStore, limits: Limits, restates: Sequence[str]) -> Sequence[KnownRate]:
+    """What the reading is measured against, without what it withdraws: rows that its file held and holds no longer."""
+    rows: list[Rate | BadRate] = [*reading.rates, *reading.bad]
+    held = {(row.rate_date, row.currency) for row in rows if row.rate_date and row.currency}
+    if not held:
         return []
-    days = [rate.rate_date for rate in reading.rates]
-    currencies = {rate.currency for rate in reading.rates} | {rate.base for rate in reading.rates} - {EURO}
+    days = [day for day, _ in held]
+    currencies = {currency for _, currency in held} | {rate.base for rate in reading.rates} - {EURO}
     # A rate against a base is measured in euro, by the base's rate of its own day, which may be carried as well.
     reach = timedelta(days=MEASURE_DAYS + limits.max_carry_days)
-    return store.known_rates(currencies, min(days) - reach, max(days))
+    known = store.known_rates(currencies, min(days) - reach, max(days))
+    return [each for each in known if each.delivery not in restates or (each.rate_date, each.currency) in held]
+
+
+def _carried(judged: Judged, known: Sequence[KnownRate], restates: Sequence[str]) -> list[Rate]:
+    """Of a bad row the rate known before stays. One known by the old name of a renamed file goes with that name, so
+    the new name states it."""
+    own, old = restates[:1], restates[1:]
+    bad = {(row.rate_date, row.currency): row.row_number for row in judged.bad}
+    good = {(rate.rate_date, rate.currency) for rate in judged.accepted}
+    good |= {(each.rate_date, each.currency) for each in known if each.delivery in own}
+    kept = {(each.rate_date, each.currency): each for each in known if each.delivery in old}
+    return [
+        Rate(bad[key], each.rate_date, each.currency, each.rate, each.base, each.stated_source)
+        for key, each in kept.items()
+        if key in bad and key not in good
+    ]
 
 
 def _load(

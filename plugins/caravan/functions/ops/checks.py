@@ -127,6 +127,7 @@ class Run:
     end: datetime | None
     started_at: datetime
     ended_at: datetime | None
+    state: str | None = None
 
     def serves(self, due: Due) -> bool:
         """Whether this run does what was due, or more."""
@@ -158,6 +159,20 @@ def late_runs(dues: Iterable[Due], runs: Sequence[Run], alerts: Alerts) -> list[
             what += " It has not begun: is the DAG paused, or gone?"
         found.append(Sighting("run_late", severity_of(due.tier), "run", what, dag_id=due.dag_id))
     return found
+
+
+def given_up(due: Due, runs: Iterable[Run]) -> str | None:
+    """What to say of a missed window that no run will do by itself, once a later one has succeeded; else None."""
+    if due.catchup or due.start is None or due.end is None:
+        return None
+    for run in runs:
+        if run.dag_id == due.dag_id and run.state == "success" and run.start is not None and run.start >= due.end:
+            days = f"--from {due.start:%Y-%m-%d} --to {due.end:%Y-%m-%d}"
+            return (
+                f"A later run has succeeded ({run.run_id}). Nothing makes up for the missed one by itself: "
+                f"`./caravan run {due.dag_id} {days}` does."
+            )
+    return None
 
 
 def broken_dags(errors: Mapping[str, str]) -> list[Sighting]:
@@ -209,7 +224,7 @@ def failed_checks(blocked: Iterable[Blocked]) -> list[Sighting]:
 
 
 def low_disks(disks: Mapping[str, tuple[int, int]], limit_pct: int) -> list[Sighting]:
-    """`disks`: a folder to the used and all bytes of its disk."""
+    """`disks`: a folder to the used and all usable bytes of its disk."""
     found = []
     for folder, (used, total) in sorted(disks.items()):
         if total and used * 100 >= limit_pct * total:

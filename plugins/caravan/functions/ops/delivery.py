@@ -11,7 +11,7 @@ from typing import Protocol
 
 from caravan.config.alerts import Target, target_subject
 from caravan.core.errors import CaravanError, Rejected, Retryable
-from caravan.core.incidents import Changes, Incident, Message, MessageState, Sighting, Told
+from caravan.core.incidents import Changes, Incident, Message, MessageState, Openings, Sighting, Told
 from caravan.functions.ops.incidents import observe
 from caravan.functions.ops.messages import describe, tell
 
@@ -33,7 +33,7 @@ class Messenger(Protocol):
 class Book(Protocol):
     """The record of incidents and messages."""
 
-    def change(self, decide: Callable[[Sequence[Incident], Mapping[str, set[str]]], Changes]) -> Changes: ...
+    def change(self, decide: Callable[[Sequence[Incident], Openings], Changes]) -> Changes: ...
 
     def claim(self, abandoned_after: timedelta, skip: Collection[str] = ()) -> Sequence[tuple[Message, Incident]]: ...
 
@@ -41,25 +41,34 @@ class Book(Protocol):
 
 
 def deliver(
-    book: Book, targets: Sequence[Target], connect: Callable[[Target], Messenger], clock: Callable[[], datetime]
+    book: Book,
+    targets: Sequence[Target],
+    connect: Callable[[Target], Messenger],
+    clock: Callable[[], datetime],
+    is_complete: bool = True,
 ) -> Counter[str]:
     """Send what waits; messages by what became of them.
 
     A target that cannot be reached, or does not let us in, is asked once; its messages wait for the next time, and
     the other targets are told. So they are of one that refused a message for good. One that takes a message again is
-    told of by the end of that incident.
+    told of by the end of that incident. `is_complete`: whether `targets` are all there are. If not, a fault may have
+    hidden some: what is for a target that is not here waits.
     """
     by_name = {target.name: target for target in targets}
     counts: Counter[str] = Counter()
     down: dict[str, str] = {}
     refused: dict[str, str] = {}
-    while claimed := book.claim(ABANDONED, down):
+    hidden: set[str] = set()
+    while claimed := book.claim(ABANDONED, down.keys() | hidden):
         answered: set[str] = set()
         for message, incident in claimed:
             state: MessageState = "pending"
             remark = down.get(message.target)
-            if message.target not in by_name:
+            if message.target not in by_name and is_complete:
                 state, remark = "failed", "there is no such target any more"
+            elif message.target not in by_name:
+                remark = "alerts.yml has a fault, and names no such target that can be used"
+                hidden.add(message.target)
             elif remark is None:
                 state, remark = _send(by_name[message.target], message, incident, connect)
                 if state == "pending":
@@ -70,7 +79,7 @@ def deliver(
                     answered.add(message.target)
             _settle(book, message, state, remark)
             counts[state] += 1
-        if not _note(book, targets, down, refused, answered, clock).messages:
+        if not _note(book, targets, down, refused, answered, clock, is_complete).messages:
             break
     return counts
 
@@ -104,6 +113,7 @@ def _note(
     refused: Mapping[str, str],
     answered: Collection[str],
     clock: Callable[[], datetime],
+    is_complete: bool,
 ) -> Changes:
     """Open an incident for each target that is down or refuses; close those of targets that answered, or are gone."""
     faults = {name: f"It refused a message for good: {what}" for name, what in refused.items()}
@@ -111,8 +121,11 @@ def _note(
     # Critical: whoever else is told of critical things only must hear that somebody is told of nothing.
     sightings = [Sighting("target_down", "critical", target_subject(name), what) for name, what in faults.items()]
     silent = {target_subject(target.name) for target in targets if target.name not in answered}
+    answers = {target_subject(name) for name in answered}
 
     def covers(incident: Incident) -> bool:
-        return incident.sighting.kind == "target_down" and incident.sighting.subject not in silent
+        sighting = incident.sighting
+        is_over = sighting.subject not in silent if is_complete else sighting.subject in answers
+        return sighting.kind == "target_down" and is_over
 
     return book.change(lambda standing, told: observe(standing, told, sightings, covers, targets, clock()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from caravan.config.alerts import Target
-from caravan.core.incidents import Changes, Incident, Message, RunEnd, Severity, Sighting, incident_id
+from caravan.core.incidents import Changes, Incident, Message, Openings, RunEnd, Severity, Sighting, incident_id
 
 Covers = Callable[[Incident], bool]
 """Whether a look would have seen this incident, were it still there."""
@@ -17,7 +18,7 @@ Covers = Callable[[Incident], bool]
 
 def observe(
     standing: Iterable[Incident],
-    told: Mapping[str, Collection[str]],
+    told: Openings,
     sightings: Iterable[Sighting],
     covers: Covers,
     targets: Sequence[Target],
@@ -25,8 +26,8 @@ def observe(
 ) -> Changes:
     """What a look at things changes.
 
-    `standing`: the open incidents. `told`: for each of them, the targets that have, or will have, its opening
-    message: they get the closing one. A thing seen again only counts; one that `covers` and was not seen is over.
+    `standing`: the open incidents. A thing seen again counts, and is told to targets that have no message of it: nobody
+    had named them when it opened. One that `covers` and was not seen is over.
     """
     known = {incident.key: incident for incident in standing}
     seen_now = {sighting.key: sighting for sighting in sightings}
@@ -47,22 +48,34 @@ def observe(
     closed = tuple(
         replace(incident, closed_at=now) for key, incident in known.items() if key not in seen_now and covers(incident)
     )
-    messages = [
-        Message(incident.incident_id, "opened", target.name)
-        for incident in opened
-        for target in targets
-        if target.wants(incident.sighting)
-    ]
+    messages = [message for incident in (*opened, *seen) for message in _openings(incident, told, targets)]
     messages += [
         Message(incident.incident_id, "closed", name)
         for incident in closed
-        for name in sorted(told.get(incident.incident_id, ()))
+        for name, state in sorted(told.get(incident.incident_id, {}).items())
+        if state != "failed"
     ]
     return Changes(opened, seen, closed, tuple(messages))
 
 
+def _openings(
+    incident: Incident, told: Openings, targets: Iterable[Target], already_told: Collection[str] = ()
+) -> list[Message]:
+    """Its opening messages for the targets that have none yet. `already_told`: also one that is hidden by a fault."""
+    wanting = (target.name for target in targets if target.wants(incident.sighting))
+    return [
+        Message(incident.incident_id, "opened", name, "sent" if name in already_told else "pending")
+        for name in dict.fromkeys([*already_told, *wanting])
+        if name not in told.get(incident.incident_id, {})
+    ]
+
+
 def adopt(
-    standing: Iterable[Incident], late: Incident, already_told: Collection[str], targets: Sequence[Target]
+    standing: Iterable[Incident],
+    told: Openings,
+    late: Incident,
+    already_told: Collection[str],
+    targets: Sequence[Target],
 ) -> Changes:
     """Record an incident that was told, or was to be told, while it could not be recorded."""
     for incident in standing:
@@ -71,13 +84,9 @@ def adopt(
                 return Changes()
             sighting = replace(late.sighting, severity=incident.sighting.severity)
             count = incident.seen_count + 1
-            return Changes(seen=(replace(incident, sighting=sighting, last_seen_at=late.opened_at, seen_count=count),))
-    messages = [
-        Message(late.incident_id, "opened", target.name, "sent" if target.name in already_told else "pending")
-        for target in targets
-        if target.wants(late.sighting)
-    ]
-    return Changes(opened=(late,), messages=tuple(messages))
+            seen = replace(incident, sighting=sighting, last_seen_at=late.opened_at, seen_count=count)
+            return Changes(seen=(seen,), messages=tuple(_openings(seen, told, targets, already_told)))
+    return Changes(opened=(late,), messages=tuple(_openings(late, told, targets, already_told)))
 
 
 def nothing(incident: Incident) -> bool:
@@ -106,7 +115,9 @@ def judge_run(
 
     A task tells its own failure when it fails, by name (`collect [shop_fr]`). Here the run is counted: an instance
     that failed in silence, because it was killed, is seen now; a task all of whose instances went well is over; and
-    of one that failed in part, those seen last are what failed. `error`: what the last task failed with;
+    of one that failed in part, those whose own instance failed, then those seen last, are what failed. A run of some
+    channels only ends what was wrong with these (`collect [shop_fr]`), and with tasks that have no parts; with its last
+    task, what it told itself. `error`: what the last task failed with;
     `is_explained`: that has an incident of its own. `window_ends`: of the DAG's runs; a run of older days than those
     that failed says nothing about them.
     """
@@ -133,16 +144,15 @@ def judge_run(
         incidents = [i for i in own if i.sighting.task_id == task_id]
         if task_id == end.last_task or task_id is None:
             continue
-        counted = Counter(end.states.get(task_id, ()))
-        this_run = sorted(
-            (
-                i
-                for i in incidents
-                if i.sighting.run_id == end.run_id and (end.started_at is None or i.last_seen_at >= end.started_at)
-            ),
-            key=lambda i: i.last_seen_at,
-            reverse=True,
-        )
+        states = end.states.get(task_id, ())
+        counted = Counter(states)
+        told = [(i, _own_state(i, states)) for i in incidents if i.sighting.run_id == end.run_id]
+        # What was not cleared with the run keeps its state, and was told in an earlier attempt.
+        this_run = [
+            i
+            for i, state in sorted(told, key=lambda pair: (pair[1] == "failed", pair[0].last_seen_at), reverse=True)
+            if state == "failed" or (state is None and (end.started_at is None or i.last_seen_at >= end.started_at))
+        ]
         if counted["failed"] > len(this_run):
             sight(task_id, "It failed without a word: it was killed, or its worker was lost. Its log may say why.")
             stays |= {i.key for i in incidents}
@@ -151,13 +161,16 @@ def judge_run(
             stays |= {i.key for i in incidents}  # it, or a part of it, was not tried
             continue
         stays |= {i.key for i in this_run[: counted["failed"]]}
-        if end.restricted:
-            stays |= {i.key for i in incidents if i.sighting.subject != task_id}
+        if end.channels:
+            ran = {task_id, *(f"{task_id} [{channel}]" for channel in end.channels)}
+            stays |= {i.key for i in incidents if i.sighting.subject not in ran}
     if error is not None:
         # What has failed before it is what the last task fails for: one thing, told once.
         if not any(failed.values()) and not is_explained:
             sight(end.last_task, error)
         stays |= {i.key for i in own if i.sighting.task_id == end.last_task}
+    if end.channels:
+        stays |= {i.key for i in own if i.sighting.task_id == end.last_task and i.sighting.run_id != end.run_id}
     mine = window_ends.get(end.run_id)
     for incident in own:
         theirs = window_ends.get(incident.sighting.run_id or "")
@@ -165,3 +178,15 @@ def judge_run(
             stays.add(incident.key)
     own_keys = {i.key for i in own}
     return sightings, lambda incident: incident.key in own_keys and incident.key not in stays
+
+
+_MAPPED = re.compile(r"/mapped/(\d+)")
+"""In the link of a mapped task's instance."""
+
+
+def _own_state(incident: Incident, states: Sequence[str]) -> str | None:
+    """The state of the instance that told this failure in this run; None where that cannot be said."""
+    if mapped := _MAPPED.search(incident.sighting.link or ""):
+        index = int(mapped[1])
+        return states[index] if index < len(states) else None
+    return states[0] if len(states) == 1 else None

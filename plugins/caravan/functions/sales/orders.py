@@ -103,12 +103,15 @@ def collect(
         except Rejected as error:
             refused.append(_refused(scope, channel, entity, None, error, store, clock))
             continue
-        for name, reason in inbox.waiting().items():
-            log.warning("%s %s: %s is left for later: %s", channel.code, entity, name, reason)
+        waiting = [f"{name} is not read: {reason}" for name, reason in inbox.waiting().items()]
+        for line in waiting:
+            log.warning("%s %s: %s", channel.code, entity, line)
         if not deliveries:
             log.warning("%s %s: no delivery is there", channel.code, entity)
             if not scope.dry_run:
-                store.note_missing(scope.run_id, channel.code, entity, clock())
+                store.note_missing(
+                    scope.run_id, channel.code, entity, clock(), "; ".join(waiting) or "no file was there"
+                )
         for delivery in chosen:
             try:
                 counts = _read(scope, channel, entity, inbox, delivery, store, clock, reload)
