@@ -76,9 +76,9 @@ def ops_watch_quarterhourly():
 
     @step(trigger_rule=TriggerRule.ALL_DONE)
     def send_messages() -> dict[str, int]:
-        from caravan.assembly import ops
+        from caravan.assembly import incidents
 
-        return ops.send_messages()
+        return incidents.send_messages()
 
     @last_step()
     def verdict() -> dict[str, int]:

@@ -15,7 +15,7 @@ import pytest
 from test_notify import PLAIN, Postbox, free_port
 
 from caravan import INCLUDE_DIR
-from caravan.assembly import ops
+from caravan.assembly import incidents, ops
 from caravan.clients.notify import spool
 from caravan.config.alerts import Target
 from caravan.config.settings import BY_HAND
@@ -193,11 +193,11 @@ class Site:
         monkeypatch.setenv("CARAVAN_HOME", str(home))
         monkeypatch.setenv("CARAVAN_CONFIG", str(config))
         monkeypatch.setenv("CARAVAN_WAREHOUSE", f"lake://{home / 'lake'}")
-        monkeypatch.delenv(ops.SWITCH, raising=False)
+        monkeypatch.delenv(incidents.SWITCH, raising=False)
         # One connection for all: to attach the lake takes longer than everything done with it.
         self.lake = Lake(home / "lake")
-        monkeypatch.setattr(ops, "open_warehouse", lambda settings, **options: contextlib.nullcontext(self.lake))
-        monkeypatch.setattr(ops, "migrate", lambda warehouse: None)
+        monkeypatch.setattr(incidents, "open_warehouse", lambda settings, **options: contextlib.nullcontext(self.lake))
+        monkeypatch.setattr(incidents, "migrate", lambda warehouse: None)
 
     def mail_server(self) -> None:
         from aiosmtpd.controller import Controller
@@ -220,12 +220,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lakes) -> Iterator[Sit
 
 
 def fail(label: str | None = "shop_fr", run_id: str = "r1") -> None:
-    ops.task_failed("sales", "collect", label, run_id, 1, "http://x", Rejected("GZIP_TRUNCATED", "it ends early"))
+    incidents.task_failed("sales", "collect", label, run_id, 1, "http://x", Rejected("GZIP_TRUNCATED", "it ends early"))
 
 
 def end(error: Exception | None, failed: int = 0, run_id: str = "r1") -> None:
     states = {"collect": ["failed"] * failed + ["success"] * (3 - failed), "verdict": ["running"]}
-    ops.run_ended(RunEnd("sales", run_id, 1, states, "verdict", "http://x"), error)
+    incidents.run_ended(RunEnd("sales", run_id, 1, states, "verdict", "http://x"), error)
 
 
 def watch() -> None:
@@ -234,7 +234,7 @@ def watch() -> None:
     ops.check_runs(lambda *asked: ([], [], {}))
     ops.check_machine()
     ops.check_configuration()
-    ops.send_messages()
+    incidents.send_messages()
 
 
 def test_a_failure_is_told_once_and_its_end_once(site):
@@ -243,42 +243,42 @@ def test_a_failure_is_told_once_and_its_end_once(site):
     end(Rejected("TASKS_FAILED", "collect"), failed=1)
     fail(run_id="r2")
     end(Rejected("TASKS_FAILED", "collect"), failed=1, run_id="r2")
-    ops.send_messages()
+    incidents.send_messages()
     assert site.subjects() == ["sales: collect [shop_fr] failed"]
     assert "GZIP_TRUNCATED: it ends early" in site.box.mails[0].get_payload()
     end(None, run_id="r3")
     end(None, run_id="r4")
     assert site.subjects() == ["sales: collect [shop_fr] failed", "over: sales: collect [shop_fr] failed"]
-    assert ops.open_incidents() == []
+    assert incidents.open_incidents() == []
 
 
 def test_a_mail_server_that_was_down_gets_each_message_once(site):
     fail()
-    ops.send_messages()
-    assert {i.sighting.kind for i in ops.open_incidents()} == {"task_failed", "target_down"}
+    incidents.send_messages()
+    assert {i.sighting.kind for i in incidents.open_incidents()} == {"task_failed", "target_down"}
     site.mail_server()
-    assert ops.send_messages() == {"sent": 1}
-    assert ops.send_messages() == {}
+    assert incidents.send_messages() == {"sent": 1}
+    assert incidents.send_messages() == {}
     assert site.subjects() == ["sales: collect [shop_fr] failed"]
-    assert [i.sighting.kind for i in ops.open_incidents()] == ["task_failed"]
+    assert [i.sighting.kind for i in incidents.open_incidents()] == ["task_failed"]
 
 
 def test_a_target_that_is_down_is_asked_once_by_a_watch(site, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(ops.SmtpTarget, "open", lambda target: (_ for _ in ()).throw(OSError(asked.append("x"))))
+    monkeypatch.setattr(incidents.SmtpTarget, "open", lambda target: (_ for _ in ()).throw(OSError(asked.append("x"))))
     fail()
     for _ in range(2):
         asked.clear()
         watch()
         end(Rejected("TASKS_FAILED", "collect"), failed=1)
         assert asked == ["x"]
-    assert max(incident.seen_count for incident in ops.open_incidents()) == 3
+    assert max(incident.seen_count for incident in incidents.open_incidents()) == 3
 
 
 def test_what_opened_before_anybody_was_named_is_told_when_it_comes_again(site, monkeypatch):
     site.mail_server()
     with monkeypatch.context() as off:
-        off.setenv(ops.SWITCH, "off")
+        off.setenv(incidents.SWITCH, "off")
         fail()
         fail("shop_de")
     fail(run_id="r2")
@@ -294,9 +294,9 @@ def test_a_fault_in_the_alerts_fails_no_message_of_the_target_it_hides(site):
     site.mail_server()
     other = '{"name": "chat", "kind": "webhook", "connection": "http_chat"}'
     alerts.write_text(sound.replace('"smtp"', '"smpt"').replace("}]", "}, " + other + "]"))
-    assert ops.send_messages() == {"pending": 1}
+    assert incidents.send_messages() == {"pending": 1}
     alerts.write_text(sound)
-    assert ops.send_messages()["sent"] == 1
+    assert incidents.send_messages()["sent"] == 1
     assert site.subjects()[0] == "sales: collect [shop_fr] failed"
 
 
@@ -306,12 +306,12 @@ def test_a_sender_that_dies_before_its_record_sends_the_same_mail_once_more(site
         dying.setattr(IncidentBook, "settle", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             fail()
-    ops.send_messages()
+    incidents.send_messages()
     assert len(site.subjects()) == 1, "somebody may still be sending it"
     later = ops.utc_now() + timedelta(minutes=11)
-    monkeypatch.setattr(ops, "utc_now", lambda: later)
-    ops.send_messages()
-    ops.send_messages()
+    monkeypatch.setattr(incidents, "utc_now", lambda: later)
+    incidents.send_messages()
+    incidents.send_messages()
     first, second = site.box.mails
     assert first["Message-ID"] == second["Message-ID"]
 
@@ -325,11 +325,11 @@ def test_what_the_warehouse_cannot_take_is_told_once_and_recorded_later(site, mo
         fail()
         end(Rejected("RUN_INCOMPLETE", "no slice"))
     assert site.subjects() == ["sales: collect [shop_fr] failed", "sales: verdict failed"]
-    assert ops.open_incidents() == []
-    ops.send_messages()
-    ops.send_messages()
+    assert incidents.open_incidents() == []
+    incidents.send_messages()
+    incidents.send_messages()
     assert len(site.subjects()) == 2, "told already"
-    assert {incident.sighting.subject for incident in ops.open_incidents()} == {"collect [shop_fr]", "verdict"}
+    assert {incident.sighting.subject for incident in incidents.open_incidents()} == {"collect [shop_fr]", "verdict"}
     end(None, run_id="r2")
     assert [subject for subject in site.subjects() if subject.startswith("over")] == [
         "over: sales: collect [shop_fr] failed",
@@ -355,26 +355,26 @@ def test_a_failure_told_while_the_lock_was_held_is_no_silent_one_at_the_runs_end
 def test_what_is_being_told_is_not_recorded_and_told_by_another_as_well(site, monkeypatch):
     """While one that could not record it sends, a run ends and the watch delivers."""
     site.mail_server()
-    send = ops.SmtpTarget.send
+    send = incidents.SmtpTarget.send
     change = IncidentBook.change
 
     def interrupted(target, told):
         with monkeypatch.context() as meanwhile:
-            meanwhile.setattr(ops.SmtpTarget, "send", send)
+            meanwhile.setattr(incidents.SmtpTarget, "send", send)
             meanwhile.setattr(IncidentBook, "change", change)
             end(Rejected("TASKS_FAILED", "collect"), failed=1)
-            ops.send_messages()
+            incidents.send_messages()
         return send(target, told)
 
     with monkeypatch.context() as held:
         locked(held)
-        held.setattr(ops.SmtpTarget, "send", interrupted)
+        held.setattr(incidents.SmtpTarget, "send", interrupted)
         fail()
-    ops.send_messages()
+    incidents.send_messages()
     end(None, run_id="r2")
-    ops.send_messages()
+    incidents.send_messages()
     assert site.subjects() == ["sales: collect [shop_fr] failed", "over: sales: collect [shop_fr] failed"]
-    assert ops.open_incidents() == []
+    assert incidents.open_incidents() == []
 
 
 def test_a_killed_task_is_told_though_the_warehouse_cannot_take_it(site, monkeypatch):
@@ -418,7 +418,7 @@ def test_one_target_that_cannot_even_be_asked_stops_no_other(site, monkeypatch):
     book.write_text(book.read_text().replace("[{", f"[{bad}{{", 1))
     monkeypatch.setenv("AIRFLOW_CONN_HTTP_BAD", json.dumps({"conn_type": "http", "host": "x"}))
     monkeypatch.setattr(ops.http, "url_of", lambda connection: (_ for _ in ()).throw(RuntimeError("s3cret")))
-    assert ops.send_trial() == {"bad": "RuntimeError; its log says more.", "mail": "sent"}
+    assert incidents.send_trial() == {"bad": "RuntimeError; its log says more.", "mail": "sent"}
     locked(monkeypatch)
     fail()
     assert site.subjects() == ["a test message", "sales: collect [shop_fr] failed"]
@@ -449,7 +449,7 @@ def test_a_faulty_alerts_file_is_an_incident_itself(site):
     ops.check_configuration()
     fail()
     assert site.subjects() == []
-    kinds = {incident.sighting.kind: incident.sighting.what for incident in ops.open_incidents()}
+    kinds = {incident.sighting.kind: incident.sighting.what for incident in incidents.open_incidents()}
     assert set(kinds) == {"config_fault", "task_failed"}
     assert "did you mean 'targets'" in kinds["config_fault"]
 
@@ -464,9 +464,9 @@ def test_a_channel_that_is_gone_from_under_its_limit_silences_nobody(site):
 
 def test_the_demo_tells_nobody(site, monkeypatch):
     site.mail_server()
-    monkeypatch.setenv(ops.SWITCH, "off")
+    monkeypatch.setenv(incidents.SWITCH, "off")
     fail()
-    assert (site.subjects(), len(ops.open_incidents())) == ([], 1)
+    assert (site.subjects(), len(incidents.open_incidents())) == ([], 1)
 
 
 def test_the_watch_finds_nothing_where_all_is_well(site):
@@ -526,7 +526,7 @@ def test_a_late_run_is_over_when_its_window_has_been_done_or_a_later_one_succeed
 
     ran("scheduled__0", before - day, before)
     assert check(missed) == 1
-    (incident,) = ops.open_incidents()
+    (incident,) = incidents.open_incidents()
     ran("scheduled__2", later.start, later.end)
     assert check(later) == 1, "the missed window is missed still"
     assert asked == [{}, {"sales": incident.opened_at}], "the DAG files are read once each time"
@@ -538,23 +538,25 @@ def test_a_late_run_is_over_when_its_window_has_been_done_or_a_later_one_succeed
         return
     ran("backfill__1", missed.start, missed.end)
     ops.check_runs(lambda *asked: ([], [], {"sales.py": "SyntaxError: x"}))
-    assert "run_late" in {incident.sighting.kind for incident in ops.open_incidents()}, "its file is broken: no news"
+    assert "run_late" in {incident.sighting.kind for incident in incidents.open_incidents()}, (
+        "its file is broken: no news"
+    )
     assert check(later) == 0
-    assert ops.open_incidents() == []
+    assert incidents.open_incidents() == []
 
 
 def test_a_source_that_stays_silent_is_not_over_because_another_weekday_has_come(site):
     site.mail_server()
     silent = replace(STALE, kind="zero_rows", subject="channel shop_fr", channel_code="shop_fr")
-    ops.see([silent])
+    incidents.see([silent])
     ops.check_sources()
-    assert [incident.sighting.kind for incident in ops.open_incidents()] == ["zero_rows"]
+    assert [incident.sighting.kind for incident in incidents.open_incidents()] == ["zero_rows"]
 
 
 def test_every_target_can_be_tried(site):
-    assert "cannot be reached" in ops.send_trial()["mail"]
+    assert "cannot be reached" in incidents.send_trial()["mail"]
     site.mail_server()
-    assert ops.send_trial() == {"mail": "sent"}
+    assert incidents.send_trial() == {"mail": "sent"}
     assert site.subjects() == ["a test message"]
 
 

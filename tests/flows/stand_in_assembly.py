@@ -58,9 +58,9 @@ class StandIn:
             for name, answer in functions.items():
                 setattr(module, name, self._function(f"{part}.{name}", answer))
             found[part] = module
-        found["ops"] = types.ModuleType("caravan.assembly.ops")
+        found["incidents"] = types.ModuleType("caravan.assembly.incidents")
         for name in ("task_failed", "run_ended"):
-            setattr(found["ops"], name, lambda *arguments, name=name: self.told.append((name, arguments)))
+            setattr(found["incidents"], name, lambda *arguments, name=name: self.told.append((name, arguments)))
         return found
 
     def _function(self, name: str, answer: Any) -> Any:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from caravan.assembly import ops
+from caravan.assembly import incidents
 from caravan.assembly.warehouse import open_warehouse, utc_now
 from caravan.cli.main import main
 from caravan.clients.notify.spool import write_beat
@@ -37,10 +37,10 @@ def test_open_incidents_are_listed(home, capsys):
     assert main(["alerts"]) == 1
     assert "no warehouse" in capsys.readouterr().err
     open_warehouse(Settings.from_environment()).close()
-    ops.see([])
+    incidents.see([])
     assert main(["alerts"]) == 0
     assert "no incident is open" in capsys.readouterr().out
-    ops.see([Sighting("disk_low", "critical", "disk of /x", "99.0 % are used")])
+    incidents.see([Sighting("disk_low", "critical", "disk of /x", "99.0 % are used")])
     assert main(["alerts"]) == 0
     shown = capsys.readouterr().out
     assert "disk of /x" in shown and "99.0 %" in shown

@@ -21,10 +21,10 @@ def alerts(
     test: Annotated[bool, typer.Option("--test", help="Send a test message to every target.")] = False,
 ) -> None:
     """List the open incidents; with --test, try every target. Exits 1 when a target cannot be told."""
-    from caravan.assembly import ops
+    from caravan.assembly import incidents
 
     if test:
-        results = ops.send_trial()
+        results = incidents.send_trial()
         if not results:
             say("alerts.yml names no target: incidents are in logs and in ops.incident only")
         for name, result in results.items():
@@ -32,7 +32,7 @@ def alerts(
         if any(result != "sent" for result in results.values()):
             raise typer.Exit(1)
         return
-    incidents = ops.open_incidents()
+    incidents = incidents.open_incidents()
     if not incidents:
         say("no incident is open")
         return

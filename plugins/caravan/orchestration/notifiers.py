@@ -18,7 +18,7 @@ from caravan.orchestration.runs import task_states
 
 def task_failed(context: Mapping[str, Any]) -> None:
     """`on_failure_callback` of every task: it has failed, and its retries are used up."""
-    from caravan.assembly import ops
+    from caravan.assembly import incidents
 
     if _is_dry(context):
         return
@@ -27,14 +27,14 @@ def task_failed(context: Mapping[str, Any]) -> None:
     if ti.map_index is not None and ti.map_index >= 0:
         label = str(getattr(ti, "rendered_map_index", None) or ti.map_index)
     with using(AirflowConnections()):
-        ops.task_failed(
+        incidents.task_failed(
             ti.dag_id, ti.task_id, label, ti.run_id, tier_of(context["dag"].tags), ti.log_url, _error(context)
         )
 
 
 def run_ended(context: Mapping[str, Any]) -> None:
     """`on_success_callback` and `on_failure_callback` of a run's last task."""
-    from caravan.assembly import ops
+    from caravan.assembly import incidents
 
     if _is_dry(context):
         return
@@ -51,7 +51,7 @@ def run_ended(context: Mapping[str, Any]) -> None:
         started_at=to_utc_naive(began) if (began := context["dag_run"].start_date) else None,
     )
     with using(AirflowConnections()):
-        ops.run_ended(end, error)
+        incidents.run_ended(end, error)
 
 
 def tier_of(tags: Any) -> int:
