@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from caravan.orchestration import pools
+from caravan.orchestration import pools, views
 from caravan.orchestration.timetables import WindowTimetable
 
 
@@ -12,3 +12,5 @@ class CaravanPlugin(AirflowPlugin):
     name = "caravan"
     timetables = [WindowTimetable]
     listeners = [pools]
+    fastapi_apps = views.FASTAPI_APPS
+    external_views = views.EXTERNAL_VIEWS

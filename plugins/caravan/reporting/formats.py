@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from babel.dates import format_date, format_datetime
@@ -90,6 +90,15 @@ def days(first: date | None, last: date | None) -> str:
     if first == last:
         return day(first)
     return f"{short_day(first) if first.year == last.year else day(first)} to {day(last)}"
+
+
+def duration(span: timedelta) -> str:
+    """12 s, 4 min 12 s, 2 h 5 min."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{count(hours)}{SPACE}h {minutes}{SPACE}min"
+    return f"{minutes}{SPACE}min {seconds}{SPACE}s" if minutes else f"{seconds}{SPACE}s"
 
 
 def isolated(name: str) -> str:

@@ -11,12 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from caravan import TEMPLATES_DIR, __version__
 from caravan.core.window import to_utc_naive
-from caravan.reporting import charts, formats
+from caravan.reporting import charts, formats, templates
 from caravan.reporting.formats import counted, money, whole_money
 from caravan.reporting.operations import RECENT, Blocked, Finding, Operations, read_operations
 from caravan.reporting.sales import Period, Sales, ratio, read_sales
@@ -55,23 +51,18 @@ def render(
     moment = to_utc_naive(now)
     sales = read_sales(session)
     operations = read_operations(session, moment, stale_after)
-    page = (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            title=title,
-            now=moment,
-            sales=sales,
-            ops=operations,
-            notices=notices(sales, operations),
-            charts=_charts(sales) if sales else None,
-            comparison=_comparison(sales) if sales else None,
-            ratio=ratio,
-            counted=counted,
-            stale_hours=formats.count(int(stale_after.total_seconds() // 3600)),
-            style=Markup((TEMPLATES_DIR / "report" / "style.css").read_text(encoding="utf-8")),
-            caravan_version=__version__,
-        )
+    environment = templates.environment()
+    environment.filters["days"] = templates.marking_unknown(_days)
+    page = environment.get_template("index.html.j2").render(
+        title=title,
+        now=moment,
+        sales=sales,
+        ops=operations,
+        notices=notices(sales, operations),
+        charts=_charts(sales) if sales else None,
+        comparison=_comparison(sales) if sales else None,
+        ratio=ratio,
+        stale_hours=formats.count(int(stale_after.total_seconds() // 3600)),
     )
     target_dir.mkdir(parents=True, exist_ok=True)
     target = target_dir / "index.html"
@@ -199,32 +190,8 @@ def _comparison(sales: Sales) -> Callable[[Decimal | int | None, Decimal | int |
     return compare
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES_DIR / "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-    def days(item: Period | Blocked | Finding) -> str:
-        return formats.days(item.first, item.last) if isinstance(item, Period) else _span(item)
-
-    plain: dict[str, Callable[..., str]] = {
-        "money": money, "whole_money": whole_money, "count": formats.count, "share": formats.share, "day": formats.day,
-        "moment": formats.moment, "days": days,
-    }  # fmt: skip
-    environment.filters |= {name: _marking_unknown(function) for name, function in plain.items()}
-    return environment
-
-
-def _marking_unknown(function: Callable[..., str]) -> Callable[..., str]:
-    def filtered(*arguments: Any) -> str:
-        text = function(*arguments)
-        return Markup('<span class="unknown">unknown</span>') if text == formats.UNKNOWN else text
-
-    return filtered
+def _days(item: Period | Blocked | Finding) -> str:
+    return formats.days(item.first, item.last) if isinstance(item, Period) else _span(item)
 
 
 def _write_atomically(target: Path, text: str) -> None:
