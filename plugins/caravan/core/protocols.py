@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from caravan.core.errors import Rejected
+from caravan.core.pulls import Pull
 from caravan.core.window import DayRange, Window
 
 
@@ -69,6 +70,18 @@ class Inbox(Protocol):
 
     def discard(self, delivery: Delivery) -> None:
         """Delete what `parse` left in scratch space."""
+        ...
+
+
+class ChangeSource(Protocol):
+    """A service that is asked what has changed."""
+
+    def pull(self, since: datetime | None, folder: Path) -> Pull:
+        """Everything changed since then, written below `folder`; what changed shortly before may come again.
+
+        `since`: `delivered_at` of the newest pull loaded (UTC without zone); None for all there is. Nothing is kept
+        between two pulls. Raises Retryable, Rejected, Misconfigured; what lies in `folder` then is not to be read.
+        """
         ...
 
 

@@ -1,0 +1,163 @@
+"""An order of WooCommerce's REST API v3 as canonical records. Pure: no request, no clock.
+
+Sources: "Order properties", "Order refund properties" and their examples in WooCommerce REST API Docs v3
+(woocommerce/woocommerce-rest-api-docs, wp-api-v3). The meta keys of order attribution are those that WooCommerce 8.5
+and newer write.
+
+| ours | theirs |
+|---|---|
+| order_id | `id`; `number` may be anything that a plugin makes of it |
+| ordered_at, updated_at | `date_created_gmt`, `date_modified_gmt`; else the shop's local times, in the channel's zone |
+| country | `shipping.country`, else `billing.country`: what needs no shipping has no shipping address |
+| customer_id | `customer_id`; none for guests, which are all `0` |
+| utm_source, utm_medium, utm_campaign | `_wc_order_attribution_utm_source` and so on, of `meta_data` |
+| referrer_url | `_wc_order_attribution_referrer`, of `meta_data` |
+| coupon_code | the codes of `coupon_lines`, joined by commas |
+
+A line of each of `line_items`, `shipping_lines` and `fee_lines`. The line ids of postage and fees begin with
+`shipping-` and `fee-` (those of goods are numbers), so that a rule makes them charges: see `CHARGE_RULE` in
+`http/lines.py`. A coupon is
+no line: `total` of the goods is after it, and it would count twice.
+
+Amounts of lines are without tax, as WooCommerce keeps them, and `tax_amount` is beside. `amount` is exactly their
+`total`: `price` is a rounded float, so `unit_price` is subtotal / quantity to four decimals (fewer where the quantity
+has some) and `discount_amount` what is left, including less than a ten-thousandth for each unit. Totals of the order
+are as stated, with tax.
+
+A refund (entity `refund`: refund_id, order_id, refunded_at, country, currency, customer_id, amount, reason) is one
+record with its stated `amount`, positive, with tax.
+
+What cannot be taken apart is passed on as it is: `parse` quarantines it with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from caravan.clients.http.lines import priced
+from caravan.clients.http.source import Record
+
+_ATTRIBUTION = {
+    "_wc_order_attribution_utm_source": "utm_source",
+    "_wc_order_attribution_utm_medium": "utm_medium",
+    "_wc_order_attribution_utm_campaign": "utm_campaign",
+    "_wc_order_attribution_referrer": "referrer_url",
+}
+_GUEST = "0"
+
+
+def order_records(order: object) -> Iterator[Record]:
+    """The header and the lines of an order as `Caller` reads it: every number is text."""
+    if not isinstance(order, dict):
+        yield "order", order
+        return
+    shared = _shared(order)
+    totals = {
+        "total_amount": order.get("total"),
+        "shipping_amount": order.get("shipping_total"),
+        "discount_amount": order.get("discount_total"),
+        "tax_amount": order.get("total_tax"),
+    }
+    yield "order", {**shared, **totals}
+    for section, read in (("line_items", _goods), ("shipping_lines", _shipping), ("fee_lines", _fee)):
+        items = order.get(section)
+        if not isinstance(items, list):
+            yield "order_line", {**shared, section: items}
+            continue
+        for item in items:
+            line = read(item) if isinstance(item, dict) else {section: item}
+            yield "order_line", {**shared, **line}
+
+
+def refund_record(order: Mapping[str, Any], refund: object) -> Record:
+    """`order`: that it belongs to; it says where and in which currency."""
+    if not isinstance(refund, dict):
+        return "refund", refund
+    shared = _shared(order)
+    return "refund", {
+        **{name: shared[name] for name in ("order_id", "country", "currency", "customer_id")},
+        "refund_id": refund.get("id"),
+        "refunded_at": _moment(refund, "date_created"),
+        "amount": refund.get("amount"),
+        "reason": refund.get("reason"),
+    }
+
+
+def _shared(order: Mapping[str, Any]) -> dict[str, Any]:
+    """What header and lines have in common."""
+    customer = order.get("customer_id")
+    return {
+        "order_id": order.get("id"),
+        "ordered_at": _moment(order, "date_created"),
+        "updated_at": _moment(order, "date_modified"),
+        "status": order.get("status"),
+        "country": _within(order, "shipping", "country") or _within(order, "billing", "country"),
+        "currency": order.get("currency"),
+        "customer_id": None if customer == _GUEST else customer,
+        "coupon_code": _coupons(order.get("coupon_lines")),
+        **_attribution(order.get("meta_data")),
+    }
+
+
+def _goods(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "line_id": item.get("id"),
+        "sku": item.get("sku") or _product(item),
+        "product_name": item.get("name"),
+        **priced(item.get("quantity"), item.get("subtotal"), item.get("total")),
+        "tax_amount": item.get("total_tax"),
+    }
+
+
+def _shipping(item: Mapping[str, Any]) -> dict[str, Any]:
+    return _charge("shipping", item, item.get("method_title"))
+
+
+def _fee(item: Mapping[str, Any]) -> dict[str, Any]:
+    return _charge("fee", item, item.get("name"))
+
+
+def _charge(kind: str, item: Mapping[str, Any], name: object) -> dict[str, Any]:
+    return {
+        "line_id": f"{kind}-{item['id']}" if isinstance(item.get("id"), str) else None,
+        "sku": kind,
+        "product_name": name,
+        "quantity": "1",
+        "unit_price": item.get("total"),
+        "tax_amount": item.get("total_tax"),
+    }
+
+
+def _product(item: Mapping[str, Any]) -> str | None:
+    """Goods without an SKU are known by their number; a product that was deleted keeps a line without either."""
+    variation, product = item.get("variation_id"), item.get("product_id")
+    number = variation if isinstance(variation, str) and variation != "0" else product
+    return f"product-{number}" if isinstance(number, str) else None
+
+
+def _moment(record: Mapping[str, Any], name: str) -> object:
+    """With its zone where it is known: a shop's local time means two moments in the night the clocks go back."""
+    moment = record.get(f"{name}_gmt")
+    if isinstance(moment, str) and moment:
+        return moment if moment.endswith("Z") else f"{moment}Z"
+    return moment or record.get(name)
+
+
+def _within(order: Mapping[str, Any], section: str, name: str) -> object:
+    content = order.get(section)
+    return content.get(name) if isinstance(content, dict) else None
+
+
+def _coupons(lines: object) -> str | None:
+    codes = [line.get("code") for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    return ",".join(code for code in codes if isinstance(code, str)) or None
+
+
+def _attribution(meta: object) -> dict[str, Any]:
+    entries = [entry for entry in meta if isinstance(entry, dict)] if isinstance(meta, list) else []
+    return {
+        _ATTRIBUTION[entry["key"]]: entry.get("value")
+        for entry in entries
+        if isinstance(entry.get("key"), str) and entry["key"] in _ATTRIBUTION
+    }

@@ -1,0 +1,36 @@
+"""A stand-in on a free port of this machine: up before it is used, gone after."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import uvicorn
+
+START_SECONDS = 10.0
+
+
+@contextmanager
+def serve(app: Any) -> Iterator[str]:
+    """Yields the address, like http://127.0.0.1:34567. `app`: any ASGI application; it writes its own `Date`."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, date_header=False, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        ends = time.monotonic() + START_SECONDS
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > ends:
+                raise RuntimeError("the stand-in did not start; its log says why")
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(START_SECONDS)
+        listener.close()
