@@ -37,6 +37,7 @@ from caravan.assembly.warehouse import open_warehouse
 from caravan.config.loader import load
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError
+from caravan.demo.catalogue import SHOPS
 from caravan.demo.deliveries import TRUNCATED_DAY
 from caravan.demo.orders import DEFAULT_END, generate
 from caravan.demo.truth import Truth
@@ -128,7 +129,7 @@ class Month:
     def deliver(self, day: date) -> list[str]:
         """Move the files written in the morning after `day` to where they are looked for; `channel/name` of each."""
         moved = []
-        for path in sorted(self.store.glob("incoming/*/*")):
+        for path in sorted(each for code in SHOPS for each in self.store.glob(f"incoming/{code}/*")):
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
             if written == day + timedelta(days=1):
                 target = self.folder_of(path.parent.name) / path.name

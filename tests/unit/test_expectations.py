@@ -14,11 +14,13 @@ import pytest
 
 from caravan import EXPECTATIONS_DIR, SQL_DIR
 from caravan.core.errors import Misconfigured
+from caravan.warehouse.catalog import load_models
 from caravan.warehouse.expectations import check_suites, load_suites, validate
 from caravan.warehouse.port import Row, Session
 from caravan.warehouse.quality import QualityResult
 from caravan.warehouse.suites import KINDS, Expectation, Suite
 
+MODELS = load_models(SQL_DIR)
 TABLE = "stg.file_drop__order_line"
 DAY = date(2026, 10, 1)
 GOOD = """\
@@ -41,13 +43,13 @@ def faults_of(tmp_path: Path, text: str) -> list[str]:
 
 def test_the_shipped_suites_have_no_fault() -> None:
     assert check_suites(EXPECTATIONS_DIR, SQL_DIR) == []
-    checks = [check for suite in load_suites(EXPECTATIONS_DIR, SQL_DIR) for check in suite.expectations]
+    checks = [check for suite in load_suites(EXPECTATIONS_DIR, MODELS) for check in suite.expectations]
     assert len(checks) >= 5
 
 
 def test_a_good_suite_is_read(tmp_path: Path) -> None:
     assert faults_of(tmp_path, GOOD) == []
-    (suite,) = load_suites(tmp_path, SQL_DIR)
+    (suite,) = load_suites(tmp_path, MODELS)
     assert suite == Suite(
         table=TABLE,
         slice_column="order_local_date",
@@ -149,7 +151,7 @@ def test_all_faults_of_all_files_come_in_one_report(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(GOOD.replace("unit_price", "unit_prize").replace("500", "x"), encoding="utf-8")
     (tmp_path / "b.yml").write_text("suites: no list", encoding="utf-8")
     with pytest.raises(Misconfigured, match="3 faults found"):
-        load_suites(tmp_path, SQL_DIR)
+        load_suites(tmp_path, MODELS)
 
 
 def test_one_name_stands_for_one_check_of_a_table(tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ def load(session: MemorySession, lines: list[Line]) -> None:
 
 
 def judge(session: MemorySession, *suites: Suite) -> list[QualityResult]:
-    suites = suites or load_suites(EXPECTATIONS_DIR, SQL_DIR)
+    suites = suites or load_suites(EXPECTATIONS_DIR, MODELS)
     return validate(cast(Session, session), suites, {TABLE: [DAY]})
 
 
@@ -366,7 +368,7 @@ def test_where_keeps_to_some_rows_and_a_missing_part_is_a_part(session: MemorySe
 
 def test_nothing_is_said_about_slices_without_rows_or_tables_without_suites(session: MemorySession) -> None:
     load(session, honest_lines("shop_de", "EUR"))
-    suites = load_suites(EXPECTATIONS_DIR, SQL_DIR)
+    suites = load_suites(EXPECTATIONS_DIR, MODELS)
     assert validate(cast(Session, session), suites, {TABLE: [date(2026, 10, 2)], "mart.fct_order": [DAY]}) == []
     assert len(validate(cast(Session, session), suites, {TABLE: [DAY, DAY]})) == 7
 

@@ -120,5 +120,5 @@ def open_store(
             constants(configuration),
             code_revision(),
             utc_now,
-            suites=lambda: load_suites(EXPECTATIONS_DIR, SQL_DIR),
+            suites=lambda: load_suites(EXPECTATIONS_DIR, models),
         )

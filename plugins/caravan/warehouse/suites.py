@@ -87,9 +87,9 @@ class Suite:
     expectations: tuple[Expectation, ...]
 
 
-def load_suites(directory: Path, sql_dir: Path) -> tuple[Suite, ...]:
+def load_suites(directory: Path, models: Catalog) -> tuple[Suite, ...]:
     """All suites; Misconfigured lists every fault of every file. No directory means no suites."""
-    suites, faults = _read(directory, load_models(sql_dir))
+    suites, faults = _read(directory, models)
     if faults:
         raise Misconfigured(faults)
     return suites
