@@ -22,6 +22,7 @@ from caravan.warehouse.raw_tables import RAW, STAMP
 
 LINES = RAW["raw.file_drop__order_line"]
 ORDERS = RAW["raw.file_drop__order"]
+REFUNDS = RAW["raw.file_drop__refund"]
 OBSERVED = datetime(2026, 3, 1, 12)
 
 ARROW = {
@@ -42,7 +43,7 @@ def day(number: int) -> date:
 
 @dataclass(frozen=True)
 class Line:
-    """An order line; with `line` None a header."""
+    """An order line; with `line` None a header. In the table of refunds, what was given back for it."""
 
     order: str
     day: int
@@ -80,9 +81,12 @@ class Line:
             "country_name": self.country,
             "currency_code": self.currency,
             "order_local_date": day(self.day),
+            "refund_local_date": day(self.day),
+            "refund_id": self.copy,
             "order_id": self.order,
             "line_id": self.line,
             "ordered_at": datetime.combine(day(self.day), time(9)),
+            "refunded_at": datetime.combine(day(self.day), time(9)),
             "updated_at": self.updated,
             "status": self.status,
             "flow": "domestic",

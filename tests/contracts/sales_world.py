@@ -36,12 +36,17 @@ entities:
     constants: {country: DE}
 """
 HEADER = "order,line,at,buyer,sku,qty,price,money\n"
+REFUND_HEADER = "refund,order,line,at,amount,money\n"
 MONDAY = date(2026, 3, 2)
 LOAD_METADATA = {"load_id", "version", "known_at"}
 
 
 def line(order: str, day: int, price: str = "10.00", buyer: str = "k1", money: str = "SEK") -> str:
     return f"{order},1,{MONDAY + timedelta(days=day)} 12:00,{buyer},sku-1,2,{price},{money}\n"
+
+
+def refund(number: str, order: str, day: int, amount: str = "5.00", money: str = "EUR") -> str:
+    return f"{number},{order},,{MONDAY + timedelta(days=day)} 12:00,{amount},{money}\n"
 
 
 class World:
@@ -57,10 +62,19 @@ class World:
         self.folder.mkdir(parents=True)
         self.runs = 0
 
+    def write_channel(self, text: str) -> None:
+        (self.home / "config" / "channels" / "shop.yml").write_text(text)
+
     def deliver(self, name: str, lines: list[str]) -> None:
-        path = self.folder / name
-        path.write_text(HEADER + "".join(lines))
-        moment = 1_770_000_000 + len(list(self.folder.iterdir()))  # in the order of delivery
+        self._write(self.folder / name, HEADER, lines)
+
+    def deliver_refunds(self, name: str, refunds: list[str]) -> None:
+        self._write(self.folder / "refunds" / name, REFUND_HEADER, refunds)
+
+    def _write(self, path: Path, header: str, lines: list[str]) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(header + "".join(lines))
+        moment = 1_770_000_000 + len(list(path.parent.iterdir()))  # in the order of delivery
         os.utime(path, (moment, moment))
 
     def use(self) -> None:
@@ -86,6 +100,10 @@ class World:
     def rows(self, sql: str) -> list[Any]:
         with self.place.open() as warehouse, warehouse.read() as session:
             return session.rows(sql)
+
+    def version(self, table: str) -> int:
+        """How often it was written."""
+        return int(self.rows(f"SELECT MAX(version) FROM ops.table_version WHERE table_name = '{table}'")[0][0])
 
     def tables(self) -> dict[str, list[Any]]:
         """Every stg, int, fct and rpt table, without what says which load it came by."""

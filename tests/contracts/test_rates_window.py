@@ -30,8 +30,8 @@ from caravan.warehouse.scratch import Scratch
 HEADER = "date,currency,rate,source,base,confirmed\n"
 DAG = "markets_rates_daily"
 LOCAL = (
-    "SELECT order_line_key, currency_code, amount, gross_amount, cancelled_amount, net_amount FROM mart.fct_order_line "
-    "ORDER BY 1"
+    "SELECT order_line_key, currency_code, amount, gross_amount, cancelled_amount, net_before_refunds_amount "
+    "FROM mart.fct_order_line ORDER BY 1"
 )
 
 

@@ -221,8 +221,8 @@ def _lines(order: Order) -> Iterable[dict[str, Any]]:
             "quantity": line.quantity,
             "gross_amount": max(net, Decimal(0)),
             "cancelled_amount": max(-net, Decimal(0)),
-            "net_amount": net,
-            "net_amount_base": base,
+            "net_before_refunds_amount": net,
+            "net_before_refunds_amount_base": base,
         }
 
 
@@ -236,12 +236,14 @@ def _order(order: Order) -> dict[str, Any]:
         "unit_count": sum(line.quantity for line in order.lines) if order.kind == "sale" else 0,
         "gross_amount": max(order.net, Decimal(0)),
         "cancelled_amount": max(-order.net, Decimal(0)),
+        "refunded_amount": 0,
         "net_amount": order.net,
         "charge_amount": 0,
         "adjustment_amount": 0,
         "total_amount": order.net,
         "gross_amount_base": None if base is None else max(base, Decimal(0)),
         "cancelled_amount_base": None if base is None else max(-base, Decimal(0)),
+        "refunded_amount_base": None if base is None else 0,
         "net_amount_base": base,
         "total_amount_base": base,
     }

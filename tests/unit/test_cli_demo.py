@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,17 @@ import pytest
 from rich.console import Console
 
 from caravan.cli import demo
-from caravan.cli.demo import Found, demo_settings, differences, loads_table, summary, unexpected_failures
+from caravan.cli.demo import (
+    Found,
+    demo_settings,
+    differences,
+    loads_table,
+    summary,
+    unexpected_failures,
+    wrong_figures,
+)
 from caravan.core.errors import CaravanError
-from caravan.demo.truth import DeliveryTruth, Truth
+from caravan.demo.truth import DeliveryTruth, RefundTruth, SalesTruth, Truth
 
 LINES = DeliveryTruth("shop_de", "order_line", "lines.csv", 10, 6, 1, 1, {"NUMBER_INVALID": 2}, 3, 1)
 BROKEN = DeliveryTruth("shop_gb", "order_line", "cut.csv.gz", 0, 0, 0, 0, {}, 0, 0, "GZIP_TRUNCATED")
@@ -46,6 +55,43 @@ def test_what_was_planted_has_no_difference() -> None:
 )
 def test_every_deviation_is_named(found: list[Found], line: str) -> None:
     assert [each for each in differences(TRUTH, found) if line in each]
+
+
+SOLD = SalesTruth("shop_fr", "FR", "EUR", date(2026, 10, 1), 2, *map(Decimal, (3, 50, 10, 5, 35, 0, 0)))
+GIVEN = RefundTruth("shop_fr", date(2026, 10, 9), "counted", 1, Decimal(5))
+
+
+class Marts:
+    """A session that knows the two tables."""
+
+    def __init__(self, sales: list[tuple[Any, ...]], refunds: list[tuple[Any, ...]]) -> None:
+        self.tables = {"rpt_sales__channel_day": sales, "fct_refund": refunds}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return next(rows for table, rows in self.tables.items() if f"mart.{table}" in sql)
+
+
+DAY = ("shop_fr", date(2026, 10, 1), "FR", 2, Decimal("3.0000"), 50, 10, 5, Decimal("35.0000"))
+BACK = ("shop_fr", date(2026, 10, 9), "counted", 1, Decimal("5.0000"))
+
+
+@pytest.mark.parametrize(
+    ("sales", "refunds", "lines"),
+    [
+        ([DAY], [BACK], []),
+        ([(*DAY[:-2], 0, 40)], [BACK], [
+            "  sales of shop_fr 2026-10-01 FR: 2 3.0000 50 10 0 40 instead of 2 3 50 10 5 35",
+        ]),
+        ([], [BACK], ["  sales of shop_fr 2026-10-01 FR: nothing instead of 2 3 50 10 5 35"]),
+        ([DAY], [(*BACK[:2], "order_unknown", 1, 5)], [
+            "  refunds of shop_fr 2026-10-09 counted: nothing instead of 1 5",
+            "  refunds of shop_fr 2026-10-09 order_unknown: 1 5 instead of nothing",
+        ]),
+    ],
+)  # fmt: skip
+def test_every_figure_is_compared(sales: list[Any], refunds: list[Any], lines: list[str]) -> None:
+    truth = replace(TRUTH, sales=(SOLD,), refunds=(GIVEN,))
+    assert wrong_figures(truth, Marts(sales, refunds)) == lines  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -318,6 +318,35 @@ def test_line_only_fields_in_rules_of_orders(config: Path) -> None:
     ]
 
 
+def test_faults_of_refunds(config: Path) -> None:
+    edit(
+        config / "channels" / "shop_no.yml",
+        "entities:\n",
+        dedent("""\
+        entities:
+          refund:
+            files: refunds_*.csv
+            sign: minus
+            columns: {order_id: Order, refunded_at: Date, flow: Flow}
+            constants: {currency: NOK}
+            rules:
+              - {name: gift, when: {sku: {equals: GIFT}}, kind: charge}
+        """),
+    )
+    edit(config / "channels" / "shop_no.yml", "  order_line:\n", "  order_line:\n    sign: negative\n")
+    told = [str(fault).removeprefix("channels/shop_no.yml:") for fault in load(config).faults]
+    assert told == [
+        "14 entities.refund.key: a natural key needs a column for 'refund_id'; map it, or set `key: none`",
+        "16 entities.refund.sign: 'minus' is not known; known are negative, positive",
+        "17 entities.refund.columns: the required field 'amount' is neither in columns nor in constants",
+        "17 entities.refund.columns.flow: 'flow' is a field of order, not of refund",
+        "20 entities.refund.rules[0].kind: "
+        "a rule sets a refund aside with `quarantine`; kinds are for orders and lines",
+        "20 entities.refund.rules[0].when.sku: 'sku' is neither in columns nor in constants, so it is never set",
+        "22 entities.order_line.sign: is for a refund's amount; those of an order_line may have either",
+    ]
+
+
 # (file, what is replaced, by what, where, a part of the message)
 GLOBAL_FAULTS = [
     ("project.yml", "base_currency: EUR", "base_currency: EURO", "project.yml:1 base_currency", "'EURO'"),

@@ -29,7 +29,7 @@ from caravan.demo.orders import DEFAULT_END, generate
 from caravan.demo.truth import DeliveryTruth, Truth, write_truth
 
 # Of every file with its path: changes only with the generator itself or with pyarrow, never with Python.
-DIGEST = "457600e9ad513e5641e75fa2950630b513376acbc88cbfd0b63f22e17e2042da"
+DIGEST = "0bad0a9f2ff61b7ad8e88376590f6effa96ae7cf7a136b79d0d9933c303bf4d2"
 
 
 @pytest.fixture(scope="module")
@@ -188,10 +188,11 @@ def test_planted_defects(demo: tuple[Path, Truth]) -> None:
         "ORDER_IN_FUTURE": 1 + 1,
         "RATE_SPIKE": 1,
         "RULE_TEST_ITEM": 2 * 3,
+        "SIGN_UNEXPECTED": 1,
         "TIMESTAMP_INVALID": 1,
     }
     reasons = {defect.reason for defects in DEFECTS.values() for defect in defects}
-    assert set(truth.quarantined()) == reasons | {"RATE_SPIKE"}
+    assert set(truth.quarantined()) == reasons | {"RATE_SPIKE", "SIGN_UNEXPECTED"}
     refused = [delivery for delivery in truth.deliveries if delivery.refused]
     assert [(each.channel_code, each.name, each.refused, each.received) for each in refused] == [
         ("shop_gb", "lines_20261020.csv.gz", "GZIP_TRUNCATED", 0)
@@ -238,7 +239,7 @@ def number(text: str, thousands: str = "", decimal: str = ".") -> Decimal:
 def test_french_totals_read_by_hand(demo: tuple[Path, Truth]) -> None:
     home, truth = demo
     lines: dict[tuple[str, str], tuple[date, str, str, Decimal]] = {}
-    for delivery in truth.of_channel("shop_fr"):
+    for delivery in (each for each in truth.of_channel("shop_fr") if each.entity == "order_line"):
         for row in rows_of(home, delivery):
             if row["Magasin"] != "Lyon" or None in row or row["Quantité"] == "deux":
                 continue
@@ -260,9 +261,38 @@ def test_french_totals_read_by_hand(demo: tuple[Path, Truth]) -> None:
     assert len(expected) == 21
     for sale in expected:
         assert (sale.gross, sale.cancelled) == (gross[sale.order_local_date], cancelled[sale.order_local_date])
-        assert sale.net == sale.gross - sale.cancelled
+        assert sale.net == sale.gross - sale.cancelled - sale.refunded
     assert sum(sale.cancelled for sale in expected) > 0
     assert sum(sale.charge for sale in expected) == Decimal("6.90") * (len(lines) - len(goods))
+
+
+def test_french_refunds_read_by_hand(demo: tuple[Path, Truth]) -> None:
+    home, truth = demo
+    days: dict[str, date] = {}
+    off: set[str] = set()
+    given: list[tuple[date, str, Decimal]] = []
+    for delivery in truth.of_channel("shop_fr"):
+        for row in rows_of(home, delivery):
+            day, month, year = (row["Date"] or "1/1/1").split(" ")[0].split("/")
+            when, order = date(int(year), int(month), int(day)), row["N° commande"]
+            if delivery.entity == "refund" and not row["Montant"].startswith("-"):
+                given.append((when, order, number(row["Montant"], " ", ",")))
+            elif delivery.entity == "order_line" and row["Magasin"] == "Lyon" and None not in row:
+                days[order] = when
+                off |= {order} if row["État"] == "Annulée" else set()
+    refunded: defaultdict[date, Decimal] = defaultdict(Decimal)
+    for _, order, amount in given:
+        if order in days and order not in off:
+            refunded[days[order]] += amount
+    expected = [sale for sale in truth.sales if sale.channel_code == "shop_fr"]
+    assert [sale.refunded for sale in expected] == [refunded[sale.order_local_date] for sale in expected]
+    assert sum(each.refunds for each in truth.refunds) == len(given) > 20
+    assert Counter({each.net_status: each.refunds for each in truth.refunds if each.net_status != "counted"}) == {
+        "order_unknown": 1,
+        "nothing_left": 1,
+    }
+    assert any(when - days[order] == timedelta(days=9) for when, order, _ in given if order in days)
+    assert sum(sale.refunded for sale in truth.sales) == sum(sale.refunded for sale in expected) > 0
 
 
 def test_emirati_totals_read_by_hand(demo: tuple[Path, Truth]) -> None:

@@ -359,6 +359,67 @@ def test_models_and_files_agree(faults_of: Write, file: str, old: str, new: str,
     assert any(message in fault for fault in faults), "\n".join(faults)
 
 
+KEYED = FILES | {
+    YML: MODELS
+    + """\
+
+  mart.fct_order:
+    description: Orders with what their customers paid, on any day.
+    grain: order
+    key: [row_key]
+    slice: {column: order_local_date}
+    by_key: {stg.file_drop__order: row_key}
+    columns:
+      row_key: [UUID, none]
+      order_local_date: [DATE, none]
+""",
+    "fct_order.sql": """\
+SELECT c.row_key, c.order_local_date
+FROM int.sales__customer_order AS c
+WHERE
+    c.order_local_date >= $slice_start AND c.order_local_date < $slice_end
+    AND c.row_key IN (
+        SELECT o.row_key
+        FROM stg.file_drop__order AS o
+        WHERE o.row_key IN (
+            SELECT i.row_key
+            FROM int.sales__customer_order AS i
+            WHERE i.order_local_date >= $slice_start AND i.order_local_date < $slice_end
+        )
+    )
+""",
+}
+BY_KEY = "by_key: {stg.file_drop__order: row_key}"
+FCT = "fct_order.sql"
+BREAKS_BY_KEY = [
+    (YML, BY_KEY, "by_key: [stg.file_drop__order]", ".by_key: must look like {int.sales__refund: order_key}"),
+    (YML, BY_KEY, "by_key: {stg.file_drop__order: row_kye}", ".by_key.stg.file_drop__order: there is no column 'row_kye'; did you mean 'row_key'?"),
+    (YML, BY_KEY, "by_key: {stg.file_drop__order: order_key}\n    columns:\n      order_key: [VARCHAR, none]", "has no column 'order_key'"),
+    (YML, BY_KEY, "by_key: {stg.fx__rate: row_key}", ".by_key.stg.fx__rate: the SQL does not read it"),
+    (YML, BY_KEY, "by_key: {raw.file_drop__order: row_key}", ".by_key.raw.file_drop__order: the SQL does not read it"),
+    (YML, BY_KEY, BY_KEY + "\n    look_back_days: {stg.file_drop__order: 3}", "is in look_back_days too; a source is read by key or by day"),
+    (YML, "    slice: {column: order_local_date}\n    by_key", "    by_key", "a model without slices is built whole; by_key says which slices are stale"),
+    (YML, "    slice: {column: order_local_date}\n    part: channel_code\n", "", "has no slices: a change of it makes every slice stale as it is"),
+    (YML, "      row_key: [UUID, none]\n      order_local_date: [DATE, none]\n", "      row_key: [VARCHAR, none]\n      order_local_date: [DATE, none]\n", "its row_key is"),
+    (YML, f"    {BY_KEY}\n", "", "reads stg.file_drop__order before its slices"),
+    (FCT, "FROM stg.file_drop__order AS o", "FROM raw.file_drop__order AS o", "the SQL does not read it"),
+    (FCT, "WHERE o.row_key IN (", "WHERE o.channel_code IN (", "fct_order.sql:7: reads stg.file_drop__order by row_key and leaves open which: add row_key IN (SELECT ...)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "old", "new", "message"), BREAKS_BY_KEY)
+def test_what_is_read_by_key(faults_of: Write, file: str, old: str, new: str, message: str) -> None:
+    assert old in KEYED[file]
+    if "row_key: [UUID" in old:  # of the last model
+        head, _, tail = KEYED[file].rpartition(old)
+        changed = head + new + tail
+    else:
+        changed = KEYED[file].replace(old, new, 1)
+    assert faults_of(KEYED) == []
+    faults = faults_of(KEYED | {file: changed})
+    assert any(message in fault for fault in faults), "\n".join(faults)
+
+
 def test_a_model_without_slices_uses_none(faults_of: Write) -> None:
     models = MODELS.replace("    slice: {column: rate_date}\n", "").replace(
         "    look_back_days: {stg.fx__rate: 7}\n", ""

@@ -1,6 +1,8 @@
 -- An order is the sum of its lines; a header adds what only it knows. A header without lines stands
 -- as it is: its total, no goods. Grouped by day too, so that the rows of a day never depend on which
--- other days are built with it.
+-- other days are built with it. Refunds are taken off the order's own day whenever they come, at its rate; one in
+-- another currency is not, nor any of an order with no goods left: called off, it is cancelled already. fct_refund
+-- names those in net_status.
 WITH line_totals AS (
     SELECT
         order_key,
@@ -70,9 +72,9 @@ headers AS (
     FROM stg.file_drop__order AS h
     LEFT JOIN int.sales__fx_rate AS f
         ON
-            h.order_local_date = f.order_local_date
+            h.order_local_date = f.local_date
             AND h.currency_code = f.currency_code
-            AND f.order_local_date >= $slice_start AND f.order_local_date < $slice_end
+            AND f.local_date >= $slice_start AND f.local_date < $slice_end
     WHERE h.order_local_date >= $slice_start AND h.order_local_date < $slice_end
 ),
 
@@ -119,6 +121,56 @@ joined AS (
     FROM line_totals AS t
     LEFT JOIN line_origins AS o ON t.order_key = o.order_key AND t.order_local_date = o.order_local_date
     FULL OUTER JOIN headers AS h ON t.order_key = h.order_key AND t.order_local_date = h.order_local_date
+),
+
+refunds AS (
+    SELECT
+        r.order_key,
+        r.order_local_date,
+        r.currency_code,
+        SUM(r.amount) AS amount
+    FROM int.sales__refund AS r
+    WHERE r.order_key IN (SELECT t.order_key FROM line_totals AS t)
+    GROUP BY r.order_key, r.order_local_date, r.currency_code
+),
+
+refunded AS (
+    SELECT
+        j.*,
+        CAST(CASE WHEN j.gross_amount > j.cancelled_amount THEN COALESCE(r.amount, 0) ELSE 0 END AS DECIMAL(18, 4))
+            AS refunded_amount,
+        CAST(CAST(f.base_rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_base_rate,
+        CAST(CAST(f.rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_rate
+    FROM joined AS j
+    LEFT JOIN refunds AS r
+        ON
+            j.order_key = r.order_key
+            AND j.order_local_date = r.order_local_date
+            AND j.currency_code = r.currency_code
+    LEFT JOIN int.sales__fx_rate AS f
+        ON
+            j.order_local_date = f.local_date
+            AND j.currency_code = f.currency_code
+            AND f.local_date >= $slice_start AND f.local_date < $slice_end
+),
+
+converted AS (
+    SELECT
+        r.*,
+        CASE
+            WHEN r.refunded_amount = 0 AND r.gross_amount_base IS NOT NULL THEN CAST(0 AS DECIMAL(18, 4))
+            ELSE
+                CAST(
+                    SIGN(r.refunded_amount) * (
+                        (
+                            2 * CAST(CAST(ABS(r.refunded_amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT)
+                            * r.whole_base_rate + r.whole_rate
+                        )
+                        // (2 * r.whole_rate)
+                    ) AS DECIMAL(18, 0)
+                ) * CAST('0.0001' AS DECIMAL(5, 4))
+        END AS refunded_amount_base
+    FROM refunded AS r
 )
 
 SELECT
@@ -139,7 +191,8 @@ SELECT
     currency_code,
     gross_amount,
     cancelled_amount,
-    gross_amount - cancelled_amount AS net_amount,
+    refunded_amount,
+    gross_amount - cancelled_amount - refunded_amount AS net_amount,
     charge_amount,
     adjustment_amount,
     total_amount,
@@ -151,7 +204,8 @@ SELECT
     fx_source_code,
     gross_amount_base,
     cancelled_amount_base,
-    gross_amount_base - cancelled_amount_base AS net_amount_base,
+    refunded_amount_base,
+    gross_amount_base - cancelled_amount_base - refunded_amount_base AS net_amount_base,
     total_amount_base,
     utm_source,
     utm_medium,
@@ -159,4 +213,4 @@ SELECT
     click_id,
     coupon_code,
     referrer_url
-FROM joined
+FROM converted

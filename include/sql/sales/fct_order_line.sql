@@ -28,9 +28,9 @@ lines AS (
     FROM stg.file_drop__order_line AS l
     LEFT JOIN int.sales__fx_rate AS f
         ON
-            l.order_local_date = f.order_local_date
+            l.order_local_date = f.local_date
             AND l.currency_code = f.currency_code
-            AND f.order_local_date >= $slice_start AND f.order_local_date < $slice_end
+            AND f.local_date >= $slice_start AND f.local_date < $slice_end
     LEFT JOIN headers AS h
         ON
             l.order_local_date = h.order_local_date
@@ -99,7 +99,7 @@ SELECT
     amount,
     gross_amount,
     cancelled_amount,
-    gross_amount - cancelled_amount AS net_amount,
+    gross_amount - cancelled_amount AS net_before_refunds_amount,
     base_currency_code,
     fx_status,
     fx_rate_id,
@@ -108,5 +108,5 @@ SELECT
     amount_base,
     gross_amount_base,
     cancelled_amount_base,
-    gross_amount_base - cancelled_amount_base AS net_amount_base
+    gross_amount_base - cancelled_amount_base AS net_before_refunds_amount_base
 FROM measured

@@ -1,13 +1,23 @@
--- Rates are units of a currency for one euro. The newest one holds that is not of a later day than the order's and is
--- carried that far; an older one would be a guess.
+-- Rates are units of a currency for one euro. The newest one holds that is not of a later day than the order or the
+-- refund and is carried that far; an older one would be a guess.
 WITH pairs AS (
-    SELECT DISTINCT order_local_date, currency_code
+    SELECT DISTINCT
+        order_local_date AS local_date,
+        currency_code
     FROM stg.file_drop__order_line
     WHERE order_local_date >= $slice_start AND order_local_date < $slice_end
     UNION DISTINCT
-    SELECT DISTINCT order_local_date, currency_code
+    SELECT DISTINCT
+        order_local_date AS local_date,
+        currency_code
     FROM stg.file_drop__order
     WHERE order_local_date >= $slice_start AND order_local_date < $slice_end
+    UNION DISTINCT
+    SELECT DISTINCT
+        refund_local_date AS local_date,
+        currency_code
+    FROM stg.file_drop__refund
+    WHERE refund_local_date >= $slice_start AND refund_local_date < $slice_end
 ),
 
 -- The euro itself has no row: it is 1 on every day that has any rate.
@@ -31,7 +41,7 @@ rates AS (
 -- Both rates of one conversion are of one day.
 candidates AS (
     SELECT
-        p.order_local_date,
+        p.local_date,
         p.currency_code,
         r.rate,
         b.rate AS base_rate,
@@ -43,38 +53,38 @@ candidates AS (
             ELSE 'bundled'
         END AS source_code,
         ROW_NUMBER() OVER (
-            PARTITION BY p.order_local_date, p.currency_code ORDER BY r.rate_date DESC
+            PARTITION BY p.local_date, p.currency_code ORDER BY r.rate_date DESC
         ) AS recency
     FROM pairs AS p
     INNER JOIN rates AS r
         ON
             p.currency_code = r.currency_code
-            AND r.rate_date <= p.order_local_date
-            AND r.carried_until_date >= p.order_local_date
+            AND r.rate_date <= p.local_date
+            AND r.carried_until_date >= p.local_date
     INNER JOIN rates AS b
         ON
             r.rate_date = b.rate_date
             AND b.currency_code = $base_currency
-            AND b.carried_until_date >= p.order_local_date
+            AND b.carried_until_date >= p.local_date
     WHERE p.currency_code <> $base_currency
 )
 
 SELECT
-    p.order_local_date,
+    p.local_date,
     p.currency_code,
     $base_currency AS base_currency_code,
     CASE WHEN p.currency_code = $base_currency THEN CAST(1 AS DECIMAL(18, 8)) ELSE c.rate END AS rate,
     CASE WHEN p.currency_code = $base_currency THEN CAST(1 AS DECIMAL(18, 8)) ELSE c.base_rate END AS base_rate,
-    CASE WHEN p.currency_code = $base_currency THEN p.order_local_date ELSE c.rate_date END AS rate_date,
+    CASE WHEN p.currency_code = $base_currency THEN p.local_date ELSE c.rate_date END AS rate_date,
     c.rate_id,
     c.source_code,
     CASE
         WHEN p.currency_code = $base_currency THEN 'same'
         WHEN c.rate_date IS NULL THEN 'missing'
-        WHEN c.rate_date < p.order_local_date THEN 'carried'
+        WHEN c.rate_date < p.local_date THEN 'carried'
         WHEN c.source_code = 'user' THEN 'user_supplied'
         ELSE 'exact'
     END AS fx_status
 FROM pairs AS p
 LEFT JOIN candidates AS c
-    ON p.order_local_date = c.order_local_date AND p.currency_code = c.currency_code AND c.recency = 1
+    ON p.local_date = c.local_date AND p.currency_code = c.currency_code AND c.recency = 1

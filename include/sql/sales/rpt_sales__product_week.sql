@@ -20,9 +20,10 @@ SELECT
     COALESCE(SUM(CASE WHEN line_kind = 'sale' THEN quantity END), 0) AS unit_count,
     SUM(gross_amount) AS gross_amount,
     SUM(cancelled_amount) AS cancelled_amount,
-    SUM(net_amount) AS net_amount,
-    SUM(net_amount_base) AS net_amount_base,
+    SUM(net_before_refunds_amount) AS net_before_refunds_amount,
+    SUM(net_before_refunds_amount_base) AS net_before_refunds_amount_base,
     COUNT(*) FILTER (WHERE fx_status = 'missing') AS fx_missing_line_count,
-    SUM(CASE WHEN fx_status = 'missing' THEN net_amount ELSE 0 END) AS fx_missing_net_amount
+    SUM(CASE WHEN fx_status = 'missing' THEN net_before_refunds_amount ELSE 0 END)
+        AS fx_missing_net_before_refunds_amount
 FROM lines
 GROUP BY week_start_date, channel_code, market_code, sku, currency_code

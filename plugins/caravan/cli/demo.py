@@ -96,7 +96,7 @@ def run_demo(home: Path | None = None) -> int:
         result = run_dag(DAG_ID, *window, downstream=True, settings=settings, say=tell)
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
         found = read_found(session)
-        checks = [*failed_checks(session, began), *unrated(session)]
+        checks = [*failed_checks(session, began), *unrated(session), *wrong_figures(truth, session)]
     out.print(loads_table(found))
     failed = [f"  {RATES_DAG_ID} {rates.state}: {dict(rates.failures)}"] * (not rates)
     faults = [*differences(truth, found), *failed, *unexpected_failures(truth, result), *checks]
@@ -134,6 +134,41 @@ def unrated(session: Session) -> list[str]:
         "SELECT currency_code, COUNT(*) FROM mart.fct_order WHERE fx_status = 'missing' GROUP BY 1 ORDER BY 1"
     )
     return [f"  {count} orders in {currency} have no exchange rate" for currency, count in rows]
+
+
+def wrong_figures(truth: Truth, session: Session) -> list[str]:
+    """Sales and refunds that are not, to the cent, what was really sold and given back."""
+    sales = {
+        (each.channel_code, each.order_local_date, each.market_code): (
+            *(each.orders, each.units, each.gross, each.cancelled, each.refunded, each.net),
+        )
+        for each in truth.sales
+    }
+    refunds = {
+        (each.channel_code, each.refund_local_date, each.net_status): (each.refunds, each.amount)
+        for each in truth.refunds
+    }
+    found_sales = session.rows(
+        "SELECT channel_code, order_local_date, market_code, SUM(order_count), SUM(unit_count), SUM(gross_amount), "
+        "SUM(cancelled_amount), SUM(refunded_amount), SUM(net_amount) FROM mart.rpt_sales__channel_day GROUP BY 1, 2, 3"
+    )
+    found_refunds = session.rows(
+        "SELECT channel_code, refund_local_date, net_status, COUNT(*), SUM(amount) FROM mart.fct_refund "
+        "GROUP BY 1, 2, 3"
+    )
+    lines = []
+    for what, ought, rows in (("sales", sales, found_sales), ("refunds", refunds, found_refunds)):
+        is_ = {(row[0], row[1], row[2]): tuple(row[3:]) for row in rows}
+        lines += [
+            f"  {what} of {' '.join(map(str, key))}: {_told(is_.get(key))} instead of {_told(ought.get(key))}"
+            for key in sorted(ought.keys() | is_.keys())
+            if is_.get(key) != ought.get(key)
+        ]
+    return lines
+
+
+def _told(figures: tuple[object, ...] | None) -> str:
+    return "nothing" if figures is None else " ".join(map(str, figures))
 
 
 def read_found(session: Session) -> list[Found]:
@@ -220,6 +255,11 @@ def summary(truth: Truth, new_count: int) -> list[str]:
     reasons = ", ".join(f"{reason} {count}" for reason, count in quarantined.items())
     lines = [] if new_count else ["Nothing new was loaded: every delivery is known by its content."]
     lines.append(f"Exactly the planted defects were found: {sum(quarantined.values())} rows in quarantine ({reasons}).")
+    given_back = sum(each.amount for each in truth.refunds if each.net_status == "counted")
+    lines.append(
+        "Sales and refunds are right to the cent"
+        f" on every day; {given_back:,} was taken off the days of refunded orders."
+    )
     lines += [
         f"{DAG_ID} failed by design: {each.name} of {each.channel_code} was planted broken ({each.refused}), and the "
         "verdict names it; all other deliveries went through."

@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, get_args
+from typing import Any
 
 import duckdb
 
@@ -21,7 +21,7 @@ from caravan.config.places import is_url, place_problem
 from caravan.config.types import OTHER_MARKET, Channel
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
-from caravan.core.entities import ENTITIES, FLOWS, ORDER, ORDER_LINE, Entity, EntityField, OrderKind
+from caravan.core.entities import ENTITIES, FLOWS, LINE_KINDS, Entity, EntityField
 from caravan.core.errors import Fault, nearest
 
 _NUMBERS = ("money", "quantity")
@@ -91,12 +91,15 @@ def _entity_faults(document: Document, entity: Entity) -> Iterator[Fault]:
         if document.mapping(*here, "values", field.name) and field.name not in columns:
             yield document.fault((*here, "values", field.name), "has no column to apply to; map the field in columns")
     if document.text(*here, "key") in (None, "natural"):
-        for name in entity.key:
+        for name in entity.required_key:
             if name not in columns:
                 message = f"a natural key needs a column for '{name}'; map it, or set `key: none`"
                 yield document.fault((*here, "key"), message)
-    elif entity is ORDER:
-        yield document.fault((*here, "key"), "an order is named by its order_id; `key: none` is for lines")
+    elif entity.needs_key:
+        named = " and ".join(entity.required_key)
+        yield document.fault((*here, "key"), f"an {entity.name} is named by its {named}; `key: none` is for lines")
+    if document.text(*here, "sign") is not None and not any(field.positive for field in entity.fields):
+        yield document.fault((*here, "sign"), f"is for a refund's amount; those of an {entity.name} may have either")
     yield from _rule_faults(document, here, entity)
 
 
@@ -125,9 +128,9 @@ def _rule_faults(document: Document, here: Location, entity: Entity) -> Iterator
         if name is not None and name in names:
             yield document.fault((*rule, "name"), f"another rule is called '{name}' already")
         names.add(name or "")
-        if entity is not ORDER_LINE and document.text(*rule, "kind") not in (None, *get_args(OrderKind)):
-            message = f"a rule makes an order one of {', '.join(get_args(OrderKind))}; other kinds are for lines"
-            yield document.fault((*rule, "kind"), message)
+        kind = document.text(*rule, "kind")
+        if kind in LINE_KINDS and kind not in entity.kinds:
+            yield document.fault((*rule, "kind"), _kind_problem(entity))
         for field_name in document.mapping(*rule, "when"):
             test: Location = (*rule, "when", field_name)
             if field_name not in entity.field_names:
@@ -188,6 +191,12 @@ def _numeric(rule: Any, numbers: Collection[str]) -> Any:
         if isinstance(given, str) and (number := _number(given)) is not None:
             when[name] = when[name] | {"equals": number}
     return rule | {"when": when}
+
+
+def _kind_problem(entity: Entity) -> str:
+    if not entity.kinds:
+        return f"a rule sets a {entity.name} aside with `quarantine`; kinds are for orders and lines"
+    return f"a rule makes an {entity.name} one of {', '.join(entity.kinds)}; other kinds are for lines"
 
 
 def _unknown_field(name: str, entity: Entity) -> str:

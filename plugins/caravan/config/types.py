@@ -115,6 +115,8 @@ class EntitySource(_Frozen):
     """none: rows have no key of their own and are numbered by occurrence."""
     duplicate_rows: Literal["keep", "drop"] = "drop"
     """With `key: none`: whether an exact repetition within a file is another row, or a mistake."""
+    sign: Literal["positive", "negative"] = "positive"
+    """Of a refund: how the channel writes money given back. An amount of the other sign is quarantined."""
     rules: tuple[Rule, ...] = ()
 
 
@@ -140,13 +142,13 @@ class Channel(_Frozen):
     zone: str
     """The zone of delivered times that name none."""
     business_zone: str | None = None
-    """The zone that decides an order's local date; its market's zone when absent."""
+    """The zone that decides the local date of an order or a refund; its market's zone when absent."""
     market: str | None = None
     """The one market sold to; by the order's country when absent."""
     home_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     """Where goods are sent from: an order to the same country is domestic, to another one export."""
     max_future_hours: Annotated[int, Field(ge=0, le=87_600)] = 24
-    """An order dated further ahead of the clock is quarantined."""
+    """An order or a refund dated further ahead of the clock is quarantined."""
     entities: Annotated[dict[EntityName, EntitySource], Field(min_length=1)]
 
     @field_validator("zone", "business_zone")

@@ -7,9 +7,9 @@ typed. Types are DuckDB's names within the portable set of docs/decisions/0003-p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-EntityName = Literal["order", "order_line"]
+EntityName = Literal["order", "order_line", "refund"]
 FieldType = Literal["text", "timestamp", "money", "quantity", "country", "currency", "flow"]
 
 SQL_TYPES: dict[FieldType, str] = {
@@ -25,23 +25,59 @@ SQL_TYPES: dict[FieldType, str] = {
 
 @dataclass(frozen=True)
 class EntityField:
-    """One field a channel may map. `required`: a row without a value is quarantined."""
+    """One field a channel may map. `required`: a row without a value is quarantined; `positive`: one of 0 or less."""
 
     name: str
     type: FieldType
     required: bool = False
+    positive: bool = False
 
     @property
     def sql_type(self) -> str:
         return SQL_TYPES[self.type]
 
 
+LineKind = Literal["sale", "cancellation", "charge", "adjustment"]
+LINE_KINDS: tuple[LineKind, ...] = ("sale", "cancellation", "charge", "adjustment")
+"""sale: goods sold. cancellation: goods taken back (negative). charge: postage, fees, discounts and other
+lines that are no goods. adjustment: corrections of stock or books. A channel's rules assign them."""
+
+OrderKind = Literal["sale", "cancellation"]
+"""cancellation: the header says that the whole order was called off; its goods count as taken back."""
+
+
 @dataclass(frozen=True)
 class Entity:
     name: EntityName
+    event: Literal["order", "refund"]
+    """What happens at the row's moment; its local date slices the table."""
+    moment: str
+    """The field that says when."""
     fields: tuple[EntityField, ...]
     key: tuple[str, ...]
     """The natural key within a channel; a channel that cannot deliver it has none (`key: none`)."""
+    optional_key: tuple[str, ...] = ()
+    """Parts of the key that a row may lack: a refund of a whole order names no line."""
+    needs_key: bool = False
+    """Whether `key: none` is refused."""
+    kinds: tuple[str, ...] = ()
+    """What rules may make of a row; the first is what it is without one. Empty: rules only set rows aside."""
+    computes_amount: bool = False
+    """Whether parsing adds `amount`: quantity x unit_price - discount_amount."""
+
+    @property
+    def local_date(self) -> str:
+        """The column of the moment's local date."""
+        return f"{self.event}_local_date"
+
+    @property
+    def future_reason(self) -> str:
+        """The reason code of a row whose moment is ahead of the clock."""
+        return f"{self.event.upper()}_IN_FUTURE"
+
+    @property
+    def required_key(self) -> tuple[str, ...]:
+        return tuple(name for name in self.key if name not in self.optional_key)
 
     def field(self, name: str) -> EntityField:
         return next(field for field in self.fields if field.name == name)
@@ -63,7 +99,11 @@ _ORIGIN = (
 
 ORDER = Entity(
     name="order",
+    event="order",
+    moment="ordered_at",
     key=("order_id",),
+    needs_key=True,
+    kinds=get_args(OrderKind),
     fields=(
         EntityField("order_id", "text", required=True),
         EntityField("ordered_at", "timestamp", required=True),
@@ -83,7 +123,11 @@ ORDER = Entity(
 
 ORDER_LINE = Entity(
     name="order_line",
+    event="order",
+    moment="ordered_at",
     key=("order_id", "line_id"),
+    kinds=LINE_KINDS,
+    computes_amount=True,
     fields=(
         EntityField("order_id", "text", required=True),
         EntityField("line_id", "text"),
@@ -104,15 +148,30 @@ ORDER_LINE = Entity(
     ),
 )
 
-ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ORDER, ORDER_LINE)}
+REFUND = Entity(
+    name="refund",
+    event="refund",
+    moment="refunded_at",
+    key=("refund_id", "line_id"),
+    optional_key=("line_id",),
+    fields=(
+        EntityField("refund_id", "text"),
+        EntityField("order_id", "text", required=True),
+        EntityField("line_id", "text"),
+        EntityField("refunded_at", "timestamp", required=True),
+        EntityField("updated_at", "timestamp"),
+        EntityField("status", "text"),
+        EntityField("country", "country"),
+        EntityField("currency", "currency", required=True),
+        EntityField("sku", "text"),
+        EntityField("quantity", "quantity"),
+        EntityField("amount", "money", required=True, positive=True),
+        EntityField("reason", "text"),
+    ),
+)
+"""Money given back for an order: a row for each line of it, or one for the order."""
 
-LineKind = Literal["sale", "cancellation", "charge", "adjustment"]
-LINE_KINDS: tuple[LineKind, ...] = ("sale", "cancellation", "charge", "adjustment")
-"""sale: goods sold. cancellation: goods taken back (negative). charge: postage, fees, discounts and other
-lines that are no goods. adjustment: corrections of stock or books. A channel's rules assign them."""
-
-OrderKind = Literal["sale", "cancellation"]
-"""cancellation: the header says that the whole order was called off; its goods count as taken back."""
+ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ORDER, ORDER_LINE, REFUND)}
 
 FLOWS = ("export", "import", "domestic")
 
@@ -125,27 +184,34 @@ COMMON_COLUMNS: tuple[tuple[str, str], ...] = (
     ("country_code", "VARCHAR"),
     ("country_name", "VARCHAR"),
     ("currency_code", "VARCHAR"),
-    ("order_local_date", "DATE"),
 )
-"""What parsing adds to every row. `row_number`: 1 for the first data record of the file. `country_name`: as
-delivered. `country`, `currency` become `country_code`, `currency_code`."""
+"""What parsing adds to every row, beside the local date of its moment. `row_number`: 1 for the first data record of
+the file. `country_name`: as delivered. `country`, `currency` become `country_code`, `currency_code`."""
 
 
 def parsed_columns(entity: Entity) -> dict[str, str]:
     """Columns (name to DuckDB type) of a parsed delivery of this entity, in order."""
-    columns = dict(COMMON_COLUMNS)
+    columns = dict(COMMON_COLUMNS) | {entity.local_date: "DATE"}
     for field in entity.fields:
         if field.type not in ("country", "currency"):
             columns[field.name] = field.sql_type
-    if entity is ORDER_LINE:
+    if entity.computes_amount:
         columns["amount"] = SQL_TYPES["money"]
     columns |= dict.fromkeys(judged_columns(entity), "VARCHAR")
     return columns
 
 
-def judged_columns(entity: Entity) -> tuple[str, str]:
-    """What rules make of a row: its kind, and the rule that said so."""
-    return ("line_kind", "line_rule") if entity is ORDER_LINE else ("order_kind", "order_rule")
+def judged_columns(entity: Entity) -> tuple[str, ...]:
+    """What rules make of a row: its kind, and the rule that said so. None for an entity without kinds."""
+    word = "line" if entity is ORDER_LINE else entity.name
+    return (f"{word}_kind", f"{word}_rule") if entity.kinds else ()
+
+
+def derived_columns(entity: Entity) -> set[str]:
+    """What markets, rules and names of countries make of a delivered row: no part of its identity, as they may change
+    and it stays the same row."""
+    computed = {"amount"} if entity.computes_amount else set()
+    return {"market_code", "country_code", "flow", entity.local_date, *computed, *judged_columns(entity)}
 
 
 QUARANTINE_COLUMNS: dict[str, str] = {

@@ -10,8 +10,9 @@ from typing import Any
 
 from caravan.core.entities import EntityName
 from caravan.demo.catalogue import SHOPS
-from caravan.demo.dialects import DIALECTS, Shape
-from caravan.demo.world import Crowd, Line, Order
+from caravan.demo.dialects import DIALECTS, REFUNDS, Shape
+from caravan.demo.refunds import given_back
+from caravan.demo.world import Crowd, Line, Order, Refund
 
 WEEK = 7
 
@@ -84,13 +85,14 @@ FEWEST_DAYS = 14
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: a line of an order, or its header. `reason`: why it has to be quarantined."""
+    """One row of a file: a line of an order, its header, or a refund of it. `reason`: why it has to be quarantined."""
 
     order: Order
     line: Line
     reason: str | None = None
     change: Mapping[str, Any] = field(default_factory=dict)
     shape: Shape = "whole"
+    refund: Refund | None = None
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,19 @@ class File:
     is_truncated: bool = False
 
     def content(self) -> bytes:
+        if self.entity == "refund":
+            return self._refunds()
         dialect = DIALECTS[self.channel_code, self.entity]
         records = [(dict(dialect.record(row.order, row.line)) | dict(row.change), row.shape) for row in self.rows]
         content = dialect.file(records)
         return content[: len(content) * 6 // 10] if self.is_truncated else content
+
+    def _refunds(self) -> bytes:
+        record = REFUNDS[self.channel_code]
+        records = [
+            (dict(record(row.order, row.refund)) | dict(row.change), row.shape) for row in self.rows if row.refund
+        ]
+        return DIALECTS[self.channel_code, "order_line"].encode(tuple(records[0][0]), records)
 
 
 def plan(code: str, seed: int, days: Sequence[date]) -> list[File]:
@@ -129,7 +140,10 @@ def plan(code: str, seed: int, days: Sequence[date]) -> list[File]:
         return _exports(code, "bestellungen_{:%Y-%m-%d}.csv", orders, bad, days)
     if code == "partner_ae":
         return _exports(code, "sales_{:%Y%m%d}.parquet", orders, bad, days)
-    return [file for day in days for file in _daily(code, day, orders[day], bad[day], days)]
+    files = [file for day in days for file in _daily(code, day, orders[day], bad[day], days)]
+    if code == "shop_fr":
+        files += _refund_files(crowd, orders, days)
+    return files
 
 
 _NAMES: Mapping[str, str] = {
@@ -155,6 +169,17 @@ def _daily(code: str, day: date, orders: Sequence[Order], bad: Sequence[Row], da
         return [lines, *files]
     again = replace(lines, name=f"lines_{day:%Y%m%d}_again.csv.gz", delivered=lines.delivered + timedelta(days=1))
     return [replace(lines, is_truncated=True), *files, again]
+
+
+def _refund_files(crowd: Crowd, orders: Mapping[date, Sequence[Order]], days: Sequence[date]) -> list[File]:
+    rows: dict[date, list[Row]] = {}
+    for each in given_back(orders, days, unknown=crowd.order(days[0])):
+        row = Row(each.order, each.order.lines[0], each.reason, dict(each.change), refund=each.refund)
+        rows.setdefault(each.day, []).append(row)
+    return [
+        File("shop_fr", "refund", f"remboursements_{day:%Y%m%d}.txt", _morning_after(day), tuple(rows[day]))
+        for day in sorted(rows)
+    ]
 
 
 def _exports(

@@ -18,7 +18,7 @@ import pyarrow
 import pyarrow.parquet
 
 from caravan.demo.catalogue import SHOPS
-from caravan.demo.world import CANCELLING, DIRECT, Line, Order
+from caravan.demo.world import CANCELLING, DIRECT, Line, Order, Refund
 
 Shape = Literal["whole", "short", "long", "cut"]
 """short, long: a CSV row with cells missing or too many. cut: a JSON line that ends in the middle."""
@@ -161,6 +161,17 @@ def _french(order: Order, line: Line) -> Record:
     }
 
 
+def _french_refund(order: Order, refund: Refund) -> Record:
+    return {
+        "N° remboursement": refund.refund_id,
+        "N° commande": order.order_id,
+        "Ligne": "" if refund.line_number is None else str(refund.line_number),
+        "Date": _local(refund.moment, "shop_fr", "%d/%m/%Y %H:%M"),
+        "Montant": _number(refund.amount, " ", ","),
+        "Motif": refund.reason,
+    }
+
+
 def _british(order: Order, line: Line) -> Record:
     return {
         "Order": order.order_id,
@@ -295,3 +306,6 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
     ("partner_ae", "order_line"): Dialect("partner_ae", _emirati, _parquet),
 }
 """By channel and entity."""
+
+REFUNDS: dict[str, Callable[[Order, Refund], Record]] = {"shop_fr": _french_refund}
+"""By channel: a refund as the shop writes it, in files of the same kind as those of its lines."""

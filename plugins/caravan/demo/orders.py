@@ -19,7 +19,7 @@ from caravan.core.errors import CaravanError
 from caravan.demo import rates as rate_files
 from caravan.demo.catalogue import SHOPS
 from caravan.demo.deliveries import FEWEST_DAYS, File, Row, plan
-from caravan.demo.truth import DeliveryTruth, SalesTruth, Truth
+from caravan.demo.truth import DeliveryTruth, RefundTruth, SalesTruth, Truth
 from caravan.demo.world import Order
 
 DEFAULT_END = date(2026, 10, 30)
@@ -49,6 +49,7 @@ def generate(
     calendar = [end - timedelta(days=back) for back in reversed(range(days))]
     deliveries: list[DeliveryTruth] = []
     sales: list[SalesTruth] = []
+    refunds: list[RefundTruth] = []
     for channel in channels:
         files = plan(channel.code, seed, calendar)
         folder = home / channel.folder
@@ -61,13 +62,18 @@ def generate(
         for file in sorted(files, key=lambda each: (each.delivered, each.name)):
             state = states.setdefault(file.entity, {})
             deliveries.append(_account(file, channel, state, zone_of))
-        sales += _sales(channel, configuration.markets, states["order_line"].values(), zone_of)
+        lines, given_back = states["order_line"].values(), states.get("refund", {}).values()
+        left = _left(lines)
+        sales += _sales(channel, configuration.markets, lines, zone_of, _refunded(given_back, left))
+        refunds += _refunds(channel.code, given_back, left, zone_of)
     rates = [rate_files.RateFile(calendar)] if any(SHOPS[each.code].currency == "AED" for each in channels) else []
     for rate_file in rates:
         folder = home / rate_files.FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / rate_files.NAME, rate_file)
-    return Truth(seed, calendar[0], end, tuple(deliveries), tuple(sales), tuple(each.truth() for each in rates))
+    return Truth(
+        seed, calendar[0], end, tuple(deliveries), tuple(sales), tuple(each.truth() for each in rates), tuple(refunds)
+    )
 
 
 def _write(path: Path, file: File | rate_files.RateFile) -> None:
@@ -98,6 +104,8 @@ def _account(file: File, channel: Channel, state: _State, zone_of: Callable[[Ord
         if row.reason:
             continue
         key: object = (row.order.order_id, row.line.number if file.entity == "order_line" else 0)
+        if row.refund is not None:
+            key = (row.refund.refund_id, row.refund.line_number)
         if source.key == "none":
             occurrences[row.order, row.line] += 1
             key = (row.order, row.line, occurrences[row.order, row.line])
@@ -129,16 +137,59 @@ def _account(file: File, channel: Channel, state: _State, zone_of: Callable[[Ord
     )
 
 
+def _left(rows: Iterable[Row]) -> dict[str, Decimal]:
+    """What of each order's goods was sold and neither cancelled nor taken back."""
+    left: dict[str, Decimal] = {}
+    for row in rows:
+        kept = row.line.amount if row.order.kind(row.line) == "sale" else Decimal(0)
+        taken_back = min(row.line.amount, Decimal(0)) if row.order.kind(row.line) == "cancellation" else Decimal(0)
+        left[row.order.order_id] = left.get(row.order.order_id, Decimal(0)) + kept + taken_back
+    return left
+
+
+def _net_status(row: Row, left: Mapping[str, Decimal]) -> str:
+    if row.order.order_id not in left:
+        return "order_unknown"
+    return "counted" if left[row.order.order_id] > 0 else "nothing_left"
+
+
+def _refunded(rows: Iterable[Row], left: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """What counts of each order's refunds."""
+    totals: dict[str, Decimal] = {}
+    for row in rows:
+        if row.refund is not None and _net_status(row, left) == "counted":
+            totals[row.order.order_id] = totals.get(row.order.order_id, Decimal(0)) + row.refund.amount
+    return totals
+
+
+def _refunds(
+    code: str, rows: Iterable[Row], left: Mapping[str, Decimal], zone_of: Callable[[Order], ZoneInfo]
+) -> list[RefundTruth]:
+    groups: dict[tuple[date, str], list[Decimal]] = {}
+    for row in rows:
+        if row.refund is not None:
+            day = row.refund.moment.astimezone(zone_of(row.order)).date()
+            groups.setdefault((day, _net_status(row, left)), []).append(row.refund.amount)
+    return [
+        RefundTruth(code, day, status, len(groups[day, status]), sum(groups[day, status], Decimal(0)))
+        for day, status in sorted(groups)
+    ]
+
+
 def _sales(
-    channel: Channel, markets: Mapping[str, Market], rows: Iterable[Row], zone_of: Callable[[Order], ZoneInfo]
+    channel: Channel,
+    markets: Mapping[str, Market],
+    rows: Iterable[Row],
+    zone_of: Callable[[Order], ZoneInfo],
+    refunded: Mapping[str, Decimal],
 ) -> list[SalesTruth]:
     groups: dict[tuple[date, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((_day(row.order, zone_of), _market(channel, markets, row.order)), []).append(row)
-    return [_day_sales(channel.code, market, day, groups[day, market]) for day, market in sorted(groups)]
+    return [_day_sales(channel.code, market, day, groups[day, market], refunded) for day, market in sorted(groups)]
 
 
-def _day_sales(code: str, market: str, day: date, rows: Sequence[Row]) -> SalesTruth:
+def _day_sales(code: str, market: str, day: date, rows: Sequence[Row], refunded: Mapping[str, Decimal]) -> SalesTruth:
     zero = Decimal(0)
     totals: dict[str, Decimal] = {"sale": zero, "cancellation": zero, "charge": zero, "adjustment": zero}
     sold, cancelled, units = zero, zero, zero
@@ -151,6 +202,7 @@ def _day_sales(code: str, market: str, day: date, rows: Sequence[Row]) -> SalesT
             orders.add(row.order.order_id)
         cancelled += abs(amount) if kind == "cancellation" else zero
         units += row.line.quantity if kind == "sale" else 0
+    given_back = sum((refunded.get(order_id, zero) for order_id in orders), zero)
     return SalesTruth(
         channel_code=code,
         market_code=market,
@@ -160,7 +212,8 @@ def _day_sales(code: str, market: str, day: date, rows: Sequence[Row]) -> SalesT
         units=units,
         gross=sold,
         cancelled=cancelled,
-        net=sold - cancelled,
+        refunded=given_back,
+        net=sold - cancelled - given_back,
         charge=totals["charge"],
         adjustment=totals["adjustment"],
     )

@@ -37,7 +37,8 @@ class SalesTruth:
     """Sales of a channel on a local date in one market, in the channel's currency, once all is delivered.
 
     `orders`: orders with goods sold, cancelled later or not. `units`: goods sold and not cancelled. `gross`,
-    `cancelled`: as positive amounts; net = gross - cancelled. `charge`, `adjustment`: signed.
+    `cancelled`, `refunded`: as positive amounts; net = gross - cancelled - refunded. `refunded`: for orders of this
+    date, given back whenever. `charge`, `adjustment`: signed.
     """
 
     channel_code: str
@@ -48,15 +49,27 @@ class SalesTruth:
     units: Decimal
     gross: Decimal
     cancelled: Decimal
+    refunded: Decimal
     net: Decimal
     charge: Decimal
     adjustment: Decimal
 
 
 @dataclass(frozen=True)
+class RefundTruth:
+    """What a channel gave back on a local date, and whether it is taken off the net sales of its orders."""
+
+    channel_code: str
+    refund_local_date: date
+    net_status: str
+    refunds: int
+    amount: Decimal
+
+
+@dataclass(frozen=True)
 class Truth:
     """`deliveries`: of channels, in the order in which they came. `sales`: sorted by channel, date and market.
-    `rates`: exchange rates that a person supplied."""
+    `refunds`: by channel, date and status. `rates`: exchange rates that a person supplied."""
 
     seed: int
     first: date
@@ -64,6 +77,7 @@ class Truth:
     deliveries: tuple[DeliveryTruth, ...]
     sales: tuple[SalesTruth, ...]
     rates: tuple[DeliveryTruth, ...] = ()
+    refunds: tuple[RefundTruth, ...] = ()
 
     def of_channel(self, code: str) -> tuple[DeliveryTruth, ...]:
         return tuple(delivery for delivery in self.deliveries if delivery.channel_code == code)

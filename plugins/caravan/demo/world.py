@@ -79,6 +79,17 @@ class Order:
         return self.placed.astimezone(zone).date()
 
 
+@dataclass(frozen=True)
+class Refund:
+    """Money given back for an order, or for one line of it. `moment`: UTC, whole minutes."""
+
+    refund_id: str
+    line_number: int | None
+    moment: datetime
+    amount: Decimal
+    reason: str
+
+
 class Crowd:
     """The buyers of one shop. Draws from one random stream, so the order of calls is part of the result."""
 

@@ -31,6 +31,8 @@ _BASE_ORDERS = (
     "CAST(SUM(CASE WHEN base_currency_code = $base AND net_amount_base IS NOT NULL "
     "THEN order_count ELSE 0 END) AS BIGINT)"
 )
+_WEEK_NET_BASE = f"SUM({_IN_BASE.format('net_before_refunds_amount_base')})"
+"""Of products: refunds are known by order."""
 _ORDERS = "CAST(SUM(order_count) AS BIGINT)"
 
 
@@ -87,6 +89,7 @@ class MarketSales:
     unit_count: Decimal
     gross: Decimal | None
     cancelled: Decimal | None
+    refunded: Decimal | None
     net: Decimal | None
     base_order_count: int
     net_base: Decimal | None
@@ -121,6 +124,7 @@ class ProductSales:
     order_count: int
     unit_count: Decimal
     net_base: Decimal | None
+    """Before refunds."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,7 @@ class _Sales:
         rows = self.reader.rows(
             (CHANNEL_DAY,),
             f"SELECT market_code, currency_code, {_ORDERS}, SUM(unit_count), SUM(gross_amount), "
-            f"SUM(cancelled_amount), SUM(net_amount), {_BASE_ORDERS}, {_NET_BASE} "
+            f"SUM(cancelled_amount), SUM(refunded_amount), SUM(net_amount), {_BASE_ORDERS}, {_NET_BASE} "
             f"FROM {CHANNEL_DAY} WHERE order_local_date >= $from_day AND order_local_date <= $to_day "
             "GROUP BY market_code, currency_code",
             {"base": self.base, "from_day": period.first, "to_day": period.last},
@@ -278,7 +282,7 @@ class _Sales:
             WITH by_channel AS (
                 SELECT
                     channel_code, sku, MAX(product_name) AS product_name, {_ORDERS} AS order_count,
-                    SUM(unit_count) AS unit_count, {_NET_BASE} AS net_base
+                    SUM(unit_count) AS unit_count, {_WEEK_NET_BASE} AS net_base
                 FROM {PRODUCT_WEEK} WHERE week_start_date = $week GROUP BY channel_code, sku
             )
             SELECT

@@ -20,6 +20,10 @@ from caravan.warehouse.raw_tables import RAW
 
 LAYERS = ("stg", "int", "dim", "fct", "rpt")
 Layer = Literal["stg", "int", "dim", "fct", "rpt"]
+MODEL_KEYS = frozenset(
+    ("description", "grain", "key", "slice", "part", "depends_on", "look_back_days", "by_key", "columns", "checks")
+)
+"""What _models.yml says of a model."""
 PERSONAL_CLASSES = ("none", "pseudonym", "identifier", "contact", "free_text")
 
 
@@ -57,6 +61,9 @@ class Model:
     """history: a change makes every later slice stale too."""
     look_back_days: Mapping[str, int] = field(default_factory=dict)
     """How many days before its slice the model reads of a source."""
+    by_key: Mapping[str, str] = field(default_factory=dict)
+    """Sources read by the values of a column that both have, whatever their day: a change of one makes those slices
+    stale that hold its keys."""
     checks: tuple[Check, ...] = ()
 
     @property
@@ -81,6 +88,8 @@ class Model:
         """Changes with the SQL, the declaration and the constants: a changed model is built anew."""
         declared = repr((self.key, self.columns, self.slice_column, self.slice_grain, self.part, self.checks))
         parts = [self.sql, declared, repr(sorted(params.items())), repr(sorted(self.look_back_days.items()))]
+        if self.by_key:
+            parts.append(repr(sorted(self.by_key.items())))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -102,6 +111,11 @@ class Catalog:
     def consumers(self, table: str) -> tuple[Model, ...]:
         """The models that read the table directly, in build order."""
         return tuple(model for model in self.models if table in model.references)
+
+    def keys_read(self, table: str) -> tuple[str, ...]:
+        """The columns that the table is looked up by where it is read by key, and where slices are found by key."""
+        readers = {model.by_key[table] for model in self.models if table in model.by_key}
+        return tuple(sorted(readers | set(self[table].by_key.values())))
 
     def select(self, function: str, layers: Iterable[Layer]) -> tuple[Model, ...]:
         """The function's models of these layers, and the shared stg and int models they stand on."""
@@ -155,10 +169,9 @@ def load_models(sql_dir: Path) -> Catalog:
 
 
 def _model(name: str, spec: Mapping[str, Any], declared_in: Path) -> Model:
-    known = {"description", "grain", "key", "slice", "part", "depends_on", "look_back_days", "columns", "checks"}
     for word in spec:
-        if word not in known:
-            raise ValueError(f"unknown key '{word}'{nearest(word, known)}")
+        if word not in MODEL_KEYS:
+            raise ValueError(f"unknown key '{word}'{nearest(word, MODEL_KEYS)}")
     sliced = spec.get("slice", {})
     model = Model(
         name=name,
@@ -173,6 +186,7 @@ def _model(name: str, spec: Mapping[str, Any], declared_in: Path) -> Model:
         part=spec.get("part"),
         depends_on=spec.get("depends_on", "window"),
         look_back_days=spec.get("look_back_days", {}),
+        by_key=spec.get("by_key", {}),
         checks=tuple(Check(**check) for check in spec.get("checks", [])),
     )
     _ = model.references  # a file that is missing or does not parse is a fault now, not in the night

@@ -14,11 +14,10 @@ from typing import Any
 
 from caravan.config.document import Document, Location, read
 from caravan.core.errors import Fault, nearest
-from caravan.warehouse.catalog import LAYERS, PERSONAL_CLASSES, Check, Column, Model, file_name
+from caravan.warehouse.catalog import LAYERS, MODEL_KEYS, PERSONAL_CLASSES, Check, Column, Model, file_name
 from caravan.warehouse.portable import condition_faults
 
 DECLARATIONS = "_models.yml"
-_KEYS = {"description", "grain", "key", "slice", "part", "depends_on", "look_back_days", "columns", "checks"}
 _TYPES = ("VARCHAR", "BIGINT", "INTEGER", "BOOLEAN", "DATE", "TIMESTAMP", "UUID", "DOUBLE")
 _DECIMAL = re.compile(r"DECIMAL\(\d+,\d+\)")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
@@ -106,8 +105,8 @@ class _Reader:
             self.fault("must be a mapping with description, grain, key and columns")
             return None
         for word in spec:
-            if word not in _KEYS:
-                self.fault(f"unknown key{nearest(word, _KEYS)}", word)
+            if word not in MODEL_KEYS:
+                self.fault(f"unknown key{nearest(word, MODEL_KEYS)}", word)
         for word in ("description", "grain"):
             if not isinstance(spec.get(word), str):
                 self.fault(f"needs {word}, as text")
@@ -134,6 +133,7 @@ class _Reader:
             part=spec.get("part"),
             depends_on="history" if depends_on == "history" else "window",
             look_back_days=self._look_back(spec),
+            by_key=self._by_key(spec, types),
             checks=tuple(self._checks(spec, types)),
         )
 
@@ -209,6 +209,19 @@ class _Reader:
             else:
                 found[table] = int(days)
         return found
+
+    def _by_key(self, spec: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, str]:
+        given = spec.get("by_key", {})
+        if not isinstance(given, dict) or not all(isinstance(column, str) for column in given.values()):
+            self.fault("must look like {int.sales__refund: order_key}", "by_key")
+            return {}
+        if given and spec.get("slice") is None:
+            self.fault("a model without slices is built whole; by_key says which slices are stale", "by_key")
+        for table, column in given.items():
+            self._known(column, types, "by_key", table)
+            if isinstance(spec.get("look_back_days"), dict) and table in spec["look_back_days"]:
+                self.fault("is in look_back_days too; a source is read by key or by day", "by_key", table)
+        return dict(given)
 
     def _checks(self, spec: Mapping[str, Any], types: Mapping[str, str]) -> Iterator[Check]:
         given = spec.get("checks", [])

@@ -62,6 +62,7 @@ def _check_file(item: Declared, models: Mapping[str, Model]) -> tuple[exp.Query 
     faults += _references(model, tree, models)
     faults += _output(model, tree)
     faults += _slices(item, tree)
+    faults += _by_key(item, tree, models)
     faults += _window(model, tree, models)
     return tree, faults
 
@@ -119,6 +120,39 @@ def _slices(item: Declared, tree: exp.Query) -> Iterator[Fault]:
             yield _at(item.model, 1, f"uses ${name}, and {DECLARATIONS} gives the model no slice")
 
 
+def _by_key(item: Declared, tree: exp.Query, models: Mapping[str, Model]) -> Iterator[Fault]:
+    """What is read by key has slices and the key's column, and each SELECT that reads it names its keys."""
+    model = item.model
+    for name, key in model.by_key.items():
+        source = models.get(name)
+        own = {column.name: column.type for column in model.columns}
+        if name not in tables_in(tree):
+            yield item.fault("the SQL does not read it", "by_key", name)
+        elif source is None:
+            yield item.fault("is no model: raw tables are read by day, in stg", "by_key", name)
+        elif source.slice_column is None:
+            yield item.fault("has no slices: a change of it makes every slice stale as it is", "by_key", name)
+        elif key not in source.column_names:
+            yield item.fault(f"has no column '{key}'{nearest(key, source.column_names)}", "by_key", name)
+        elif (kind := {column.name: column.type for column in source.columns}[key]) != own.get(key, kind):
+            yield item.fault(f"its {key} is {kind}, and here it is {own[key]}", "by_key", name)
+    for name, table in _tables(tree):
+        select = table.find_ancestor(exp.Select)
+        if name not in model.by_key or select is None:
+            continue
+        key = model.by_key[name]
+        if not any(_names_keys(node, key, table) for node in _conditions(select)):
+            message = f"reads {name} by {key} and leaves open which: add {key} IN (SELECT ...) or {key} = ..."
+            yield _at(model, line_of(table), message)
+
+
+def _names_keys(node: exp.Expr, key: str, table: exp.Table) -> bool:
+    sides = [node.this] if isinstance(node, exp.In) else [node.left, node.right] if isinstance(node, exp.EQ) else []
+    return any(
+        isinstance(side, exp.Column) and side.name == key and side.table in ("", table.alias_or_name) for side in sides
+    )
+
+
 def _window(model: Model, tree: exp.Query, models: Mapping[str, Model]) -> Iterator[Fault]:
     """A model reads only the window it is built for (a history model: nothing after it).
 
@@ -127,6 +161,8 @@ def _window(model: Model, tree: exp.Query, models: Mapping[str, Model]) -> Itera
     if model.slice_column is None:
         return
     for name, table in _tables(tree):
+        if name in model.by_key:
+            continue
         source = models.get(name)
         column = source.slice_column if source else (RAW[name].date_column if name in RAW else None)
         select = table.find_ancestor(exp.Select)

@@ -36,7 +36,7 @@ RAW: dict[str, RawTable] = {
             RawTable(
                 f"raw.file_drop__{name}",
                 parsed_columns(entity),
-                "order_local_date",
+                entity.local_date,
                 "channel_code",
                 has_updated_at=True,
             )

@@ -105,7 +105,7 @@ class Runner:
             ):
                 return
             if not session.columns(model.name):
-                _create(session, model)
+                _create(session, model, self.catalog)
             slices.mark_whole(session, self.catalog, model, "new definition", _now())
             session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
             evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
@@ -129,7 +129,7 @@ class Runner:
         with self.warehouse.write() as session:
             # A table keeps its old shape until the rows of the new one are there: no reader finds it empty.
             if session.columns(model.name) != _declared(model):
-                _reshape(session, model)
+                _reshape(session, model, self.catalog)
             recomputed = computed.versions != slices.versions(session, model.references)
             if recomputed:
                 computed = self._compute(session, model, ranges)
@@ -195,6 +195,7 @@ class Runner:
         inside, free = _inside(model, ranges), _not_kept(model, kept)
         column = model.slice_column
         touched: set[date] = set()
+        by_key = self._holding_changed_keys(session, model, inside, free, relations)
         if column:
             old = session.rows(f"SELECT DISTINCT {column} FROM {model.name} AS q WHERE ({inside}) AND {free}")
             touched = {row[0] for row in old}
@@ -223,10 +224,21 @@ class Runner:
         slices.bump_version(session, model.name)
         if column:
             slices.mark_consumers(session, self.catalog, model.name, sorted(touched), f"{model.name} rebuilt", now)
+            for consumer, days in by_key:
+                slices.mark_from(session, self.catalog, consumer, days, f"{model.name} changed", now)
         else:
             for consumer in self.catalog.consumers(model.name):
                 slices.mark_whole(session, self.catalog, consumer, f"{model.name} rebuilt", now)
         return expected
+
+    def _holding_changed_keys(
+        self, session: Session, model: Model, inside: str, free: str, relations: Sequence[str]
+    ) -> list[tuple[Model, list[date]]]:
+        names = ", ".join(f"q.{name}" for name in model.column_names)
+        typed = ", ".join(f"CAST(q.{name} AS {kind}) AS {name}" for name, kind in _declared(model).items())
+        before = f"SELECT {names} FROM {model.name} AS q WHERE ({inside}) AND {free}"
+        after = " UNION ALL ".join(f"SELECT {typed} FROM {relation} AS q WHERE {free}" for relation in relations)
+        return slices.holding_changed_keys(session, self.catalog, model.name, before, after)
 
     def _note(self, session: Session, model: Model, now: datetime) -> None:
         column = model.slice_column
@@ -263,20 +275,22 @@ def _declared(model: Model) -> dict[str, str]:
     return {column.name: column.type for column in model.columns}
 
 
-def _create(session: Session, model: Model) -> None:
+def _create(session: Session, model: Model, catalog: Catalog) -> None:
     body = ", ".join(f"{name} {kind}" for name, kind in _declared(model).items())
     session.execute(f"CREATE TABLE {model.name} ({body})")
-    session.settle_table(model.name, [model.key, *([(model.slice_column,)] if model.slice_column else [])])
+    looked_up = [model.slice_column] if model.slice_column else []
+    looked_up += [column for column in catalog.keys_read(model.name) if column != model.key[0]]
+    session.settle_table(model.name, [model.key, *((column,) for column in looked_up)])
 
 
-def _reshape(session: Session, model: Model) -> None:
+def _reshape(session: Session, model: Model, catalog: Catalog) -> None:
     """Give the table the declared columns. Rows keep what both shapes have: those of blocked slices stay so."""
     before, after = session.columns(model.name), _declared(model)
     values = [name if before.get(name) == kind else f"CAST(NULL AS {kind})" for name, kind in after.items()]
     columns = ", ".join(f"{value} AS {name}" for value, name in zip(values, after, strict=True))
     rows = session.stage(f"SELECT {columns} FROM {model.name}")
     session.execute(f"DROP TABLE {model.name}")
-    _create(session, model)
+    _create(session, model, catalog)
     session.append_staged(model.name, model.column_names, rows)
 
 

@@ -52,20 +52,57 @@ def mark_consumers(
     """A change of `table` on these days makes slices of its direct consumers stale.
 
     A slice that looks back reads the days before it too; a history model is stale from the first
-    changed day on; a model without slices as a whole.
+    changed day on; a model without slices as a whole. For one that reads by key see `holding_changed_keys`.
     """
     if not days:
         return
     for model in catalog.consumers(table):
+        if table in model.by_key:
+            continue
         if model.slice_column is None:
             mark_whole(session, catalog, model, reason, now)
             continue
         reach = range(model.look_back_days.get(table, 0) + 1)
-        stale = {slice_of(day + timedelta(days=offset), model.slice_grain) for day in days for offset in reach}
-        if model.depends_on == "history":
-            # Of the sources too: a change may give rows to a later slice that has none so far.
-            stale |= {day for day in all_slices(session, catalog, model) if day > min(stale)}
-        mark(session, model, sorted(stale), reason, now)
+        stale = {day + timedelta(days=offset) for day in days for offset in reach}
+        mark_from(session, catalog, model, stale, reason, now)
+
+
+def mark_from(
+    session: Session, catalog: Catalog, model: Model, days: Iterable[date], reason: str, now: datetime
+) -> None:
+    """Mark the slices of these days stale and, of a history model, all later ones."""
+    stale = {slice_of(day, model.slice_grain) for day in days}
+    if stale and model.depends_on == "history":
+        # Of the sources too: a change may give rows to a later slice that has none so far.
+        stale |= {day for day in all_slices(session, catalog, model) if day > min(stale)}
+    mark(session, model, sorted(stale), reason, now)
+
+
+def holding_changed_keys(
+    session: Session, catalog: Catalog, table: str, before: str, after: str
+) -> list[tuple[Model, list[date]]]:
+    """The models that read `table` by key, with their slices that hold a key whose rows are to change.
+
+    `before`, `after`: queries of the table's rows that go and that come. Rows that only come again change nothing: a
+    replay of a day leaves older days alone. Keys that a model does not hold are read when their own rows come.
+    """
+    found = []
+    for model in catalog.consumers(table):
+        key = model.by_key.get(table)
+        # A model that is not there yet, or has another shape still, is built whole.
+        if key is None or key not in session.columns(model.name):
+            continue
+        old, new = (
+            f"SELECT * FROM ({rows}) AS r WHERE r.{key} IN (SELECT h.{key} FROM {model.name} AS h)"
+            for rows in (before, after)
+        )
+        changed = f"({old} EXCEPT {new}) UNION ALL ({new} EXCEPT {old})"
+        days = session.rows(
+            f"SELECT DISTINCT c.{model.slice_column} FROM {model.name} AS c "
+            f"WHERE c.{key} IN (SELECT d.{key} FROM ({changed}) AS d)"
+        )
+        found.append((model, [row[0] for row in days]))
+    return found
 
 
 def mark_whole(session: Session, catalog: Catalog, model: Model, reason: str, now: datetime) -> None:
@@ -104,7 +141,7 @@ def clear(session: Session, model: Model, slices: Sequence[date] | None) -> None
 def all_slices(session: Session, catalog: Catalog, model: Model) -> list[date]:
     """Every slice the model has or could have, from the days in its table and its sources."""
     found: set[date] = set()
-    for table in (model.name, *sorted(model.references)):
+    for table in (model.name, *sorted(model.references - model.by_key.keys())):
         column = slice_column(catalog, table)
         if column in session.columns(table):
             days = session.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")
@@ -129,14 +166,18 @@ def blocked(session: Session, model: Model) -> set[Block]:
 
 
 def dependents(catalog: Catalog, cause: Model) -> list[Model]:
-    """int and fct models of the same slices and parts that stand on `cause`, directly or not."""
+    """int and fct models of the same slices and parts that stand on `cause`, directly or not.
+
+    What is read by key is of other days: the source's own good rows stay, and are read. What is built in other
+    parts is built all the same, and keeps nothing above it back.
+    """
     reached = {cause.name}
     found = []
     for model in catalog.models:
-        if model.references & reached:
+        same = model.part == cause.part and model.slice_grain == cause.slice_grain
+        if same and model.slice_column and (model.references - model.by_key.keys()) & reached:
             reached.add(model.name)
-            same = model.part == cause.part and model.slice_grain == cause.slice_grain
-            if model.layer in ("int", "fct") and model.slice_column and same:
+            if model.layer in ("int", "fct"):
                 found.append(model)
     return found
 

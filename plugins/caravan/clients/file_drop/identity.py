@@ -11,15 +11,9 @@ from collections.abc import Collection, Mapping
 from itertools import groupby
 from typing import Literal
 
-from caravan.core.entities import ENTITIES, Entity, judged_columns
+from caravan.core.entities import Entity, derived_columns
 
 _KEYS = ("row_number", "row_key", "payload_hash")
-DERIVED = (
-    *("market_code", "country_code", "flow", "order_local_date", "amount"),
-    *(name for entity in ENTITIES.values() for name in judged_columns(entity)),
-)
-"""What is no part of a row's identity where it has no key of its own: markets, rules and names of countries may
-change, and it stays the same row."""
 
 
 def payload_hash(columns: Mapping[str, str], absent: Collection[str] = ()) -> str:
@@ -44,13 +38,14 @@ def row_key(
 ) -> str:
     """SQL of the row's key: from its natural key, or else from what was delivered, as the first of its kind."""
     if key == "none":
-        return occurrence_key(columns, "1", absent)
+        return occurrence_key(entity, columns, "1", absent)
     return _md5([f"'{channel_code}'", f"'{entity.name}'", *(_encoded(name, "VARCHAR") for name in entity.key)])
 
 
-def occurrence_key(columns: Mapping[str, str], occurrence: str, absent: Collection[str] = ()) -> str:
+def occurrence_key(entity: Entity, columns: Mapping[str, str], occurrence: str, absent: Collection[str] = ()) -> str:
     """SQL of the key of the n-th row in which the same was delivered."""
-    delivered = payload_hash({name: kind for name, kind in columns.items() if name not in DERIVED}, absent)
+    derived = derived_columns(entity)
+    delivered = payload_hash({name: kind for name, kind in columns.items() if name not in derived}, absent)
     return _md5([f"CAST({delivered} AS VARCHAR)", f"CAST({occurrence} AS VARCHAR)"])
 
 

@@ -90,11 +90,11 @@ def _parse(
     accepted, duplicates = settle(connection, rows, good, channel, entity, place / "accepted.parquet")
 
     count, first, last = _one(
-        connection, f"count(*), min(order_local_date), max(order_local_date) FROM {parquet_relation([accepted])}"
+        connection, f"count(*), min({entity.local_date}), max({entity.local_date}) FROM {parquet_relation([accepted])}"
     )
-    _, rule_column = judged_columns(entity)
-    given = f"FROM {parquet_relation([rows])} WHERE {rule_column} IS NOT NULL GROUP BY ALL"
-    rule_counts |= dict(connection.execute(f"SELECT {rule_column}, count(*) {given}").fetchall())
+    for rule_column in judged_columns(entity)[1:]:
+        given = f"FROM {parquet_relation([rows])} WHERE {rule_column} IS NOT NULL GROUP BY ALL"
+        rule_counts |= dict(connection.execute(f"SELECT {rule_column}, count(*) {given}").fetchall())
     if bad:
         reasons = f"SELECT reason_code, count(*) FROM {parquet_relation([bad_rows])} GROUP BY ALL"
         by_reason = dict(connection.execute(reasons).fetchall())

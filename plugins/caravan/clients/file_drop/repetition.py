@@ -47,14 +47,15 @@ def settle(
         if dropped
         else relation
     )
+    day = entity.local_date
     moved = _find_split_orders(connection, kept, count if entity is ORDER_LINE else 0)
     if not repeated and not moved:
         return rows, 0
     columns = parsed_columns(entity)
     delivered = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
-    key = "row_key" if policy == "newest" else occurrence_key(columns, "occurrence")
+    key = "row_key" if policy == "newest" else occurrence_key(entity, columns, "occurrence")
     kept = (
-        "(SELECT k.* REPLACE (coalesce(s.order_local_date, k.order_local_date) AS order_local_date), "
+        f"(SELECT k.* REPLACE (coalesce(s.order_local_date, k.{day}) AS {day}), "
         f"coalesce(o.occurrence, 1) AS occurrence FROM {kept} AS k "
         "LEFT JOIN split_orders AS s ON s.order_id = k.order_id "
         "LEFT JOIN occurrences AS o ON o.row_number = k.row_number)"

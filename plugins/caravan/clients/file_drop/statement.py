@@ -21,7 +21,6 @@ from caravan.clients.file_drop.source import Source, literal
 from caravan.config.types import FLOWS, OTHER_MARKET, Channel, Configuration
 from caravan.core.codes import currency_codes
 from caravan.core.entities import (
-    ORDER_LINE,
     QUARANTINE_COLUMNS,
     RULE_REASON,
     Entity,
@@ -156,7 +155,8 @@ class StatementBuilder:
         """The typed value of a mapped field, and the joins it needs."""
         reference = f"e_{field.name}"
         if field.type in ("money", "quantity", "timestamp"):
-            return self._conversion(field).value, []
+            value = self._conversion(field).value
+            return (f"-({value})" if field.positive and self._config.sign == "negative" else value), []
         if field.type == "country":
             return "country_names.code", [f"LEFT JOIN country_names ON country_names.name = lower({reference})"]
         if field.type == "currency":
@@ -170,16 +170,18 @@ class StatementBuilder:
     def _placed(self, rows: str) -> str:
         """Market and flow."""
         channel = self._channel
-        flow = "flow"
-        if channel.home_country is not None:
+        flow = ""
+        if channel.home_country is not None and "flow" in self._entity.field_names:
             flow = (
-                f"CASE WHEN {self._given('flow')} THEN flow WHEN country_code = '{OTHER_MARKET}' THEN NULL "
-                f"WHEN country_code = {literal(channel.home_country)} THEN 'domestic' ELSE 'export' END"
+                f" REPLACE (CASE WHEN {self._given('flow')} THEN flow WHEN country_code = '{OTHER_MARKET}' THEN NULL "
+                f"WHEN country_code = {literal(channel.home_country)} THEN 'domestic' ELSE 'export' END AS flow)"
             )
         if channel.market is not None:
-            return f"SELECT * REPLACE ({flow} AS flow), {literal(channel.market)} AS market_code FROM {rows}"
+            return f"SELECT *{flow}, {literal(channel.market)} AS market_code FROM {rows}"
+        # A row that names no country has no market of its own.
+        market = f"CASE WHEN l.country_code IS NOT NULL THEN coalesce(markets.code, '{OTHER_MARKET}') END"
         return (
-            f"SELECT l.* REPLACE ({flow} AS flow), coalesce(markets.code, '{OTHER_MARKET}') AS market_code "
+            f"SELECT l.*{flow}, {market} AS market_code "
             f"FROM {rows} AS l LEFT JOIN markets ON markets.country = l.country_code"
         )
 
@@ -188,23 +190,26 @@ class StatementBuilder:
         parts = [
             "*",
             f"{literal(self._channel.code)} AS channel_code",
-            f"{self._local_date()} AS order_local_date",
+            f"{self._local_date()} AS {self._entity.local_date}",
         ]
-        if self._entity is ORDER_LINE:
+        if self._entity.computes_amount:
             amount, inexact = conversion.amount("quantity", "unit_price", "coalesce(discount_amount, 0)")
             parts += [f"{amount} AS amount", f"{inexact} AS amount_is_inexact"]
         return f"SELECT {', '.join(parts)} FROM {rows}"
 
     def _judged(self, rows: str) -> str:
         """What the rules say."""
-        kind_column, rule_column = judged_columns(self._entity)
         rules = self._config.rules
+        ruled = f"SELECT *, {self._first_rule()} AS rule_at FROM {rows}"
+        if not self._entity.kinds:
+            return ruled
+        kind_column, rule_column = judged_columns(self._entity)
+        unruled = literal(self._entity.kinds[0])
         kinds = " ".join(f"WHEN {i} THEN {literal(rule.kind)}" for i, rule in enumerate(rules) if rule.kind)
         names = " ".join(f"WHEN {i} THEN {literal(rule.name)}" for i, rule in enumerate(rules))
-        kind = f"CASE rule_at {kinds} ELSE 'sale' END" if kinds else "'sale'"
+        kind = f"CASE rule_at {kinds} ELSE {unruled} END" if kinds else unruled
         name = f"CASE rule_at {names} END" if names else "CAST(NULL AS VARCHAR)"
-        ruled = f"(SELECT *, {self._first_rule()} AS rule_at FROM {rows})"
-        return f"SELECT *, {kind} AS {kind_column}, {name} AS {rule_column} FROM {ruled}"
+        return f"SELECT *, {kind} AS {kind_column}, {name} AS {rule_column} FROM ({ruled})"
 
     # Parts
 
@@ -215,7 +220,9 @@ class StatementBuilder:
         """The key of a row that may be faulty elsewhere; NULL when there is none to read."""
         if self._config.key == "none":
             return "CAST(NULL AS UUID)"
-        readable = " AND ".join(f"{name} IS NOT NULL AND NOT contains({name}, chr(0))" for name in self._entity.key)
+        given = " AND ".join(f"{name} IS NOT NULL" for name in self._entity.required_key)
+        sound = " AND ".join(f"NOT coalesce(contains({name}, chr(0)), false)" for name in self._entity.key)
+        readable = f"{given} AND {sound}"
         return f"CASE WHEN {readable} THEN {row_key(self._channel.code, self._entity, 'natural', {})} END"
 
     def _never_given(self) -> set[str]:
@@ -238,20 +245,20 @@ class StatementBuilder:
         return conversion.number(reference, kind, form)
 
     def _local_date(self) -> str:
-        channel = self._channel
+        channel, moment = self._channel, self._entity.moment
         if channel.business_zone is not None:
-            return conversion.local_date("ordered_at", channel.business_zone)
+            return conversion.local_date(moment, channel.business_zone)
         if channel.market is not None:
-            return conversion.local_date("ordered_at", self._markets[channel.market].zone)
+            return conversion.local_date(moment, self._markets[channel.market].zone)
         by_zone: dict[str, list[str]] = {}
         for code, market in sorted(self._markets.items()):
             by_zone.setdefault(market.zone, []).append(code)
-        cases = " ".join(
-            f"WHEN market_code IN ({_list(codes)}) THEN {conversion.local_date('ordered_at', zone)}"
+        cases = "".join(
+            f"WHEN market_code IN ({_list(codes)}) THEN {conversion.local_date(moment, zone)} "
             for zone, codes in by_zone.items()
         )
-        utc = conversion.local_date("ordered_at", "UTC")
-        return f"CASE {cases} ELSE {utc} END" if cases else utc
+        otherwise = conversion.local_date(moment, channel.zone)
+        return f"CASE {cases}ELSE {otherwise} END" if cases else otherwise
 
     def _first_rule(self) -> str:
         columns = {field.name: _typed_name(field) for field in self._entity.fields}
@@ -269,7 +276,7 @@ class StatementBuilder:
                 # PostgreSQL cannot hold it. Judged first: the messages of other checks repeat the value.
                 nul = f"coalesce(contains(d_{field.name}, chr(0)), false)"
                 checks.append(Check(field.name, nul, "'TEXT_INVALID'", "'has a NUL character (U+0000)'"))
-        key = self._entity.key if self._config.key == "natural" else ()
+        key = self._entity.required_key if self._config.key == "natural" else ()
         for field in self._entity.fields:
             if field.required or field.name in key:
                 reason = "'KEY_EMPTY'" if field.name in key else "'FIELD_MISSING'"
@@ -278,16 +285,19 @@ class StatementBuilder:
                 checks.append(Check(field.name, missing, reason, "'no value'"))
             if field.name in self._kinds and field.type != "text":
                 checks.append(self._validity(field))
+            if field.positive:
+                checks.append(self._sign(field))
         latest = self._now + timedelta(hours=self._channel.max_future_hours)
+        moment = self._entity.moment
         checks.append(
             Check(
-                "ordered_at",
-                f"coalesce(ordered_at > TIMESTAMP '{latest}', false)",
-                "'ORDER_IN_FUTURE'",
-                f"concat(ordered_at, ' UTC is more than {self._channel.max_future_hours} hours ahead of the clock')",
+                moment,
+                f"coalesce({moment} > TIMESTAMP '{latest}', false)",
+                literal(self._entity.future_reason),
+                f"concat({moment}, ' UTC is more than {self._channel.max_future_hours} hours ahead of the clock')",
             )
         )
-        if self._entity is ORDER_LINE:
+        if self._entity.computes_amount:
             checks.append(
                 Check(
                     "amount",
@@ -320,6 +330,12 @@ class StatementBuilder:
         message = f"concat('''', left(CAST({given} AS VARCHAR), 100), ''' is not ', {literal(expected)})"
         # AND and OR with NULL are NULL only where `given` is known to be NULL or the rest is: both excluded here.
         return Check(field.name, f"{given} IS NOT NULL AND {invalid}", reason, message)
+
+    def _sign(self, field: EntityField) -> Check:
+        side = "below" if self._config.sign == "negative" else "above"
+        given = f"e_{field.name}" if field.name in self._kinds else field.name
+        message = f"concat('''', left(CAST({given} AS VARCHAR), 100), ''' is not {side} 0; `sign` says which it is')"
+        return Check(field.name, f"coalesce({field.name} <= 0, false)", "'SIGN_UNEXPECTED'", message)
 
     def _constant(self, field: EntityField) -> str | None:
         """A constant as a typed SQL literal. Numbers are written with a point, times in ISO form."""
