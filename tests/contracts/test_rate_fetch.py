@@ -23,7 +23,8 @@ NOON = datetime(2026, 3, 3, 12)
 def history(usd: str = "1.08") -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
-        archive.writestr("eurofxref-hist.csv", f"Date,USD,\n2026-03-02,{usd},\n2026-02-27,1.07,\n2025-12-31,1.01,\n")
+        member = zipfile.ZipInfo("eurofxref-hist.csv")  # not the time of now: the same bytes each time
+        archive.writestr(member, f"Date,USD,\n2026-03-02,{usd},\n2026-02-27,1.07,\n2025-12-31,1.01,\n")
     return target.getvalue()
 
 
