@@ -164,8 +164,10 @@ def test_reports_add_up_to_the_lines(session: Session) -> None:
     assert total == (Decimal("9747747.9340"),)
     assert session.row("SELECT SUM(total_amount) FROM mart.rpt_sales__channel_day") == total
     assert session.row("SELECT SUM(total_amount) FROM mart.rpt_sales__market_month") == total
-    net = session.row("SELECT SUM(net_amount) FROM mart.fct_order_line WHERE line_kind IN ('sale', 'cancellation')")
-    assert session.row("SELECT SUM(net_amount) FROM mart.rpt_sales__product_week") == net
+    net = session.row(
+        "SELECT SUM(net_before_refunds_amount) FROM mart.fct_order_line WHERE line_kind IN ('sale', 'cancellation')"
+    )
+    assert session.row("SELECT SUM(net_before_refunds_amount) FROM mart.rpt_sales__product_week") == net
 
 
 def test_every_day_has_a_rate(session: Session) -> None:
