@@ -25,6 +25,8 @@ one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 """For what the engines have no part in; the quicker of the two over a handful of rows."""
 
 
+# A minute on the lake: there the real data's windows and the refunds' (test_refund_window.py) run in `make test`.
+@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
 def test_any_order_of_windows_ends_in_the_same_rows(
     world: World, new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
