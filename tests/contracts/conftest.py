@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from alerted import Site
 from object_store import ObjectStore
 from places import Lakes, Place, Servers
 from sales_world import MONDAY, World
@@ -152,3 +153,13 @@ def bucket(object_store: ObjectStore) -> str:
     object_store.client.create_bucket(Bucket=name)
     object_store.begin()
     return name
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lakes) -> Iterator[Site]:
+    lakes.migrated(tmp_path / "lake")
+    site = Site(tmp_path, monkeypatch)
+    yield site
+    site.lake.close()
+    for controller in site.controllers:
+        controller.stop()

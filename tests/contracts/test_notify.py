@@ -263,7 +263,7 @@ def test_a_webhook_whose_address_or_token_cannot_be_sent(host, password):
     ],
 )
 def test_the_address_of_a_connection(connection, url):
-    assert http.url_of(connection) == url
+    assert connection.url() == url
 
 
 def test_a_beat_asks_the_url(hook):

@@ -10,7 +10,7 @@ from caravan.config.alerts import Alerts
 from caravan.config.places import S3_DEFAULT, is_url, s3_place
 from caravan.config.types import Configuration
 from caravan.core.connections import Connection
-from caravan.core.errors import CaravanError, Fault, Misconfigured
+from caravan.core.errors import CaravanError, Misconfigured
 
 TRIED = ("aws", "http", "https", "smtp")
 """The kinds of connection that Caravan uses."""
@@ -57,7 +57,7 @@ def try_connection(connection: Connection, buckets: Sequence[str] = ()) -> str:
 
             return try_smtp(connection)
     message = f"is of the type '{connection.kind}'; Caravan uses {', '.join(TRIED)}"
-    raise Misconfigured([Fault(f"connection {connection.conn_id}", message)])
+    raise connection.misconfigured(message)
 
 
 def outcome(connection: Connection, buckets: Sequence[str] = ()) -> tuple[bool, str]:

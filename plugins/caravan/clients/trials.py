@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 import requests
 
-from caravan.clients.notify.http import url_of
 from caravan.clients.notify.smtp import SmtpTarget
 from caravan.core.connections import Connection
-from caravan.core.errors import Fault, Misconfigured, Retryable
+from caravan.core.errors import Retryable
 
 TIMEOUT_SECONDS = 10.0
 _KEYS_REFUSED = (401, 403, 407)
@@ -23,9 +22,9 @@ def try_smtp(connection: Connection) -> str:
         with SmtpTarget(connection, "", (), datetime.now(UTC)).open() as server:
             server.noop()
     except smtplib.SMTPAuthenticationError as error:
-        raise _misconfigured(connection, f"the server refused the login: {error.smtp_code}") from None
+        raise connection.misconfigured(f"the server refused the login: {error.smtp_code}") from None
     except (smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
-        raise _misconfigured(connection, f"{connection.hide(error)}; see its extras disable_ssl, disable_tls") from None
+        raise connection.misconfigured(f"{connection.hide(error)}; see its extras disable_ssl, disable_tls") from None
     except (OSError, smtplib.SMTPException) as error:
         raise Retryable(f"connection {connection.conn_id}: no mail server: {connection.hide(error)}") from None
     return f"greets{' and lets us in' if connection.login else ''}; nothing was sent"
@@ -37,7 +36,7 @@ def try_http(connection: Connection) -> str:
     Most webhooks take nothing but POST and answer 400, 404 or 405: said, and no fault.
     """
     token = {"Authorization": f"Bearer {connection.password}"} if connection.password else {}
-    url = url_of(connection)
+    url = connection.url()
     try:
         for method in ("HEAD", "GET"):
             status = requests.request(
@@ -46,13 +45,13 @@ def try_http(connection: Connection) -> str:
             if status not in (405, 501):
                 break
     except requests.exceptions.SSLError as error:
-        raise _misconfigured(connection, f"TLS fails: {_reason(connection, error)}") from None
+        raise connection.misconfigured(f"TLS fails: {_reason(connection, error)}") from None
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
         raise Retryable(f"connection {connection.conn_id} does not answer: {_reason(connection, error)}") from None
     except requests.RequestException as error:
-        raise _misconfigured(connection, f"is no address that can be asked: {type(error).__name__}") from None
+        raise connection.misconfigured(f"is no address that can be asked: {type(error).__name__}") from None
     if status in _KEYS_REFUSED:
-        raise _misconfigured(connection, f"answers {status}: its password is wrong, or has no right to this")
+        raise connection.misconfigured(f"answers {status}: its password is wrong, or has no right to this")
     if status >= 500:
         raise Retryable(f"connection {connection.conn_id} answers {status}: try again later")
     return f"answers {status}" + ("" if status < 300 else " to a request that sends nothing; the address is reached")
@@ -62,7 +61,3 @@ def _reason(connection: Connection, error: Exception) -> str:
     """What kept the connection from being made; the address itself may be the secret."""
     cause = getattr(error.args[0], "reason", None) if error.args else None
     return type(cause or error).__name__
-
-
-def _misconfigured(connection: Connection, message: str) -> Misconfigured:
-    return Misconfigured([Fault(f"connection {connection.conn_id}", message)])

@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
+
+from caravan.core.errors import Fault, Misconfigured
 
 _SECRET_WORDS = (
     "access_key",
@@ -56,6 +58,22 @@ class Connection:
     password: str | None = field(default=None, repr=False)
     schema: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def misconfigured(self, message: str) -> Misconfigured:
+        """What to raise for a fault of this connection; `message` must show no secret."""
+        return Misconfigured([Fault(f"connection {self.conn_id}", message)])
+
+    def url(self) -> str:
+        """`https` unless the host or `schema` says otherwise; a host that is a URL takes port and path as well.
+
+        It may hold secrets. Raises Misconfigured without a host.
+        """
+        if not self.host:
+            raise self.misconfigured("has no host")
+        parts = urlsplit(self.host if "://" in self.host else f"{self.schema or 'https'}://{self.host}")
+        has_port = self.port is None or f":{self.port}" in parts.netloc
+        netloc = parts.netloc if has_port else f"{parts.netloc}:{self.port}"
+        return urlunsplit(parts._replace(netloc=netloc, path=parts.path + self.extra.get("path", "")))
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from caravan.clients.notify.http import url_of
 from caravan.core.connections import Connection
-from caravan.core.errors import Fault, Misconfigured
 
 
 def root_url(connection: Connection) -> str:
     """The service's address without a slash at its end. Raises Misconfigured for http beyond this machine."""
-    url = url_of(connection).split("?")[0].rstrip("/")
+    url = connection.url().split("?")[0].rstrip("/")
     if not is_private(url):
-        raise misconfigured(connection, "sends its secrets in the clear: give a host that begins with https://")
+        raise connection.misconfigured("sends its secrets in the clear: give a host that begins with https://")
     return url
 
 
@@ -27,10 +25,6 @@ def is_private(url: str) -> bool:
 def origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def misconfigured(connection: Connection, message: str) -> Misconfigured:
-    return Misconfigured([Fault(f"connection {connection.conn_id}", message)])
 
 
 def _is_loopback(host: str) -> bool:

@@ -20,7 +20,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from caravan.clients.http.address import is_private, misconfigured, origin, root_url
+from caravan.clients.http.address import is_private, origin, root_url
 from caravan.clients.http.answers import Denied, Doubtful, Passing, chunks, http_date, read_json, require_success
 from caravan.clients.http.limits import USUAL, Limits
 from caravan.core.connections import Connection
@@ -139,7 +139,7 @@ class Caller:
                     ) from None
                 if was_denied:
                     message = f"{denied}: its key, secret or rights are not accepted by {self.connection.address}"
-                    raise misconfigured(self.connection, message) from None
+                    raise self.connection.misconfigured(message) from None
                 was_denied, reason, wait = True, str(denied), 0
                 self.credentials.renew()
             except Doubtful as doubtful:
@@ -179,9 +179,9 @@ class Caller:
                 require_success(response, where)
                 return read(response, check_time)
         except requests.exceptions.SSLError:
-            raise misconfigured(self.connection, "has no certificate that this machine trusts") from None
+            raise self.connection.misconfigured("has no certificate that this machine trusts") from None
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError):
-            raise misconfigured(self.connection, "has an address that cannot be asked") from None
+            raise self.connection.misconfigured("has an address that cannot be asked") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
             raise Passing(f"does not answer: {type(error).__name__}") from None
 
@@ -202,7 +202,7 @@ class Caller:
             response.close()
             if request.method != "GET" or origin(target) != origin(prepared.url or ""):
                 host = urlsplit(target).hostname or "nowhere"
-                raise misconfigured(self.connection, f"is redirected to {host}, which is not followed: set its host")
+                raise self.connection.misconfigured(f"is redirected to {host}, which is not followed: set its host")
             request = requests.Request("GET", target, headers=request.headers, auth=request.auth)
             prepared = self._session.prepare_request(request)
         raise Rejected("REDIRECTED_FOR_EVER", f"{where} was redirected more than {_MOST_REDIRECTS} times")

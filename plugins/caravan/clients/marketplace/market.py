@@ -25,7 +25,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from caravan.clients.http.address import misconfigured
 from caravan.clients.http.caller import Caller
 from caravan.clients.http.limits import USUAL, Limits
 from caravan.clients.http.source import HttpSource, Record
@@ -90,9 +89,9 @@ def open_marketplace(
     marketplaces = connection.extra.get("marketplace_ids")
     if not (connection.login and connection.password and connection.extra.get("refresh_token")):
         message = "needs the client id as login, the client secret as password and the extra refresh_token"
-        raise misconfigured(connection, message)
+        raise connection.misconfigured(message)
     if not (isinstance(marketplaces, list) and marketplaces and all(isinstance(each, str) for each in marketplaces)):
-        raise misconfigured(connection, 'needs the extra marketplace_ids, a list like ["A1PA6795UKMFR9"]')
+        raise connection.misconfigured('needs the extra marketplace_ids, a list like ["A1PA6795UKMFR9"]')
     giver = replace(connection, host=connection.extra.get("auth_url", AUTH_URL), port=None)
     clock = caller.get("clock", time.monotonic)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import requests
 
-from caravan.clients.http.address import misconfigured
 from caravan.clients.http.caller import Caller
 from caravan.core.connections import Connection
 from caravan.core.errors import Rejected
@@ -67,7 +66,7 @@ class AccessToken:
             # Login with Amazon answers 400 to a wrong or revoked refresh token.
             message = "is given no access token: client id, secret or refresh token are wrong or were revoked"
             reason = error.message.partition(";")[0]
-            raise misconfigured(self.connection, f"{message} ({reason})") from None
+            raise self.connection.misconfigured(f"{message} ({reason})") from None
         self._token = given["access_token"]
         lasts = float(given["expires_in"]) if given["expires_in"].isdigit() else 0.0
         self._ends = self.clock() + max(0.0, lasts - MARGIN_SECONDS)

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
 from caravan.core.connections import Connection
-from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
+from caravan.core.errors import Rejected, Retryable
 from caravan.core.incidents import Told
 
 TIMEOUT_SECONDS = 10.0
@@ -51,18 +50,7 @@ def outside_time(connection: Connection) -> datetime:
     try:
         return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC).replace(tzinfo=None)
     except ValueError as error:
-        raise _misconfigured(connection, "answers without a `Date` header that can be read") from error
-
-
-def url_of(connection: Connection) -> str:
-    """`https` unless the host or `schema` says otherwise; a host that is a URL takes port and path as well."""
-    host = connection.host or ""
-    if not host:
-        raise _misconfigured(connection, "has no host")
-    parts = urlsplit(host if "://" in host else f"{connection.schema or 'https'}://{host}")
-    has_port = connection.port is None or f":{connection.port}" in parts.netloc
-    netloc = parts.netloc if has_port else f"{parts.netloc}:{connection.port}"
-    return urlunsplit(parts._replace(netloc=netloc, path=parts.path + connection.extra.get("path", "")))
+        raise connection.misconfigured("answers without a `Date` header that can be read") from error
 
 
 def _ask(
@@ -76,7 +64,7 @@ def _ask(
     try:
         answer = requests.request(
             method,
-            url_of(connection),
+            connection.url(),
             json=body,
             headers={**(headers or {}), **token},
             timeout=TIMEOUT_SECONDS,
@@ -84,21 +72,17 @@ def _ask(
         )
     # `from None`: the texts of requests hold the whole URL, and Airflow logs every cause.
     except requests.exceptions.SSLError:
-        raise _misconfigured(connection, "has no certificate that this machine trusts") from None
+        raise connection.misconfigured("has no certificate that this machine trusts") from None
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
         raise Retryable(f"{where} does not answer: {type(error).__name__}") from None
     except (requests.RequestException, ValueError) as error:
         message = f"has an address or a token that cannot be sent: {type(error).__name__}"
-        raise _misconfigured(connection, message) from None
+        raise connection.misconfigured(message) from None
     status = answer.status_code
     if status < 300:
         return answer
     if status in (408, 425, 429) or status >= 500:
         raise Retryable(f"{where} answered {status}")
     if status < 400 or status in _WRONG_ADDRESS:
-        raise _misconfigured(connection, f"answered {status}: address or token are wrong")
+        raise connection.misconfigured(f"answered {status}: address or token are wrong")
     raise Rejected("WEBHOOK_REFUSED", f"{where} answered {status}")
-
-
-def _misconfigured(connection: Connection, message: str) -> Misconfigured:
-    return Misconfigured([Fault(f"connection {connection.conn_id}", message)])

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from caravan.core.connections import Connection
-from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
+from caravan.core.errors import Rejected, Retryable
 from caravan.core.incidents import Told
 
 TIMEOUT_SECONDS = 10.0
@@ -47,29 +47,29 @@ class SmtpTarget:
                     server.quit()
                 server.close()
         except smtplib.SMTPAuthenticationError as error:
-            raise self._misconfigured(f"refused the login: {error.smtp_code}") from error
+            raise self.connection.misconfigured(f"refused the login: {error.smtp_code}") from error
         except smtplib.SMTPNotSupportedError as error:
-            raise self._misconfigured(f"{error}") from error
+            raise self.connection.misconfigured(f"{error}") from error
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             text = self._refusal(error.recipients)
             if min(codes) < 500:
                 raise Retryable(text) from error
             if set(codes) <= _NO_RELAYING:
-                raise self._misconfigured(text) from error
+                raise self.connection.misconfigured(text) from error
             raise Rejected("RECIPIENTS_REFUSED", text) from error
         except smtplib.SMTPResponseException as error:
             if 400 <= error.smtp_code < 500:
                 raise Retryable(f"{self._where} answered {error.smtp_code}: try again later") from error
             # Before a mail's text is sent it is us that the server does not want, and so all mails alike.
             if not isinstance(error, smtplib.SMTPDataError) or error.smtp_code in _LOG_IN:
-                raise self._misconfigured(f"does not take mail from us: {error.smtp_code}") from error
+                raise self.connection.misconfigured(f"does not take mail from us: {error.smtp_code}") from error
             raise Rejected("MAIL_REFUSED", f"{self._where} answered {error.smtp_code}") from error
         except ssl.SSLError as error:
-            raise self._misconfigured(f"speaks no such TLS: {error.reason}") from error
+            raise self.connection.misconfigured(f"speaks no such TLS: {error.reason}") from error
         except ValueError as error:  # also a character that no host name, login or password may have
             message = f"host, login, password or addresses cannot be sent: {type(error).__name__}"
-            raise self._misconfigured(message) from None  # its text may be the password
+            raise self.connection.misconfigured(message) from None  # its text may be the password
         except (OSError, smtplib.SMTPException) as error:
             raise Retryable(f"{self._where} cannot be reached: {self.connection.hide(error)}") from error
         # Some, not all: the others have the mail, and must not get it again.
@@ -90,7 +90,7 @@ class SmtpTarget:
     def open(self) -> smtplib.SMTP:
         host = self.connection.host or ""
         if not host:
-            raise self._misconfigured("has no host")
+            raise self.connection.misconfigured("has no host")
         server: smtplib.SMTP
         if self._has_ssl:
             context = ssl.create_default_context()
@@ -122,9 +122,6 @@ class SmtpTarget:
     def _refusal(self, recipients: Mapping[str, tuple[int, bytes]]) -> str:
         codes = ", ".join(sorted({str(code) for code, _ in recipients.values()}))
         return f"{self._where} refused {len(recipients)} of {len(self.to)} recipients ({codes})"
-
-    def _misconfigured(self, message: str) -> Misconfigured:
-        return Misconfigured([Fault(f"connection {self.connection.conn_id}", message)])
 
 
 def _sendable(text: str) -> str:

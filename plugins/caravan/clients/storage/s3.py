@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from caravan.core.connections import Connection
-from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, Retryable, nearest
+from caravan.core.errors import CaravanError, Rejected, Retryable, nearest
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 ATTEMPTS = 4
@@ -81,7 +81,7 @@ def open_client(connection: Connection) -> Any:
         hint = (
             "; a role goes into a profile of ~/.aws/config" if "role_arn" in unknown else nearest(unknown[0], _EXTRAS)
         )
-        raise _fault(connection, f"extra '{unknown[0]}' is not supported{hint}")
+        raise connection.misconfigured(f"extra '{unknown[0]}' is not supported{hint}")
     given = _object(connection, extra, "config_kwargs")
     for name in ("s3", "retries"):
         _object(connection, given, name)
@@ -106,7 +106,7 @@ def open_client(connection: Connection) -> Any:
             config=Config(**settings),
         )
     except (boto_errors.BotoCoreError, AttributeError, TypeError, ValueError) as error:
-        raise _fault(connection, connection.hide(error)) from None
+        raise connection.misconfigured(connection.hide(error)) from None
 
 
 def store_of(connection: Connection) -> str:
@@ -126,7 +126,7 @@ def _object(connection: Connection, extra: Mapping[str, Any], name: str) -> Mapp
     found = extra.get(name, {})
     if not isinstance(found, dict):
         # Without the value: it may hold a secret.
-        raise _fault(connection, f"extra '{name}' has to be an object {{...}}, not {type(found).__name__}")
+        raise connection.misconfigured(f"extra '{name}' has to be an object {{...}}, not {type(found).__name__}")
     return found
 
 
@@ -144,7 +144,7 @@ def typed_errors(connection: Connection, what: str) -> Iterator[None]:
     except boto_errors.ClientError as error:
         raise _of_answer(connection, what, error) from None
     except _OURS as error:
-        raise _fault(connection, f"{what}: {connection.hide(error)}") from None
+        raise connection.misconfigured(f"{what}: {connection.hide(error)}") from None
     except (boto_errors.BotoCoreError, ResponseParserError, *BROKEN) as error:
         raise Retryable(f"{what} by connection {connection.conn_id}: {connection.hide(error)}") from None
 
@@ -172,8 +172,4 @@ def _of_answer(connection: Connection, what: str, error: boto_errors.ClientError
         return Retryable(f"{what} by connection {connection.conn_id}: the store answers {code or status}", after)
     advice = _ADVICE.get(code) or (_ADVICE["AccessDenied"] if status == 403 else None)
     message = advice or connection.hide(error.response.get("Error", {}).get("Message", ""))
-    return _fault(connection, f"{what}: {code or status}: {message}")
-
-
-def _fault(connection: Connection, message: str) -> Misconfigured:
-    return Misconfigured([Fault(f"connection {connection.conn_id}", message)])
+    return connection.misconfigured(f"{what}: {code or status}: {message}")

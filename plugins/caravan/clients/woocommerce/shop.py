@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from requests.auth import _basic_auth_str
+from requests.auth import HTTPBasicAuth
 
 from caravan.clients.http.caller import Caller
 from caravan.clients.http.keyset import Key, walk
@@ -29,7 +29,7 @@ from caravan.clients.http.limits import USUAL, Limits
 from caravan.clients.http.source import HttpSource, Record
 from caravan.clients.woocommerce.records import order_records, refund_record
 from caravan.core.connections import Connection
-from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.errors import Rejected
 from caravan.core.pulls import OVERLAP
 
 ORDERS = "/wp-json/wc/v3/orders"
@@ -46,10 +46,10 @@ class KeyAndSecret:
     def __post_init__(self) -> None:
         if not (self.connection.login and self.connection.password):
             message = "needs the consumer key as login and the consumer secret as password"
-            raise Misconfigured([Fault(f"connection {self.connection.conn_id}", message)])
+            raise self.connection.misconfigured(message)
 
     def sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = _basic_auth_str(self.connection.login or "", self.connection.password or "")
+        HTTPBasicAuth(self.connection.login or "", self.connection.password or "")(request)
         return request
 
     def renew(self) -> None:

@@ -87,7 +87,7 @@ def _application(shop: Shop) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     expected = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
 
-    def answer(request: Request, content: Callable[[], Any], headers: Mapping[str, str] = {}) -> Response:
+    def answer(request: Request, content: Callable[[], Any]) -> Response:
         shop.faults.requests.append(f"{request.method} {request.url.path}")
         fault = shop.faults.take()
         if request.headers.get("Authorization") != expected:
