@@ -17,7 +17,7 @@ from object_store import ObjectStore
 from caravan.assembly.trials import outcome, uses
 from caravan.cli import main as cli
 from caravan.config.alerts import Alerts
-from caravan.config.types import Channel, Configuration, Project
+from caravan.config.types import Configuration, FileChannel, Project
 from caravan.core.connections import Connection
 
 PASSWORD = "o/p en+sesame"
@@ -151,10 +151,10 @@ def test_a_kind_that_is_not_used() -> None:
 
 
 def test_what_the_configuration_asks_for() -> None:
-    def channel(code: str, folder: str, **more: Any) -> Channel:
+    def channel(code: str, folder: str, **more: Any) -> FileChannel:
         entities = {"order_line": {"files": "*", "columns": {"sku": "sku"}}}
         given = {"code": code, "name": code, "kind": "own", "folder": folder, "delivery": "changes", "zone": "UTC"}
-        return Channel.model_validate({**given, "format": {"type": "csv"}, "entities": entities, **more})
+        return FileChannel.model_validate({**given, "format": {"type": "csv"}, "entities": entities, **more})
 
     channels = [
         channel("a", "s3://one/in"),

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from caravan.clients.http.answers import read_json
-from caravan.clients.http.lines import CHARGE_RULE
 from caravan.clients.woocommerce.records import order_records, refund_record
-from caravan.config.types import Rule
+from caravan.config.services import CHARGES
 from caravan.core.entities import ENTITIES
 
 DOCUMENTED = Path(__file__).parents[1] / "fixtures" / "woocommerce" / "order.json"
@@ -233,4 +232,4 @@ def test_an_order_without_lines_is_a_header_alone(order):
 
 
 def test_the_rule_for_charges_is_a_rule():
-    assert Rule.model_validate(CHARGE_RULE).kind == "charge"
+    assert CHARGES.kind == "charge"

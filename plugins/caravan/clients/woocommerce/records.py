@@ -15,8 +15,8 @@ and newer write.
 | coupon_code | the codes of `coupon_lines`, joined by commas |
 
 A line of each of `line_items`, `shipping_lines` and `fee_lines`. The line ids of postage and fees begin with
-`shipping-` and `fee-` (those of goods are numbers), so that a rule makes them charges: see `CHARGE_RULE` in
-`http/lines.py`. A coupon is
+`shipping-` and `fee-` (those of goods are numbers), so that a rule makes them charges: see `CHARGES` in
+`config/services.py`. A coupon is
 no line: `total` of the goods is after it, and it would count twice.
 
 Amounts of lines are without tax, as WooCommerce keeps them, and `tax_amount` is beside. `amount` is exactly their

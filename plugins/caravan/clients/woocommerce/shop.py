@@ -80,6 +80,10 @@ class WooCommerce:
             if isinstance(order, dict) and order.get("refunds"):
                 yield from _refunds(caller, order)
 
+    def probe(self, caller: Caller) -> str:
+        params = {"orderby": "modified", "order": "desc", "status": "any", "per_page": 1, "page": 1}
+        return "lets us read orders" if caller.get(ORDERS, params, shape=list) else "lets us read orders; has none yet"
+
 
 def open_shop(
     connection: Connection, limits: Limits = USUAL, overlap: timedelta = OVERLAP, **caller: Callable[..., Any]

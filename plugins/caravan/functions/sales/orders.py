@@ -161,6 +161,7 @@ def _read(
             started_at=started_at,
             has_keys=channel.entities[entity].key == "natural",
             reload=reload,
+            is_current=channel.is_asked,
         )
     finally:
         inbox.discard(delivery)
@@ -189,6 +190,11 @@ def _chosen(
     if channel.delivery == "complete":
         return _newest(deliveries, store.newest_delivery(channel.code, entity), reload)
     known = store.known_content(channel.code, entity)
+    if channel.is_asked and not reload:
+        new = [delivery for delivery in deliveries if delivery.content_hash not in known]
+        for delivery in deliveries if not new else ():
+            log.info("%s %s: %s: nothing that was not read before", channel.code, entity, delivery.name)
+        return new
     if not reload:
         for delivery in deliveries:
             if delivery.name not in known.get(delivery.content_hash, {delivery.name}):
