@@ -109,13 +109,14 @@ def test_the_default_configuration_is_sound() -> None:
     assert len(dialects) == 8
 
 
-def test_the_guides_example_is_sound(config: Path) -> None:
+def test_the_guides_examples_are_sound(config: Path) -> None:
     guide = (PROJECT_ROOT / "docs" / "add-a-channel.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```yaml\n# include/config/channels/(\w+)\.yml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in examples] == ["shop_se"]
-    (config / "channels" / "shop_se.yml").write_text(examples[0][1], encoding="utf-8")
+    assert [name for name, _ in examples] == ["shop_se", "shop_web", "market_eu"]
+    for name, text in examples:
+        (config / "channels" / f"{name}.yml").write_text(text, encoding="utf-8")
     assert [str(fault) for fault in check(config)] == []
-    assert "shop_se" in load(config).channels
+    assert {"shop_se", "shop_web", "market_eu"} <= set(load(config).channels)
 
 
 # (what is replaced, by what, where the fault is, a part of its message)

@@ -18,7 +18,7 @@ import duckdb
 
 from caravan.config.document import Document, Location
 from caravan.config.places import is_url, place_problem
-from caravan.config.services import CHANNELS, ServiceChannel
+from caravan.config.services import CHANNELS, CHARGES, SERVICES, ServiceChannel
 from caravan.config.types import OTHER_MARKET, Channel
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
@@ -160,7 +160,7 @@ def _file_faults(document: Document, here: Location) -> Iterator[Fault]:
 
 def _rule_faults(document: Document, here: Location, entity: Entity, columns: Mapping[str, Any]) -> Iterator[Fault]:
     rules = document.value(*here, "rules")
-    names: set[str] = set()
+    names = {CHARGES.name} if document.text("source") in SERVICES else set[str]()
     for index in range(len(rules) if isinstance(rules, list) else 0):
         rule: Location = (*here, "rules", index)
         name = document.text(*rule, "name")

@@ -102,3 +102,4 @@ CHANNELS: Mapping[str, type[Channel]] = {
     "marketplace": MarketplaceChannel,
 }
 """By `source`."""
+SERVICES = frozenset(name for name, model in CHANNELS.items() if issubclass(model, ServiceChannel))
