@@ -51,7 +51,7 @@ def sales_orders_daily():
         return sales.list_channels(scope)
 
     # The first answer of a large shop takes hours, and nothing of half of one is kept.
-    @step(map_index_template="{{ task.op_kwargs['channel_code'] }}", execution_timeout=timedelta(hours=7))
+    @step(map_index_template="{{ task.op_kwargs['channel_code'] }}", execution_timeout=timedelta(hours=6))
     def collect(scope: RunScope, channel_code: str) -> dict[str, int]:
         from caravan.assembly import sales
 
