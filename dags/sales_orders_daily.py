@@ -6,14 +6,16 @@ same rows. A delivery is loaded once, by the hash of its content; the window bou
 **When**: each UTC day, 3 hours after it ended. By hand: *From* and *To* (exclusive) rebuild any window in one run,
 *Channels* restricts it, *Dry run* only says what would be done.
 
-**Inputs**: the files in the folder of each channel of `include/config/channels`.
+**Inputs**: each channel of `include/config/channels`: the files in its folder, or what its shop or marketplace answers
+when it is asked for changes.
 **Output**: `raw`, `stg`, `int` and `fct` of sales; the asset `sales_orders` wakes `reporting_marts_hourly`.
 
 **When it fails**
 
 - `list_channels`: configuration. Its log lists every fault; `./caravan check` shows the same. Nothing was collected.
 - `collect [channel]`: that channel's delivery was refused, with file and reason in the log, in `ops.load` and in the
-  report. The other channels went on. Have the file sent again; it is collected with the next run.
+  report. The other channels went on. Have the file sent again; it is collected with the next run. A shop that did not
+  answer is asked for the same time again by the next run: there is nothing to do, unless the log names its connection.
 - `stage`, `validate`, `build`: the last good slices stay. Clear the task once the cause is mended.
 - `verdict`: fails whenever something above did, or a check blocked a slice. It names what; look there.
 """
@@ -48,7 +50,8 @@ def sales_orders_daily():
 
         return sales.list_channels(scope)
 
-    @step(map_index_template="{{ task.op_kwargs['channel_code'] }}")
+    # The first answer of a large shop takes hours, and nothing of half of one is kept.
+    @step(map_index_template="{{ task.op_kwargs['channel_code'] }}", execution_timeout=timedelta(hours=6))
     def collect(scope: RunScope, channel_code: str) -> dict[str, int]:
         from caravan.assembly import sales
 

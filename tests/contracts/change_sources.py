@@ -20,7 +20,7 @@ from caravan.clients.http.source import HttpSource
 from caravan.clients.marketplace.market import open_marketplace
 from caravan.clients.marketplace.report import Patience
 from caravan.clients.woocommerce.shop import open_shop
-from caravan.config.types import Channel, Configuration, Project
+from caravan.config.types import Configuration, FileChannel, Project
 from caravan.core.connections import Connection
 from caravan.core.entities import ORDER_LINE
 from caravan.core.pulls import Pull
@@ -295,7 +295,7 @@ def parsed(pull: Pull, tmp_path: Path, zone: str = "UTC") -> Parsed:
     """Through the same code as a delivered file."""
     fields = {name: name for name in ORDER_LINE.field_names if name != "flow"}
     settings = {"code": "shop", "name": "Shop", "kind": "own", "folder": "in", "delivery": "changes", "zone": zone}
-    channel = Channel.model_validate(
+    channel = FileChannel.model_validate(
         {
             **settings,
             "business_zone": zone,

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from change_sources import STANDS
 from object_store import ObjectStore
 
+from caravan import INCLUDE_DIR
 from caravan.assembly.trials import outcome, uses
 from caravan.cli import main as cli
 from caravan.config.alerts import Alerts
-from caravan.config.types import Channel, Configuration, Project
+from caravan.config.services import CHANNELS, ServiceChannel
+from caravan.config.types import Configuration, FileChannel, Project
 from caravan.core.connections import Connection
 
 PASSWORD = "o/p en+sesame"
@@ -151,10 +156,10 @@ def test_a_kind_that_is_not_used() -> None:
 
 
 def test_what_the_configuration_asks_for() -> None:
-    def channel(code: str, folder: str, **more: Any) -> Channel:
+    def channel(code: str, folder: str, **more: Any) -> FileChannel:
         entities = {"order_line": {"files": "*", "columns": {"sku": "sku"}}}
         given = {"code": code, "name": code, "kind": "own", "folder": folder, "delivery": "changes", "zone": "UTC"}
-        return Channel.model_validate({**given, "format": {"type": "csv"}, "entities": entities, **more})
+        return FileChannel.model_validate({**given, "format": {"type": "csv"}, "entities": entities, **more})
 
     channels = [
         channel("a", "s3://one/in"),
@@ -196,3 +201,73 @@ def test_the_command_lists_and_tries(
     assert cli.main(["connections", "test", "not_there"]) == 1
     assert "set AIRFLOW_CONN_NOT_THERE" in (shown := shown + "".join(capsys.readouterr()))
     assert "sesame" not in shown and "abcdefgh" not in shown
+
+
+# Shops and marketplaces
+
+
+class Account(NamedTuple):
+    stand: Any
+    channel: ServiceChannel
+    connection: Connection
+
+
+@pytest.fixture(scope="module", params=STANDS, ids=lambda stand: stand.kind)
+def served(request: pytest.FixtureRequest) -> Iterator[Account]:
+    stand = request.param()
+    given = {"code": "web", "name": "Web", "kind": "own", "source": stand.kind, "zone": "UTC"}
+    with stand.serve() as connection:
+        yield Account(stand, CHANNELS[stand.kind].model_validate({**given, "connection": "account"}), connection)
+
+
+@pytest.fixture
+def account(served: Account) -> Account:
+    served.stand.begin()
+    return served
+
+
+def tried(account: Account, **changes: Any) -> tuple[bool, str]:
+    return outcome(but(account.connection, **changes), (), [account.channel])
+
+
+def test_an_account_is_asked_one_small_question(account: Account) -> None:
+    works, told = tried(account)
+    assert works and told.startswith(("lets us read orders", "gives a token and lets us see reports"))
+    (asked,) = account.stand.faults.requests
+    assert asked.startswith("GET ")
+
+
+def test_what_is_wrong_with_an_account_is_named(account: Account) -> None:
+    works, told = tried(account, password="wrong-secret-of-mine")
+    assert not works and ("not accepted" in told or "client id, secret or refresh token are wrong" in told)
+    assert "wrong-secret-of-mine" not in told
+    assert tried(account, login=None)[1].startswith("needs the c")
+    assert "give a host that begins with https://" in tried(account, host="http://shop.invalid")[1]
+    assert "needs `http`" in tried(account, kind="smtp")[1]
+    account.stand.faults.always = "html"
+    works, told = tried(account)
+    assert not works and "NOT_JSON" in told
+
+
+def test_a_channel_asks_for_its_connection_to_be_tried(account: Account) -> None:
+    channels = {"web": account.channel, "off": account.channel.model_copy(update={"code": "off", "enabled": False})}
+    configuration = Configuration(project=Project(), markets={}, channels=channels, hash="")
+    (use,) = [use for name, use in uses(configuration, Alerts()).items() if name == "account"]
+    assert (use.by, use.channels, use.buckets) == (["channel web"], [account.channel], [])
+
+
+def test_the_command_tries_the_account_of_a_channel(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config"
+    shutil.copytree(INCLUDE_DIR / "config", config)
+    text = f"code: web\nname: W\nkind: own\nsource: {account.stand.kind}\nconnection: account\nzone: UTC\n"
+    (config / "channels" / "web.yml").write_text(text)
+    given = {"conn_type": "http", **{name: getattr(account.connection, name) for name in ("host", "login", "password")}}
+    monkeypatch.setenv("CARAVAN_CONFIG", str(config))
+    monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps({**given, "extra": dict(account.connection.extra)}))
+    assert cli.main(["connections", "test"]) == 0
+    assert "account: ok: " in capsys.readouterr().out
+    monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps({**given, "password": "nope", "extra": {}}))
+    assert cli.main(["connections", "test"]) == 1
+    assert "account: failed: " in capsys.readouterr().out

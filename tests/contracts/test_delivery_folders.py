@@ -16,7 +16,7 @@ from caravan.clients.file_drop.deliveries import Claim, Folder, Listing, LocalFo
 from caravan.clients.file_drop.s3_folder import S3Folder
 from caravan.clients.file_drop.seen import Seen
 from caravan.config.places import S3Place
-from caravan.config.types import Channel
+from caravan.config.types import FileChannel
 
 
 class LocalPlace:
@@ -54,7 +54,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> LocalPlace | Bucket
 def listed(place: LocalPlace | BucketPlace, files: str = "orders_*.csv", claims: Sequence[Claim] = ()) -> Listing:
     given: dict[str, Any] = {"code": "shop", "name": "Shop", "kind": "own", "folder": "in", "delivery": "changes"}
     entities = {"order_line": {"files": files, "columns": {"sku": "sku"}}}
-    channel = Channel.model_validate({**given, "zone": "UTC", "format": {"type": "csv"}, "entities": entities})
+    channel = FileChannel.model_validate({**given, "zone": "UTC", "format": {"type": "csv"}, "entities": entities})
     return place.folder.listing(channel, "order_line", claims)
 
 

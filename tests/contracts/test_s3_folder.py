@@ -18,14 +18,14 @@ from caravan.clients.file_drop.s3_folder import S3Folder
 from caravan.clients.file_drop.seen import Seen
 from caravan.clients.storage.s3 import open_client, store_of
 from caravan.config.places import S3Place
-from caravan.config.types import Channel
+from caravan.config.types import FileChannel
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 
 FolderOf = Callable[..., S3Folder]
 
 
-def channel(files: str = "*.csv", settle_seconds: int = 60) -> Channel:
-    return Channel.model_validate(
+def channel(files: str = "*.csv", settle_seconds: int = 60) -> FileChannel:
+    return FileChannel.model_validate(
         {
             "code": "shop", "name": "Shop", "kind": "own", "folder": "s3://x/y", "delivery": "changes", "zone": "UTC",
             "settle_seconds": settle_seconds, "format": {"type": "csv"},

@@ -18,7 +18,7 @@ from market_case import market
 
 from caravan.clients.file_drop.parse import parse
 from caravan.clients.file_drop.parsed import Delivery, Parsed
-from caravan.config.types import Channel, Configuration, Project
+from caravan.config.types import Configuration, FileChannel, Project
 from caravan.core.entities import ENTITIES, QUARANTINE_COLUMNS, parsed_columns
 
 NOW = datetime.fromisoformat("2024-06-15T12:00:00")
@@ -45,9 +45,9 @@ def channel(
     form: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     **source: Any,
-) -> Channel:
+) -> FileChannel:
     """A channel whose columns are called like our fields. `source`: keys of the entity, `settings`: of the channel."""
-    return Channel.model_validate(
+    return FileChannel.model_validate(
         {
             "code": "shop",
             "name": "Shop",
@@ -83,13 +83,13 @@ class Result:
         return parsed.received_count, parsed.accepted_count, parsed.duplicate_count, parsed.quarantined_count
 
 
-def deliver(path: Path, of: Channel) -> Delivery:
+def deliver(path: Path, of: FileChannel) -> Delivery:
     status, (entity,) = path.stat(), of.entities
     content_hash = hashlib.sha256(path.read_bytes()).hexdigest()
     return Delivery(of.code, entity, path, content_hash, status.st_size, status.st_mtime_ns)
 
 
-def parse_bytes(data: bytes, of: Channel, name: str = "delivery", now: datetime = NOW) -> Result:
+def parse_bytes(data: bytes, of: FileChannel, name: str = "delivery", now: datetime = NOW) -> Result:
     """Parse a file of these bytes; checks what holds for every delivery."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
@@ -106,16 +106,16 @@ def parse_bytes(data: bytes, of: Channel, name: str = "delivery", now: datetime 
     return Result(parsed, rows, quarantined)
 
 
-def parse_text(text: str, of: Channel) -> Result:
+def parse_text(text: str, of: FileChannel) -> Result:
     return parse_bytes(text.encode(), of)
 
 
-def parse_lines(lines: Iterable[Sequence[str]], of: Channel, fields: Sequence[str] = LINE_FIELDS) -> Result:
+def parse_lines(lines: Iterable[Sequence[str]], of: FileChannel, fields: Sequence[str] = LINE_FIELDS) -> Result:
     """Parse a CSV of these values under a header of `fields`."""
     return parse_text(csv_text([fields, *lines], of.format.delimiter), of)
 
 
-def parse_column(field: str, values: Iterable[str], of: Channel | None = None) -> Result:
+def parse_column(field: str, values: Iterable[str], of: FileChannel | None = None) -> Result:
     """Parse good lines A1, A2, ... whose `field` takes these values in turn."""
     fields = LINE_FIELDS if field in LINE_FIELDS else (*LINE_FIELDS, field)
     lines = []

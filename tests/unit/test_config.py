@@ -109,13 +109,14 @@ def test_the_default_configuration_is_sound() -> None:
     assert len(dialects) == 8
 
 
-def test_the_guides_example_is_sound(config: Path) -> None:
+def test_the_guides_examples_are_sound(config: Path) -> None:
     guide = (PROJECT_ROOT / "docs" / "add-a-channel.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```yaml\n# include/config/channels/(\w+)\.yml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in examples] == ["shop_se"]
-    (config / "channels" / "shop_se.yml").write_text(examples[0][1], encoding="utf-8")
+    assert [name for name, _ in examples] == ["shop_se", "shop_web", "market_eu"]
+    for name, text in examples:
+        (config / "channels" / f"{name}.yml").write_text(text, encoding="utf-8")
     assert [str(fault) for fault in check(config)] == []
-    assert "shop_se" in load(config).channels
+    assert {"shop_se", "shop_web", "market_eu"} <= set(load(config).channels)
 
 
 # (what is replaced, by what, where the fault is, a part of its message)
@@ -314,7 +315,7 @@ def test_line_only_fields_in_rules_of_orders(config: Path) -> None:
     assert [str(fault) for fault in load(config).faults] == [
         "channels/shop_no.yml:19 entities.order.rules[0].when.sku: 'sku' is a field of order_line, not of order",
         "channels/shop_no.yml:20 entities.order.rules[1].kind: "
-        "a rule makes an order one of sale, cancellation; other kinds are for lines",
+        "a rule of order makes of a row one of sale, cancellation",
     ]
 
 
@@ -330,7 +331,7 @@ def test_faults_of_refunds(config: Path) -> None:
             columns: {order_id: Order, refunded_at: Date, flow: Flow}
             constants: {currency: NOK}
             rules:
-              - {name: gift, when: {sku: {equals: GIFT}}, kind: charge}
+              - {name: gift, when: {sku: {equals: GIFT}}, kind: cancellation}
         """),
     )
     edit(config / "channels" / "shop_no.yml", "  order_line:\n", "  order_line:\n    sign: negative\n")
@@ -340,8 +341,7 @@ def test_faults_of_refunds(config: Path) -> None:
         "16 entities.refund.sign: 'minus' is not known; known are negative, positive",
         "17 entities.refund.columns: the required field 'amount' is neither in columns nor in constants",
         "17 entities.refund.columns.flow: 'flow' is a field of order, not of refund",
-        "20 entities.refund.rules[0].kind: "
-        "a rule sets a refund aside with `quarantine`; kinds are for orders and lines",
+        "20 entities.refund.rules[0].kind: a rule of refund makes of a row one of sale, charge",
         "20 entities.refund.rules[0].when.sku: 'sku' is neither in columns nor in constants, so it is never set",
         "22 entities.order_line.sign: is for a refund's amount; those of an order_line may have either",
     ]

@@ -15,7 +15,7 @@ import pytest
 from file_drop_case import CONFIGURATION, LINE, LINE_FIELDS, NOW, channel, csv_text, deliver
 
 from caravan.assembly.folders import folder_root
-from caravan.assembly.sales import FileInbox
+from caravan.assembly.inboxes import FileInbox
 from caravan.clients.file_drop import parse as parse_module
 from caravan.clients.file_drop.deliveries import Claim, LocalFolder, claims, list_deliveries
 from caravan.clients.file_drop.parse import parse

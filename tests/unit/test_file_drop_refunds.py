@@ -18,12 +18,21 @@ def refunds(*rows: str, of: Channel | None = None, fields: tuple[str, ...] = FIE
     return parse_text(",".join(fields) + "\n" + "".join(rows), of)
 
 
-def test_a_refund_has_its_own_day_and_no_kind() -> None:
+def test_a_refund_has_its_own_day() -> None:
     result = refunds(GOOD)
     assert result.rows[0]["refund_local_date"].isoformat() == "2024-05-01"
     assert (result.rows[0]["market_code"], result.rows[0]["amount"]) == (None, 5)
-    assert not {"order_local_date", "flow", "refund_kind"} & parsed_columns(REFUND).keys()
+    assert not {"order_local_date", "flow"} & parsed_columns(REFUND).keys()
     assert RAW["raw.file_drop__refund"].date_column == "refund_local_date"
+
+
+def test_a_rule_tells_postage_from_goods() -> None:
+    rule = {"name": "postage", "when": {"line_id": {"equals": "P"}}, "kind": "charge"}
+    result = refunds(GOOD, GOOD.replace(",1,", ",P,"), rules=(rule,))
+    assert sorted(zip(result.column("line_id"), result.column("refund_kind"), strict=True)) == [
+        ("1", "sale"),
+        ("P", "charge"),
+    ]
 
 
 LATE = "2024-05-01 22:30:00"

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from caravan.clients.http.answers import read_json
-from caravan.clients.http.lines import CHARGE_RULE
-from caravan.clients.woocommerce.records import order_records, refund_record
-from caravan.config.types import Rule
+from caravan.clients.woocommerce.records import order_records, refund_records
+from caravan.config.services import CHARGES
 from caravan.core.entities import ENTITIES
 
 DOCUMENTED = Path(__file__).parents[1] / "fixtures" / "woocommerce" / "order.json"
@@ -123,23 +122,59 @@ def test_nothing_personal_is_passed_on(order):
     assert not [word for word in ("Erika", "erika@", "Muster", "Rue", "5550100", "192.0.2.17") if word in spooled]
 
 
-def test_a_refund(order):
-    refund = read(
-        {"id": 90560, "date_created_gmt": "2026-11-02T09:04:41", "amount": "3.57", "reason": "One tin dented"}
-    )
-    assert refund_record(order, refund) == (
-        "refund",
+def given_back(order: dict, **refund: object) -> list[dict]:
+    times = {"date_created_gmt": "2026-11-02T09:04:41", "reason": "One tin dented"}
+    return [record for _, record in refund_records(order, read({"id": 90560, **times, **refund}))]
+
+
+def item(number: int, total: str, tax: str, **more: object) -> dict:
+    named = {"id": 1, "key": "_refunded_item_id", "value": str(number)}
+    return {"id": number + 500, "quantity": -1, "total": total, "total_tax": tax, "meta_data": [named], **more}
+
+
+def test_a_refund_that_names_no_line_is_one_sum(order):
+    assert given_back(order, amount="3.57", line_items=[]) == [
         {
             "refund_id": "90560",
             "order_id": "90412",
             "refunded_at": "2026-11-02T09:04:41Z",
             "country": "FR",
             "currency": "EUR",
-            "customer_id": "318",
             "amount": "3.57",
             "reason": "One tin dented",
-        },
+        }
+    ]
+
+
+def test_a_refund_of_lines_is_a_record_for_each_without_tax(order):
+    found = given_back(
+        order,
+        amount="26.80",
+        line_items=[item(315, "-12.00", "-2.28", sku="TEA", quantity=-2), item(316, "0.00", "0.00", quantity=0)],
+        shipping_lines=[item(317, "-4.90", "-0.93", quantity=None)],
+        fee_lines=[item(318, "-1.00", "-0.19", quantity=0)],
     )
+    assert [(row.get("line_id"), row.get("sku"), row.get("quantity"), row["amount"]) for row in found] == [
+        ("315", "TEA", "2", "12.00"),
+        ("shipping-317", "shipping", None, "4.90"),
+        ("fee-318", "fee", None, "1.00"),
+        (None, None, None, "5.50"),
+    ]
+    assert {row["refund_id"] for row in found} == {"90560"}
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [("14.28", ["12.00"]), ("14.285", ["12.00"]), ("14.00", ["12.00", "-0.28"]), (None, [None]), ("abc", ["abc"])],
+)
+def test_what_does_not_add_up_is_passed_on_to_be_seen(order, amount, expected):
+    rows = given_back(order, amount=amount, line_items=[item(315, "-12.00", "-2.28")])
+    assert [row["amount"] for row in rows] == expected
+
+
+@pytest.mark.parametrize("broken", ["?", [3], [{"id": 3}], [item(315, "abc", "0")], {"a": "b"}])
+def test_a_refund_with_items_that_are_none_comes_whole(order, broken):
+    assert [row["amount"] for row in given_back(order, amount="3.57", line_items=broken)] == ["3.57"]
 
 
 @pytest.mark.parametrize(
@@ -233,4 +268,4 @@ def test_an_order_without_lines_is_a_header_alone(order):
 
 
 def test_the_rule_for_charges_is_a_rule():
-    assert Rule.model_validate(CHARGE_RULE).kind == "charge"
+    assert CHARGES.kind == "charge"

@@ -130,7 +130,7 @@ refunds AS (
         r.currency_code,
         SUM(r.amount) AS amount
     FROM int.sales__refund AS r
-    WHERE r.order_key IN (SELECT t.order_key FROM line_totals AS t)
+    WHERE r.order_key IN (SELECT t.order_key FROM line_totals AS t) AND r.refund_kind = 'sale'
     GROUP BY r.order_key, r.order_local_date, r.currency_code
 ),
 

@@ -1,7 +1,7 @@
 -- amount_base: at the rate of the refund's day, what it cost then; fct_order converts the same money at its own day's
 -- rate, so that an order's net sales are one sum. Conversion is exact, as in fct_order_line.
 -- net_status: the first reason for which a refund is not taken off the net sales of its order, else counted. The same
--- conditions stand in fct_order, which does it.
+-- conditions stand in fct_order, which does it; a charge is no part of net sales, so it is not taken off them.
 WITH refunds AS (
     SELECT
         r.*,
@@ -48,7 +48,9 @@ SELECT
     r.sku,
     r.quantity,
     r.reason,
+    r.refund_kind,
     CASE
+        WHEN r.refund_kind = 'charge' THEN 'charge'
         WHEN o.order_key IS NULL THEN 'order_unknown'
         WHEN r.currency_code <> o.currency_code THEN 'currency_differs'
         WHEN o.left_amount <= 0 THEN 'nothing_left'

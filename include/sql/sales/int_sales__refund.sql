@@ -33,6 +33,7 @@ SELECT
     r.quantity,
     r.currency_code,
     r.amount,
+    r.refund_kind,
     r.reason
 FROM refunds AS r
 LEFT JOIN orders AS o ON r.order_key = o.order_key

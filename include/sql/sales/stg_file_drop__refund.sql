@@ -26,7 +26,9 @@ SELECT
     r.sku,
     r.quantity,
     r.amount,
-    r.reason
+    r.reason,
+    COALESCE(r.refund_kind, 'sale') AS refund_kind,
+    r.refund_rule
 FROM raw.file_drop__refund AS r
 LEFT JOIN superseded AS s ON r.row_key = s.row_key
 WHERE

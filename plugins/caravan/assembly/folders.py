@@ -9,11 +9,11 @@ from caravan.assembly.connections import current
 from caravan.clients.file_drop.deliveries import Folder, LocalFolder
 from caravan.config.places import S3_DEFAULT, is_url, s3_place
 from caravan.config.settings import Settings
-from caravan.config.types import Channel
+from caravan.config.types import FileChannel
 from caravan.core.errors import Misconfigured
 
 
-def open_folder(channel: Channel, settings: Settings, scratch: Path, *, dry_run: bool) -> Folder:
+def open_folder(channel: FileChannel, settings: Settings, scratch: Path, *, dry_run: bool) -> Folder:
     """`scratch`: for copies of what is downloaded. A dry run remembers nothing of it."""
     if not is_url(channel.folder):
         return LocalFolder(settings.home / channel.folder)
@@ -31,7 +31,7 @@ def open_folder(channel: Channel, settings: Settings, scratch: Path, *, dry_run:
     )
 
 
-def folder_root(channel: Channel, home: Path) -> Path:
+def folder_root(channel: FileChannel, home: Path) -> Path:
     """What two channels that read one place have in common, however each writes it."""
     if not is_url(channel.folder):
         return Path(os.path.realpath(home / channel.folder))

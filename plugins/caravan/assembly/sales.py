@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Sequence
 
 from caravan.assembly import markets
 from caravan.assembly.calendar import put_markets
-from caravan.assembly.folders import folder_root, open_folder
+from caravan.assembly.inboxes import open_inboxes
 from caravan.assembly.warehouse import open_store, utc_now
-from caravan.clients.file_drop.deliveries import Claim, Folder, Listing, claims
-from caravan.clients.file_drop.parse import parse
-from caravan.clients.file_drop.parsed import Delivery, Parsed, Stamp
 from caravan.config.loader import load
 from caravan.config.settings import Settings
-from caravan.config.types import Channel, Configuration
-from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
+from caravan.config.types import Configuration
+from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.scope import RunScope
 from caravan.functions.sales import orders
 from caravan.warehouse.scratch import Scratch
-
-
-@dataclass(frozen=True)
-class FileInbox:
-    """One entity of a file_drop channel: `folder` is where its files arrive, `claims` what every channel reads."""
-
-    channel: Channel
-    entity: str
-    folder: Folder
-    configuration: Configuration
-    scratch: Path
-    claims: Sequence[Claim]
-
-    @cached_property
-    def _listing(self) -> Listing:
-        return self.folder.listing(self.channel, self.entity, self.claims)
-
-    def deliveries(self) -> Sequence[Delivery]:
-        return self._listing.deliveries
-
-    def waiting(self) -> Mapping[str, str]:
-        return {str(skipped.path.relative_to(self.folder.root)): skipped.message for skipped in self._listing.skipped}
-
-    def refused(self, delivery: Delivery) -> Rejected | None:
-        return self._listing.refused.get(delivery.path)
-
-    def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
-        self.folder.fetch(delivery)
-        workdir = self.scratch / delivery.content_hash
-        workdir.mkdir(parents=True, exist_ok=True)
-        return parse(delivery, self.channel, self.configuration, workdir, utc_now(), stamp=Stamp(load_id, observed_at))
-
-    def discard(self, delivery: Delivery) -> None:
-        shutil.rmtree(self.scratch / delivery.content_hash, ignore_errors=True)
-        self.folder.release(delivery)
 
 
 def list_channels(scope: RunScope) -> list[str]:
@@ -80,11 +37,7 @@ def collect(scope: RunScope, channel_code: str, *, reload: bool = False) -> dict
         open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store,
         Scratch(settings.staging_dir) as scratch,
     ):
-        folder = open_folder(channel, settings, scratch, dry_run=scope.dry_run)
-        claimed = claims(configuration, lambda each: folder_root(each, settings.home))
-        inboxes = {
-            entity: FileInbox(channel, entity, folder, configuration, scratch, claimed) for entity in channel.entities
-        }
+        inboxes = open_inboxes(channel, configuration, settings, store, scratch, dry_run=scope.dry_run, reload=reload)
         return orders.collect(scope, channel, inboxes, store, utc_now, reload)
 
 

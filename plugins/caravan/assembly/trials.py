@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from caravan.config.alerts import Alerts
 from caravan.config.places import S3_DEFAULT, is_url, s3_place
-from caravan.config.types import Configuration
+from caravan.config.services import ServiceChannel
+from caravan.config.types import Configuration, FileChannel
 from caravan.core.connections import Connection
 from caravan.core.errors import CaravanError, Misconfigured
 
@@ -22,13 +23,18 @@ class Use:
 
     by: list[str] = field(default_factory=list)
     buckets: list[str] = field(default_factory=list)
+    channels: list[ServiceChannel] = field(default_factory=list)
+    """Those that ask a service through it."""
 
 
 def uses(configuration: Configuration, alerts: Alerts) -> Mapping[str, Use]:
     """By connection id, sorted; of channels only those that are switched on."""
     found: defaultdict[str, Use] = defaultdict(Use)
     for channel in configuration.channels.values():
-        if channel.enabled and is_url(channel.folder):
+        if channel.enabled and isinstance(channel, ServiceChannel):
+            _add(found, channel.connection, f"channel {channel.code}")
+            found[channel.connection].channels.append(channel)
+        elif channel.enabled and isinstance(channel, FileChannel) and is_url(channel.folder):
             _add(found, channel.connection or S3_DEFAULT, f"channel {channel.code}", s3_place(channel.folder).bucket)
     project = configuration.project
     if project.published:
@@ -41,8 +47,12 @@ def uses(configuration: Configuration, alerts: Alerts) -> Mapping[str, Use]:
     return dict(sorted(found.items()))
 
 
-def try_connection(connection: Connection, buckets: Sequence[str] = ()) -> str:
-    """What was seen. Raises Misconfigured or Retryable with what is wrong; sends and changes nothing."""
+def try_connection(connection: Connection, buckets: Sequence[str] = (), channels: Sequence[ServiceChannel] = ()) -> str:
+    """What was seen. Raises Misconfigured, Rejected or Retryable with what is wrong; sends and changes nothing."""
+    if channels:
+        from caravan.assembly.services import TRIAL, open_source
+
+        return "; ".join(sorted({open_source(channel, connection, TRIAL).probe() for channel in channels}))
     match connection.kind:
         case "aws":
             from caravan.clients.storage.s3 import try_s3
@@ -60,10 +70,12 @@ def try_connection(connection: Connection, buckets: Sequence[str] = ()) -> str:
     raise connection.misconfigured(message)
 
 
-def outcome(connection: Connection, buckets: Sequence[str] = ()) -> tuple[bool, str]:
+def outcome(
+    connection: Connection, buckets: Sequence[str] = (), channels: Sequence[ServiceChannel] = ()
+) -> tuple[bool, str]:
     """Whether it works, and what was seen or is wrong."""
     try:
-        return True, try_connection(connection, buckets)
+        return True, try_connection(connection, buckets, channels)
     except CaravanError as error:
         return False, "; ".join(fault.message for fault in error.faults) if isinstance(error, Misconfigured) else str(
             error

@@ -52,13 +52,14 @@ def test(
 ) -> None:
     """Try each connection that is used: log in, ask, list. Sends and changes nothing. Exits 1 when one fails."""
     from caravan.assembly.connections import current
-    from caravan.assembly.trials import outcome
+    from caravan.assembly.trials import Use, outcome
 
     wanted = _uses()
     failed = []
     for name in [conn_id] if conn_id else list(wanted):
+        use = wanted.get(name, Use())
         try:
-            works, told = outcome(current().get(name), wanted[name].buckets if name in wanted else ())
+            works, told = outcome(current().get(name), use.buckets, use.channels)
         except Misconfigured as error:
             works, told = False, "; ".join(fault.message for fault in error.faults)
         say(f"{name}: {'ok' if works else 'failed'}: {told}")

@@ -34,7 +34,7 @@ def connections(configuration: Configuration, alerts: Alerts, api: Api | None) -
             if use.by == ["the heartbeat"]:
                 works, told = True, "can be read; not tried, since asking it would count as a beat"
             else:
-                works, told = outcome(connection, use.buckets)
+                works, told = outcome(connection, use.buckets, use.channels)
         except Misconfigured as error:
             works, told = False, "; ".join(fault.message for fault in error.faults)
         to_do = "" if works else f"; used by {', '.join(use.by)}; try again with `./caravan connections test {conn_id}`"

@@ -174,7 +174,7 @@ def list_channels(channels: Channels = None) -> None:
 
 Reload = Annotated[
     bool,
-    typer.Option("--reload", help="Read files again that were loaded before: after a channel's file was corrected."),
+    typer.Option("--reload", help="Read again what was loaded before: after a channel's file was corrected."),
 ]
 
 

@@ -7,7 +7,7 @@ misspelt field in another.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -18,6 +18,7 @@ import duckdb
 
 from caravan.config.document import Document, Location
 from caravan.config.places import is_url, place_problem
+from caravan.config.services import CHANNELS, CHARGES, SERVICES, ServiceChannel
 from caravan.config.types import OTHER_MARKET, Channel
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
@@ -25,15 +26,30 @@ from caravan.core.entities import ENTITIES, FLOWS, LINE_KINDS, Entity, EntityFie
 from caravan.core.errors import Fault, nearest
 
 _NUMBERS = ("money", "quantity")
+_FILE_SETTINGS = frozenset(["folder", "format", "delivery", "settle_seconds", "max_deleted_share"])
+_FILE_ENTITY_SETTINGS = frozenset(["files", "columns", "key", "duplicate_rows"])
 
 
 def read_channel(document: Document, stem: str, markets: Collection[str]) -> tuple[Channel | None, list[Fault]]:
     """The channel of a file named `stem`.yml, or None and every fault of its file."""
-    channel, faults = validate(document, Channel, _with_numbers(document))
-    faults += _own_faults(document, stem, markets)
+    source = document.text("source") or "file_drop"
+    faults = list(_own_faults(document, stem, markets))
+    if source not in CHANNELS:
+        # All else would follow from that: each source has settings of its own.
+        faults.append(document.fault(("source",), f"'{source}' is no source{nearest(source, CHANNELS)}"))
+        return None, faults
+    model, data = CHANNELS[source], _with_numbers(document)
+    if issubclass(model, ServiceChannel):
+        faults += _service_faults(document, model, data)
+        columns: dict[str, Any] = {name: dict.fromkeys(fields, "") for name, fields in model.gives.items()}
+    else:
+        faults += _folder_faults(document, stem)
+        columns = {name: document.mapping("entities", name, "columns") for name in ENTITIES}
     for name in document.mapping("entities"):
-        if name in ENTITIES:
-            faults += _entity_faults(document, ENTITIES[name])
+        if name in columns:
+            faults += _entity_faults(document, ENTITIES[name], columns[name])
+    channel, more = validate(document, model, data)
+    faults = more + faults
     return (None if faults else channel), faults
 
 
@@ -47,6 +63,9 @@ def _own_faults(document: Document, stem: str, markets: Collection[str]) -> Iter
     home = document.text("home_country")
     if home is not None and (problem := _value_problem(home, EntityField("home_country", "country"))):
         yield document.fault(("home_country",), problem)
+
+
+def _folder_faults(document: Document, stem: str) -> Iterator[Fault]:
     folder = document.text("folder")
     if folder == "":
         yield document.fault(("folder",), "is empty; give a folder of its own, e.g. incoming/" + stem)
@@ -64,11 +83,34 @@ def _own_faults(document: Document, stem: str, markets: Collection[str]) -> Iter
         yield document.fault(("format", "datetime"), problem)
 
 
-def _entity_faults(document: Document, entity: Entity) -> Iterator[Fault]:
+def _service_faults(document: Document, model: type[ServiceChannel], data: dict[str, Any]) -> list[Fault]:
+    """What is said of files, or of entities that the service does not have; it is taken out of `data`."""
+    source, faults = document.text("source"), []
+    for name in _FILE_SETTINGS & data.keys():
+        message = f"is for channels that deliver files; of source {source} it is known: remove it"
+        faults.append(document.fault((name,), message))
+        del data[name]
+    for entity, given in list(document.mapping("entities").items()):
+        here: Location = ("entities", entity)
+        if entity in ENTITIES and entity not in model.gives:
+            message = f"source {source} has no entity '{entity}'{nearest(entity, model.gives)}"
+            faults.append(document.fault(here, message))
+            del data["entities"][entity]
+        elif entity in model.gives and isinstance(given, dict):
+            for name in _FILE_ENTITY_SETTINGS & given.keys():
+                message = f"is for channels that deliver files; of source {source} it is known: remove it"
+                faults.append(document.fault((*here, name), message))
+            kept = data["entities"][entity].items()
+            data["entities"][entity] = {name: value for name, value in kept if name not in _FILE_ENTITY_SETTINGS}
+    return faults
+
+
+def _entity_faults(document: Document, entity: Entity, columns: Mapping[str, Any]) -> Iterator[Fault]:
+    """`columns`: by our field; of a service those that it always has."""
     here: Location = ("entities", entity.name)
     if not isinstance(document.value(*here), dict):
         return  # told by its type; all else would follow from that
-    columns, constants = document.mapping(*here, "columns"), document.mapping(*here, "constants")
+    constants = document.mapping(*here, "constants")
     for section in ("columns", "constants", "values"):
         for name in document.mapping(*here, section):
             if name not in entity.field_names:
@@ -100,7 +142,7 @@ def _entity_faults(document: Document, entity: Entity) -> Iterator[Fault]:
         yield document.fault((*here, "key"), f"an {entity.name} is named by its {named}; `key: none` is for lines")
     if document.text(*here, "sign") is not None and not any(field.positive for field in entity.fields):
         yield document.fault((*here, "sign"), f"is for a refund's amount; those of an {entity.name} may have either")
-    yield from _rule_faults(document, here, entity)
+    yield from _rule_faults(document, here, entity, columns)
 
 
 def _file_faults(document: Document, here: Location) -> Iterator[Fault]:
@@ -119,9 +161,9 @@ def _file_faults(document: Document, here: Location) -> Iterator[Fault]:
             yield document.fault((*here, "columns", name), f"'{column}' names no column")
 
 
-def _rule_faults(document: Document, here: Location, entity: Entity) -> Iterator[Fault]:
+def _rule_faults(document: Document, here: Location, entity: Entity, columns: Mapping[str, Any]) -> Iterator[Fault]:
     rules = document.value(*here, "rules")
-    names: set[str] = set()
+    names = {CHARGES.name} if document.text("source") in SERVICES else set[str]()
     for index in range(len(rules) if isinstance(rules, list) else 0):
         rule: Location = (*here, "rules", index)
         name = document.text(*rule, "name")
@@ -136,7 +178,7 @@ def _rule_faults(document: Document, here: Location, entity: Entity) -> Iterator
             if field_name not in entity.field_names:
                 yield document.fault(test, _unknown_field(field_name, entity))
                 continue
-            if not _is_set(document, here, field_name):
+            if field_name not in columns and not _is_set(document, here, field_name):
                 yield document.fault(test, f"'{field_name}' is neither in columns nor in constants, so it is never set")
             yield from _condition_faults(document, test, entity.field(field_name))
 
@@ -144,7 +186,7 @@ def _rule_faults(document: Document, here: Location, entity: Entity) -> Iterator
 def _is_set(document: Document, here: Location, field_name: str) -> bool:
     if field_name == "flow" and document.text("home_country") is not None:
         return True  # follows from the order's country
-    return any(field_name in document.mapping(*here, section) for section in ("columns", "constants"))
+    return field_name in document.mapping(*here, "constants")
 
 
 def _condition_faults(document: Document, test: Location, field: EntityField) -> Iterator[Fault]:
@@ -194,9 +236,7 @@ def _numeric(rule: Any, numbers: Collection[str]) -> Any:
 
 
 def _kind_problem(entity: Entity) -> str:
-    if not entity.kinds:
-        return f"a rule sets a {entity.name} aside with `quarantine`; kinds are for orders and lines"
-    return f"a rule makes an {entity.name} one of {', '.join(entity.kinds)}; other kinds are for lines"
+    return f"a rule of {entity.name} makes of a row one of {', '.join(entity.kinds)}"
 
 
 def _unknown_field(name: str, entity: Entity) -> str:

@@ -25,6 +25,7 @@ from caravan.config.places import S3_DEFAULT, is_url, place_problem, s3_place
 from caravan.config.pools import read_pools
 from caravan.config.privacy import FOLDER as PRIVACY
 from caravan.config.privacy import PURPOSES, TABLES, read_privacy
+from caravan.config.services import ServiceChannel
 from caravan.config.settings import home_dir
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
 from caravan.config.validation import validate
@@ -154,6 +155,7 @@ def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection
             channels += [channel] if channel else []
         faults += [replace(fault, channel=code) for fault in found]
     faults += _clashes(documents, home)
+    faults += _shared_accounts(documents, channels)
     disabled = {fault.channel for fault in faults}
     reading.channels = {channel.code: channel for channel in channels if channel.code not in disabled}
     reading.faults += faults
@@ -173,6 +175,17 @@ def _clashes(documents: Sequence[Document], home: Path) -> Iterator[Fault]:
             message = f"{names} reads the same files; one order would count twice: give each its own folder or names"
             at = ("entities", source.entity, "files")
             yield replace(source.document.fault(at, message), channel=_code(source.document))
+
+
+def _shared_accounts(documents: Sequence[Document], channels: Sequence[Channel]) -> Iterator[Fault]:
+    """Channels that ask one account for the same orders."""
+    asking = [each for each in channels if isinstance(each, ServiceChannel) and each.enabled]
+    for channel in asking:
+        rivals = [other.code for other in asking if other is not channel and channel.shares_orders(other)]
+        if rivals:
+            message = f"'{channel.connection}' is asked by {', '.join(rivals)} too; one order would count twice"
+            document = next(each for each in documents if _code(each) == channel.code)
+            yield replace(document.fault(("connection",), message), channel=channel.code)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -101,10 +102,8 @@ class FileFormat(_Frozen):
 
 
 class EntitySource(_Frozen):
-    """Where one entity of a channel comes from and how its columns are called there."""
+    """How the columns of one entity are called in a channel's deliveries, and what their values mean."""
 
-    files: str
-    """Glob inside the channel's folder, e.g. `orders_*.csv.gz`."""
     columns: Annotated[dict[str, str], Field(min_length=1)]
     """Canonical field to column name (csv, parquet) or path such as `buyer.id` (ndjson)."""
     constants: dict[str, str] = {}
@@ -120,22 +119,26 @@ class EntitySource(_Frozen):
     rules: tuple[Rule, ...] = ()
 
 
+class FileEntity(EntitySource):
+    files: str
+    """Glob inside the channel's folder, e.g. `orders_*.csv.gz`."""
+
+
 class Channel(_Frozen):
-    """One file of include/config/channels: a sales channel that delivers files."""
+    """One file of include/config/channels: a sales channel, however it delivers. Ways of delivering are subclasses:
+    `FileChannel` and those of `config.services`."""
+
+    is_asked: ClassVar[bool] = False
+    """Whether a delivery is the answer to a question, and so the present state of its rows: not one that waits."""
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
     name: str
     kind: Literal["own", "marketplace", "partner"]
-    source: Literal["file_drop"] = "file_drop"
+    source: str
     enabled: bool = True
-    folder: str
-    """Absolute, or relative to CARAVAN_HOME; or `s3://bucket/prefix`."""
-    connection: Annotated[str, Field(pattern=CONN_ID)] | None = None
-    """Of a folder in a bucket; `s3_default` when absent."""
-    settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
-    """A file is read once it has not changed for this long: nobody is still writing it."""
+    connection: Annotated[str, Field(pattern=CONN_ID)] | None
     delivery: Literal["complete", "changes"]
-    """complete: each file is all there is, a row missing from it has been deleted."""
+    """complete: each delivery is all there is, a row missing from it has been deleted."""
     max_deleted_share: Annotated[Decimal, Field(ge=0, le=1)] = Decimal("0.2")
     """A complete delivery that would delete a larger share of the rows is refused: it is cut off."""
     format: FileFormat
@@ -149,12 +152,25 @@ class Channel(_Frozen):
     """Where goods are sent from: an order to the same country is domestic, to another one export."""
     max_future_hours: Annotated[int, Field(ge=0, le=87_600)] = 24
     """An order or a refund dated further ahead of the clock is quarantined."""
-    entities: Annotated[dict[EntityName, EntitySource], Field(min_length=1)]
+    entities: Mapping[EntityName, EntitySource]
 
     @field_validator("zone", "business_zone")
     @classmethod
     def _zones(cls, name: str | None) -> str | None:
         return name if name is None else _known_zone(name)
+
+
+class FileChannel(Channel):
+    """Files arrive in a folder."""
+
+    source: Literal["file_drop"] = "file_drop"
+    folder: str
+    """Absolute, or relative to CARAVAN_HOME; or `s3://bucket/prefix`."""
+    connection: Annotated[str, Field(pattern=CONN_ID)] | None = None
+    """Of a folder in a bucket; `s3_default` when absent."""
+    settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """A file is read once it has not changed for this long: nobody is still writing it."""
+    entities: Annotated[dict[EntityName, FileEntity], Field(min_length=1)]
 
 
 _Days = Annotated[int, Field(ge=1, le=36_500)]
@@ -245,6 +261,8 @@ __all__ = [
     "Condition",
     "Configuration",
     "EntitySource",
+    "FileChannel",
+    "FileEntity",
     "FileFormat",
     "Market",
     "Project",

@@ -45,6 +45,9 @@ lines that are no goods. adjustment: corrections of stock or books. A channel's 
 OrderKind = Literal["sale", "cancellation"]
 """cancellation: the header says that the whole order was called off; its goods count as taken back."""
 
+RefundKind = Literal["sale", "charge"]
+"""What was given back: money for goods sold, or postage and fees, which net sales do not hold anyway."""
+
 
 @dataclass(frozen=True)
 class Entity:
@@ -56,12 +59,12 @@ class Entity:
     fields: tuple[EntityField, ...]
     key: tuple[str, ...]
     """The natural key within a channel; a channel that cannot deliver it has none (`key: none`)."""
+    kinds: tuple[str, ...]
+    """What rules may make of a row; the first is what it is without one."""
     optional_key: tuple[str, ...] = ()
     """Parts of the key that a row may lack: a refund of a whole order names no line."""
     needs_key: bool = False
     """Whether `key: none` is refused."""
-    kinds: tuple[str, ...] = ()
-    """What rules may make of a row; the first is what it is without one. Empty: rules only set rows aside."""
     computes_amount: bool = False
     """Whether parsing adds `amount`: quantity x unit_price - discount_amount."""
 
@@ -154,6 +157,7 @@ REFUND = Entity(
     moment="refunded_at",
     key=("refund_id", "line_id"),
     optional_key=("line_id",),
+    kinds=get_args(RefundKind),
     fields=(
         EntityField("refund_id", "text"),
         EntityField("order_id", "text", required=True),
@@ -201,10 +205,10 @@ def parsed_columns(entity: Entity) -> dict[str, str]:
     return columns
 
 
-def judged_columns(entity: Entity) -> tuple[str, ...]:
-    """What rules make of a row: its kind, and the rule that said so. None for an entity without kinds."""
+def judged_columns(entity: Entity) -> tuple[str, str]:
+    """What rules make of a row: its kind, and the rule that said so."""
     word = "line" if entity is ORDER_LINE else entity.name
-    return (f"{word}_kind", f"{word}_rule") if entity.kinds else ()
+    return f"{word}_kind", f"{word}_rule"
 
 
 def derived_columns(entity: Entity) -> set[str]:

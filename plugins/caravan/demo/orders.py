@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market
+from caravan.config.types import OTHER_MARKET, Channel, Configuration, FileChannel, Market
 from caravan.core.errors import CaravanError
 from caravan.demo import rates as rate_files
 from caravan.demo.catalogue import SHOPS
@@ -43,7 +43,8 @@ def generate(
     """
     if days < FEWEST_DAYS:
         raise ValueError(f"the demo needs at least {FEWEST_DAYS} days for what is planted in it, not {days}")
-    channels = [configuration.channels[code] for code in SHOPS if code in configuration.channels]
+    usable = [configuration.channels[code] for code in SHOPS if code in configuration.channels]
+    channels = [channel for channel in usable if isinstance(channel, FileChannel)]
     if not channels:
         raise CaravanError(f"none of the demo's channels is configured; it needs one of {', '.join(SHOPS)}")
     calendar = [end - timedelta(days=back) for back in reversed(range(days))]

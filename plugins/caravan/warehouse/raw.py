@@ -49,6 +49,9 @@ class Batch:
     reason_code. Of such a row the known version stays."""
     reload: bool = False
     """The delivery is read again because the configuration changed: what a rule sets aside now is out."""
+    is_current: bool = False
+    """The delivery says how its rows are now, whatever brought them before: with `reload`, what a rule sets aside is
+    out, not only if the very same delivery brought it."""
     supersedes: Sequence[str] = ()
     """Loads that read the same delivery before: what they brought and this one does not is gone."""
     stamped: bool = False
@@ -167,6 +170,8 @@ def _compare_range(
     absent = None
     if batch.complete or batch.supersedes or quarantined:
         covered = "TRUE" if batch.complete else f"s.load_id IN ({_texts(batch.supersedes)})"
+        # Gone is what the delivery stands for and lacks; an answer stands for what it names, and for no more.
+        judged = "TRUE" if batch.is_current else covered
         aside = "SELECT CAST(NULL AS UUID) AS row_key, TRUE AS ruled_out WHERE FALSE"
         if quarantined:
             aside = f"""
@@ -177,7 +182,7 @@ def _compare_range(
             SELECT s.row_key, s.version, s.old_date,
                    CASE
                        WHEN a.row_key IS NULL THEN 'gone'
-                       WHEN a.ruled_out AND {covered} AND {"TRUE" if batch.reload else "FALSE"} THEN 'ruled out'
+                       WHEN a.ruled_out AND {judged} AND {"TRUE" if batch.reload else "FALSE"} THEN 'ruled out'
                        ELSE 'kept'
                    END AS verdict
             FROM state AS s

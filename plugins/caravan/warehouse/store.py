@@ -88,6 +88,7 @@ class Store:
         started_at: datetime,
         has_keys: bool = True,
         reload: bool = False,
+        is_current: bool = False,
         restates: Sequence[str] = (),
     ) -> Load | None:
         batch = raw.Batch(
@@ -103,6 +104,7 @@ class Store:
             max_deleted_share=max_deleted_share,
             has_keys=has_keys,
             reload=reload,
+            is_current=is_current,
             quarantined=parsed.quarantined,
         )
         noted = self._load(run_id, channel_code, entity, batch)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
 from caravan.clients.file_drop.parsed import Delivery
-from caravan.config.types import Channel, Configuration
+from caravan.config.types import Configuration, FileChannel
 from caravan.core.errors import Rejected
 
 SkipCode = Literal["FILE_NOT_SETTLED", "FILE_TEMPORARY", "FILE_UNREADABLE", "FILE_UNMATCHED"]
@@ -76,7 +76,7 @@ class Folder(Protocol):
         """What the paths of skipped files begin with."""
         ...
 
-    def listing(self, channel: Channel, entity: str, claims: Iterable[Claim]) -> Listing: ...
+    def listing(self, channel: FileChannel, entity: str, claims: Iterable[Claim]) -> Listing: ...
 
     def fetch(self, delivery: Delivery) -> None:
         """Make sure that the delivery's file is on this machine. Raises Rejected FILE_CHANGED."""
@@ -91,7 +91,7 @@ class Folder(Protocol):
 class LocalFolder:
     root: Path
 
-    def listing(self, channel: Channel, entity: str, claims: Iterable[Claim]) -> Listing:
+    def listing(self, channel: FileChannel, entity: str, claims: Iterable[Claim]) -> Listing:
         return list_deliveries(channel, entity, self.root, time.time_ns(), claims)
 
     def fetch(self, delivery: Delivery) -> None:
@@ -101,17 +101,19 @@ class LocalFolder:
         """It stays: Caravan deletes nothing that was delivered."""
 
 
-def claims(configuration: Configuration, root: Callable[[Channel], Path]) -> list[Claim]:
-    """What all enabled channels read. `root`: a channel's folder, absolute and with links followed."""
+def claims(configuration: Configuration, root: Callable[[FileChannel], Path]) -> list[Claim]:
+    """The files that all enabled channels read. `root`: a channel's folder, absolute and with links followed."""
     return [
         Claim(channel.code, entity, root(channel), source.files)
         for channel in configuration.channels.values()
-        if channel.enabled
+        if channel.enabled and isinstance(channel, FileChannel)
         for entity, source in channel.entities.items()
     ]
 
 
-def list_deliveries(channel: Channel, entity: str, folder: Path, now_ns: int, claims: Iterable[Claim] = ()) -> Listing:
+def list_deliveries(
+    channel: FileChannel, entity: str, folder: Path, now_ns: int, claims: Iterable[Claim] = ()
+) -> Listing:
     """The settled files of one entity. `now_ns`: the clock, in nanoseconds since 1970. `claims`: those of every
     channel; a file that another entity reads as well is refused, because its orders would count twice.
 

@@ -92,9 +92,9 @@ def _parse(
     count, first, last = _one(
         connection, f"count(*), min({entity.local_date}), max({entity.local_date}) FROM {parquet_relation([accepted])}"
     )
-    for rule_column in judged_columns(entity)[1:]:
-        given = f"FROM {parquet_relation([rows])} WHERE {rule_column} IS NOT NULL GROUP BY ALL"
-        rule_counts |= dict(connection.execute(f"SELECT {rule_column}, count(*) {given}").fetchall())
+    _, rule_column = judged_columns(entity)
+    given = f"FROM {parquet_relation([rows])} WHERE {rule_column} IS NOT NULL GROUP BY ALL"
+    rule_counts |= dict(connection.execute(f"SELECT {rule_column}, count(*) {given}").fetchall())
     if bad:
         reasons = f"SELECT reason_code, count(*) FROM {parquet_relation([bad_rows])} GROUP BY ALL"
         by_reason = dict(connection.execute(reasons).fetchall())

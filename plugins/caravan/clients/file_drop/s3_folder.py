@@ -31,7 +31,7 @@ from caravan.clients.file_drop.seen import Seen
 from caravan.clients.storage.objects import StoredObject, download, list_pages
 from caravan.clients.storage.s3 import store_of
 from caravan.config.places import S3Place
-from caravan.config.types import Channel
+from caravan.config.types import FileChannel
 from caravan.core.connections import Connection
 from caravan.core.errors import Misconfigured, Rejected
 
@@ -60,7 +60,7 @@ class S3Folder:
     def root(self) -> Path:
         return self.place.path(store_of(self.connection))
 
-    def listing(self, channel: Channel, entity: str, claims: Iterable[Claim]) -> Listing:
+    def listing(self, channel: FileChannel, entity: str, claims: Iterable[Claim]) -> Listing:
         """Raises Misconfigured for a bucket that is not there or not to be read, Retryable for a store that fails."""
         own = Claim(channel.code, entity, self.root, channel.entities[entity].files)  # type: ignore[index]
         found: dict[Delivery, list[Path]] = {}

@@ -201,8 +201,6 @@ class StatementBuilder:
         """What the rules say."""
         rules = self._config.rules
         ruled = f"SELECT *, {self._first_rule()} AS rule_at FROM {rows}"
-        if not self._entity.kinds:
-            return ruled
         kind_column, rule_column = judged_columns(self._entity)
         unruled = literal(self._entity.kinds[0])
         kinds = " ".join(f"WHEN {i} THEN {literal(rule.kind)}" for i, rule in enumerate(rules) if rule.kind)

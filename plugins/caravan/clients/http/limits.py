@@ -19,7 +19,8 @@ class Limits:
     file_seconds: float = 3600
     file_bytes: int = 8 << 30
     """Of a report that is downloaded to disk."""
-    pull_seconds: float = 6 * 3600
+    pull_seconds: float = 5 * 3600
+    """Less than the task has that makes the pull: what stops it then says why."""
     wait_seconds: float = 300
     """The longest pause inside a pull. A service that asks for a longer one ends the pull, to be tried again then."""
     first_wait_seconds: float = 1

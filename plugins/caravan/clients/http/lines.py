@@ -6,9 +6,6 @@ import re
 from decimal import Decimal
 from typing import Any
 
-CHARGE_RULE = {"name": "charge", "when": {"line_id": {"matches": "^(shipping|fee)-"}}, "kind": "charge"}
-"""What a channel's rules say about lines that are no goods: every kind of service gives them such ids."""
-
 _NUMBER = re.compile(r"-?[0-9]{1,14}(\.[0-9]{1,10})?")
 
 

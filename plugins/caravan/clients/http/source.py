@@ -28,6 +28,10 @@ class Kind(Protocol):
         """Everything changed since (UTC without zone), one by one. `folder`: for files on the way."""
         ...
 
+    def probe(self, caller: Caller) -> str:
+        """A small question that changes nothing; what was seen."""
+        ...
+
 
 @dataclass(frozen=True)
 class HttpSource:
@@ -49,3 +53,8 @@ class HttpSource:
                 spools[entity].write(record)
             files = {entity: spool.finish() for entity, spool in spools.items()}
             return Pull(pull_name(asked), caller.answered_at, files)
+
+    def probe(self) -> str:
+        """What a small question showed. Raises as `pull`."""
+        with closing(self.open_caller()) as caller:
+            return self.kind.probe(caller)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,8 @@ from caravan.clients.http.caller import Caller
 from caravan.clients.http.limits import USUAL, Limits
 from caravan.clients.http.source import HttpSource, Record
 from caravan.clients.marketplace.records import COLUMNS, ORDER, SKU, row_records
+from caravan.clients.marketplace.report import API, ORDERS, Patience, Report, fetch_report, read_rows
 from caravan.clients.marketplace.report import USUAL as PATIENCE
-from caravan.clients.marketplace.report import Patience, Report, fetch_report, read_rows
 from caravan.clients.marketplace.token import AccessToken, Nobody
 from caravan.core.connections import Connection
 from caravan.core.errors import Rejected
@@ -74,23 +74,31 @@ class Marketplace:
                     return
                 start = end
 
+    def probe(self, caller: Caller) -> str:
+        caller.get(f"{API}/reports", {"reportTypes": ORDERS, "pageSize": 1})
+        return "gives a token and lets us see reports of orders"
+
 
 def open_marketplace(
     connection: Connection,
     limits: Limits = USUAL,
     overlap: timedelta = OVERLAP,
     *,
+    marketplaces: Sequence[str] = (),
     first_days: int = 30,
     patience: Patience = PATIENCE,
     now: Callable[[], datetime] = _utc_now,
     **caller: Callable[..., Any],
 ) -> HttpSource:
-    """`caller`: pause, random and clock of `Caller`. Raises Misconfigured."""
-    marketplaces = connection.extra.get("marketplace_ids")
+    """`marketplaces`: those of the connection unless given. `caller`: pause, random and clock of `Caller`.
+
+    Raises Misconfigured.
+    """
+    wanted = list(marketplaces) or connection.extra.get("marketplace_ids")
     if not (connection.login and connection.password and connection.extra.get("refresh_token")):
         message = "needs the client id as login, the client secret as password and the extra refresh_token"
         raise connection.misconfigured(message)
-    if not (isinstance(marketplaces, list) and marketplaces and all(isinstance(each, str) for each in marketplaces)):
+    if not (isinstance(wanted, list) and wanted and all(isinstance(each, str) for each in wanted)):
         raise connection.misconfigured('needs the extra marketplace_ids, a list like ["A1PA6795UKMFR9"]')
     giver = replace(connection, host=connection.extra.get("auth_url", AUTH_URL), port=None)
     clock = caller.get("clock", time.monotonic)
@@ -99,7 +107,7 @@ def open_marketplace(
         token = AccessToken(connection, lambda: Caller(giver, Nobody(), limits, **caller), clock)
         return Caller(connection, token, limits, **caller)
 
-    return HttpSource(Marketplace(tuple(marketplaces), first_days, patience, now), open_caller, overlap)
+    return HttpSource(Marketplace(tuple(wanted), first_days, patience, now), open_caller, overlap)
 
 
 class _Occurrences:

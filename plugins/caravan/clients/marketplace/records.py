@@ -14,8 +14,8 @@ GET_FLAT_FILE_ALL_ORDERS_DATA_BY_LAST_UPDATE_GENERAL.
 | tax_amount | `item-tax` |
 | coupon_code | `promotion-ids` |
 
-Postage and gift wrap, where there is any, are lines `shipping-<n>-<sku>` and `fee-<n>-<sku>`: see `CHARGE_RULE` in
-`http/lines.py`. There is no buyer in this report, so no customer_id.
+Postage and gift wrap, where there is any, are lines `shipping-<n>-<sku>` and `fee-<n>-<sku>`: see `CHARGES` in
+`config/services.py`. There is no buyer in this report, so no customer_id.
 
 Not verified against the real service: that `item-price` is for the whole quantity; whether prices include tax (they
 are passed on as they are); that orders still pending have no price and currency: those rows are quarantined until the

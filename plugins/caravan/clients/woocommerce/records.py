@@ -15,8 +15,8 @@ and newer write.
 | coupon_code | the codes of `coupon_lines`, joined by commas |
 
 A line of each of `line_items`, `shipping_lines` and `fee_lines`. The line ids of postage and fees begin with
-`shipping-` and `fee-` (those of goods are numbers), so that a rule makes them charges: see `CHARGE_RULE` in
-`http/lines.py`. A coupon is
+`shipping-` and `fee-` (those of goods are numbers), so that a rule makes them charges: see `CHARGES` in
+`config/services.py`. A coupon is
 no line: `total` of the goods is after it, and it would count twice.
 
 Amounts of lines are without tax, as WooCommerce keeps them, and `tax_amount` is beside. `amount` is exactly their
@@ -24,8 +24,9 @@ Amounts of lines are without tax, as WooCommerce keeps them, and `tax_amount` is
 has some) and `discount_amount` what is left, including less than a ten-thousandth for each unit. Totals of the order
 are as stated, with tax.
 
-A refund (entity `refund`: refund_id, order_id, refunded_at, country, currency, customer_id, amount, reason) is one
-record with its stated `amount`, positive, with tax.
+A refund is a record for each line it gives money back for, with that line's id and, as lines are, without tax. What its
+stated `amount` holds beyond them and their tax is one record without a line: all of it when it names none, as
+WooCommerce's own analytics takes it.
 
 What cannot be taken apart is passed on as it is: `parse` quarantines it with a reason.
 """
@@ -33,6 +34,8 @@ What cannot be taken apart is passed on as it is: `parse` quarantines it with a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from caravan.clients.http.lines import priced
@@ -45,6 +48,9 @@ _ATTRIBUTION = {
     "_wc_order_attribution_referrer": "referrer_url",
 }
 _GUEST = "0"
+_REFUNDED_ITEM = "_refunded_item_id"
+_CENT = Decimal("0.01")
+"""Less is a rounding of tax."""
 
 
 def order_records(order: object) -> Iterator[Record]:
@@ -70,18 +76,55 @@ def order_records(order: object) -> Iterator[Record]:
             yield "order_line", {**shared, **line}
 
 
-def refund_record(order: Mapping[str, Any], refund: object) -> Record:
+def refund_records(order: Mapping[str, Any], refund: object) -> Iterator[Record]:
     """`order`: that it belongs to; it says where and in which currency."""
     if not isinstance(refund, dict):
-        return "refund", refund
+        yield "refund", refund
+        return
     shared = _shared(order)
-    return "refund", {
-        **{name: shared[name] for name in ("order_id", "country", "currency", "customer_id")},
+    about = {
+        **{name: shared[name] for name in ("order_id", "country", "currency")},
         "refund_id": refund.get("id"),
         "refunded_at": _moment(refund, "date_created"),
-        "amount": refund.get("amount"),
         "reason": refund.get("reason"),
     }
+    try:
+        lines = [_given_back(prefix, item) for prefix, item in _refund_items(refund)]
+        rest = Decimal(refund["amount"]) - sum(line.with_tax for line in lines)
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        yield "refund", {**about, "amount": refund.get("amount")}
+        return
+    for line in lines:
+        if line.fields["amount"] != "0":
+            yield "refund", {**about, **line.fields}
+    if not lines or abs(rest) >= _CENT:
+        yield "refund", {**about, "amount": str(rest)}
+
+
+@dataclass(frozen=True)
+class _GivenBack:
+    fields: Mapping[str, Any]
+    with_tax: Decimal
+
+
+def _refund_items(refund: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for section, prefix in (("line_items", ""), ("shipping_lines", "shipping-"), ("fee_lines", "fee-")):
+        for item in refund.get(section, ()):
+            yield prefix, item
+
+
+def _given_back(prefix: str, item: Mapping[str, Any]) -> _GivenBack:
+    """An item of a refund has the quantity and totals of what went out, negative."""
+    total, tax = -Decimal(item["total"]), -Decimal(item.get("total_tax") or 0)
+    named = [each["value"] for each in item.get("meta_data", ()) if each["key"] == _REFUNDED_ITEM]
+    quantity = Decimal(item.get("quantity") or 0)
+    fields = {
+        "line_id": f"{prefix}{(named or [item['id']])[0]}",
+        "sku": prefix.rstrip("-") or item.get("sku") or _product(item),
+        "quantity": str(-quantity) if quantity else None,
+        "amount": str(total) if total else "0",
+    }
+    return _GivenBack(fields, total + tax)
 
 
 def _shared(order: Mapping[str, Any]) -> dict[str, Any]:

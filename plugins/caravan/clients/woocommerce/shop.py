@@ -6,8 +6,8 @@ address with https, its login the consumer key (`ck_...`), its password the cons
 `GET /wp-json/wc/v3/orders` with `modified_after` and `dates_are_gmt` (woocommerce/woocommerce pull request 30585),
 and `GET /wp-json/wc/v3/orders/<id>/refunds` of orders that have any: a refund changes its order's `date_modified_gmt`.
 
-Not seen: orders in the bin (`status=any` leaves them out; they keep the status they had), orders deleted for good, and
-a line that is taken out of an order.
+Not seen: orders in the bin (`status=any` leaves them out; they keep the status they had), orders or refunds deleted for
+good, and a line that is taken out of an order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from caravan.clients.http.caller import Caller
 from caravan.clients.http.keyset import Key, walk
 from caravan.clients.http.limits import USUAL, Limits
 from caravan.clients.http.source import HttpSource, Record
-from caravan.clients.woocommerce.records import order_records, refund_record
+from caravan.clients.woocommerce.records import order_records, refund_records
 from caravan.core.connections import Connection
 from caravan.core.errors import Rejected
 from caravan.core.pulls import OVERLAP
@@ -80,6 +80,10 @@ class WooCommerce:
             if isinstance(order, dict) and order.get("refunds"):
                 yield from _refunds(caller, order)
 
+    def probe(self, caller: Caller) -> str:
+        params = {"orderby": "modified", "order": "desc", "status": "any", "per_page": 1, "page": 1}
+        return "lets us read orders" if caller.get(ORDERS, params, shape=list) else "lets us read orders; has none yet"
+
 
 def open_shop(
     connection: Connection, limits: Limits = USUAL, overlap: timedelta = OVERLAP, **caller: Callable[..., Any]
@@ -119,7 +123,8 @@ def _refunds(caller: Caller, order: Mapping[str, Any]) -> Iterator[Record]:
                 return
             raise
         new = [(key, refund) for refund in refunds if (key := version_of(refund)[0]) not in seen]
-        yield from (refund_record(order, refund) for _, refund in new)
+        for _, refund in new:
+            yield from refund_records(order, refund)
         seen |= {key for key, _ in new}
         if len(refunds) < PAGE_SIZE or not new:
             return

@@ -149,6 +149,12 @@ def _application(market: Market) -> FastAPI:
 
         return answer(request, created)
 
+    @app.get("/reports/2021-06-30/reports")
+    async def listed(request: Request) -> Response:
+        if not request.query_params.get("reportTypes"):
+            return _json({"errors": [{"code": "InvalidInput"}]}, 400)
+        return answer(request, lambda: {"reports": [{"reportId": name} for name in list(market.reports)[-1:]]})
+
     @app.get("/reports/2021-06-30/reports/{name}")
     async def poll(request: Request, name: str) -> Response:
         report = market.reports[name]

@@ -161,6 +161,7 @@ def _read(
             started_at=started_at,
             has_keys=channel.entities[entity].key == "natural",
             reload=reload,
+            is_current=channel.is_asked,
         )
     finally:
         inbox.discard(delivery)
