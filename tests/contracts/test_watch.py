@@ -10,7 +10,7 @@ from alerted import STALE, fail
 
 from caravan.assembly import incidents, ops
 from caravan.config.settings import BY_HAND
-from caravan.core.errors import Misconfigured
+from caravan.core.errors import CaravanError, Misconfigured
 from caravan.core.incidents import Due
 from caravan.warehouse.evidence import insert
 
@@ -132,3 +132,19 @@ def test_a_source_that_stays_silent_is_not_over_because_another_weekday_has_come
     incidents.see([silent])
     ops.check_sources()
     assert [incident.sighting.kind for incident in incidents.open_incidents()] == ["zero_rows"]
+
+
+def test_a_market_that_was_given_up_is_closed_by_hand_and_told_once(site):
+    site.mail_server()
+    silent = replace(STALE, kind="zero_rows", subject="channel shop_fr, market BR", channel_code="shop_fr")
+    incidents.see([silent, replace(STALE, kind="disk_low", severity="critical")])
+    number = next(each.incident_id for each in incidents.open_incidents() if each.sighting.kind == "zero_rows")
+    for wrong in ("", "none"):
+        with pytest.raises(CaravanError, match=r"^\d open incidents have an id that ends with"):
+            incidents.close(wrong)
+    assert incidents.close(number[-8:]).sighting == silent
+    assert [each.sighting.kind for each in incidents.open_incidents()] == ["disk_low"]
+    incidents.send_messages()
+    assert [subject for subject in site.subjects() if "market BR" in subject][1:] == [
+        "over: channel shop_fr, market BR delivered nothing"
+    ]

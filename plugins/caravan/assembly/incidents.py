@@ -121,6 +121,15 @@ def open_incidents() -> list[Incident]:
         return IncidentBook(warehouse, utc_now).open_incidents()
 
 
+def close(number: str) -> Incident:
+    """End the open incident whose id ends so, and tell whoever was told of it. Raises CaravanError if none does."""
+    found = [each for each in open_incidents() if each.incident_id.endswith(number)]
+    if len(found) != 1 or not number:
+        raise CaravanError(f"{len(found)} open incidents have an id that ends with '{number}': see `caravan alerts`")
+    see((), lambda incident: incident.incident_id == found[0].incident_id)
+    return found[0]
+
+
 def send_trial() -> dict[str, str]:
     """A test message to every target: its name, and `sent`, or what is wrong. Raises Misconfigured."""
     settings = Settings.from_environment()

@@ -13,16 +13,24 @@ from rich.text import Text
 from caravan.cli.steps import console, say
 from caravan.core.errors import Fault, Misconfigured
 
+SHOWN = 8
+"""The end of an incident's id: enough to tell the open ones apart."""
+
 _AGE = re.compile(r"(\d+)([smh]?)")
 _UNITS = {"s": "seconds", "m": "minutes", "": "minutes", "h": "hours"}
 
 
 def alerts(
     test: Annotated[bool, typer.Option("--test", help="Send a test message to every target.")] = False,
+    close: Annotated[str | None, typer.Option("--close", metavar="ID", help="End what no watch can see end.")] = None,
 ) -> None:
     """List the open incidents; with --test, try every target. Exits 1 when a target cannot be told."""
     from caravan.assembly import incidents
 
+    if close is not None:
+        incident = incidents.close(close)
+        say(f"closed: {incident.sighting.kind} {incident.sighting.subject}. Whatever is still so opens it anew.")
+        return
     if test:
         results = incidents.send_trial()
         if not results:
@@ -37,12 +45,13 @@ def alerts(
         say("no incident is open")
         return
     table = Table()
-    for title in ("since (UTC)", "severity", "kind", "what", "seen"):
+    for title in ("id", "since (UTC)", "severity", "kind", "what", "seen"):
         table.add_column(title, overflow="fold")
     for incident in incidents:
         sighting = incident.sighting
         where = f"{sighting.dag_id}: {sighting.subject}" if sighting.dag_id else sighting.subject
         table.add_row(
+            incident.incident_id[-SHOWN:],
             f"{incident.opened_at:%Y-%m-%d %H:%M}",
             sighting.severity,
             sighting.kind,
