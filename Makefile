@@ -9,7 +9,7 @@ export CARAVAN_REAL_DATA ?= $(CURDIR)/../shared/data
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up down test test-pure test-flows test-real test-all lint docs docs-check lock bench ci
+.PHONY: help setup setup-dev demo up down test test-pure test-flows test-real test-browser test-all lint docs docs-check lock bench ci
 
 help:
 	@echo "make setup | demo | up | down | test | test-all | lint | docs | lock | bench | ci"
@@ -29,7 +29,7 @@ up:
 down:
 	@./caravan down
 
-test: test-pure test-flows test-real
+test: test-pure test-flows test-real test-browser
 
 # Pure tests share nothing and run in parallel; Airflow is paid for once, so its tests share one process.
 test-pure: setup-dev
@@ -41,6 +41,11 @@ test-flows: setup-dev
 test-real: setup-dev
 	@if [ -d "$$CARAVAN_REAL_DATA" ]; then set -x; $(PYTEST) $(PYTEST_OPTIONS) tests/real; \
 	else echo "tests/real left out: no data sets at $$CARAVAN_REAL_DATA (set CARAVAN_REAL_DATA)"; fi
+
+test-browser: setup-dev
+	@if path=$$(command -v chromium || command -v chromium-browser); then set -x; \
+	CARAVAN_CHROMIUM=$$path $(PYTEST) $(PYTEST_OPTIONS) tests/browser; \
+	else echo "tests/browser left out: no chromium on PATH"; fi
 
 test-all:
 	@.ci/test-all

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import stat
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,31 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
-
-from caravan import PROJECT_ROOT
+from live_airflow import caravan, free_port
 
 pytestmark = pytest.mark.slow
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def caravan(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, without the suite's Airflow settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CARAVAN"))}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "caravan", *arguments],
-        env={
-            **kept,
-            "CARAVAN_HOME": str(home),
-            "PYTHONPATH": str(PROJECT_ROOT / "plugins"),
-            "COLUMNS": "200",
-            **environ,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
 
 
 def ask(url: str, token: str | None = None, body: dict[str, str] | None = None) -> Any:
@@ -50,22 +27,6 @@ def ask(url: str, token: str | None = None, body: dict[str, str] | None = None) 
         request.add_header("Authorization", f"Bearer {token}")
     with OPENER.open(request, data=json.dumps(body).encode() if body else None, timeout=30) as response:
         return json.load(response)
-
-
-def free_port() -> int:
-    """A port with two free ones after it."""
-    for port in range(18500, 19500, 10):
-        sockets = [socket.socket() for _ in range(3)]
-        try:
-            for offset, each in enumerate(sockets):
-                each.bind(("127.0.0.1", port + offset))
-            return port
-        except OSError:
-            continue
-        finally:
-            for each in sockets:
-                each.close()
-    raise AssertionError("no free port")
 
 
 @pytest.fixture
