@@ -117,6 +117,28 @@ def test_what_the_warehouse_cannot_take_is_told_once_and_recorded_later(site, mo
     ]
 
 
+def test_a_full_disk_is_one_incident_and_the_watch_that_cannot_write_is_none(site, monkeypatch):
+    site.mail_server()
+    with monkeypatch.context() as full:
+        locked(full)
+        with pytest.raises(Retryable):
+            full.setattr(IncidentBook, "claim", IncidentBook.change)
+            incidents.send_messages()
+        incidents.see([DISK])
+        assert incidents.send_messages() == {"not recorded": 1}
+    assert site.subjects() == ["disk of /x is nearly full"]
+    incidents.send_messages()
+    assert [each.sighting.kind for each in incidents.open_incidents()] == ["disk_low"]
+    assert len(site.subjects()) == 1
+
+
+def test_what_nobody_was_told_of_keeps_the_watch_red(site, monkeypatch):
+    locked(monkeypatch)
+    incidents.see([DISK])  # the mail server is down
+    with pytest.raises(Retryable):
+        incidents.send_messages()
+
+
 def locked(monkeypatch) -> None:
     monkeypatch.setattr(IncidentBook, "change", lambda *arguments: (_ for _ in ()).throw(Retryable("locked")))
 

@@ -18,7 +18,7 @@ from caravan.clients.notify import http, spool
 from caravan.clients.notify.smtp import SmtpTarget
 from caravan.config.alerts import Alerts, Target, load_alerts, usable_alerts
 from caravan.config.settings import Settings
-from caravan.core.errors import CaravanError
+from caravan.core.errors import CaravanError, Retryable
 from caravan.core.incidents import Changes, Incident, Openings, RunEnd, Sighting, incident_id
 from caravan.functions.ops import checks
 from caravan.functions.ops.delivery import Messenger, deliver
@@ -103,12 +103,23 @@ def see(sightings: Sequence[Sighting], covers: Covers = nothing) -> None:
 
 
 def send_messages() -> dict[str, int]:
-    """Record what could not be recorded when it was seen, and send what waits; messages by what became of them."""
+    """Record what could not be recorded when it was seen, and send what waits; messages by what became of them.
+
+    While the warehouse takes nothing (its disk is full) they wait for the next watch. That is no incident of its own
+    if somebody has been told what is wrong; Retryable otherwise.
+    """
     settings = Settings.from_environment()
-    with open_book(settings) as (_, book):
-        _adopt_spooled(book, settings)
-        spool_of(settings).clear(time.time())
-        return dict(_deliver(book, settings))
+    place = spool_of(settings)
+    try:
+        with open_book(settings) as (_, book):
+            _adopt_spooled(book, settings)
+            place.clear(time.time())
+            return dict(_deliver(book, settings))
+    except Retryable as error:
+        if not (told := place.told()):
+            raise
+        log.warning("nothing can be recorded: %s. Told already: %s. Messages wait", error, ", ".join(told))
+        return {"not recorded": len(told)}
 
 
 def open_incidents() -> list[Incident]:

@@ -46,11 +46,11 @@ class Spool:
 
     def waiting(self) -> Iterator[Incident]:
         """What could not be recorded, also what somebody is telling or recording at the moment."""
-        for path in self._paths():
-            with contextlib.suppress(OSError):  # recorded by somebody else meanwhile
-                found = _parse(path.read_bytes())
-                if found:
-                    yield found[0]
+        return (incident for incident, _ in self._contents())
+
+    def told(self) -> list[str]:
+        """The keys of those of which at least one target has been told."""
+        return [incident.key for incident, targets in self._contents() if targets]
 
     def hand_over(self, record: Callable[[Incident, list[str]], object]) -> None:
         """Have each one recorded, with the targets that have been told, and remove it.
@@ -80,6 +80,13 @@ class Spool:
                 status = path.stat()
                 if not status.st_size and now_s - status.st_mtime > KEPT.total_seconds():
                     path.unlink()
+
+    def _contents(self) -> Iterator[tuple[Incident, list[str]]]:
+        for path in self._paths():
+            with contextlib.suppress(OSError):  # recorded by somebody else meanwhile
+                found = _parse(path.read_bytes())
+                if found:
+                    yield found
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.json"))
