@@ -85,7 +85,7 @@ def load_kpis(folder: Path = FOLDER) -> Dictionary:
     """Raises Misconfigured with every fault of every file."""
     faults: list[Fault] = []
     kpis: list[Kpi] = []
-    example = None
+    example: Example | None = None
     for path in sorted(folder.glob("*.yml"), key=lambda path: (path.stem == "quality", path.stem)):
         document, found = read(path, f"kpis/{path.name}")
         faults += found
@@ -97,7 +97,8 @@ def load_kpis(folder: Path = FOLDER) -> Dictionary:
             if kpi.id in {other.id for other in kpis}:
                 faults.append(document.fault(("kpis", index, "id"), f"another KPI is called '{kpi.id}' already"))
             kpis.append(kpi)
-        example = example or (file and file.example)
+        if file and file.example:
+            example = file.example
     if faults:
         raise Misconfigured(faults)
     return Dictionary(kpis=tuple(kpis), example=example)

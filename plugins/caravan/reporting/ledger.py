@@ -97,7 +97,7 @@ class Ledger:
         self.channel_names = reader.names("mart.dim_channel", "channel_code")
         self.market_names = self._market_names()
         self._cells: dict[Period, list[_Cell]] = {}
-        self._customers: dict[Period, dict[str | None, Row]] = {}
+        self._customers: dict[Period, dict[str | None, tuple[int, int]]] = {}
         self._days: list[Row] | None = None
 
     def sales(self, days: int = USUAL_DAYS, market: str | None = None) -> Sales:
@@ -164,12 +164,11 @@ class Ledger:
             span = {"from_day": period.first, "to_day": period.last}
             # Distinct customers cannot be added up over days or markets, so they are counted over the whole period.
             self._customers[period] = {
-                None if key == "all" else code: counts
+                None if key == "all" else code: (all_count, new_count)
                 for key in ("all", "market")
-                for code, *counts in self.reader.rows(needs, _customer_sql(key), span)
+                for code, all_count, new_count in self.reader.rows(needs, _customer_sql(key), span)
             }
-        all_count, new_count = self._customers[period].get(market, (0, 0))
-        return all_count, new_count
+        return self._customers[period].get(market, (0, 0))
 
     def sold(self, cells: Iterable[_Cell], code: Callable[[_Cell], str], names: Mapping[str, str]) -> tuple[Sold, ...]:
         """One row for each code and currency."""
@@ -259,7 +258,7 @@ class Ledger:
             ProductSales(
                 sku,
                 name or sku,
-                self.channel_names.get(channel, channel) if many == 1 else f"{many} channels",
+                self.channel_names.get(str(channel), str(channel)) if many == 1 else f"{many} channels",
                 orders,
                 units,
                 net,

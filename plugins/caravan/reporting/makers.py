@@ -32,7 +32,9 @@ def run_key(dag_id: str | None, run_id: str | None) -> RunKey | None:
 
 def read_makers(reader: Reader, tables: Sequence[str]) -> dict[str, Maker]:
     """A run that builds nothing leaves a table's time alone, so the maker is the last run begun before that time."""
-    built = dict(reader.rows(("ops.model",), "SELECT model_name, built_at FROM ops.model WHERE built_at IS NOT NULL"))
+    built: dict[str, datetime] = dict(
+        reader.rows(("ops.model",), "SELECT model_name, built_at FROM ops.model WHERE built_at IS NOT NULL")
+    )
     return {table: _maker(reader, built[table]) if table in built else Maker() for table in tables}
 
 

@@ -224,7 +224,7 @@ def _loads(reader: Reader, names: Mapping[str, str]) -> tuple[Load, ...]:
         "unchanged_count, duplicate_count, quarantined_count, dag_id, run_id "
         f"FROM ops.load WHERE {_READ} ORDER BY started_at DESC, load_id DESC LIMIT {LOADS_SHOWN}",
     )
-    return tuple(Load(names.get(row[0], row[0]), *row[1:-2], run_key(*row[-2:])) for row in rows)
+    return tuple(Load(names.get(row[0], row[0]), *row[1:11], run=run_key(*row[11:])) for row in rows)
 
 
 def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple[Refused, ...]:

@@ -151,7 +151,9 @@ class _Site:
     def runs(self) -> dict[RunKey, Run]:
         """Those that made what the pages show, as far as they are on record."""
         keys = [maker.run for maker in self.makers.values()]
-        keys += [row.run for row in (*self.operations.freshness, *self.operations.loads, *self.operations.quarantine)]
+        keys += [row.run for row in self.operations.freshness]
+        keys += [row.run for row in self.operations.loads]
+        keys += [row.run for row in self.operations.quarantine]
         found = {key: read_run(self.session, *key) for key in dict.fromkeys(keys) if key}
         return {key: run for key, run in found.items() if run}
 
