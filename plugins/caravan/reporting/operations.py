@@ -6,7 +6,7 @@ Nothing here reads `raw_row` or a message of quarantine: both may quote personal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from caravan.core.entities import ENTITIES
@@ -224,7 +224,7 @@ def _loads(reader: Reader, names: Mapping[str, str]) -> tuple[Load, ...]:
         "unchanged_count, duplicate_count, quarantined_count, dag_id, run_id "
         f"FROM ops.load WHERE {_READ} ORDER BY started_at DESC, load_id DESC LIMIT {LOADS_SHOWN}",
     )
-    return tuple(Load(names.get(row[0], row[0]), *row[1:11], run=run_key(*row[11:])) for row in rows)
+    return tuple(replace(Load(names.get(row[0], row[0]), *row[1:11]), run=run_key(*row[11:])) for row in rows)
 
 
 def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple[Refused, ...]:

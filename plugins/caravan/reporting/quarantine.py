@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from caravan.reporting.makers import RunKey, run_key
@@ -68,7 +68,7 @@ def read_reasons(reader: Reader, names: Mapping[str, str]) -> tuple[Quarantined,
         WHERE q.recency = 1 ORDER BY q.row_count DESC, q.channel_code, q.entity, q.reason_code
         """,
     )
-    return tuple(Quarantined(names.get(row[0], row[0]), *row[1:8], run=run_key(*row[8:])) for row in rows)
+    return tuple(replace(Quarantined(names.get(row[0], row[0]), *row[1:8]), run=run_key(*row[8:])) for row in rows)
 
 
 def read_files(reader: Reader, names: Mapping[str, str]) -> tuple[QuarantinedFile, ...]:
