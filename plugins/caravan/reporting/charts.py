@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -35,10 +36,9 @@ class Bar:
 
 def bars(rows: Sequence[Bar], title: str, description: str) -> Markup:
     """Horizontal bars in the order given, drawn for a wide and for a narrow column."""
-    return Markup("").join(
-        _svg(_bars(rows, width), title, description, css_class)
-        for width, css_class in ((WIDE, "wide"), (NARROW, "narrow"))
-    )
+    with _unchecked():
+        drawn = [(_bars(rows, width), css_class) for width, css_class in ((WIDE, "wide"), (NARROW, "narrow"))]
+        return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
 
 
 def columns(
@@ -54,9 +54,16 @@ def columns(
     `is_alone`: drawn for the width of the page too.
     """
     sizes = ((FULL, "full"), (NARROW, "series narrow")) if is_alone else ((NARROW, "series"),)
-    return Markup("").join(
-        _svg(_columns(slices, points, currency, width), title, description, css_class) for width, css_class in sizes
-    )
+    with _unchecked():
+        drawn = [(_columns(slices, points, currency, width), css_class) for width, css_class in sizes]
+        return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
+
+
+def _unchecked() -> AbstractContextManager[None]:
+    """Checking each part against the schema takes longer than drawing it: a test does so instead."""
+    from altair.utils import schemapi
+
+    return schemapi.debug_mode(False)
 
 
 def _bars(rows: Sequence[Bar], width: int) -> Any:
@@ -67,18 +74,19 @@ def _bars(rows: Sequence[Bar], width: int) -> Any:
         {"at": at, "label": row.label, "value": None if row.value is None else float(row.value), "text": row.text}
         for at, row in enumerate(rows)
     ]
+    # Channels as objects throughout: made from plain values they take altair ten times as long.
     base = alt.Chart(alt.InlineData(values=values)).encode(y=alt.Y("at:O", axis=None))
     scale = alt.Scale(domain=[min([0.0, *known]), max([0.0, *known]) or 1.0], nice=False)
     track = (
         base.transform_filter("datum.value !== null")
         .mark_bar(size=6, yOffset=9, color="var(--track)")
-        .encode(x=alt.value(0), x2=alt.value(width))
+        .encode(x=alt.XValue(0), x2=alt.X2Value(width))
     )
     bar = base.mark_bar(size=6, yOffset=9, color="var(--accent)").encode(x=alt.X("value:Q", axis=None, scale=scale))
     # The bar's own amount stands at the right edge: a column of figures that can be compared.
     words = partial(base.mark_text, yOffset=-6, fontSize=_TEXT, baseline="middle")
-    label = words(align="left", color="var(--ink)", limit=width - 90).encode(x=alt.value(0), text="label:N")
-    amount = words(align="right", color="var(--ink)").encode(x=alt.value(width), text="text:N")
+    label = words(align="left", color="var(--ink)", limit=width - 90).encode(x=alt.XValue(0), text=alt.Text("label:N"))
+    amount = words(align="right", color="var(--ink)").encode(x=alt.XValue(width), text=alt.Text("text:N"))
     return alt.layer(track, bar, label, amount).properties(width=width, height=alt.Step(_ROW_HEIGHT))
 
 
@@ -110,7 +118,9 @@ def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], curr
     y = alt.Y("value:Q", axis=None, scale=alt.Scale(domain=[low, high if high > low else 1.0], nice=False))
     limit_lines = alt.Chart(alt.InlineData(values=limits)).encode(y=y)
     drawn = alt.Chart(alt.InlineData(values=values)).encode(x=x, y=y)
-    amounts = drawn.mark_text(baseline="bottom", dy=-3, fontSize=_SMALL - 1, color="var(--ink-2)").encode(text="text:N")
+    amounts = drawn.mark_text(baseline="bottom", dy=-3, fontSize=_SMALL - 1, color="var(--ink-2)").encode(
+        text=alt.Text("text:N")
+    )
     return alt.layer(
         limit_lines.mark_rule(color="var(--line)"),
         drawn.mark_bar(color="var(--accent)"),
@@ -118,7 +128,7 @@ def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], curr
         alt.Chart(alt.InlineData(values=[{"value": 0}])).mark_rule(color="var(--axis)").encode(y=y),
         # Above its line and inside the plot: at the left an axis would take a tenth of a phone's width.
         limit_lines.mark_text(align="left", baseline="bottom", dy=-3, fontSize=_SMALL, color="var(--ink-2)").encode(
-            x=alt.value(0), text="text:N"
+            x=alt.XValue(0), text=alt.Text("text:N")
         ),
     ).properties(
         width=width,
@@ -145,7 +155,6 @@ _CONFIG: dict[str, Any] = {
 
 
 def _svg(chart: Any, title: str, description: str, css_class: str) -> Markup:
-    # Checking each against the schema takes as long as drawing it: a test does so instead.
     spec = {**chart.to_dict(validate=False), "config": _CONFIG}
     drawn = _draw(json.dumps(spec))
     head = re.match(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', drawn)

@@ -98,7 +98,7 @@ class Ledger:
         self.market_names = self._market_names()
         self._cells: dict[Period, list[_Cell]] = {}
         self._customers: dict[Period, dict[str | None, tuple[int, int]]] = {}
-        self._days: list[Row] | None = None
+        self._days: dict[str, list[Row]] | None = None
 
     def sales(self, days: int = USUAL_DAYS, market: str | None = None) -> Sales:
         """`days`: one of RANGES."""
@@ -201,9 +201,9 @@ class Ledger:
     ) -> tuple[ChannelSeries, ...]:
         drawn = set(slices)
         points: dict[str, dict[date, Decimal | None]] = defaultdict(dict)
-        for code, channel, day, net in self.days():
+        for channel, day, net in self.days(market):
             at = slice_of(day, grain)
-            if at in drawn and market in (None, code):
+            if at in drawn:
                 before = points[channel].get(at)
                 points[channel][at] = before if net is None else net + (before or 0)
         found: dict[str, list[Sold]] = defaultdict(list)
@@ -221,16 +221,19 @@ class Ledger:
         ]
         return tuple(sorted(every, key=lambda one: largest_first(one.net_base, one.name)))
 
-    def days(self) -> list[Row]:
-        """Market, channel, day, net in base currency of the longest range."""
+    def days(self, market: str | None) -> Iterator[Row]:
+        """Channel, day and net in base currency, of the longest range."""
         if self._days is None:
-            self._days = self.reader.rows(
+            self._days = defaultdict(list)
+            for code, *row in self.reader.rows(
                 (CHANNEL_DAY,),
                 f"SELECT market_code, channel_code, order_local_date, {_NET_BASE} FROM {CHANNEL_DAY} "
                 f"WHERE {_IN_PERIOD} GROUP BY market_code, channel_code, order_local_date",
                 {"base": self.base, "from_day": self.last_day - timedelta(days=max(RANGES)), "to_day": self.last_day},
-            )
-        return self._days
+            ):
+                self._days[code].append(tuple(row))
+        codes = self._days.keys() if market is None else {market} & self._days.keys()
+        return (row for code in codes for row in self._days[code])
 
     def products(self, weeks: Period, market: str | None) -> tuple[ProductSales, ...]:
         # A SKU is a channel's own: only with the same name it is taken for the same product elsewhere.
