@@ -123,7 +123,9 @@ def main() -> int:
     drawn = charts._draw.cache_info()
     largest = max(pages, key=lambda path: pages[path])
     print(f"rows: {', '.join(f'{count:,} {table}' for table, count in counts.items() if count > 1000)}")
-    print(f"{len(pages)} pages with {drawn.misses} drawings: {seconds[0]:.1f} s, {busy[0]:.1f} s of CPU (goal {GOAL_S:g} s)")
+    print(
+        f"{len(pages)} pages, {drawn.misses} drawings: {seconds[0]:.1f} s (goal {GOAL_S:g} s), {busy[0]:.1f} s of CPU"
+    )
     print(f"  once more, drawings from memory: {seconds[1]:.1f} s, {busy[1]:.1f} s of CPU")
     print(f"largest page {largest.name}: {pages[largest]:.0f} kB (goal {GOAL_KB} kB)")
     print(

@@ -106,7 +106,7 @@ def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], curr
     for each in values:
         each["text"] = formats.short(Decimal(str(each["value"])))
     # Dates inside the range: the ones at the ends would be cut off.
-    parts = min(len(slices), 4 if width == NARROW and len(slices) * _DATE > width else width // _DATE // 2)
+    parts = len(slices) if len(slices) * _DATE <= width else width // _DATE // 2 + 1
     marked = sorted({slices[(2 * part + 1) * len(slices) // (2 * parts)] for part in range(parts)})
     is_long = (slices[-1] - slices[0]).days > 180
     dates = {day.isoformat(): formats.month(day) if is_long else formats.short_day(day) for day in marked}
