@@ -68,6 +68,7 @@ def test_the_pages(site: Site) -> None:
     expected |= {"quality.html", "quarantine.html", "definitions.html"}
     expected |= {links.run("reporting_marts_hourly", MARTS_RUN), links.run("sales_orders_daily", "r2")}
     assert set(site) == expected
+    assert max(len(page.encode()) for page in site.values()) < 300_000
 
 
 @pytest.mark.parametrize(
@@ -358,6 +359,7 @@ def test_months_without_orders_are_gaps_and_not_zeros(tmp_path: Path) -> None:
     assert "€43.50" in page  # three orders of the 365 days
     assert "before: €14.50" not in page  # the year before is not known in whole
     assert "n = 1 order<" in site["index.html"]
+    assert "before: none recorded" in site["index.html"]  # it is known that nothing came
 
 
 def luminance(colour: str) -> float:

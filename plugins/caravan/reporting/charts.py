@@ -59,6 +59,12 @@ def columns(
         return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
 
 
+def _altair() -> Any:
+    import altair  # 1 CPU second: only when something is drawn
+
+    return altair
+
+
 def _unchecked() -> AbstractContextManager[None]:
     """Checking each part against the schema takes longer than drawing it: a test does so instead."""
     from altair.utils import schemapi
@@ -67,8 +73,7 @@ def _unchecked() -> AbstractContextManager[None]:
 
 
 def _bars(rows: Sequence[Bar], width: int) -> Any:
-    import altair as alt  # 1 CPU second: only when something is drawn
-
+    alt = _altair()
     known = [float(row.value) for row in rows if row.value is not None]
     values = [
         {"at": at, "label": row.label, "value": None if row.value is None else float(row.value), "text": row.text}
@@ -91,8 +96,7 @@ def _bars(rows: Sequence[Bar], width: int) -> Any:
 
 
 def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], currency: str, width: int) -> Any:
-    import altair as alt
-
+    alt = _altair()
     known = {day: float(value) for day, value in points.items() if value is not None}
     values: list[dict[str, Any]] = [{"day": day.isoformat(), "value": value} for day, value in sorted(known.items())]
     low, high = min([0.0, *known.values()]), max([0.0, *known.values()])

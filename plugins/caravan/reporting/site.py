@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from caravan.config.types import OTHER_MARKET
 from caravan.reporting import drawings, formats, links, pages, templates
 from caravan.reporting.ledger import TOP_PRODUCTS, Ledger, open_ledger
 from caravan.reporting.makers import RunKey, read_makers
-from caravan.reporting.notices import Notice, notices, span
+from caravan.reporting.notices import notices, span
 from caravan.reporting.operations import Blocked, Finding, Operations, read_operations
 from caravan.reporting.quarantine import FILES_SHOWN
 from caravan.reporting.runs import Run, read_run
@@ -33,11 +33,28 @@ class Link:
     is_current: bool = False
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Pages of figures, one for each range of days."""
+
+    template: str
+    address: Callable[[int], str]
+    """Of all markets."""
+    anchor: str = ""
+    """The part of a market's page that shows the same of it."""
+    has_all_notices: bool = False
+
+
+OVERVIEW = Kind("index.html.j2", links.overview, has_all_notices=True)
+PRODUCTS = Kind("products.html.j2", links.products, "#products")
+MARKET = Kind("market.html.j2", links.overview)
+
+
 def build(
     session: Session, now: datetime, title: str, stale_after: timedelta, dictionary: Dictionary
 ) -> dict[str, str]:
     """The text of each page by its path. `now`: UTC without zone."""
-    return _Site(session, now, title, stale_after, dictionary).pages()
+    return _Site(session, now, title, stale_after, dictionary).all_pages()
 
 
 class _Site:
@@ -55,7 +72,7 @@ class _Site:
         self.environment = templates.environment()
         self.environment.filters["days"] = templates.marking_unknown(_days)
 
-    def pages(self) -> dict[str, str]:
+    def all_pages(self) -> dict[str, str]:
         made = {**self.sales_pages(), **self.fixed_pages()}
         for key, run in self.runs.items():
             path = links.run(*key)
@@ -67,16 +84,11 @@ class _Site:
             return {path: self.page(path, "nothing.html.j2") for path in (links.overview(), links.products())}
         made = {}
         for days in RANGES:
-            sales = self.ledger.sales(days)
-            path = links.overview(days)
-            made[path] = self.figures(path, "index.html.j2", sales, links.overview)
-            path = links.products(days)
-            made[path] = self.figures(path, "products.html.j2", sales, links.products)
+            everywhere = self.ledger.sales(days)
+            made[links.overview(days)] = self.figures(OVERVIEW, everywhere)
+            made[links.products(days)] = self.figures(PRODUCTS, everywhere)
             for code in self.ledger.market_names:
-                path = links.market(code, days)
-                made[path] = self.figures(
-                    path, "market.html.j2", self.ledger.sales(days, code), partial(links.market, code)
-                )
+                made[links.market(code, days)] = self.figures(MARKET, self.ledger.sales(days, code))
         return made
 
     def fixed_pages(self) -> dict[str, str]:
@@ -92,24 +104,24 @@ class _Site:
             links.DEFINITIONS: self.page(links.DEFINITIONS, "definitions.html.j2", dictionary=self.dictionary),
         }
 
-    def figures(self, path: str, template: str, sales: Sales, address: Callable[[int], str]) -> str:
-        """A page of figures, one of several that differ in their days."""
-        is_first = template == "index.html.j2"
+    def figures(self, kind: Kind, sales: Sales) -> str:
+        address = partial(links.market, sales.market_code) if sales.market_code else kind.address
+        found = notices(sales, self.operations)
         return self.page(
-            path,
-            template,
+            address(sales.days),
+            kind.template,
             sales=sales,
             days=sales.days,
             market=sales.market_code and self.market_names[sales.market_code],
-            notices=_shown(notices(sales, self.operations), all_kinds=is_first),
+            notices=[notice for notice in found if kind.has_all_notices or notice.kind in GRAVE],
             draw=drawings.Drawings(sales),
             comparison=_comparison(sales),
             ratio=ratio,
             weeks=_weeks(sales),
             products_shown=TOP_PRODUCTS,
-            all_markets=links.products if template == "products.html.j2" else links.overview,
+            all_markets=kind.address,
             ranges=[Link(f"{days} days", address(days), days == sales.days) for days in RANGES],
-            markets=self.market_links(sales, "#products" if template == "products.html.j2" else ""),
+            markets=self.market_links(sales, kind.anchor),
         )
 
     def page(self, path: str, template: str, **values: Any) -> str:
@@ -158,15 +170,13 @@ class _Site:
         return {key: run for key, run in found.items() if run}
 
 
-def _shown(found: Iterable[Notice], all_kinds: bool) -> list[Notice]:
-    return [notice for notice in found if all_kinds or notice.kind in GRAVE]
-
-
 def _comparison(sales: Sales) -> Callable[[Decimal | int | None, Decimal | int | None, str], str]:
     def compare(latest: Decimal | int | None, before: Decimal | int | None, shown: str) -> str:
         """The change against as many days before, where both are known and whole."""
         if not sales.before.is_whole:
             return ""
+        if sales.before.order_count is None:
+            return "before: none recorded"
         if latest is None or before is None or before <= 0:
             return f"before: {shown}"
         return f"{formats.change(Decimal(latest) / Decimal(before) - 1)}, before: {shown}"
