@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from httpx import URL
+from unit import report_world
 
 from caravan.config.settings import Settings
 from caravan.core.window import Window
 from caravan.orchestration import views
+from caravan.reporting.report import render
 from caravan.warehouse import evidence
 from caravan.warehouse.lake import Lake
 from caravan.warehouse.migrations import migrate
@@ -155,6 +158,59 @@ def test_every_answer_says_what_a_browser_may_do_with_it(viewer, anonymous, repo
         assert not {"script-src", "connect-src"} & set(policy), "nothing runs and nothing is fetched"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-cache, private"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A home with a report of some orders, and the paths of its pages."""
+    home = tmp_path_factory.mktemp("written")
+    with Lake(home / "lake") as lake:
+        migrate(lake)
+        report_world.fill(lake, [order for order in report_world.make_orders() if order.day.day % 10 == 0])
+        with lake.read() as session:
+            folder = render(session, home / "report", report_world.NOW).parent
+    found = (path for name in folder.iterdir() if not name.name.startswith(".") for path in [name, *name.glob("*")])
+    return home, sorted(str(path.relative_to(folder)) for path in found if path.is_file())
+
+
+@pytest.fixture
+def real_report(written: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("CARAVAN_HOME", str(written[0]))
+    return written[1]
+
+
+def test_every_page_of_the_report_needs_a_login_and_is_there_after_it(viewer, anonymous, real_report):
+    kinds = {path.split("/")[0].split("-")[0].removesuffix(".html") for path in real_report}
+    assert kinds == {"index", "market", "products", "quality", "quarantine", "definitions", "run"}
+    for path in real_report:
+        assert anonymous.get(f"/caravan/{path}").status_code == 401
+        assert anonymous.head(f"/caravan/{path}").status_code == 401
+        found = viewer.get(f"/caravan/{path}")
+        assert (found.status_code, found.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert "<h1>" in found.text
+    assert viewer.get("/caravan/").text == viewer.get("/caravan/index.html").text
+
+
+def test_every_link_of_the_report_leads_to_a_page_that_is_served(viewer, real_report):
+    seen, waiting = set(), {"/caravan/"}
+    while waiting:
+        address = waiting.pop()
+        seen.add(address)
+        page = viewer.get(address)
+        assert page.status_code == 200, address
+        targets = {URL(address).join(target).path for target in re.findall(r'href="([^"#]+)', page.text)}
+        assert all(target.startswith("/caravan/") for target in targets)
+        waiting |= targets - seen
+    assert len(seen) == len(real_report) + 1, "the first page has two addresses"
+
+
+@pytest.mark.parametrize(
+    "path", [".current/index.html", ".versions/", ".lock", "market/.versions/x", "market/NO.html", "run/"]
+)
+def test_what_lies_behind_the_pages_is_not_served(viewer, real_report, path):
+    found = viewer.get(f"/caravan/{path}")
+    assert found.status_code == 404
+    assert "no page of this name" in found.text
 
 
 def test_before_the_first_report_the_page_says_what_makes_it(viewer, settings):

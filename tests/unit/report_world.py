@@ -254,6 +254,9 @@ PERSONAL = ("jane.doe@example.com", "Jane Doe", "+49 30 1234567")
 
 
 def _fill_operations(session: Session, now: datetime) -> None:
+    insert(session, "ops.run", _runs(now))
+    built = now - timedelta(minutes=30)
+    insert(session, "ops.model", [{"model_name": name, "definition_hash": "x", "built_at": built} for name in BUILT])
     insert(session, "ops.load", _loads(now))
     insert(
         session,
@@ -301,9 +304,23 @@ def _fill_operations(session: Session, now: datetime) -> None:
     )
 
 
+def _runs(now: datetime) -> list[dict[str, Any]]:
+    """The run that read the files, the one that built the marts, and one since that had nothing to build."""
+    return [
+        {"dag_id": dag, "run_id": run, "state": state, "code_revision": "0123abc", "config_hash": "c0ffee",
+         "started_at": now - timedelta(minutes=minutes), "ended_at": now - timedelta(minutes=minutes - 5)}
+        for dag, run, state, minutes in (
+            ("sales_orders_daily", "r2", "failed", 190),
+            ("reporting_marts_hourly", "marts__2026-11-21T05:35:00+00:00", "success", 35),
+            ("reporting_marts_hourly", "marts__2026-11-21T06:05:00+00:00", "success", 5),
+        )
+    ]  # fmt: skip
+
+
 def _load(channel: str, name: str | None, state: str, at: datetime, **counts: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "load_id": f"{channel}/{name}/{at}", "run_id": "r2", "channel_code": channel, "entity": "order_line",
+        "load_id": f"{channel}/{name}/{at}", "dag_id": "sales_orders_daily", "run_id": "r2",
+        "channel_code": channel, "entity": "order_line",
         "table_name": "raw.file_drop__order_line", "delivery_name": name, "content_hash": name, "state": state,
         "reason_code": None, "message": None, "received_count": 0, "loaded_count": 0, "unchanged_count": 0,
         "duplicate_count": 0, "quarantined_count": 0, "started_at": at, "ended_at": at + timedelta(seconds=4),

@@ -27,6 +27,7 @@ def find_faults(config_dir: Path, sql_dir: Path, templates_dir: Path) -> list[Fa
         *mart_faults(config_dir, sql_dir),
         *personal_data_faults(config_dir, sql_dir),
         *template_faults(templates_dir),
+        *kpi_faults(),
     ]
 
 
@@ -36,6 +37,17 @@ def find_notices(config_dir: Path, today: date) -> list[Fault]:
 
     markets = loader.load(config_dir).markets
     return [notice for _, market in sorted(markets.items()) for notice in calendars.outdated(market, today)]
+
+
+def kpi_faults() -> list[Fault]:
+    """Of the report's definitions, which come with the code."""
+    from caravan.config.kpis import load_kpis
+
+    try:
+        load_kpis()
+    except Misconfigured as error:
+        return list(error.faults)
+    return []
 
 
 def mart_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:

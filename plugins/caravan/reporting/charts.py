@@ -6,20 +6,23 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from markupsafe import Markup
 
 from caravan.reporting import formats
 
-WIDE, NARROW = 540, 340
+FULL, WIDE, NARROW = 1060, 540, 340
 """Widths in CSS pixels of a chart on a screen and on a phone; scaled down, text would be unreadable."""
 _ROW_HEIGHT = 40
 _TEXT, _SMALL = 13, 12
+_AMOUNT, _DATE = 36, 48
+"""Widths that an amount above a column and a date below one need."""
 
 
 @dataclass(frozen=True)
@@ -33,53 +36,82 @@ class Bar:
 
 def bars(rows: Sequence[Bar], title: str, description: str) -> Markup:
     """Horizontal bars in the order given, drawn for a wide and for a narrow column."""
-    return Markup("").join(
-        _svg(_bars(rows, width), title, description, css_class)
-        for width, css_class in ((WIDE, "wide"), (NARROW, "narrow"))
-    )
+    with _unchecked():
+        drawn = [(_bars(rows, width), css_class) for width, css_class in ((WIDE, "wide"), (NARROW, "narrow"))]
+        return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
 
 
 def columns(
-    slices: Sequence[date], points: Mapping[date, Decimal | None], currency: str, title: str, description: str
+    slices: Sequence[date],
+    points: Mapping[date, Decimal | None],
+    currency: str,
+    title: str,
+    description: str,
+    is_alone: bool = False,
 ) -> Markup:
-    """One series over time, a column for each slice; an absent or unknown one has no column."""
-    return _svg(_columns(slices, points, currency), title, description, "series")
+    """One series over time, a column for each slice; an absent or unknown one has no column.
+
+    `is_alone`: drawn for the width of the page too.
+    """
+    sizes = ((FULL, "full"), (NARROW, "series narrow")) if is_alone else ((NARROW, "series"),)
+    with _unchecked():
+        drawn = [(_columns(slices, points, currency, width), css_class) for width, css_class in sizes]
+        return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
+
+
+def _altair() -> Any:
+    import altair  # 1 CPU second: only when something is drawn
+
+    return altair
+
+
+def _unchecked() -> AbstractContextManager[None]:
+    """Checking each part against the schema takes longer than drawing it: a test does so instead."""
+    from altair.utils import schemapi
+
+    return schemapi.debug_mode(False)
 
 
 def _bars(rows: Sequence[Bar], width: int) -> Any:
-    import altair as alt  # 1 CPU second: only when something is drawn
-
+    alt = _altair()
     known = [float(row.value) for row in rows if row.value is not None]
     values = [
         {"at": at, "label": row.label, "value": None if row.value is None else float(row.value), "text": row.text}
         for at, row in enumerate(rows)
     ]
+    # Channels as objects throughout: made from plain values they take altair ten times as long.
     base = alt.Chart(alt.InlineData(values=values)).encode(y=alt.Y("at:O", axis=None))
     scale = alt.Scale(domain=[min([0.0, *known]), max([0.0, *known]) or 1.0], nice=False)
     track = (
         base.transform_filter("datum.value !== null")
         .mark_bar(size=6, yOffset=9, color="var(--track)")
-        .encode(x=alt.value(0), x2=alt.value(width))
+        .encode(x=alt.XValue(0), x2=alt.X2Value(width))
     )
     bar = base.mark_bar(size=6, yOffset=9, color="var(--accent)").encode(x=alt.X("value:Q", axis=None, scale=scale))
     # The bar's own amount stands at the right edge: a column of figures that can be compared.
     words = partial(base.mark_text, yOffset=-6, fontSize=_TEXT, baseline="middle")
-    label = words(align="left", color="var(--ink)", limit=width - 90).encode(x=alt.value(0), text="label:N")
-    amount = words(align="right", color="var(--ink)").encode(x=alt.value(width), text="text:N")
+    label = words(align="left", color="var(--ink)", limit=width - 90).encode(x=alt.XValue(0), text=alt.Text("label:N"))
+    amount = words(align="right", color="var(--ink)").encode(x=alt.XValue(width), text=alt.Text("text:N"))
     return alt.layer(track, bar, label, amount).properties(width=width, height=alt.Step(_ROW_HEIGHT))
 
 
-def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], currency: str) -> Any:
-    import altair as alt
-
+def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], currency: str, width: int) -> Any:
+    alt = _altair()
     known = {day: float(value) for day, value in points.items() if value is not None}
-    values = [{"day": day.isoformat(), "value": value} for day, value in sorted(known.items())]
+    values: list[dict[str, Any]] = [{"day": day.isoformat(), "value": value} for day, value in sorted(known.items())]
     low, high = min([0.0, *known.values()]), max([0.0, *known.values()])
+    # Above each column its amount where there is room; otherwise a line marks the highest and one the lowest.
+    is_labelled = len(slices) * _AMOUNT <= width
     limits = [
-        {"value": limit, "text": formats.short_money(Decimal(str(limit)), currency)} for limit in (low, high) if limit
+        {"value": limit, "text": formats.short_money(Decimal(str(limit)), currency)}
+        for limit in (low, high)
+        if limit and not is_labelled
     ]
-    # Four dates inside the range: the ones at the ends would be cut off.
-    marked = sorted({slices[(2 * part + 1) * len(slices) // 8] for part in range(4)})
+    for each in values:
+        each["text"] = formats.short(Decimal(str(each["value"])))
+    # Dates inside the range: the ones at the ends would be cut off.
+    parts = len(slices) if len(slices) * _DATE <= width else width // _DATE // 2 + 1
+    marked = sorted({slices[(2 * part + 1) * len(slices) // (2 * parts)] for part in range(parts)})
     is_long = (slices[-1] - slices[0]).days > 180
     dates = {day.isoformat(): formats.month(day) if is_long else formats.short_day(day) for day in marked}
     x = alt.X(
@@ -89,16 +121,21 @@ def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], curr
     )
     y = alt.Y("value:Q", axis=None, scale=alt.Scale(domain=[low, high if high > low else 1.0], nice=False))
     limit_lines = alt.Chart(alt.InlineData(values=limits)).encode(y=y)
+    drawn = alt.Chart(alt.InlineData(values=values)).encode(x=x, y=y)
+    amounts = drawn.mark_text(baseline="bottom", dy=-3, fontSize=_SMALL - 1, color="var(--ink-2)").encode(
+        text=alt.Text("text:N")
+    )
     return alt.layer(
         limit_lines.mark_rule(color="var(--line)"),
-        alt.Chart(alt.InlineData(values=values)).mark_bar(color="var(--accent)").encode(x=x, y=y),
+        drawn.mark_bar(color="var(--accent)"),
+        *([amounts] if is_labelled else []),
         alt.Chart(alt.InlineData(values=[{"value": 0}])).mark_rule(color="var(--axis)").encode(y=y),
         # Above its line and inside the plot: at the left an axis would take a tenth of a phone's width.
         limit_lines.mark_text(align="left", baseline="bottom", dy=-3, fontSize=_SMALL, color="var(--ink-2)").encode(
-            x=alt.value(0), text="text:N"
+            x=alt.XValue(0), text=alt.Text("text:N")
         ),
     ).properties(
-        width=NARROW,
+        width=width,
         height=140,
         padding={"top": 0, "bottom": 4, "left": 0, "right": 0},
         autosize=alt.AutoSizeParams(type="fit", contains="padding"),
@@ -122,13 +159,19 @@ _CONFIG: dict[str, Any] = {
 
 
 def _svg(chart: Any, title: str, description: str, css_class: str) -> Markup:
-    import vl_convert
-
-    spec = {**chart.to_dict(), "config": _CONFIG}
-    drawn = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    spec = {**chart.to_dict(validate=False), "config": _CONFIG}
+    drawn = _draw(json.dumps(spec))
     head = re.match(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', drawn)
     if head is None:
         raise ValueError(f"the chart '{title}' came back as something else than SVG: {drawn[:80]}")
     body = re.sub(r' font-family="[^"]*"', "", drawn[head.end() :])
     named = f"<title>{html.escape(title)}</title><desc>{html.escape(description)}</desc>"
     return Markup(f'<svg class="{css_class}" viewBox="{head[1]}" role="img">{named}{body}')
+
+
+@lru_cache(maxsize=256)
+def _draw(spec: str) -> str:
+    """Where data are few, the longer ranges of days show the same chart."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))

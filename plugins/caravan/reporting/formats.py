@@ -37,12 +37,24 @@ def whole_money(amount: Decimal | None, currency: str) -> str:
 
 def short_money(amount: Decimal, currency: str) -> str:
     """For an axis: €834, €12.3K, €1.2M, €4.0B."""
+    size, letter = _size(amount)
+    if not letter:
+        return whole_money(amount, currency)
+    pattern = f"{_lead(currency)}#,##0.0{letter}"
+    return _signed(format_currency(amount / size, currency, format=pattern, locale=LOCALE, currency_digits=False))
+
+
+def short(amount: Decimal) -> str:
+    """Above a column, where the currency is said elsewhere: 834, 12.3K, 1.2M, 4.0B."""
+    size, letter = _size(amount)
+    return _signed(format_decimal(amount / size, format=f"#,##0.0{letter}" if letter else "#,##0", locale=LOCALE))
+
+
+def _size(amount: Decimal) -> tuple[int, str]:
     for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
         if abs(amount) >= size:
-            pattern = f"{_lead(currency)}#,##0.0{letter}"
-            text = format_currency(amount / size, currency, format=pattern, locale=LOCALE, currency_digits=False)
-            return _signed(text)
-    return whole_money(amount, currency)
+            return size, letter
+    return 1, ""
 
 
 def count(number: NUMBER | None) -> str:

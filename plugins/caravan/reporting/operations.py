@@ -1,4 +1,4 @@
-"""How far the figures can be trusted: freshness, loads, quarantine, checks.
+"""How far the figures can be trusted: freshness, loads, checks.
 
 Nothing here reads `raw_row` or a message of quarantine: both may quote personal data.
 """
@@ -6,10 +6,12 @@ Nothing here reads `raw_row` or a message of quarantine: both may quote personal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from caravan.core.entities import ENTITIES
+from caravan.reporting.makers import RunKey, run_key
+from caravan.reporting.quarantine import Quarantined, QuarantinedFile, read_files, read_reasons
 from caravan.reporting.sales import CHANNEL_DAY
 from caravan.reporting.tables import Reader
 from caravan.warehouse.port import Session
@@ -34,6 +36,8 @@ class Freshness:
     """Nothing was delivered within the allowed time, or ever."""
     is_missing: bool
     """No file was there at the last look."""
+    run: RunKey | None = None
+    """What read the newest file."""
 
     @property
     def age_hours(self) -> int | None:
@@ -53,6 +57,7 @@ class Load:
     unchanged: int | None
     duplicate: int | None
     quarantined: int | None
+    run: RunKey | None = None
 
     @property
     def reconciles(self) -> bool | None:
@@ -87,20 +92,6 @@ class LoadTotals:
     duplicate: int
     quarantined: int
     unreconciled_count: int
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """Rows of one channel that were set aside for one reason, and where to find the newest of them."""
-
-    channel: str
-    entity: str
-    reason_code: str
-    row_count: int
-    last_at: datetime
-    file_name: str
-    row_number: int | None
-    field_name: str | None
 
 
 @dataclass(frozen=True)
@@ -144,6 +135,7 @@ class Operations:
     load_totals: LoadTotals | None
     """None before the first load."""
     quarantine: tuple[Quarantined, ...]
+    quarantined_files: tuple[QuarantinedFile, ...]
     passed_count: int
     """Results of the newest run of each check, which says nothing of slices that it did not look at."""
     unjudged_count: int
@@ -169,7 +161,8 @@ def read_operations(session: Session, now: datetime, stale_after: timedelta) -> 
         loads=_loads(reader, names),
         refused=_refused(reader, names, now - RECENT),
         load_totals=_load_totals(reader),
-        quarantine=_quarantine(reader, names),
+        quarantine=read_reasons(reader, names),
+        quarantined_files=read_files(reader, names),
         passed_count=passed,
         unjudged_count=unjudged,
         findings=_findings(reader, names),
@@ -195,24 +188,43 @@ def _freshness(
             f"WHERE {_OF_CHANNELS} GROUP BY channel_code",
         )
     }
+    runs = _newest_runs(reader)
     found = []
     for code in {*names, *last_orders, *looks}:
         read_at, missing_at = looks.get(code, (None, None))
         age = None if read_at is None else now - read_at
         is_stale = age is None or age > stale_after
         is_missing = missing_at is not None and (read_at is None or missing_at > read_at)
-        found.append(Freshness(code, names.get(code, code), last_orders.get(code), read_at, age, is_stale, is_missing))
+        name, last_order, run = names.get(code, code), last_orders.get(code), runs.get(code)
+        found.append(Freshness(code, name, last_order, read_at, age, is_stale, is_missing, run))
     return tuple(sorted(found, key=lambda row: (not row.is_stale, row.name)))
+
+
+def _newest_runs(reader: Reader) -> dict[str, RunKey | None]:
+    """The run that read the newest file of each channel."""
+    rows = reader.rows(
+        ("ops.load",),
+        f"""
+        WITH ranked AS (
+            SELECT
+                channel_code, dag_id, run_id,
+                ROW_NUMBER() OVER (PARTITION BY channel_code ORDER BY ended_at DESC, load_id DESC) AS recency
+            FROM ops.load WHERE {_READ}
+        )
+        SELECT channel_code, dag_id, run_id FROM ranked WHERE recency = 1
+        """,
+    )
+    return {channel: run_key(dag, run) for channel, dag, run in rows}
 
 
 def _loads(reader: Reader, names: Mapping[str, str]) -> tuple[Load, ...]:
     rows = reader.rows(
         ("ops.load",),
         "SELECT channel_code, entity, delivery_name, state, started_at, ended_at, received_count, loaded_count, "
-        "unchanged_count, duplicate_count, quarantined_count "
+        "unchanged_count, duplicate_count, quarantined_count, dag_id, run_id "
         f"FROM ops.load WHERE {_READ} ORDER BY started_at DESC, load_id DESC LIMIT {LOADS_SHOWN}",
     )
-    return tuple(Load(names.get(row[0], row[0]), *row[1:]) for row in rows)
+    return tuple(replace(Load(names.get(row[0], row[0]), *row[1:11]), run=run_key(*row[11:])) for row in rows)
 
 
 def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple[Refused, ...]:
@@ -248,28 +260,6 @@ def _load_totals(reader: Reader) -> LoadTotals | None:
         f"+ quarantined_count THEN NULL ELSE 1 END) FROM ops.load WHERE {_READ}",
     )
     return LoadTotals(*rows[0]) if rows and rows[0][0] else None
-
-
-def _quarantine(reader: Reader, names: Mapping[str, str]) -> tuple[Quarantined, ...]:
-    rows = reader.rows(
-        ("ops.quarantine",),
-        """
-        WITH ranked AS (
-            SELECT
-                channel_code, entity, reason_code, file_name, row_number AS at_row, field_name,
-                COUNT(*) OVER (PARTITION BY channel_code, entity, reason_code) AS row_count,
-                MAX(quarantined_at) OVER (PARTITION BY channel_code, entity, reason_code) AS last_at,
-                ROW_NUMBER() OVER (
-                    PARTITION BY channel_code, entity, reason_code
-                    ORDER BY quarantined_at DESC, file_name, row_number
-                ) AS recency
-            FROM ops.quarantine
-        )
-        SELECT channel_code, entity, reason_code, row_count, last_at, file_name, at_row, field_name
-        FROM ranked WHERE recency = 1 ORDER BY row_count DESC, channel_code, entity, reason_code
-        """,
-    )
-    return tuple(Quarantined(names.get(row[0], row[0]), *row[1:]) for row in rows)
 
 
 # What the newest run of each check found: a passed slice leaves no row that could settle an older one.

@@ -22,18 +22,21 @@ class Page:
 
 def run_page(run: Run) -> Page:
     """One run's evidence."""
+    return _page(200, "run.html.j2", **run_values(run))
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """What the template of a run's evidence is filled with."""
     messages = (run.message or "").splitlines()
-    return _page(
-        200,
-        "run.html.j2",
-        run=run,
-        mark_kind=_MARKS.get(run.state, ""),
-        window=_window(run.window_start, run.window_end),
-        duration=None if run.ended_at is None else formats.duration(run.ended_at - run.started_at),
-        messages=[(_kind(line, run.state), line) for line in messages[:MESSAGES_SHOWN]],
-        more_count=max(0, len(messages) - MESSAGES_SHOWN),
-        days=formats.days,
-    )
+    return {
+        "run": run,
+        "mark_kind": _MARKS.get(run.state, ""),
+        "window": _window(run.window_start, run.window_end),
+        "duration": None if run.ended_at is None else formats.duration(run.ended_at - run.started_at),
+        "messages": [(_kind(line, run.state), line) for line in messages[:MESSAGES_SHOWN]],
+        "more_count": max(0, len(messages) - MESSAGES_SHOWN),
+        "span": formats.days,
+    }
 
 
 def no_run(dag_id: str, run_id: str) -> Page:
