@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 
 from caravan.cli import demo
-from caravan.cli.demo import (
+from caravan.cli.demo import demo_settings
+from caravan.cli.demo_verdict import (
     Found,
-    demo_settings,
     differences,
     loads_table,
     summary,
@@ -57,7 +57,7 @@ def test_every_deviation_is_named(found: list[Found], line: str) -> None:
     assert [each for each in differences(TRUTH, found) if line in each]
 
 
-SOLD = SalesTruth("shop_fr", "FR", "EUR", date(2026, 10, 1), 2, *map(Decimal, (3, 50, 10, 5, 35, 0, 0)))
+SOLD = SalesTruth("shop_fr", "FR", "EUR", date(2026, 10, 1), 2, *map(Decimal, (3, 50, 10, 5, 35, 0, 0)), 1)
 GIVEN = RefundTruth("shop_fr", date(2026, 10, 9), "counted", 1, Decimal(5))
 
 
@@ -71,7 +71,7 @@ class Marts:
         return next(rows for table, rows in self.tables.items() if f"mart.{table}" in sql)
 
 
-DAY = ("shop_fr", date(2026, 10, 1), "FR", 2, Decimal("3.0000"), 50, 10, 5, Decimal("35.0000"))
+DAY = ("shop_fr", date(2026, 10, 1), "FR", 2, Decimal("3.0000"), 50, 10, 5, Decimal("35.0000"), 1)
 BACK = ("shop_fr", date(2026, 10, 9), "counted", 1, Decimal("5.0000"))
 
 
@@ -79,10 +79,10 @@ BACK = ("shop_fr", date(2026, 10, 9), "counted", 1, Decimal("5.0000"))
     ("sales", "refunds", "lines"),
     [
         ([DAY], [BACK], []),
-        ([(*DAY[:-2], 0, 40)], [BACK], [
-            "  sales of shop_fr 2026-10-01 FR: 2 3.0000 50 10 0 40 instead of 2 3 50 10 5 35",
+        ([(*DAY[:-3], 0, 40, 2)], [BACK], [
+            "  sales of shop_fr 2026-10-01 FR: 2 3.0000 50 10 0 40 2 instead of 2 3 50 10 5 35 1",
         ]),
-        ([], [BACK], ["  sales of shop_fr 2026-10-01 FR: nothing instead of 2 3 50 10 5 35"]),
+        ([], [BACK], ["  sales of shop_fr 2026-10-01 FR: nothing instead of 2 3 50 10 5 35 1"]),
         ([DAY], [(*BACK[:2], "order_unknown", 1, 5)], [
             "  refunds of shop_fr 2026-10-09 counted: nothing instead of 1 5",
             "  refunds of shop_fr 2026-10-09 order_unknown: 1 5 instead of nothing",

@@ -1,4 +1,4 @@
-"""The eight shops of the demo: what they sell, to whom, at what price, on which clock."""
+"""The shops of the demo: what they sell, to whom, at what price, on which clock."""
 
 from __future__ import annotations
 
@@ -246,3 +246,61 @@ SHOPS: dict[str, Shop] = {
         ),
     )
 }
+"""Those that deliver files."""
+
+SERVICES: dict[str, Shop] = {
+    shop.code: shop
+    for shop in (
+        Shop(
+            "webshop_se",
+            "",  # its orders are known by number
+            "Europe/Stockholm",
+            "SEK",
+            _products(
+                "HEM",
+                ("Ljusstake mässing", "349.00"),
+                ("Pläd lammull, grå", "799.00"),
+                ("Kaffemugg stengods", "149.00"),
+                ("Bricka björk, rund", "429.00"),
+                ("Linneduk 150 × 250", "1195.00"),
+                ("Doftljus granskog", "189.00"),
+                ("Smörkniv enbär", "79.00"),
+                ("Vedkorg av läder", "1490.00"),
+                ("Korkunderlägg, 4 st", "99.00"),
+                ("Väggklocka ek", "899.00"),
+            ),
+            30,
+            ("SE",),
+            postage=Product("FRAKT", "Frakt", Decimal("59.00")),
+            free_postage_from=Decimal(500),
+            discounts=True,
+        ),
+        Shop(
+            "marketplace_au",
+            "503-77",
+            "Australia/Sydney",
+            "AUD",
+            _products(
+                "SRF",
+                ("Wetsuit 3/2 mm", "329.00"),
+                ("Reef-safe sunscreen 200 ml", "24.95"),
+                ("Beach shade, 3 m", "139.00"),
+                ('Bodyboard 42"', "89.00"),
+                ("Rash vest", "59.95"),
+                ("Dry bag 20 l", "44.50"),
+                ("Surf wax, 3 pack", "14.95"),
+                ("Esky 30 l", "169.00"),
+                ("Snorkel set", "74.90"),
+                ("Hooded towel", "49.95"),
+            ),
+            30,
+            ("AU",),
+            postage=Product("shipping", "", Decimal("9.95")),
+            free_postage_from=Decimal(60),
+            discounts=True,
+        ),
+    )
+}
+"""Those that are asked over HTTP. Prices are without tax."""
+
+CATALOGUE = SHOPS | SERVICES
