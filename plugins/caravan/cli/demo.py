@@ -46,8 +46,8 @@ def demo_settings(home: Path | None = None) -> Settings:
 def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1) -> int:
     """Generate, serve, run, show. Returns 0 if exactly what was planted was found, else 1."""
     from caravan.assembly.warehouse import open_warehouse, utc_now
+    from caravan.cli.demo_world import World, connected, write_config
     from caravan.cli.run import run_dag
-    from caravan.cli.world import World, connected
     from caravan.demo.truth import write_truth
 
     settings = demo_settings(home)
@@ -57,9 +57,10 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
             f"{settings.home} holds a warehouse that is not the demo's; name another folder: demo --home"
         )
     os.environ["CARAVAN_ALERTS"] = "off"  # what is planted here is nobody's incident
-    world = World.prepare(settings.home, settings.config_dir, seed, scale)
-    settings = replace(settings, config_dir=world.config_dir)
-    truth = world.generate()
+    config_dir = write_config(settings.config_dir, settings.home / "config")
+    settings = replace(settings, config_dir=config_dir)
+    world = World.of(config_dir, seed, scale)
+    truth = world.generate(settings.home)
     write_truth(truth, truth_file)
     say(
         f"{len(truth.deliveries)} deliveries of {len({each.channel_code for each in truth.deliveries})} channels in "

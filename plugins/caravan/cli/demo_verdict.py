@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich import box
 from rich.table import Table
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from caravan.cli.run import RunResult
     from caravan.demo.truth import DeliveryTruth, Truth
     from caravan.warehouse.port import Session
+
+T = TypeVar("T")
 
 DAG_ID = "sales_orders_daily"
 COUNTS = ("received", "loaded", "unchanged", "duplicate", "quarantined", "refused")
@@ -85,6 +87,8 @@ Figures = Mapping[tuple[str, date, str], tuple[Any, ...]]
 """By channel, local day and market, in the order of FIGURES."""
 
 FIGURES = ("orders", "units", "gross", "cancelled", "refunded", "net", "new")
+_NOT_SHOWN = FIGURES.index("cancelled")
+"""Gross less refunded and net: the table fits into 80 columns without it."""
 
 
 def true_sales(truth: Truth) -> Figures:
@@ -107,17 +111,33 @@ def counted_sales(session: Session) -> Figures:
 
 def sales_table(counted: Figures, ought: Figures) -> Table:
     """By channel, what was counted and below it what is so."""
-    title = "What was counted, in each channel's currency, and below it what is so (new: customers)"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    table.add_column("channel", no_wrap=True)
-    for name in FIGURES:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _figures_table("What was counted, in each channel's currency, and below it what is so")
     is_, so = _by_channel(counted), _by_channel(ought)
     for channel in sorted(is_.keys() | so.keys()):
         table.add_row(channel, *_shown(is_.get(channel)))
         style = "dim" if is_.get(channel) == so.get(channel) else "bold red"
         table.add_row("  truth", *_shown(so.get(channel)), style=style)
     return table
+
+
+def truth_table(ought: Figures) -> Table:
+    """By channel, what is so."""
+    table = _figures_table("What is so, in each channel's currency (new: first orders of customers)")
+    for channel, totals in sorted(_by_channel(ought).items()):
+        table.add_row(channel, *_shown(totals))
+    return table
+
+
+def _figures_table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    table.add_column("channel", no_wrap=True)
+    for name in _chosen(FIGURES):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _chosen(row: Sequence[T]) -> Sequence[T]:
+    return [*row[:_NOT_SHOWN], *row[_NOT_SHOWN + 1 :]]
 
 
 def _by_channel(figures: Figures) -> dict[str, list[Decimal]]:
@@ -131,8 +151,8 @@ def _by_channel(figures: Figures) -> dict[str, list[Decimal]]:
 def _shown(totals: Sequence[Decimal] | None) -> list[str]:
     """Counts whole, amounts with cents where there are any."""
     if totals is None:
-        return ["-"] * len(FIGURES)
-    return [f"{total:,.0f}" if total == total.to_integral_value() else f"{total:,.2f}" for total in totals]
+        return ["-"] * len(_chosen(FIGURES))
+    return [f"{total:,.0f}" if total == total.to_integral_value() else f"{total:,.2f}" for total in _chosen(totals)]
 
 
 def _told(figures: tuple[object, ...] | None) -> str:

@@ -1,113 +1,138 @@
-"""The demo's world: its configuration, its files, its servers."""
+"""`caravan world`: the demo's shops and marketplaces by themselves, what is so in them, and how to make them fail."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator
+import shlex
+import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
+from types import FrameType
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from caravan import INCLUDE_DIR
-from caravan.core.connections import Connection
+import typer
 
-if TYPE_CHECKING:
-    from caravan.config.types import Configuration
-    from caravan.demo.truth import Truth
+from caravan.cli.demo_world import World, variables, write_config
+from caravan.cli.steps import console, say
+from caravan.config.settings import Settings
+from caravan.core.errors import CaravanError, nearest
 
-CHANNELS = INCLUDE_DIR / "demo" / "channels"
-"""Those that only the demo has: with accounts that nobody else could have."""
+app = typer.Typer(help="The demo's world: shops and marketplaces on this machine.", no_args_is_help=True)
 
-HISTORY_DAYS = 99
-"""Before the 21 days on which something is planted: 120 on all."""
-
-
-@dataclass(frozen=True)
-class World:
-    """One seed's world, whose files lie below `home`."""
-
-    home: Path
-    config_dir: Path
-    configuration: Configuration
-    seed: int
-    scale: float
-
-    @classmethod
-    def prepare(cls, home: Path, config_dir: Path, seed: int | None = None, scale: float = 1) -> World:
-        """With the configuration in `config_dir` and the demo's own channels, as <home>/config."""
-        from caravan.config.loader import load
-        from caravan.demo.orders import SEED
-
-        merged = write_config(config_dir, home / "config")
-        return cls(home, merged, load(merged, home), SEED if seed is None else seed, scale)
-
-    def generate(self) -> Truth:
-        """Write the files, and say what is so in them and in the services."""
-        from caravan.demo.orders import generate
-
-        return generate(self.home, self.configuration, self.seed, history=HISTORY_DAYS, scale=self.scale)
-
-    @contextmanager
-    def serve(self, port: int = 0) -> Iterator[list[Connection]]:
-        """The services, for as long as this lasts."""
-        from caravan.config.services import ServiceChannel
-        from caravan.demo.orders import ledgers
-        from caravan.demo.servers.world import serve_world
-
-        channels = {
-            code: channel
-            for code, channel in self.configuration.channels.items()
-            if isinstance(channel, ServiceChannel)
-        }
-        known = ledgers(self.configuration, self.seed, history=HISTORY_DAYS, scale=self.scale)
-        with serve_world(known, channels, port) as connections:
-            yield list(connections.values())
+Seed = Annotated[int | None, typer.Option(help="Another one, another world; the same one, the same to the byte.")]
+Scale = Annotated[float, typer.Option(min=0.5, max=100, help="So many times the usual orders.")]
 
 
-def write_config(source: Path, target: Path) -> Path:
-    """A copy of the configuration, with the demo's own channels. Replaces what was there, unless it is the source."""
-    if source.absolute() != target.absolute():
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copytree(source, partial)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
-    for file in sorted(CHANNELS.glob("*.yml")):
-        shutil.copyfile(file, target / "channels" / file.name)
-    return target
+@app.command()
+def serve(
+    seed: Seed = None,
+    scale: Scale = 1,
+    port: Annotated[int, typer.Option(max=65535, help="A free one unless given.")] = 0,
+    home: Annotated[
+        Path | None, typer.Option(help="Write the files of the other channels and a configuration there, too.")
+    ] = None,
+) -> None:
+    """Serve the shops and marketplaces on loopback until Ctrl-C; prints the connections to use."""
+    if home is None:
+        world, places = World.by_itself(seed, scale), {}
+    else:
+        config_dir = write_config(Settings.from_environment().config_dir, home.absolute() / "config")
+        world, places = (
+            World.of(config_dir, seed, scale),
+            {"CARAVAN_HOME": home.absolute(), "CARAVAN_CONFIG": config_dir},
+        )
+        world.generate(home.absolute())
+    with _until_told() as told:
+        try:
+            with world.serve(port) as connections:
+                for name, value in {**places, **variables(connections)}.items():
+                    typer.echo(f"export {name}={shlex.quote(str(value))}")
+                typer.echo("# ready; Ctrl-C ends it")
+                told.wait()
+        except OSError as error:
+            raise CaravanError(
+                f"cannot listen on port {port}: {error.strerror}; leave --port out for a free one"
+            ) from None
+    typer.echo("# ended")
 
 
-def variables(connections: Iterable[Connection]) -> dict[str, str]:
-    """AIRFLOW_CONN_... of each."""
-    from caravan.assembly.connections import variable_of
+@app.command()
+def truth(
+    seed: Seed = None,
+    scale: Scale = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, by delivery, market, channel and day.")] = False,
+) -> None:
+    """Show what is really so: what was sold, given back and delivered, whatever Caravan makes of it."""
+    from caravan.cli.demo_verdict import true_sales, truth_table
+    from caravan.demo.truth import as_json as in_json
 
-    return {variable_of(each.conn_id): _as_json(each) for each in connections}
+    found = World.by_itself(seed, scale).generate()
+    if as_json:
+        typer.echo(in_json(found))
+        return
+    console().print(truth_table(true_sales(found)))
+    say(f"seed {found.seed}, orders of {found.first} to {found.last}, {len(found.deliveries)} deliveries")
+
+
+@app.command()
+def fault(
+    channel: Annotated[str, typer.Argument(help="One of those that `world serve` serves.")],
+    name: Annotated[str, typer.Argument(metavar="FAULT", help="denied, busy, down, html, cut, ...; ok: no more.")],
+    count: Annotated[int, typer.Option(min=1, help="The next so many requests.")] = 1,
+) -> None:
+    """Make a served channel fail. Reads its connection from the environment, as `world serve` printed it."""
+    import requests
+
+    from caravan.assembly.connections import EnvironmentConnections
+
+    connection = EnvironmentConnections().get(_connection_of(channel))
+    url = connection.url()
+    if urlsplit(url).hostname != "127.0.0.1":
+        raise CaravanError(f"{connection.address} is no world of `caravan world serve`")
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy between
+        try:
+            answer = session.post(
+                f"{url}/world/faults",
+                json={"fault": name, "count": count},
+                auth=(connection.login or "", connection.password or ""),
+                timeout=10,
+            )
+            told = answer.json()
+        except (requests.RequestException, ValueError):
+            raise CaravanError(
+                f"nothing answers at {connection.address}; start it with `caravan world serve`"
+            ) from None
+    if answer.status_code != 200:
+        raise CaravanError(f"{channel}: {told['message']}")
+    say(
+        f"{channel}: all is well again"
+        if name == "ok"
+        else f"{channel}: {name} for the next {told['planned']} requests"
+    )
+
+
+def _connection_of(channel: str) -> str:
+    channels = World.by_itself().configuration.channels
+    served = {code: each.connection for code, each in channels.items() if each.is_asked and each.connection}
+    if channel not in served:
+        raise CaravanError(f"no channel '{channel}' is served{nearest(channel, served)}; there are {', '.join(served)}")
+    return served[channel]
 
 
 @contextmanager
-def connected(connections: Iterable[Connection]) -> Iterator[None]:
-    """Inside, they are in the environment."""
-    given = variables(connections)
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
+def _until_told() -> Iterator[Event]:
+    """Set by Ctrl-C or a termination, which end nothing else."""
+    told = Event()
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        told.set()
+
+    before = {each: signal.signal(each, tell) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield told
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _as_json(connection: Connection) -> str:
-    fields = {
-        "conn_type": connection.kind,
-        "host": connection.host,
-        "login": connection.login,
-        "password": connection.password,
-        "extra": dict(connection.extra),
-    }
-    return json.dumps({name: value for name, value in fields.items() if value})
+        for each, handler in before.items():
+            signal.signal(each, handler)

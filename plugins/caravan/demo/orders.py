@@ -34,7 +34,7 @@ _State = dict[object, Row]
 
 
 def generate(
-    home: Path,
+    home: Path | None,
     configuration: Configuration,
     seed: int = SEED,
     end: date = DEFAULT_END,
@@ -43,6 +43,7 @@ def generate(
     scale: float = 1,
 ) -> Truth:
     """Write the files of all demo channels that are configured, and say what is in them and in services' answers.
+    Without `home` nothing is written.
 
     The orders are of `days` local days, the last of them `end`, on which something is planted, and of `history` days
     before, which channels deliver at once; `scale`: so many times as many of them. Files that are there already are
@@ -63,7 +64,8 @@ def generate(
         else:
             assert isinstance(channel, FileChannel)
             files = plan(channel.code, seed, calendar, past, scale)
-            _deliver(home / channel.folder, files)
+            if home:
+                _deliver(home / channel.folder, files)
         zone_of = _zones(channel, configuration.markets)
         states: dict[str, _State] = {}
         # The one that came first is loaded first; of two that came together, by name.
@@ -79,7 +81,8 @@ def generate(
         if any(CATALOGUE[each.code].currency == "AED" for each in channels)
         else []
     )
-    _deliver(home / rate_files.FOLDER, rates)
+    if home:
+        _deliver(home / rate_files.FOLDER, rates)
     return Truth(
         seed=seed,
         first=(*past, *calendar)[0],
@@ -131,7 +134,7 @@ def _write(path: Path, file: File | rate_files.RateFile) -> None:
             message = f"{path} is there with another content; move it away, or give the demo a home of its own"
             raise CaravanError(message)
         return
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_bytes(content)
     moment = file.delivered.timestamp()
     os.utime(partial, (moment, moment))

@@ -96,8 +96,11 @@ class Truth:
         return dict(sorted(totals.items()))
 
 
+def as_json(truth: Truth) -> str:
+    """Dates in ISO form, amounts as text."""
+    return json.dumps(asdict(truth), ensure_ascii=False, indent=1, sort_keys=True, default=str)
+
+
 def write_truth(truth: Truth, path: Path) -> None:
-    """As JSON; dates in ISO form, amounts as text."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(asdict(truth), ensure_ascii=False, indent=1, sort_keys=True, default=str)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(as_json(truth) + "\n", encoding="utf-8")
