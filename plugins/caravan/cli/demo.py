@@ -43,6 +43,13 @@ def demo_settings(home: Path | None = None) -> Settings:
     return Settings.from_environment({**environ, "CARAVAN_HOME": str(chosen)})
 
 
+def demo_state() -> Settings:
+    """What the last `caravan demo` left: its state, and its configuration."""
+    settings = demo_settings()
+    merged = settings.home / "config"
+    return replace(settings, config_dir=merged) if merged.is_dir() else settings
+
+
 def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1) -> int:
     """Generate, serve, run, show. Returns 0 if exactly what was planted was found, else 1."""
     from caravan.assembly.warehouse import open_warehouse, utc_now
@@ -64,8 +71,8 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     write_truth(truth, truth_file)
     say(
         f"{len(truth.deliveries)} deliveries of {len({each.channel_code for each in truth.deliveries})} channels in "
-        f"{settings.home}, orders of {truth.first} to {truth.last}; {len(truth.asked)} of them are asked over HTTP. "
-        f"Its configuration is {settings.config_dir}"
+        f"{settings.home}, orders of {truth.first} to {truth.last}; over HTTP: {', '.join(truth.asked)}. "
+        f"Configuration: {config_dir}, a copy with the demo's own channels"
     )
     began = utc_now()
     out = Console(file=sys.stdout, highlight=False)  # bound now: what tasks print goes elsewhere
@@ -99,7 +106,7 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     for line in summary(truth, len(new)) if not faults else ["This is not what was planted:", *faults]:
         say(line)
     say(f"Every word of the run: {log}")
-    say(f'To ask more: CARAVAN_HOME={settings.home} ./caravan query "SHOW TABLES"')
+    say(f'To ask more: CARAVAN_HOME={settings.home} CARAVAN_CONFIG={config_dir} ./caravan query "SHOW TABLES"')
     say(f"The report: {settings.report_dir / 'index.html'}")
     return 1 if faults else 0
 

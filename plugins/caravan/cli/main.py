@@ -70,9 +70,9 @@ def up(
 ) -> None:
     """Start Airflow on this machine, on loopback."""
     from caravan.cli import server
-    from caravan.cli.demo import demo_settings
+    from caravan.cli.demo import demo_state
 
-    settings = demo_settings() if demo else Settings.from_environment()
+    settings = demo_state() if demo else Settings.from_environment()
     if demo:
         os.environ["CARAVAN_ALERTS"] = "off"  # its planted faults are nobody's incident
     if foreground:
