@@ -18,9 +18,12 @@ from caravan.cli import demo
 from caravan.cli.demo import demo_settings
 from caravan.cli.demo_verdict import (
     Found,
+    counted_sales,
     differences,
     loads_table,
+    sales_table,
     summary,
+    true_sales,
     unexpected_failures,
     wrong_figures,
 )
@@ -55,6 +58,25 @@ def test_what_was_planted_has_no_difference() -> None:
 )
 def test_every_deviation_is_named(found: list[Found], line: str) -> None:
     assert [each for each in differences(TRUTH, found) if line in each]
+
+
+EMPTY = Found("webshop_se", "order", "changes since", NOON, None, (), 0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_known"),
+    [
+        (EMPTY, True),
+        (replace(EMPTY, received=3, unchanged=3), True),
+        (replace(EMPTY, received=1, loaded=1), False),
+        (replace(EMPTY, received=1, quarantined=1), False),
+        (replace(EMPTY, refused="DATE_MISSING"), False),
+        (replace(EMPTY, channel_code="shop_de"), False),
+    ],
+)
+def test_a_service_that_is_asked_again_may_say_nothing_new(answer: Found, is_known: bool) -> None:
+    lines = differences(replace(TRUTH, asked=("webshop_se",)), [LOADED, REFUSED, answer])
+    assert lines == ([] if is_known else [f"  {answer.channel_code} order changes since: is no file of the demo"])
 
 
 SOLD = SalesTruth("shop_fr", "FR", "EUR", date(2026, 10, 1), 2, *map(Decimal, (3, 50, 10, 5, 35, 0, 0)), 1)
@@ -133,6 +155,18 @@ def test_table_sums_rows_by_channel() -> None:
     assert ["shop_de", "20", "1,000,006", "2", "2", "4", "0"] in text
     assert ["shop_gb", "0", "0", "0", "0", "0", "1"] in text
     assert ["all", "20", "1,000,006", "2", "2", "4", "1"] in text
+
+
+def test_the_table_shows_what_was_counted_above_what_is_so() -> None:
+    ought = true_sales(replace(TRUTH, sales=(SOLD, replace(SOLD, order_local_date=date(2026, 10, 2)))))
+    counted = counted_sales(Marts([DAY, ("shop_de", *DAY[1:])], []))  # type: ignore[arg-type]
+    out = Console(width=80, record=True, file=StringIO())
+    out.print(sales_table(counted, ought))
+    text = [line.split() for line in out.export_text().splitlines()]
+    assert ["channel", "orders", "units", "gross", "refunded", "net", "new"] in text
+    assert ["shop_fr", "2", "3", "50", "5", "35", "1"] in text
+    assert ["truth", "4", "6", "100", "10", "70", "2"] in text
+    assert ["truth", "-", "-", "-", "-", "-", "-"] in text, "of shop_de, which sold nothing"
 
 
 def test_summary_explains_the_planted_failure_and_an_idle_run() -> None:

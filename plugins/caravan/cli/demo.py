@@ -102,7 +102,7 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     out.print(sales_table(counted, true_sales(truth)))
     failed = [f"  {RATES_DAG_ID} {rates.state}: {dict(rates.failures)}"] * (not rates)
     faults = [*differences(truth, found), *failed, *unexpected_failures(truth, result), *checks]
-    new = [each for each in found if each.started_at >= began and each.received and not each.refused]
+    new = [each for each in found if each.started_at >= began and not (each.refused or each.is_nothing_new)]
     for line in summary(truth, len(new)) if not faults else ["This is not what was planted:", *faults]:
         say(line)
     say(f"Every word of the run: {log}")

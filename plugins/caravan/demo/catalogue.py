@@ -303,4 +303,69 @@ SERVICES: dict[str, Shop] = {
 }
 """Those that are asked over HTTP. Prices are without tax."""
 
-CATALOGUE = SHOPS | SERVICES
+TRADE: dict[str, Shop] = {
+    shop.code: shop
+    for shop in (
+        Shop(
+            "fair_de",
+            "B",
+            "Europe/Berlin",
+            "EUR",
+            _products(
+                "KU",
+                ("Brotdose Edelstahl", "22.00"),
+                ("Schneidebrett Eiche geölt", "35.00"),
+                ("Kräutermühle", "15.00"),
+                ("Käsehobel", "10.00"),
+                ("Geschirrtücher Leinen, 3er-Set", "18.00"),
+                ("Küchenschürze, weiß", "25.00"),
+            ),
+            45,
+            ("DE",),
+            hours=(9, 10, 11, 12, 13, 14, 15, 16, 17, 18),
+        ),
+        Shop(
+            "wholesale_gb",
+            "W",
+            "Europe/London",
+            "GBP",
+            _products(
+                "TEA",
+                ('Teapot "Brown Betty", 4 cup', "19.20"),
+                ("Assam, loose leaf, 250 g", "6.90"),
+                ("Earl Grey, 50 bags", "4.05"),
+                ("Bone china cup & saucer", "16.50"),
+                ("Shortbread tin", "5.95"),
+                ("Oak tea caddy", "26.40"),
+            ),
+            7,
+            ("GB",),
+            postage=Product("CARRIAGE", "Carriage", Decimal("18.00")),
+            free_postage_from=Decimal(60),
+            discounts=True,
+            hours=(8, 9, 10, 11, 12, 13, 14, 15, 16, 17),
+        ),
+        Shop(
+            "import_cn",
+            "PT",
+            "Asia/Shanghai",
+            "CNY",
+            _products(
+                "HS",
+                ("橄榄油 1升", "168.00"),
+                ("黑巧克力 100克", "36.00"),
+                ("咖啡豆 500克", "129.00"),
+                ("水晶酒杯 两只装", "399.00"),
+                ("儿童积木", "258.00"),
+                ("护手霜 75毫升", "69.00"),
+            ),
+            8,
+            ("CN",),
+            postage=Product("DUTY", "进口税", Decimal("29.00")),
+            free_postage_from=Decimal(1_000_000),
+        ),
+    )
+}
+"""A fair, business customers, imports: files, too."""
+
+CATALOGUE = SHOPS | SERVICES | TRADE

@@ -97,7 +97,7 @@ class Row:
 
 @dataclass(frozen=True)
 class File:
-    """One delivery. `delivered`: when it was written, UTC."""
+    """One delivery. `delivered`: when it was written, UTC. `is_copy`: of a file before, so that nobody reads it."""
 
     channel_code: str
     entity: EntityName
@@ -105,6 +105,7 @@ class File:
     delivered: datetime
     rows: tuple[Row, ...]
     is_truncated: bool = False
+    is_copy: bool = False
 
     def content(self) -> bytes:
         if self.entity == "refund":

@@ -19,7 +19,8 @@ from caravan.config.types import OTHER_MARKET, Channel, Configuration, FileChann
 from caravan.core.errors import CaravanError
 from caravan.core.pulls import asked_from, pull_name
 from caravan.demo import rates as rate_files
-from caravan.demo.catalogue import CATALOGUE, SERVICES
+from caravan.demo import trade
+from caravan.demo.catalogue import CATALOGUE, SERVICES, TRADE
 from caravan.demo.deliveries import FEWEST_DAYS, File, Row, plan
 from caravan.demo.services import Ledger, ledger
 from caravan.demo.truth import DeliveryTruth, RefundTruth, SalesTruth, Truth
@@ -63,13 +64,15 @@ def generate(
             files = ledger(channel.code, seed, calendar, past, scale).answers(question(channel))
         else:
             assert isinstance(channel, FileChannel)
-            files = plan(channel.code, seed, calendar, past, scale)
+            planned = trade.plan if channel.code in TRADE else plan
+            files = planned(channel.code, seed, calendar, past, scale)
             if home:
                 _deliver(home / channel.folder, files)
         zone_of = _zones(channel, configuration.markets)
         states: dict[str, _State] = {}
         # The one that came first is loaded first; of two that came together, by name.
-        for file in sorted(files, key=lambda each: (each.delivered, each.name)):
+        read = [file for file in files if not file.is_copy]
+        for file in sorted(read, key=lambda each: (each.delivered, each.name)):
             state = states.setdefault(file.entity, {})
             deliveries.append(_account(file, channel, state, zone_of))
         lines, given_back = states["order_line"].values(), states.get("refund", {}).values()

@@ -73,7 +73,7 @@ class RefundTruth:
 class Truth:
     """`deliveries`: of channels, in the order in which they came. `sales`: sorted by channel, date and market.
     `refunds`: by channel, date and status. `rates`: exchange rates that a person supplied. `asked`: channels whose
-    service is asked; the answers after the first bring nothing."""
+    service is asked; the answers after the first bring nothing new."""
 
     seed: int
     first: date
