@@ -195,9 +195,26 @@ def test_a_port_that_is_taken() -> None:
     assert "cannot listen on port" in error
 
 
+@pytest.mark.parametrize(
+    ("proxies", "expected"),
+    [
+        ({}, None),
+        ({"no_proxy": "intranet"}, None),
+        ({"HTTP_PROXY": "http://proxy.invalid:3128"}, "127.0.0.1"),
+        ({"all_proxy": "http://proxy.invalid:3128", "NO_PROXY": "intranet"}, "intranet,127.0.0.1"),
+    ],
+)
+def test_a_proxy_is_not_asked(proxies: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in proxies.items():
+        monkeypatch.setenv(name, value)
+    assert variables([]) == ({"no_proxy": expected} if expected else {})
+
+
 def test_connections_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = Connection("shop_demo_se", "http", host="http://127.0.0.1:1/shop", login="ck", password="cs")
-    (name,) = variables([mine])
+    name = next(iter(variables([mine])))
     assert name == "AIRFLOW_CONN_SHOP_DEMO_SE"
     monkeypatch.setenv(name, "before")
     with connected([mine]):

@@ -178,7 +178,9 @@ def test_120_days_with_those_before_in_one_export(long: tuple[Path, Truth], trut
     few = [len(per_day.pop(code)) for code in ("wholesale_gb", "import_cn")]
     assert min(few) > 90, "at half of few orders a day some days have none"
     assert min(len(days) for days in per_day.values()) >= 119, "one channel has a day without orders"
-    assert found.quarantined() == truth.quarantined(), "what is planted is planted in the last three weeks"
+    quotes = ("RULE_QUOTE", "RULE_DECLINED")
+    planted = [{name: n for name, n in each.quarantined().items() if name not in quotes} for each in (found, truth)]
+    assert planted[0] == planted[1], "what is planted is planted in the last three weeks"
     histories = {each.name for each in found.deliveries} - {each.name for each in truth.deliveries}
     assert len(histories) == 9
     assert len(found.deliveries) == len(truth.deliveries) + len(histories)

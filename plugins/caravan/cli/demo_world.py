@@ -85,15 +85,20 @@ def write_config(source: Path, target: Path) -> Path:
 
 
 def variables(connections: Iterable[Connection]) -> dict[str, str]:
-    """AIRFLOW_CONN_... of each."""
+    """AIRFLOW_CONN_... of each; where there is a proxy, also what keeps it out of the way."""
+    from urllib.request import getproxies_environment
+
     from caravan.assembly.connections import variable_of
 
-    return {variable_of(each.conn_id): _as_json(each) for each in connections}
+    given = {variable_of(each.conn_id): _as_json(each) for each in connections}
+    proxies = getproxies_environment()
+    beside = proxies.pop("no", "")
+    return given | ({"no_proxy": f"{beside},127.0.0.1".lstrip(",")} if proxies else {})
 
 
 @contextmanager
 def connected(connections: Iterable[Connection]) -> Iterator[None]:
-    """Inside, they are in the environment."""
+    """Inside, they are in the environment, and nothing is between."""
     given = variables(connections)
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
