@@ -168,6 +168,17 @@ def long(configuration: Configuration, tmp_path_factory: pytest.TempPathFactory)
     return home, generate(home, configuration, SEED, history=HISTORY_DAYS, scale=0.5)
 
 
+def test_the_same_world_in_another_place_byte_for_byte(
+    long: tuple[Path, Truth], configuration: Configuration, tmp_path: Path
+) -> None:
+    home, found = long
+    assert generate(tmp_path, configuration, SEED, history=HISTORY_DAYS, scale=0.5) == found
+    names = sorted(path.relative_to(home) for path in home.rglob("*") if path.is_file())
+    assert len(names) > 190
+    assert names == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert [name for name in names if (home / name).read_bytes() != (tmp_path / name).read_bytes()] == []
+
+
 def test_120_days_with_those_before_in_one_export(long: tuple[Path, Truth], truth: Truth) -> None:
     home, found = long
     assert (found.last - found.first).days + 1 == 120
