@@ -110,7 +110,10 @@ def test_a_fairs_till_in_latin_1_and_the_same_file_again(demo: tuple[Path, Truth
     euros = [row for row in rows_of(home, delivery, "iso-8859-1", ";") if row["Währung"] == "EUR"]
     taken = sum(Decimal(row["Preis"].replace(",", ".")) * int(row["Stück"]) for row in euros if row["Preis"] != "frei")
     assert sum(sale.net for sale in truth.sales if sale.channel_code == "fair_de") == taken
-    assert not any(sale.new_customers for sale in truth.sales if sale.channel_code == "fair_de")
+    cards = {row["Kundenkarte"] for row in euros if row["Preis"] != "frei"} - {""}
+    assert sum(sale.new_customers for sale in truth.sales if sale.channel_code == "fair_de") == len(cards) > 10
+    share = sum(1 for row in euros if row["Kundenkarte"]) / len(euros)
+    assert 0.2 < share < 0.6, "most buyers have no card; with none at all the check customers_mostly_known blocks a day"
 
 
 def documents(demo: tuple[Path, Truth]) -> Iterator[dict[str, Any]]:

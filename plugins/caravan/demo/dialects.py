@@ -299,6 +299,7 @@ def _till(order: Order, line: Line) -> Record:
         "Bon": order.order_id,
         "Zeile": str(line.number),
         "Zeit": _local(order.placed, "fair_de", "%d.%m.%Y %H:%M"),
+        "Kundenkarte": order.customer_id or "",
         "Artikel": line.product.sku,
         "Bezeichnung": line.product.name,
         "Stück": str(line.quantity),

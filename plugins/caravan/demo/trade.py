@@ -13,6 +13,8 @@ from caravan.demo.world import Crowd, Order
 
 FAIR_DAYS = (9, 10, 11, 12)
 """Counted from the first of the days on which something is planted."""
+CARDS = 0.4
+"""Of the fair's buyers so many have a card: of the others a till knows nothing."""
 LATE = 2
 """Of an import week's orders, so many come with the next one."""
 AGAIN = 5
@@ -31,10 +33,13 @@ def plan(code: str, seed: int, days: Sequence[date], past: Sequence[date] = (), 
 
 
 def _fair(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[File]:
-    """One file for the whole fair, and the same again under another name. A till knows no customers."""
+    """One file for the whole fair, and the same again under another name. Few buyers show a customer's card."""
     fair = [days[index] for index in FAIR_DAYS]
     sold = [order for of_day in crowd.orders(fair).values() for order in of_day]
-    orders = [replace(order, status="paid", customer_id=None) for order in sold]
+    orders = [
+        replace(order, status="paid", customer_id=order.customer_id if crowd.rng.random() < CARDS else None)
+        for order in sold
+    ]
     rows = _rows(orders)
     for reason, change in (
         ("NUMBER_INVALID", {"Preis": "frei"}),
