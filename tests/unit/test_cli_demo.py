@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from caravan.cli import demo
-from caravan.cli.demo import demo_settings
+from caravan.cli.demo import demo_settings, demo_state
 from caravan.cli.demo_verdict import (
     Found,
     counted_sales,
@@ -198,6 +198,14 @@ def test_home_and_a_lake_of_its_own(
     settings = demo_settings(tmp_path / option if option else None)
     home = expected(tmp_path, demo.PROJECT_ROOT)
     assert (settings.home, settings.warehouse) == (home, f"lake://{home}/lake")
+
+
+def test_the_state_that_a_demo_left_has_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path))
+    monkeypatch.delenv("CARAVAN_CONFIG", raising=False)
+    assert demo_state() == demo_settings()
+    (tmp_path / "config").mkdir()
+    assert demo_state() == replace(demo_settings(), config_dir=tmp_path / "config")
 
 
 def test_a_warehouse_that_is_not_the_demos_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

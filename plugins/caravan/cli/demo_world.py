@@ -75,10 +75,10 @@ def write_config(source: Path, target: Path) -> Path:
     """A copy of the configuration, with the demo's own channels. Replaces what was there, unless it is the source."""
     if source.absolute() != target.absolute():
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copytree(source, partial)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
+        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+            copy = Path(shutil.copytree(source, Path(scratch) / target.name))
+            shutil.rmtree(target, ignore_errors=True)
+            copy.replace(target)
     for file in sorted(CHANNELS.glob("*.yml")):
         shutil.copyfile(file, target / "channels" / file.name)
     return target

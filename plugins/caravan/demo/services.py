@@ -21,7 +21,8 @@ from caravan.demo.world import CANCELLING, Crowd, Order, Refund
 REFUND_EVERY = 12
 """Of the paid orders of a day in the shop, each so many-th gets its first line's money back two days on."""
 SUM_DAY, POSTAGE_DAY = 6, 8
-"""Counted from the first of the days: on these an order gets a sum back, or a line and the postage as well."""
+"""Counted from the first of the days: on these (on the next one with postage) an order gets a sum back, or a line and
+the postage as well."""
 _REFUNDED_SUM = Decimal("50.00")
 
 FlawName = Literal["currency_unknown", "currency_other", "unpaid", "total_unreadable", "cells_too_many"]
@@ -94,7 +95,7 @@ def ledger(code: str, seed: int, days: Sequence[date], past: Sequence[date] = ()
         orders = {day: [replace(order, customer_id=None) for order in orders[day]] for day in orders}
     entries = [Entry(order) for day in orders for order in orders[day]]
     if code == "webshop_se":
-        refunds = _refunds(shop, orders, days)
+        refunds = _refunds(orders, days)
         entries = [_refunded(each, refunds.get(each.order.order_id, ())) for each in entries]
     entries += [_flawed(crowd, flaw, days[flaw.day]) for flaw in FLAWS[code]]
     entries.sort(key=lambda each: (each.order.updated, each.order.order_id))
@@ -118,11 +119,10 @@ def _lived(order: Order, now: datetime) -> Order:
     return replace(order, status="completed", updated=sent) if sent < now else order
 
 
-def _refunds(
-    shop: Shop, orders: Mapping[date, Sequence[Order]], days: Sequence[date]
-) -> Mapping[str, tuple[Refund, ...]]:
+def _refunds(orders: Mapping[date, Sequence[Order]], days: Sequence[date]) -> Mapping[str, tuple[Refund, ...]]:
     """By order. Each has one: its first line, that and the postage, or a sum for nothing in particular."""
     found: dict[str, tuple[Refund, ...]] = {}
+    has_postage = False
     for index, (bought, day) in enumerate(zip(days, days[2:], strict=False)):
         moment = datetime.combine(day, time(12, 5), UTC)
         paid = [order for order in orders[bought] if order.status not in CANCELLING]
@@ -131,14 +131,19 @@ def _refunds(
         if index == SUM_DAY:
             whole = paid[0]
             found[whole.order_id] = (Refund(whole.order_id + "8", None, moment, _REFUNDED_SUM, "Kompensation"),)
-        if index == POSTAGE_DAY:
-            small = next(order for order in paid if order.lines[-1].role == "charge" and order.order_id not in found)
-            goods, postage = small.lines[0], small.lines[-1]
-            found[small.order_id] = (
-                Refund(small.order_id + "9", 1, moment, goods.amount, "Ångrat köp"),
-                Refund(small.order_id + "9", postage.number, moment, postage.amount, "Ångrat köp", is_charge=True),
-            )
+        small = [order for order in paid if order.lines[-1].role == "charge" and order.order_id not in found]
+        if index >= POSTAGE_DAY and small and not has_postage:
+            found[small[0].order_id] = _with_postage(small[0], moment)
+            has_postage = True
     return found
+
+
+def _with_postage(order: Order, moment: datetime) -> tuple[Refund, ...]:
+    goods, postage, number = order.lines[0], order.lines[-1], order.order_id + "9"
+    return (
+        Refund(number, goods.number, moment, goods.amount, "Ångrat köp"),
+        Refund(number, postage.number, moment, postage.amount, "Ångrat köp", is_charge=True),
+    )
 
 
 def _refunded(entry: Entry, refunds: tuple[Refund, ...]) -> Entry:
