@@ -102,6 +102,7 @@ def test_two_worlds_at_once_answer_what_each_ones_truth_says(
     for code, channel in services(configuration).items():
         assert planted(one, code) != planted(other, code)
         for name, truth, connections in (("one", one, first), ("other", other, second)):
+            assert open_source(channel, connections[code], QUICK).probe(), "a trial before changes nothing"
             folder = tmp_path / name / code
             found = pull(channel, connections[code], folder)
             assert {each.name for each in truth.of_channel(code)} == {found.name}

@@ -63,8 +63,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """`entries`: by the time of their last change. `correction`: the first of them as it is from the second page, or
-    report, on: it changes while it is being read. `clock`: what the service takes for now, UTC without zone."""
+    """`entries`: by the time of their last change. `correction`: the first of them as it is once it has been read: it
+    changes before all else has. `clock`: what the service takes for now, UTC without zone."""
 
     shop: Shop
     entries: tuple[Entry, ...]

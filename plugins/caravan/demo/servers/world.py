@@ -48,7 +48,7 @@ def serve_world(
 
 
 def _shop(known: Ledger) -> tuple[FastAPI, Faults, Connection]:
-    """Refuses the key once, is busy once, fails once; an order changes between its first and second page."""
+    """Refuses the key once, is busy once, fails once; an order changes when its page has just been read."""
     shop = woocommerce.Shop(known.shop.zone)
     shop.faults.clock = lambda: known.clock
     shop.faults.wait_seconds = 1
@@ -56,11 +56,14 @@ def _shop(known: Ledger) -> tuple[FastAPI, Faults, Connection]:
     shop.put(*(woocommerce_order(entry) for entry in known.entries))
     shop.refunds = {int(each.order.order_id): woocommerce_refunds(each) for each in known.entries if each.refunds}
 
-    def before_page(number: int) -> None:
-        if number == 2:
-            shop.put(woocommerce_order(known.correction))
+    correction = woocommerce_order(known.correction)
 
-    shop.before_page = before_page
+    def correct(page: list[Any]) -> list[Any]:
+        if len(page) > 1 and any(order["id"] == correction["id"] for order in page):  # one alone is a trial
+            shop.put(correction)
+        return page
+
+    shop.change = correct
     return woocommerce.application(shop), shop.faults, woocommerce.account("")
 
 
