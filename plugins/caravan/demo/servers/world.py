@@ -48,7 +48,7 @@ def serve_world(
 
 
 def _shop(known: Ledger) -> tuple[FastAPI, Faults, Connection]:
-    """Refuses the key once, is busy once, fails once; an order changes when its page has just been read."""
+    """Refuses the key once, is busy once, fails once; an order changes when its page has been read."""
     shop = woocommerce.Shop(known.shop.zone)
     shop.faults.clock = lambda: known.clock
     shop.faults.wait_seconds = 1
@@ -56,11 +56,15 @@ def _shop(known: Ledger) -> tuple[FastAPI, Faults, Connection]:
     shop.put(*(woocommerce_order(entry) for entry in known.entries))
     shop.refunds = {int(each.order.order_id): woocommerce_refunds(each) for each in known.entries if each.refunds}
 
-    correction = woocommerce_order(known.correction)
+    correction, was_read = woocommerce_order(known.correction), False
 
     def correct(page: list[Any]) -> list[Any]:
-        if len(page) > 1 and any(order["id"] == correction["id"] for order in page):  # one alone is a trial
+        """With the page after its own: before, that one may not have arrived. An order alone is a trial."""
+        nonlocal was_read
+        is_there = any(order["id"] == correction["id"] for order in page)
+        if was_read and not is_there and len(page) > 1:
             shop.put(correction)
+        was_read = was_read or (is_there and len(page) > 1)
         return page
 
     shop.change = correct
