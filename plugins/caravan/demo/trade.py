@@ -54,13 +54,15 @@ def _fair(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[File
 
 
 def _wholesale(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[File]:
-    """Each document in the last state it had in the week."""
+    """Each document in the last state it had in the week; of everything before, the orders."""
     orders = [order for of_day in crowd.orders([*past, *days]).values() for order in of_day]
     documents = [list(_states(_in_cases(order), crowd.rng)) for order in orders]
     files = []
     for name, first, last in _weeks("documents_{}.csv", days, past):
         states = [[each for each in document if first <= each.updated.date() <= last] for document in documents]
         changed = sorted((each[-1] for each in states if each), key=lambda order: order.order_id)
+        if last < days[0]:
+            changed = [order for order in changed if order.status not in OPEN]
         rows = [Row(order, line, OPEN.get(order.status)) for order in changed for line in order.lines]
         files.append(File("wholesale_gb", "order_line", name, _morning_after(last), tuple(rows)))
     return files
