@@ -63,27 +63,19 @@ def generate(
         if isinstance(channel, ServiceChannel):
             files = ledger(channel.code, seed, calendar, past, scale).answers(question(channel))
         else:
-            assert isinstance(channel, FileChannel)
             planned = trade.plan if channel.code in TRADE else plan
             files = planned(channel.code, seed, calendar, past, scale)
-            if home:
-                _deliver(home / channel.folder, files)
+        if home and isinstance(channel, FileChannel):
+            _deliver(home / channel.folder, files)
         zone_of = _zones(channel, configuration.markets)
-        states: dict[str, _State] = {}
-        # The one that came first is loaded first; of two that came together, by name.
-        read = [file for file in files if not file.is_copy]
-        for file in sorted(read, key=lambda each: (each.delivered, each.name)):
-            state = states.setdefault(file.entity, {})
-            deliveries.append(_account(file, channel, state, zone_of))
+        loaded, states = _loaded(channel, files, zone_of)
         lines, given_back = states["order_line"].values(), states.get("refund", {}).values()
         left = _left(lines)
+        deliveries += loaded
         sales += _sales(channel, configuration.markets, lines, zone_of, _refunded(given_back, left))
         refunds += _refunds(channel.code, given_back, left, zone_of)
-    rates = (
-        [rate_files.RateFile([*past, *calendar])]
-        if any(CATALOGUE[each.code].currency == "AED" for each in channels)
-        else []
-    )
+    needs_rates = any(CATALOGUE[each.code].currency == "AED" for each in channels)
+    rates = [rate_files.RateFile([*past, *calendar])] if needs_rates else []
     if home:
         _deliver(home / rate_files.FOLDER, rates)
     return Truth(
@@ -142,6 +134,16 @@ def _write(path: Path, file: File | rate_files.RateFile) -> None:
     moment = file.delivered.timestamp()
     os.utime(partial, (moment, moment))
     partial.replace(path)
+
+
+def _loaded(
+    channel: Channel, files: Sequence[File], zone_of: Callable[[Order], ZoneInfo]
+) -> tuple[list[DeliveryTruth], dict[str, _State]]:
+    """What loading all of them has to do, and what the channel's entities hold then."""
+    states: dict[str, _State] = {}
+    # The one that came first is loaded first; of two that came together, by name.
+    read = sorted((file for file in files if not file.is_copy), key=lambda each: (each.delivered, each.name))
+    return [_account(file, channel, states.setdefault(file.entity, {}), zone_of) for file in read], states
 
 
 def _account(file: File, channel: Channel, state: _State, zone_of: Callable[[Order], ZoneInfo]) -> DeliveryTruth:
