@@ -247,7 +247,7 @@ def summary(truth: Truth, new_count: int) -> list[str]:
     """What was found, in words; `new_count`: deliveries that this run loaded."""
     quarantined = truth.quarantined()
     reasons = ", ".join(f"{reason} {count}" for reason, count in quarantined.items())
-    lines = [] if new_count else ["Nothing new was loaded: every delivery is known by its content."]
+    lines = [] if new_count else ["Nothing new was loaded: files are known by their content, services had nothing."]
     lines.append(f"Exactly the planted defects were found: {sum(quarantined.values())} rows in quarantine ({reasons}).")
     given_back = sum(each.amount for each in truth.refunds if each.net_status == "counted")
     lines.append(
