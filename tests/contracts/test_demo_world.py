@@ -18,10 +18,10 @@ import duckdb
 import pytest
 import requests
 
-from caravan import PROJECT_ROOT
+from caravan import INCLUDE_DIR, PROJECT_ROOT
 from caravan.assembly.services import open_source
 from caravan.cli import world as cli
-from caravan.cli.demo_world import World, connected, variables
+from caravan.cli.demo_world import World, connected, unserved, variables, write_config
 from caravan.clients.file_drop.parse import parse
 from caravan.clients.file_drop.parsed import Delivery
 from caravan.clients.http.limits import Limits
@@ -211,6 +211,13 @@ def test_a_proxy_is_not_asked(proxies: dict[str, str], expected: str | None, mon
     for name, value in proxies.items():
         monkeypatch.setenv(name, value)
     assert variables([]) == ({"no_proxy": expected} if expected else {})
+
+
+def test_who_is_not_served_is_named(tmp_path: Path) -> None:
+    config_dir = write_config(INCLUDE_DIR / "config", tmp_path / "config")
+    assert unserved(config_dir, {}) == ["marketplace_au", "webshop_se"]
+    assert unserved(config_dir, {"AIRFLOW_CONN_SHOP_DEMO_SE": "{}"}) == ["marketplace_au"]
+    assert unserved(INCLUDE_DIR / "config", {}) == []
 
 
 def test_connections_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +110,16 @@ def connected(connections: Iterable[Connection]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def unserved(config_dir: Path, environ: Mapping[str, str]) -> list[str]:
+    """Channels that are asked, and whose connection is not in the environment."""
+    from caravan.assembly.connections import variable_of
+    from caravan.config.loader import load
+
+    channels = load(config_dir).channels.values()
+    asked = {each.code: each.connection for each in channels if each.is_asked and each.connection}
+    return sorted(code for code, conn_id in asked.items() if variable_of(conn_id) not in environ)
 
 
 def _as_json(connection: Connection) -> str:

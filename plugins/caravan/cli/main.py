@@ -71,10 +71,15 @@ def up(
     """Start Airflow on this machine, on loopback."""
     from caravan.cli import server
     from caravan.cli.demo import demo_state
+    from caravan.cli.demo_world import unserved
 
     settings = demo_state() if demo else Settings.from_environment()
     if demo:
         os.environ["CARAVAN_ALERTS"] = "off"  # its planted faults are nobody's incident
+        if codes := unserved(settings.config_dir, os.environ):
+            steps.say(
+                f"{', '.join(codes)} will fail: first export what `./caravan world serve` prints; see docs/demo.md"
+            )
     if foreground:
         server.run_in_foreground(settings, port, paused=not demo, host=host)
     if host != server.LOOPBACK:
