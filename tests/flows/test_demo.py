@@ -30,6 +30,7 @@ def test_demo_finds_what_was_planted_and_a_second_one_nothing_new(tmp_path: Path
     first = demo()
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Exactly the planted defects were found" in first.stdout
+    assert "Counted = truth in all" in first.stdout
     assert "Nothing new was loaded" not in first.stdout
     assert (tmp_path / "demo/report/index.html").exists()
     second = demo()

@@ -15,12 +15,15 @@ import pytest
 from rich.console import Console
 
 from caravan.cli import demo
-from caravan.cli.demo import (
+from caravan.cli.demo import demo_settings, demo_state
+from caravan.cli.demo_verdict import (
     Found,
-    demo_settings,
+    counted_sales,
     differences,
     loads_table,
+    sales_table,
     summary,
+    true_sales,
     unexpected_failures,
     wrong_figures,
 )
@@ -57,7 +60,26 @@ def test_every_deviation_is_named(found: list[Found], line: str) -> None:
     assert [each for each in differences(TRUTH, found) if line in each]
 
 
-SOLD = SalesTruth("shop_fr", "FR", "EUR", date(2026, 10, 1), 2, *map(Decimal, (3, 50, 10, 5, 35, 0, 0)))
+EMPTY = Found("webshop_se", "order", "changes since", NOON, None, (), 0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_known"),
+    [
+        (EMPTY, True),
+        (replace(EMPTY, received=3, unchanged=3), True),
+        (replace(EMPTY, received=1, loaded=1), False),
+        (replace(EMPTY, received=1, quarantined=1), False),
+        (replace(EMPTY, refused="DATE_MISSING"), False),
+        (replace(EMPTY, channel_code="shop_de"), False),
+    ],
+)
+def test_a_service_that_is_asked_again_may_say_nothing_new(answer: Found, is_known: bool) -> None:
+    lines = differences(replace(TRUTH, asked=("webshop_se",)), [LOADED, REFUSED, answer])
+    assert lines == ([] if is_known else [f"  {answer.channel_code} order changes since: is no file of the demo"])
+
+
+SOLD = SalesTruth("shop_fr", "FR", "EUR", date(2026, 10, 1), 2, *map(Decimal, (3, 50, 10, 5, 35, 0, 0)), 1)
 GIVEN = RefundTruth("shop_fr", date(2026, 10, 9), "counted", 1, Decimal(5))
 
 
@@ -71,7 +93,7 @@ class Marts:
         return next(rows for table, rows in self.tables.items() if f"mart.{table}" in sql)
 
 
-DAY = ("shop_fr", date(2026, 10, 1), "FR", 2, Decimal("3.0000"), 50, 10, 5, Decimal("35.0000"))
+DAY = ("shop_fr", date(2026, 10, 1), "FR", 2, Decimal("3.0000"), 50, 10, 5, Decimal("35.0000"), 1)
 BACK = ("shop_fr", date(2026, 10, 9), "counted", 1, Decimal("5.0000"))
 
 
@@ -79,10 +101,10 @@ BACK = ("shop_fr", date(2026, 10, 9), "counted", 1, Decimal("5.0000"))
     ("sales", "refunds", "lines"),
     [
         ([DAY], [BACK], []),
-        ([(*DAY[:-2], 0, 40)], [BACK], [
-            "  sales of shop_fr 2026-10-01 FR: 2 3.0000 50 10 0 40 instead of 2 3 50 10 5 35",
+        ([(*DAY[:-3], 0, 40, 2)], [BACK], [
+            "  sales of shop_fr 2026-10-01 FR: 2 3.0000 50 10 0 40 2 instead of 2 3 50 10 5 35 1",
         ]),
-        ([], [BACK], ["  sales of shop_fr 2026-10-01 FR: nothing instead of 2 3 50 10 5 35"]),
+        ([], [BACK], ["  sales of shop_fr 2026-10-01 FR: nothing instead of 2 3 50 10 5 35 1"]),
         ([DAY], [(*BACK[:2], "order_unknown", 1, 5)], [
             "  refunds of shop_fr 2026-10-09 counted: nothing instead of 1 5",
             "  refunds of shop_fr 2026-10-09 order_unknown: 1 5 instead of nothing",
@@ -135,6 +157,18 @@ def test_table_sums_rows_by_channel() -> None:
     assert ["all", "20", "1,000,006", "2", "2", "4", "1"] in text
 
 
+def test_the_table_shows_what_was_counted_above_what_is_so() -> None:
+    ought = true_sales(replace(TRUTH, sales=(SOLD, replace(SOLD, order_local_date=date(2026, 10, 2)))))
+    counted = counted_sales(Marts([DAY, ("shop_de", *DAY[1:])], []))  # type: ignore[arg-type]
+    out = Console(width=80, record=True, file=StringIO())
+    out.print(sales_table(counted, ought))
+    text = [line.split() for line in out.export_text().splitlines()]
+    assert ["channel", "orders", "units", "gross", "refunded", "net", "new"] in text
+    assert ["shop_fr", "2", "3", "50", "5", "35", "1"] in text
+    assert ["truth", "4", "6", "100", "10", "70", "2"] in text
+    assert ["truth", "-", "-", "-", "-", "-", "-"] in text, "of shop_de, which sold nothing"
+
+
 def test_summary_explains_the_planted_failure_and_an_idle_run() -> None:
     assert "cut.csv.gz of shop_gb was planted broken (GZIP_TRUNCATED)" in "\n".join(summary(TRUTH, 1))
     assert "2 rows in quarantine (NUMBER_INVALID 2)" in "\n".join(summary(TRUTH, 1))
@@ -164,6 +198,14 @@ def test_home_and_a_lake_of_its_own(
     settings = demo_settings(tmp_path / option if option else None)
     home = expected(tmp_path, demo.PROJECT_ROOT)
     assert (settings.home, settings.warehouse) == (home, f"lake://{home}/lake")
+
+
+def test_the_state_that_a_demo_left_has_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path))
+    monkeypatch.delenv("CARAVAN_CONFIG", raising=False)
+    assert demo_state() == demo_settings()
+    (tmp_path / "config").mkdir()
+    assert demo_state() == replace(demo_settings(), config_dir=tmp_path / "config")
 
 
 def test_a_warehouse_that_is_not_the_demos_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

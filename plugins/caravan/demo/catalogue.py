@@ -1,4 +1,4 @@
-"""The eight shops of the demo: what they sell, to whom, at what price, on which clock."""
+"""The shops of the demo: what they sell, to whom, at what price, on which clock."""
 
 from __future__ import annotations
 
@@ -246,3 +246,126 @@ SHOPS: dict[str, Shop] = {
         ),
     )
 }
+"""Those that deliver files."""
+
+SERVICES: dict[str, Shop] = {
+    shop.code: shop
+    for shop in (
+        Shop(
+            "webshop_se",
+            "",  # its orders are known by number
+            "Europe/Stockholm",
+            "SEK",
+            _products(
+                "HEM",
+                ("Ljusstake mässing", "349.00"),
+                ("Pläd lammull, grå", "799.00"),
+                ("Kaffemugg stengods", "149.00"),
+                ("Bricka björk, rund", "429.00"),
+                ("Linneduk 150 × 250", "1195.00"),
+                ("Doftljus granskog", "189.00"),
+                ("Smörkniv enbär", "79.00"),
+                ("Vedkorg av läder", "1490.00"),
+                ("Korkunderlägg, 4 st", "99.00"),
+                ("Väggklocka ek", "899.00"),
+            ),
+            30,
+            ("SE",),
+            postage=Product("FRAKT", "Frakt", Decimal("59.00")),
+            free_postage_from=Decimal(500),
+            discounts=True,
+        ),
+        Shop(
+            "marketplace_au",
+            "503-77",
+            "Australia/Sydney",
+            "AUD",
+            _products(
+                "SRF",
+                ("Wetsuit 3/2 mm", "329.00"),
+                ("Reef-safe sunscreen 200 ml", "24.95"),
+                ("Beach shade, 3 m", "139.00"),
+                ('Bodyboard 42"', "89.00"),
+                ("Rash vest", "59.95"),
+                ("Dry bag 20 l", "44.50"),
+                ("Surf wax, 3 pack", "14.95"),
+                ("Esky 30 l", "169.00"),
+                ("Snorkel set", "74.90"),
+                ("Hooded towel", "49.95"),
+            ),
+            30,
+            ("AU",),
+            postage=Product("shipping", "", Decimal("9.95")),
+            free_postage_from=Decimal(60),
+            discounts=True,
+        ),
+    )
+}
+"""Those that are asked over HTTP. Prices are without tax."""
+
+TRADE: dict[str, Shop] = {
+    shop.code: shop
+    for shop in (
+        Shop(
+            "fair_de",
+            "B",
+            "Europe/Berlin",
+            "EUR",
+            _products(
+                "KU",
+                ("Brotdose Edelstahl", "22.00"),
+                ("Schneidebrett Eiche geölt", "35.00"),
+                ("Kräutermühle", "15.00"),
+                ("Käsehobel", "10.00"),
+                ("Geschirrtücher Leinen, 3er-Set", "18.00"),
+                ("Küchenschürze, weiß", "25.00"),
+            ),
+            45,
+            ("DE",),
+            hours=(9, 10, 11, 12, 13, 14, 15, 16, 17, 18),
+        ),
+        Shop(
+            "wholesale_gb",
+            "W",
+            "Europe/London",
+            "GBP",
+            _products(
+                "TEA",
+                ('Teapot "Brown Betty", 4 cup', "19.20"),
+                ("Assam, loose leaf, 250 g", "6.90"),
+                ("Earl Grey, 50 bags", "4.05"),
+                ("Bone china cup & saucer", "16.50"),
+                ("Shortbread tin", "5.95"),
+                ("Oak tea caddy", "26.40"),
+            ),
+            7,
+            ("GB",),
+            postage=Product("CARRIAGE", "Carriage", Decimal("18.00")),
+            free_postage_from=Decimal(60),
+            discounts=True,
+            hours=(8, 9, 10, 11, 12, 13, 14, 15, 16, 17),
+        ),
+        Shop(
+            "import_cn",
+            "PT",
+            "Asia/Shanghai",
+            "CNY",
+            _products(
+                "HS",
+                ("橄榄油 1升", "168.00"),
+                ("黑巧克力 100克", "36.00"),
+                ("咖啡豆 500克", "129.00"),
+                ("水晶酒杯 两只装", "399.00"),
+                ("儿童积木", "258.00"),
+                ("护手霜 75毫升", "69.00"),
+            ),
+            8,
+            ("CN",),
+            postage=Product("DUTY", "进口税", Decimal("29.00")),
+            free_postage_from=Decimal(1_000_000),
+        ),
+    )
+}
+"""A fair, business customers, imports: files, too."""
+
+CATALOGUE = SHOPS | SERVICES | TRADE

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from caravan.core.entities import EntityName
-from caravan.demo.catalogue import SHOPS
+from caravan.demo.catalogue import SHOPS, Shop
 from caravan.demo.dialects import DIALECTS, REFUNDS, Shape
 from caravan.demo.refunds import given_back
 from caravan.demo.world import Crowd, Line, Order, Refund
@@ -97,7 +97,7 @@ class Row:
 
 @dataclass(frozen=True)
 class File:
-    """One delivery. `delivered`: when it was written, UTC."""
+    """One delivery. `delivered`: when it was written, UTC. `is_copy`: of a file before, so that nobody reads it."""
 
     channel_code: str
     entity: EntityName
@@ -105,6 +105,7 @@ class File:
     delivered: datetime
     rows: tuple[Row, ...]
     is_truncated: bool = False
+    is_copy: bool = False
 
     def content(self) -> bytes:
         if self.entity == "refund":
@@ -122,9 +123,18 @@ class File:
         return DIALECTS[self.channel_code, "order_line"].encode(tuple(records[0][0]), records)
 
 
-def plan(code: str, seed: int, days: Sequence[date]) -> list[File]:
-    """All files of one channel, in the order of their delivery."""
-    crowd = Crowd(SHOPS[code], Random(f"{seed}/{code}"))
+def scaled(shop: Shop, scale: float) -> Shop:
+    """With so many times the orders."""
+    return replace(shop, orders_a_day=round(shop.orders_a_day * scale))
+
+
+def plan(code: str, seed: int, days: Sequence[date], past: Sequence[date] = (), scale: float = 1) -> list[File]:
+    """All files of one channel, in the order of their delivery.
+
+    `past`: days before, whose orders come at once, as when a channel is taken on.
+    """
+    crowd = Crowd(scaled(SHOPS[code], scale), Random(f"{seed}/{code}"))
+    earlier = [order for of_day in crowd.orders(past).values() for order in of_day]
     if code == "shop_br":
         orders = crowd.orders([day for day in days if day != days[EMPTY_DAY]]) | {days[EMPTY_DAY]: []}
         for day in days[6::WEEK]:
@@ -137,10 +147,11 @@ def plan(code: str, seed: int, days: Sequence[date]) -> list[File]:
         _move_one(orders, days)
     bad = {day: _bad_rows(crowd, code, index, day) for index, day in enumerate(days)}
     if code == "shop_de":
-        return _exports(code, "bestellungen_{:%Y-%m-%d}.csv", orders, bad, days)
+        return _exports(code, "bestellungen_{:%Y-%m-%d}.csv", earlier, orders, bad, days)
     if code == "partner_ae":
-        return _exports(code, "sales_{:%Y%m%d}.parquet", orders, bad, days)
-    files = [file for day in days for file in _daily(code, day, orders[day], bad[day], days)]
+        return _exports(code, "sales_{:%Y%m%d}.parquet", earlier, orders, bad, days)
+    files = _history(code, earlier, days[0])
+    files += [file for day in days for file in _daily(code, day, orders[day], bad[day], days)]
     if code == "shop_fr":
         files += _refund_files(crowd, orders, days)
     return files
@@ -154,6 +165,25 @@ _NAMES: Mapping[str, str] = {
     "marketplace_cn": "订单_{:%Y%m%d}.csv",
     "shop_br": "pedidos_{:%Y%m%d}.csv",
 }
+
+_HISTORIES: Mapping[str, tuple[tuple[EntityName, str], ...]] = {
+    "shop_fr": (("order_line", "ventes_historique.txt"),),
+    "shop_gb": (("order_line", "lines_history.csv.gz"), ("order", "orders_history.csv.gz")),
+    "shop_us": (("order_line", "history.ndjson"),),
+    "marketplace_jp": (("order_line", "受注_過去分.csv"),),
+    "marketplace_cn": (("order_line", "订单_历史.csv"),),
+    "shop_br": (("order_line", "pedidos_historico.csv"),),
+}
+"""The one export of everything before, by channels that deliver what is new."""
+
+
+def _history(code: str, orders: Sequence[Order], taken_on: date) -> list[File]:
+    delivered = datetime.combine(taken_on, time(5), UTC)
+    rows: Mapping[EntityName, list[Row]] = {
+        "order_line": _rows(orders),
+        "order": [Row(order, order.lines[0]) for order in orders],
+    }
+    return [File(code, entity, name, delivered, tuple(rows[entity])) for entity, name in _HISTORIES[code] if orders]
 
 
 def _daily(code: str, day: date, orders: Sequence[Order], bad: Sequence[Row], days: Sequence[date]) -> list[File]:
@@ -185,6 +215,7 @@ def _refund_files(crowd: Crowd, orders: Mapping[date, Sequence[Order]], days: Se
 def _exports(
     code: str,
     name: str,
+    earlier: Sequence[Order],
     orders: Mapping[date, Sequence[Order]],
     bad: Mapping[date, Sequence[Row]],
     days: Sequence[date],
@@ -197,7 +228,7 @@ def _exports(
     gone, moved = orders[days[1]][0].order_id, orders[days[2]][0].order_id
     files = []
     for number, end in enumerate(ends):
-        rows: list[Row] = []
+        rows = _rows([_aged(order, end) if code == "shop_de" else order for order in earlier])
         for day in days:
             if day > end:
                 break

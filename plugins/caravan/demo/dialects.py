@@ -1,4 +1,4 @@
-"""How each of the eight shops writes its files. Knows nothing of the configuration that has to read them."""
+"""How each channel of the demo writes its files. Knows nothing of the configuration that has to read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pyarrow
 import pyarrow.parquet
 
-from caravan.demo.catalogue import SHOPS
+from caravan.demo.catalogue import CATALOGUE
 from caravan.demo.world import CANCELLING, DIRECT, Line, Order, Refund
 
 Shape = Literal["whole", "short", "long", "cut"]
@@ -41,7 +41,7 @@ class Dialect:
     @property
     def columns(self) -> tuple[str, ...]:
         """The header of a file, rows or not."""
-        shop = SHOPS[self.code]
+        shop = CATALOGUE[self.code]
         line, moment = Line(1, shop.products[0], 1), datetime(2026, 1, 1, tzinfo=UTC)
         order = Order("", moment, moment, "paid", shop.countries[0], None, DIRECT, (line,))
         return tuple(self.record(order, line))
@@ -108,7 +108,7 @@ def _parquet(columns: tuple[str, ...], records: Sequence[tuple[Record, Shape]]) 
 
 
 def _local(moment: datetime, code: str, form: str) -> str:
-    return moment.astimezone(ZoneInfo(SHOPS[code].zone)).strftime(form)
+    return moment.astimezone(ZoneInfo(CATALOGUE[code].zone)).strftime(form)
 
 
 def _number(value: Decimal, thousands: str = "", decimal: str = ".", places: int = 2) -> str:
@@ -282,7 +282,7 @@ def _emirati(order: Order, line: Line) -> Record:
     countries = {"AE": "United Arab Emirates", "SA": "Saudi Arabia", "OM": "Oman"}
     return {
         "invoice": order.order_id,
-        "sold_at": order.placed.astimezone(ZoneInfo(SHOPS["partner_ae"].zone)).replace(tzinfo=None),
+        "sold_at": order.placed.astimezone(ZoneInfo(CATALOGUE["partner_ae"].zone)).replace(tzinfo=None),
         "ship_country": countries[order.country],
         "currency": "AED",
         "account": order.customer_id,
@@ -291,6 +291,51 @@ def _emirati(order: Order, line: Line) -> Record:
         "qty": line.quantity,
         "price": line.product.price,
         "branch": "Deira",
+    }
+
+
+def _till(order: Order, line: Line) -> Record:
+    return {
+        "Bon": order.order_id,
+        "Zeile": str(line.number),
+        "Zeit": _local(order.placed, "fair_de", "%d.%m.%Y %H:%M"),
+        "Kundenkarte": order.customer_id or "",
+        "Artikel": line.product.sku,
+        "Bezeichnung": line.product.name,
+        "Stück": str(line.quantity),
+        "Preis": _number(line.product.price, "", ","),
+        "Währung": "EUR",
+    }
+
+
+def _document(order: Order, line: Line) -> Record:
+    states = {"paid": "Accepted", "cancelled": "Withdrawn", "quote": "Quote", "declined": "Declined"}
+    return {
+        "Document": order.order_id,
+        "Position": str(line.number),
+        "Dated": _local(order.placed, "wholesale_gb", "%Y-%m-%d %H:%M"),
+        "Changed": _local(order.updated, "wholesale_gb", "%Y-%m-%d %H:%M"),
+        "State": states[order.status],
+        "Country": "United Kingdom",
+        "Account": order.customer_id or "",
+        "Item": line.product.sku,
+        "Description": line.product.name,
+        "Qty": str(line.quantity),
+        "Net price": _number(line.product.price),
+        "Rebate": _number(line.discount) if line.discount else "",
+    }
+
+
+def _declaration(order: Order, line: Line) -> Record:
+    return {
+        "declaration": order.order_id,
+        "item_no": str(line.number),
+        "paid_at": _local(order.placed, "import_cn", "%Y-%m-%d %H:%M:%S"),
+        "buyer": order.customer_id or "",
+        "hs_item": line.product.sku,
+        "goods": line.product.name,
+        "qty": str(line.quantity),
+        "dutiable_value": _number(line.product.price),
     }
 
 
@@ -304,6 +349,9 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
     ("marketplace_cn", "order_line"): Dialect("marketplace_cn", _chinese, _csv("gb18030")),
     ("shop_br", "order_line"): Dialect("shop_br", _brazilian, _csv("utf-8-sig", ";")),
     ("partner_ae", "order_line"): Dialect("partner_ae", _emirati, _parquet),
+    ("fair_de", "order_line"): Dialect("fair_de", _till, _csv("iso-8859-1", ";")),
+    ("wholesale_gb", "order_line"): Dialect("wholesale_gb", _document, _csv("utf-8")),
+    ("import_cn", "order_line"): Dialect("import_cn", _declaration, _csv("utf-8", "\t")),
 }
 """By channel and entity."""
 

@@ -1,4 +1,4 @@
-"""Order files of eight markets from a seed, and the truth about them.
+"""Order files and the answers of services from a seed, and the truth about them.
 
 The files lie where the channels' configuration looks for them, but are written by the shops' own dialects: a
 configuration that describes a shop wrongly shows.
@@ -14,14 +14,19 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from caravan.config.services import ServiceChannel
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, FileChannel, Market
 from caravan.core.errors import CaravanError
+from caravan.core.pulls import asked_from, pull_name
 from caravan.demo import rates as rate_files
-from caravan.demo.catalogue import SHOPS
+from caravan.demo import trade
+from caravan.demo.catalogue import CATALOGUE, SERVICES, TRADE
 from caravan.demo.deliveries import FEWEST_DAYS, File, Row, plan
+from caravan.demo.services import Ledger, ledger
 from caravan.demo.truth import DeliveryTruth, RefundTruth, SalesTruth, Truth
 from caravan.demo.world import Order
 
+SEED = 20261101
 DEFAULT_END = date(2026, 10, 30)
 """The last day of the exchange rates that come with Caravan."""
 
@@ -30,51 +35,90 @@ _State = dict[object, Row]
 
 
 def generate(
-    home: Path,
+    home: Path | None,
     configuration: Configuration,
-    seed: int = 20261101,
+    seed: int = SEED,
     end: date = DEFAULT_END,
     days: int = 21,
+    history: int = 0,
+    scale: float = 1,
 ) -> Truth:
-    """Write the files of all demo channels that are configured, and say what is in them.
+    """Write the files of all demo channels that are configured, and say what is in them and in services' answers.
+    Without `home` nothing is written.
 
-    The orders are of `days` local days, the last of them `end`. Files that are there already are left as they
-    are; raises CaravanError if one of them has another content, or if no demo channel is configured.
+    The orders are of `days` local days, the last of them `end`, on which something is planted, and of `history` days
+    before, which channels deliver at once; `scale`: so many times as many of them. Files that are there already are
+    left as they are; raises CaravanError if one of them has another content, or if no demo channel is configured.
     """
     if days < FEWEST_DAYS:
         raise ValueError(f"the demo needs at least {FEWEST_DAYS} days for what is planted in it, not {days}")
-    usable = [configuration.channels[code] for code in SHOPS if code in configuration.channels]
-    channels = [channel for channel in usable if isinstance(channel, FileChannel)]
+    channels = [configuration.channels[code] for code in CATALOGUE if code in configuration.channels]
     if not channels:
-        raise CaravanError(f"none of the demo's channels is configured; it needs one of {', '.join(SHOPS)}")
-    calendar = [end - timedelta(days=back) for back in reversed(range(days))]
+        raise CaravanError(f"none of the demo's channels is configured; it needs one of {', '.join(CATALOGUE)}")
+    past, calendar = _calendar(end, days, history)
     deliveries: list[DeliveryTruth] = []
     sales: list[SalesTruth] = []
     refunds: list[RefundTruth] = []
     for channel in channels:
-        files = plan(channel.code, seed, calendar)
-        folder = home / channel.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            _write(folder / file.name, file)
+        if isinstance(channel, ServiceChannel):
+            files = ledger(channel.code, seed, calendar, past, scale).answers(question(channel))
+        else:
+            planned = trade.plan if channel.code in TRADE else plan
+            files = planned(channel.code, seed, calendar, past, scale)
+        if home and isinstance(channel, FileChannel):
+            _deliver(home / channel.folder, files)
         zone_of = _zones(channel, configuration.markets)
-        states: dict[str, _State] = {}
-        # The one that came first is loaded first; of two that came together, by name.
-        for file in sorted(files, key=lambda each: (each.delivered, each.name)):
-            state = states.setdefault(file.entity, {})
-            deliveries.append(_account(file, channel, state, zone_of))
+        loaded, states = _loaded(channel, files, zone_of)
         lines, given_back = states["order_line"].values(), states.get("refund", {}).values()
         left = _left(lines)
+        deliveries += loaded
         sales += _sales(channel, configuration.markets, lines, zone_of, _refunded(given_back, left))
         refunds += _refunds(channel.code, given_back, left, zone_of)
-    rates = [rate_files.RateFile(calendar)] if any(SHOPS[each.code].currency == "AED" for each in channels) else []
-    for rate_file in rates:
-        folder = home / rate_files.FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / rate_files.NAME, rate_file)
+    needs_rates = any(CATALOGUE[each.code].currency == "AED" for each in channels)
+    rates = [rate_files.RateFile([*past, *calendar])] if needs_rates else []
+    if home:
+        _deliver(home / rate_files.FOLDER, rates)
     return Truth(
-        seed, calendar[0], end, tuple(deliveries), tuple(sales), tuple(each.truth() for each in rates), tuple(refunds)
+        seed=seed,
+        first=(*past, *calendar)[0],
+        last=end,
+        deliveries=tuple(deliveries),
+        sales=tuple(sales),
+        rates=tuple(each.truth() for each in rates),
+        refunds=tuple(refunds),
+        asked=tuple(channel.code for channel in channels if channel.is_asked),
     )
+
+
+def ledgers(
+    configuration: Configuration,
+    seed: int = SEED,
+    end: date = DEFAULT_END,
+    days: int = 21,
+    history: int = 0,
+    scale: float = 1,
+) -> dict[str, Ledger]:
+    """What the configured services know, by channel: the same as `generate` takes to be so."""
+    past, calendar = _calendar(end, days, history)
+    asked = [code for code in SERVICES if isinstance(configuration.channels.get(code), ServiceChannel)]
+    return {code: ledger(code, seed, calendar, past, scale) for code in asked}
+
+
+def _calendar(end: date, days: int, history: int) -> tuple[list[date], list[date]]:
+    """The days before, and those on which something is planted."""
+    every = [end - timedelta(days=back) for back in reversed(range(history + days))]
+    return every[:history], every[history:]
+
+
+def question(channel: ServiceChannel) -> str:
+    """The name of the first one that the channel's service is asked."""
+    return pull_name(asked_from(channel.begin, timedelta(minutes=channel.overlap_minutes)))
+
+
+def _deliver(folder: Path, files: Sequence[File | rate_files.RateFile]) -> None:
+    for file in files:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / file.name, file)
 
 
 def _write(path: Path, file: File | rate_files.RateFile) -> None:
@@ -85,11 +129,21 @@ def _write(path: Path, file: File | rate_files.RateFile) -> None:
             message = f"{path} is there with another content; move it away, or give the demo a home of its own"
             raise CaravanError(message)
         return
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_bytes(content)
     moment = file.delivered.timestamp()
     os.utime(partial, (moment, moment))
     partial.replace(path)
+
+
+def _loaded(
+    channel: Channel, files: Sequence[File], zone_of: Callable[[Order], ZoneInfo]
+) -> tuple[list[DeliveryTruth], dict[str, _State]]:
+    """What loading all of them has to do, and what the channel's entities hold then."""
+    states: dict[str, _State] = {}
+    # The one that came first is loaded first; of two that came together, by name.
+    read = sorted((file for file in files if not file.is_copy), key=lambda each: (each.delivered, each.name))
+    return [_account(file, channel, states.setdefault(file.entity, {}), zone_of) for file in read], states
 
 
 def _account(file: File, channel: Channel, state: _State, zone_of: Callable[[Order], ZoneInfo]) -> DeliveryTruth:
@@ -149,6 +203,8 @@ def _left(rows: Iterable[Row]) -> dict[str, Decimal]:
 
 
 def _net_status(row: Row, left: Mapping[str, Decimal]) -> str:
+    if row.refund is not None and row.refund.is_charge:
+        return "charge"
     if row.order.order_id not in left:
         return "order_unknown"
     return "counted" if left[row.order.order_id] > 0 else "nothing_left"
@@ -187,27 +243,54 @@ def _sales(
     groups: dict[tuple[date, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((_day(row.order, zone_of), _market(channel, markets, row.order)), []).append(row)
-    return [_day_sales(channel.code, market, day, groups[day, market], refunded) for day, market in sorted(groups)]
+    first = _first_days(groups)
+    return [
+        _day_sales(channel.code, market, day, groups[day, market], refunded, first) for day, market in sorted(groups)
+    ]
 
 
-def _day_sales(code: str, market: str, day: date, rows: Sequence[Row], refunded: Mapping[str, Decimal]) -> SalesTruth:
+def _first_days(groups: Mapping[tuple[date, str], Sequence[Row]]) -> dict[str, date]:
+    """The day of each customer's first order with goods sold, called off later or not."""
+    found: dict[str, date] = {}
+    for day, market in sorted(groups):
+        for row in groups[day, market]:
+            if row.order.customer_id and _is_sold(row):
+                found.setdefault(row.order.customer_id, day)
+    return found
+
+
+def _is_sold(row: Row) -> bool:
+    """Whether it makes its order one of goods sold: those that come back under a number of their own are none."""
+    kind = row.order.kind(row.line)
+    return kind == "sale" or (kind == "cancellation" and row.line.amount > 0)
+
+
+def _day_sales(
+    code: str,
+    market: str,
+    day: date,
+    rows: Sequence[Row],
+    refunded: Mapping[str, Decimal],
+    first_days: Mapping[str, date],
+) -> SalesTruth:
     zero = Decimal(0)
     totals: dict[str, Decimal] = {"sale": zero, "cancellation": zero, "charge": zero, "adjustment": zero}
     sold, cancelled, units = zero, zero, zero
-    orders = set()
+    orders, buyers = set(), set()
     for row in rows:
         kind, amount = row.order.kind(row.line), row.line.amount
         totals[kind] += amount
-        if kind == "sale" or (kind == "cancellation" and amount > 0):
+        if _is_sold(row):
             sold += amount
             orders.add(row.order.order_id)
+            buyers.add(row.order.customer_id)
         cancelled += abs(amount) if kind == "cancellation" else zero
         units += row.line.quantity if kind == "sale" else 0
     given_back = sum((refunded.get(order_id, zero) for order_id in orders), zero)
     return SalesTruth(
         channel_code=code,
         market_code=market,
-        currency_code=SHOPS[code].currency,
+        currency_code=CATALOGUE[code].currency,
         order_local_date=day,
         orders=len(orders),
         units=units,
@@ -217,6 +300,7 @@ def _day_sales(code: str, market: str, day: date, rows: Sequence[Row], refunded:
         net=sold - cancelled - given_back,
         charge=totals["charge"],
         adjustment=totals["adjustment"],
+        new_customers=sum(1 for each in buyers if each and first_days[each] == day),
     )
 
 

@@ -22,6 +22,7 @@ class RateFile:
     """A rate for each day from the one before the first order on."""
 
     days: Sequence[date]
+    name: str = NAME
 
     @property
     def delivered(self) -> datetime:

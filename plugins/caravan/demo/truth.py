@@ -12,7 +12,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DeliveryTruth:
-    """One file, loaded in its turn: received = loaded + unchanged + duplicate + quarantined.
+    """One file, or one entity of a service's answer, loaded in its turn: received = loaded + unchanged + duplicate +
+    quarantined.
 
     `loaded`: rows that are new or differ from the version before. `deleted`: rows of earlier deliveries that this
     complete one lacks. `moved`: loaded rows whose order has another local date than before. `refused`: the reason
@@ -38,7 +39,8 @@ class SalesTruth:
 
     `orders`: orders with goods sold, cancelled later or not. `units`: goods sold and not cancelled. `gross`,
     `cancelled`, `refunded`: as positive amounts; net = gross - cancelled - refunded. `refunded`: for orders of this
-    date, given back whenever. `charge`, `adjustment`: signed.
+    date, given back whenever. `charge`, `adjustment`: signed. `new_customers`: whose first order with goods sold, in
+    this channel, is of this date.
     """
 
     channel_code: str
@@ -53,6 +55,7 @@ class SalesTruth:
     net: Decimal
     charge: Decimal
     adjustment: Decimal
+    new_customers: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class RefundTruth:
 @dataclass(frozen=True)
 class Truth:
     """`deliveries`: of channels, in the order in which they came. `sales`: sorted by channel, date and market.
-    `refunds`: by channel, date and status. `rates`: exchange rates that a person supplied."""
+    `refunds`: by channel, date and status. `rates`: exchange rates that a person supplied. `asked`: channels whose
+    service is asked; the answers after the first bring nothing new."""
 
     seed: int
     first: date
@@ -78,6 +82,7 @@ class Truth:
     sales: tuple[SalesTruth, ...]
     rates: tuple[DeliveryTruth, ...] = ()
     refunds: tuple[RefundTruth, ...] = ()
+    asked: tuple[str, ...] = ()
 
     def of_channel(self, code: str) -> tuple[DeliveryTruth, ...]:
         return tuple(delivery for delivery in self.deliveries if delivery.channel_code == code)
@@ -91,8 +96,11 @@ class Truth:
         return dict(sorted(totals.items()))
 
 
+def as_json(truth: Truth) -> str:
+    """Dates in ISO form, amounts as text."""
+    return json.dumps(asdict(truth), ensure_ascii=False, indent=1, sort_keys=True, default=str)
+
+
 def write_truth(truth: Truth, path: Path) -> None:
-    """As JSON; dates in ISO form, amounts as text."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(asdict(truth), ensure_ascii=False, indent=1, sort_keys=True, default=str)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(as_json(truth) + "\n", encoding="utf-8")

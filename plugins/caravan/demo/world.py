@@ -81,13 +81,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Refund:
-    """Money given back for an order, or for one line of it. `moment`: UTC, whole minutes."""
+    """Money given back for an order, or for one line of it. `moment`: UTC, whole minutes. `is_charge`: of postage."""
 
     refund_id: str
     line_number: int | None
     moment: datetime
     amount: Decimal
     reason: str
+    is_charge: bool = False
 
 
 class Crowd:

@@ -61,7 +61,8 @@ _LONGEST = timedelta(days=30)
 
 @dataclass
 class Market:
-    """`rows`: by order, columns as documented. `change`: makes another file of the rows.
+    """`rows`: by order, columns as documented. `change`: makes another file of the rows. `before_file`: is called with
+    what was asked for, before its report is written.
 
     `outcomes`: of the next reports, in turn; DONE after those. never: it stays IN_PROGRESS. `polls`: how often a report
     is asked for before it has ended. `cut_files`: how many of the next downloads are cut off. `files_end`:
@@ -73,6 +74,7 @@ class Market:
     faults: Faults = field(default_factory=Faults)
     charset: str = "utf-8"
     change: Callable[[list[Row]], list[Row]] = lambda rows: rows
+    before_file: Callable[[Mapping[str, Any]], None] = lambda asked: None
     columns: tuple[str, ...] = COLUMNS
     filter_works: bool = True
     outcomes: deque[Literal["DONE", "FATAL", "CANCELLED", "never"]] = field(default_factory=deque)
@@ -88,6 +90,7 @@ class Market:
 
     def file(self, asked: Mapping[str, Any]) -> bytes:
         """The report as it is downloaded, before compression."""
+        self.before_file(asked)
         start, end = _moment(asked["dataStartTime"]), _moment(asked.get("dataEndTime"))
         if start and end and end - start > _LONGEST:
             return b"Date range exceeded. Report can be requested only upto 30 days"
@@ -104,12 +107,16 @@ class Market:
 @contextmanager
 def serve_market(market: Market, conn_id: str = "marketplace_demo") -> Iterator[Connection]:
     """The connection to use."""
-    with serve(_application(market)) as url:
-        extra = {"refresh_token": REFRESH, "auth_url": f"{url}/auth/o2/token", "marketplace_ids": ["A1PA6795UKMFR9"]}
-        yield Connection(conn_id, "http", host=url, login=CLIENT, password=SECRET, extra=extra)
+    with serve(application(market)) as url:
+        yield account(url, conn_id)
 
 
-def _application(market: Market) -> FastAPI:
+def account(url: str, conn_id: str = "marketplace_demo") -> Connection:
+    extra = {"refresh_token": REFRESH, "auth_url": f"{url}/auth/o2/token", "marketplace_ids": ["A1PA6795UKMFR9"]}
+    return Connection(conn_id, "http", host=url, login=CLIENT, password=SECRET, extra=extra)
+
+
+def application(market: Market) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     def answer(request: Request, content: Callable[[], Any]) -> Response:
@@ -169,7 +176,7 @@ def _application(market: Market) -> FastAPI:
 
     @app.get("/reports/2021-06-30/documents/{document}")
     async def document(request: Request, document: str) -> Response:
-        url = f"{str(request.base_url).rstrip('/')}/files/{document}"
+        url = str(request.url_for("file", document=document))
         place = {"reportDocumentId": document, "url": url, "compressionAlgorithm": "GZIP"}
         return answer(request, lambda: place)
 

@@ -15,10 +15,19 @@ START_SECONDS = 10.0
 
 
 @contextmanager
-def serve(app: Any) -> Iterator[str]:
-    """Yields the address, like http://127.0.0.1:34567. `app`: any ASGI application; it writes its own `Date`."""
+def serve(app: Any, port: int = 0) -> Iterator[str]:
+    """Yields the address, like http://127.0.0.1:34567. `app`: any ASGI application; it writes its own `Date`.
+
+    `port`: a free one unless given. Raises OSError when it is taken.
+    """
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    if port:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # its connections of just now may linger
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.close()
+        raise
     config = uvicorn.Config(app, log_level="warning", access_log=False, date_header=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

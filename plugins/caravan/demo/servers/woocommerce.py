@@ -79,11 +79,15 @@ class Shop:
 @contextmanager
 def serve_shop(shop: Shop, conn_id: str = "shop_demo") -> Iterator[Connection]:
     """The connection to use."""
-    with serve(_application(shop)) as url:
-        yield Connection(conn_id, "http", host=url, login=KEY, password=SECRET)
+    with serve(application(shop)) as url:
+        yield account(url, conn_id)
 
 
-def _application(shop: Shop) -> FastAPI:
+def account(url: str, conn_id: str = "shop_demo") -> Connection:
+    return Connection(conn_id, "http", host=url, login=KEY, password=SECRET)
+
+
+def application(shop: Shop) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     expected = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
 
