@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.window import Grain
+from caravan.warehouse.macros import expand
 from caravan.warehouse.raw_tables import RAW
 
 LAYERS = ("stg", "int", "dim", "fct", "rpt")
@@ -77,7 +78,8 @@ class Model:
 
     @cached_property
     def sql(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+        """What the file says, written out."""
+        return expand(self.path.read_text(encoding="utf-8"))
 
     @cached_property
     def references(self) -> frozenset[str]:
