@@ -18,6 +18,7 @@ from caravan.config.calendars import business_calendar
 from caravan.config.loader import load
 from caravan.core.window import DayRange
 from caravan.functions.markets.calendar import market_days, market_row
+from caravan.functions.sales.orders import reference_rows
 from caravan.warehouse import lake as lake_module
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.port import Row, Warehouse
@@ -147,7 +148,8 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     """Deliver and build in two waves: a first build, then what the changes make stale and a window over it."""
     catalog = load_models(SQL_DIR)
     store = Store(warehouse, catalog, "dag", CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
-    shipped = load(INCLUDE_DIR / "config").markets
+    configuration = load(INCLUDE_DIR / "config")
+    shipped = configuration.markets
     markets = [
         market_row(shipped[code], date(2026, 3, 1)) | {"currency_code": "EUR", "zone": "UTC", "calendar_version": "1"}
         for code in ("DE", "US", "JP", "ZZ")
@@ -162,6 +164,8 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     days = list(market_days(shipped["US"], clock_change, "1"))
     store.put_reference("raw.config__market_date", days, ("market_code", "local_date"), "run")
     store.put_reference("raw.config__channel", channels, ("channel_code",), "run")
+    for table in ("raw.config__party", "raw.config__method"):
+        store.put_reference(table, *reference_rows(configuration)[table], "run")
     ended = [{"currency_code": "HRK", "ended_date": "2023-01-01", "successor_code": "EUR"}]
     store.put_reference("raw.config__ended_currency", ended, ("currency_code",), "run")
     put(warehouse, catalog, fx)

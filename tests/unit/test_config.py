@@ -380,6 +380,63 @@ GLOBAL_FAULTS = [
 ]
 
 
+PARTIES = """\
+parties:
+  dhl: {name: DHL, kind: carrier, country: DE, registration: HRB 6792}
+  sf: {name: SF, kind: carrier}
+"""
+METHODS = """\
+methods:
+  fair: {name: Fairs, kind: traditional, description: Trade fairs}
+"""
+
+
+def test_parties_and_methods(config: Path) -> None:
+    assert (load(config).parties, load(config).methods) == ({}, {}), "the files may be missing"
+    (config / "parties.yml").write_text(PARTIES)
+    (config / "methods.yml").write_text(METHODS)
+    loaded = load(config)
+    assert (loaded.parties["dhl"].registration, loaded.parties["sf"].country) == ("HRB 6792", None)
+    assert loaded.methods["fair"].kind == "traditional"
+
+
+# (file, what is replaced, by what, where, a part of the message)
+REGISTER_FAULTS = [
+    ("parties.yml", "kind: carrier, c", "kind: carier, c", "parties.yml:2 parties.dhl.kind", "did you mean 'carrier'?"),
+    ("parties.yml", "country: DE", "country: UK", "parties.yml:2 parties.dhl.country", "no ISO 3166-1 code"),
+    ("parties.yml", "sf:", "SF:", "parties.yml:3 parties.SF", "does not have the form"),
+    ("parties.yml", "sf:", "dhl:", "parties.yml:3 parties.dhl", "is given twice"),
+    ("parties.yml", "sf:", "unknown:", "parties.yml:3 parties.unknown", "stands for what no entry names"),
+    (
+        "parties.yml",
+        "kind: carrier}",
+        "kind: other, country: DE, registration: HRB 6792}",
+        "parties.yml:3 parties.sf.registration",
+        "also that of dhl",
+    ),
+    ("parties.yml", "parties:", "partys:", "parties.yml:1 partys", "did you mean 'parties'?"),
+    ("methods.yml", "kind: traditional, ", "", "methods.yml:2 methods.fair.kind", "is required"),
+    ("methods.yml", "fair:", "unknown:", "methods.yml:2 methods.unknown", "stands for what no entry names"),
+    ("methods.yml", METHODS, "fair\n", "methods.yml:1", "is no mapping"),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "where", "message"), REGISTER_FAULTS)
+def test_a_fault_of_a_register_stands_in_the_one_report(
+    config: Path, file: str, old: str, new: str, where: str, message: str
+) -> None:
+    (config / "parties.yml").write_text(PARTIES)
+    (config / "methods.yml").write_text(METHODS)
+    edit(config / file, old, new)
+    edit(config / "project.yml", "base_currency: EUR", "base_currency: EURO")
+    with pytest.raises(Misconfigured) as caught:
+        load(config)
+    found = {fault.where: fault.message for fault in caught.value.faults}
+    assert message in found.get(where, ""), str(caught.value)
+    assert "project.yml:1 base_currency" in found
+    assert len(found) <= 3
+
+
 @pytest.mark.parametrize(("file", "old", "new", "where", "message"), GLOBAL_FAULTS)
 def test_a_fault_of_everything_stops_everything(
     config: Path, file: str, old: str, new: str, where: str, message: str

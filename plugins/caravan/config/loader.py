@@ -25,6 +25,7 @@ from caravan.config.places import S3_DEFAULT, is_url, place_problem, s3_place
 from caravan.config.pools import read_pools
 from caravan.config.privacy import FOLDER as PRIVACY
 from caravan.config.privacy import PURPOSES, TABLES, read_privacy
+from caravan.config.registers import Method, Party, read_methods, read_parties
 from caravan.config.services import ServiceChannel
 from caravan.config.settings import home_dir
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
@@ -49,6 +50,8 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
         project=reading.project,
         markets=reading.markets,
         channels=reading.channels,
+        parties=reading.parties,
+        methods=reading.methods,
         privacy=reading.privacy,
         faults=tuple(in_order(reading.faults)),
         hash=reading.hash,
@@ -70,6 +73,8 @@ class _Reading:
     project: Project | None = None
     markets: dict[str, Market] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
+    parties: dict[str, Party] = field(default_factory=dict)
+    methods: dict[str, Method] = field(default_factory=dict)
     privacy: Policies = field(default_factory=Policies)
     hash: str = ""
 
@@ -81,6 +86,10 @@ def _read(config_dir: Path, home: Path | None) -> _Reading:
         return reading
     _read_project(config_dir, reading)
     reading.privacy, faults = read_privacy(_files(config_dir, PRIVACY, reading.faults))
+    reading.faults += faults
+    reading.parties, faults = read_parties(config_dir)
+    reading.faults += faults
+    reading.methods, faults = read_methods(config_dir)
     reading.faults += faults
     market_codes = _read_markets(config_dir, reading)
     _read_channels(config_dir, reading, market_codes, home or home_dir(os.environ))

@@ -15,6 +15,7 @@ from caravan.config.frozen import known_zone as _known_zone
 from caravan.config.markets import Market
 from caravan.config.places import CONN_ID, S3_DEFAULT
 from caravan.config.rates import Fx
+from caravan.config.registers import Method, Party
 from caravan.core.entities import ENTITIES, FLOWS, EntityName, LineKind
 from caravan.core.errors import Fault
 from caravan.core.privacy import Policies
@@ -244,6 +245,9 @@ class Configuration(_Frozen):
     markets: dict[str, Market]
     channels: dict[str, Channel]
     """The usable channels by code; a channel with a fault is not here."""
+    parties: dict[str, Party] = {}
+    methods: dict[str, Method] = {}
+    """Marketing methods."""
     privacy: Policies = Policies()
     """What the law allows; none of it, unless include/config/privacy says so."""
     faults: tuple[Fault, ...] = ()

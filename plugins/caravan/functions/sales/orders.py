@@ -62,7 +62,26 @@ def reference_rows(configuration: Configuration) -> dict[str, tuple[list[dict[st
         }
         for channel in configuration.channels.values()
     ]
-    return {"raw.config__channel": (channels, ("channel_code",))}
+    parties: list[dict[str, object]] = [
+        {
+            "party_code": code,
+            "name": party.name,
+            "kind": party.kind,
+            "country_code": party.country,
+            "registration_id": party.registration,
+        }
+        for code, party in configuration.parties.items()
+    ]
+    methods: list[dict[str, object]] = [
+        {"method_code": code, "name": method.name, "kind": method.kind, "description": method.description}
+        for code, method in configuration.methods.items()
+    ]
+    tables = {
+        "raw.config__channel": (channels, ("channel_code",)),
+        "raw.config__party": (parties, ("party_code",)),
+        "raw.config__method": (methods, ("method_code",)),
+    }
+    return {table: (rows, key) for table, (rows, key) in tables.items() if rows}
 
 
 def list_channels(scope: RunScope, configuration: Configuration, store: OrderStore) -> list[str]:
