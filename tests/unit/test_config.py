@@ -338,13 +338,68 @@ def test_faults_of_refunds(config: Path) -> None:
     told = [str(fault).removeprefix("channels/shop_no.yml:") for fault in load(config).faults]
     assert told == [
         "14 entities.refund.key: a natural key needs a column for 'refund_id'; map it, or set `key: none`",
-        "16 entities.refund.sign: 'minus' is not known; known are negative, positive",
+        "16 entities.refund.sign: 'minus' is not known; known are negative, positive, signed",
         "17 entities.refund.columns: the required field 'amount' is neither in columns nor in constants",
         "17 entities.refund.columns.flow: 'flow' is a field of order, not of refund",
         "20 entities.refund.rules[0].kind: a rule of refund makes of a row one of sale, charge",
         "20 entities.refund.rules[0].when.sku: 'sku' is neither in columns nor in constants, so it is never set",
-        "22 entities.order_line.sign: is for a refund's amount; those of an order_line may have either",
+        "22 entities.order_line.sign: is for amounts of refunds and payments; those of an order_line may have either",
     ]
+
+
+PARTIES = """\
+parties:
+  dhl: {name: DHL, kind: carrier, country: DE, registration: HRB 6792}
+  sf: {name: SF, kind: carrier}
+"""
+METHODS = """\
+methods:
+  fair: {name: Fairs, kind: traditional, description: Trade fairs}
+"""
+
+
+def test_faults_of_payments(config: Path) -> None:
+    (config / "parties.yml").write_text(PARTIES)
+    edit(
+        config / "channels" / "shop_no.yml",
+        "entities:\n",
+        dedent("""\
+        entities:
+          payment:
+            files: payments_*.csv
+            key: none
+            delivery: complet
+            sign: signed
+            columns: {paid_at: Date, amount: Sum, party: By}
+            constants: {currency: NOK, party: dhll}
+            values:
+              party: {"SF Express": sf, "DHL Norge": dlh, "": ""}
+            rules:
+              - {name: gift, when: {party: {equals: whoever}}, kind: sale}
+        """),
+    )
+    edit(config / "channels" / "steady.yml", "  order_line:\n", "  order_line:\n    delivery: complete\n")
+    told = [str(fault).removeprefix("channels/shop_no.yml:") for fault in load(config).faults]
+    assert told == [
+        "16 entities.payment.key: each payment is named by its payment_id; `key: none` is for lines and refunds",
+        "17 entities.payment.delivery: 'complet' is not known; did you mean 'complete'?",
+        "19 entities.payment.columns: the required field 'payment_id' is neither in columns nor in constants",
+        "20 entities.payment.constants.party: there is no party 'dhll' in parties.yml; did you mean 'dhl'?",
+        "22 entities.payment.values.party.DHL Norge: there is no party 'dlh' in parties.yml; did you mean 'dhl'?",
+        "24 entities.payment.rules[0].kind: "
+        "a rule of payment makes of a row one of capture, authorization, chargeback, failed",
+    ]
+    edit(config / "parties.yml", "kind: carrier}", "kind: courier}")
+    with pytest.raises(Misconfigured) as caught:
+        load(config)
+    assert not [fault for fault in caught.value.faults if "'sf'" in fault.message], "not the channel's fault"
+
+
+def test_an_entity_may_be_delivered_in_another_way_than_the_others(config: Path) -> None:
+    edit(config / "channels" / "shop_no.yml", "  order_line:\n", "  order_line:\n    delivery: complete\n")
+    channels = load(config).channels
+    assert (channels["shop_no"].is_complete("order_line"), channels["shop_no"].delivery) == (True, "changes")
+    assert not channels["steady"].is_complete("order_line")
 
 
 # (file, what is replaced, by what, where, a part of the message)
@@ -378,17 +433,6 @@ GLOBAL_FAULTS = [
         "of markets/no.yml; a country has one",
     ),
 ]
-
-
-PARTIES = """\
-parties:
-  dhl: {name: DHL, kind: carrier, country: DE, registration: HRB 6792}
-  sf: {name: SF, kind: carrier}
-"""
-METHODS = """\
-methods:
-  fair: {name: Fairs, kind: traditional, description: Trade fairs}
-"""
 
 
 def test_parties_and_methods(config: Path) -> None:

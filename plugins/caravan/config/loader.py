@@ -74,6 +74,8 @@ class _Reading:
     markets: dict[str, Market] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     parties: dict[str, Party] = field(default_factory=dict)
+    party_codes: Collection[str] = ()
+    """Of a file with a fault too: a channel that names one is not at fault."""
     methods: dict[str, Method] = field(default_factory=dict)
     privacy: Policies = field(default_factory=Policies)
     hash: str = ""
@@ -87,7 +89,7 @@ def _read(config_dir: Path, home: Path | None) -> _Reading:
     _read_project(config_dir, reading)
     reading.privacy, faults = read_privacy(_files(config_dir, PRIVACY, reading.faults))
     reading.faults += faults
-    reading.parties, faults = read_parties(config_dir)
+    reading.parties, reading.party_codes, faults = read_parties(config_dir)
     reading.faults += faults
     reading.methods, faults = read_methods(config_dir)
     reading.faults += faults
@@ -158,7 +160,7 @@ def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection
         if document is not None:
             documents.append(document)
             code = _code(document)
-            channel, more = read_channel(document, path.stem, market_codes)
+            channel, more = read_channel(document, path.stem, market_codes, reading.party_codes)
             # What could not be read is no value of the wrong type as well.
             found = found + [fault for fault in more if fault.where not in {told.where for told in found}]
             channels += [channel] if channel else []

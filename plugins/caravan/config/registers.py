@@ -5,7 +5,7 @@ Both become dimensions. A file that is not there holds nothing: what is delivere
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -55,13 +55,14 @@ class _MethodsFile(Frozen):
 _File = TypeVar("_File", bound=Frozen)
 
 
-def read_parties(config_dir: Path) -> tuple[dict[str, Party], list[Fault]]:
-    """The parties by code, or none and every fault of the file."""
+def read_parties(config_dir: Path) -> tuple[dict[str, Party], Collection[str], list[Fault]]:
+    """The parties by code, none if the file has a fault; the codes that it names all the same; and every fault."""
     document, file, faults = _read(config_dir, PARTIES, _PartiesFile)
-    if document is not None:
-        faults += _reserved(document, "parties")
-        faults += _party_faults(document)
-    return ({} if file is None or faults else file.parties), faults
+    if document is None:
+        return {}, (), faults
+    faults += _reserved(document, "parties")
+    faults += _party_faults(document)
+    return ({} if file is None or faults else file.parties), document.mapping("parties").keys(), faults
 
 
 def read_methods(config_dir: Path) -> tuple[dict[str, Method], list[Fault]]:

@@ -195,7 +195,11 @@ class Runner:
         inside, free = _inside(model, ranges), _not_kept(model, kept)
         column = model.slice_column
         touched: set[date] = set()
-        by_key = self._holding_changed_keys(session, model, inside, free, relations)
+        before, after = _rows_before_and_after(model, inside, free, relations)
+        by_key = slices.holding_changed_keys(session, self.catalog, model.name, before, after)
+        changed: list[date] | None = None
+        if column and model.passes_on == "changes":
+            changed = slices.changed_days(session, column, before, after)
         if column:
             old = session.rows(f"SELECT DISTINCT {column} FROM {model.name} AS q WHERE ({inside}) AND {free}")
             touched = {row[0] for row in old}
@@ -223,22 +227,14 @@ class Runner:
             )
         slices.bump_version(session, model.name)
         if column:
-            slices.mark_consumers(session, self.catalog, model.name, sorted(touched), f"{model.name} rebuilt", now)
+            stale = sorted(touched) if changed is None else changed
+            slices.mark_consumers(session, self.catalog, model.name, stale, f"{model.name} rebuilt", now)
             for consumer, days in by_key:
                 slices.mark_from(session, self.catalog, consumer, days, f"{model.name} changed", now)
         else:
             for consumer in self.catalog.consumers(model.name):
                 slices.mark_whole(session, self.catalog, consumer, f"{model.name} rebuilt", now)
         return expected
-
-    def _holding_changed_keys(
-        self, session: Session, model: Model, inside: str, free: str, relations: Sequence[str]
-    ) -> list[tuple[Model, list[date]]]:
-        names = ", ".join(f"q.{name}" for name in model.column_names)
-        typed = ", ".join(f"CAST(q.{name} AS {kind}) AS {name}" for name, kind in _declared(model).items())
-        before = f"SELECT {names} FROM {model.name} AS q WHERE ({inside}) AND {free}"
-        after = " UNION ALL ".join(f"SELECT {typed} FROM {relation} AS q WHERE {free}" for relation in relations)
-        return slices.holding_changed_keys(session, self.catalog, model.name, before, after)
 
     def _note(self, session: Session, model: Model, now: datetime) -> None:
         column = model.slice_column
@@ -269,6 +265,15 @@ def fill(sql: str, values: Mapping[str, Any]) -> str:
         return "'" + str(value).replace("'", "''") + "'"
 
     return re.sub(r"\$([a-z_]+)", literal, sql)
+
+
+def _rows_before_and_after(model: Model, inside: str, free: str, relations: Sequence[str]) -> tuple[str, str]:
+    """Queries of the rows that go and of those that come."""
+    names = ", ".join(f"q.{name}" for name in model.column_names)
+    typed = ", ".join(f"CAST(q.{name} AS {kind}) AS {name}" for name, kind in _declared(model).items())
+    before = f"SELECT {names} FROM {model.name} AS q WHERE ({inside}) AND {free}"
+    after = " UNION ALL ".join(f"SELECT {typed} FROM {relation} AS q WHERE {free}" for relation in relations)
+    return before, after
 
 
 def _declared(model: Model) -> dict[str, str]:

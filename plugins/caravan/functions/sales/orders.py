@@ -175,7 +175,7 @@ def _read(
             entity,
             delivery,
             inbox.parse(delivery, load_id, delivery.delivered_at),
-            complete=channel.delivery == "complete",
+            complete=channel.is_complete(entity),
             max_deleted_share=channel.max_deleted_share,
             started_at=started_at,
             has_keys=channel.entities[entity].key == "natural",
@@ -206,7 +206,7 @@ def _chosen(
     it: an older one says nothing any more, and one that returns to an earlier content does.
     Raises Rejected when reading again would leave rows without keys beside their replacements.
     """
-    if channel.delivery == "complete":
+    if channel.is_complete(entity):
         return _newest(deliveries, store.newest_delivery(channel.code, entity), reload)
     known = store.known_content(channel.code, entity)
     if not reload:
