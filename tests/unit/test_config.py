@@ -395,6 +395,36 @@ def test_faults_of_payments(config: Path) -> None:
     assert not [fault for fault in caught.value.faults if "'sf'" in fault.message], "not the channel's fault"
 
 
+def test_offers(config: Path) -> None:
+    offer = dedent("""\
+        entities:
+          offer:
+            files: stock_*.csv
+            columns: {sku: Article, offered_at: At, price: Price, availability: State}
+            constants: {currency: NOK, country: "NO"}
+            values:
+              availability: {Ja: in_stock, Nei: sold_out}
+    """)
+    edit(config / "channels" / "shop_no.yml", "delivery: changes", "delivery: complete")
+    edit(config / "channels" / "shop_no.yml", "entities:\n", offer)
+    (fault,) = load(config).faults
+    assert str(fault) == (
+        "channels/shop_no.yml:19 entities.offer.values.availability.Nei: 'sold_out' is no availability"
+        "; known are backorder, discontinued, in_stock, out_of_stock, preorder"
+    )
+    edit(config / "channels" / "shop_no.yml", "sold_out", "out_of_stock")
+    channel = load(config).channels["shop_no"]
+    assert channel.is_complete("order_line")
+    assert not channel.is_complete("offer"), "what was offered yesterday is not undone by today's file"
+    edit(config / "channels" / "shop_no.yml", "    columns: {sku", "    delivery: complete\n    columns: {sku")
+    assert load(config).channels["shop_no"].is_complete("offer")
+    edit(config / "channels" / "shop_no.yml", "sku: Article, offered_at: At, ", "sku: Article, ")
+    assert [fault.message for fault in load(config).faults] == [
+        "a natural key needs a column for 'offered_at'; map it",
+        "the required field 'offered_at' is neither in columns nor in constants",
+    ]
+
+
 def test_an_entity_may_be_delivered_in_another_way_than_the_others(config: Path) -> None:
     edit(config / "channels" / "shop_no.yml", "  order_line:\n", "  order_line:\n    delivery: complete\n")
     channels = load(config).channels

@@ -1,4 +1,4 @@
--- received_amount: what the payment did to our money; a capture adds, a chargeback takes away, anything else does nothing.
+-- received_amount: what the payment did to our money; a capture adds, a chargeback takes away, all else does nothing.
 -- Market and country are those of its order where it is known. Of an order under two days the first one is named.
 WITH payments AS (
     SELECT

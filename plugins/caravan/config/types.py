@@ -119,7 +119,7 @@ class EntitySource(_Frozen):
     """How the channel writes amounts that are above 0 here; one of another sign is quarantined. signed, of payments:
     what leaves us is below 0."""
     delivery: Literal["complete", "changes"] | None = None
-    """Of this entity; the channel's when absent."""
+    """Of this entity. When absent the channel's, and of offers always changes."""
     rules: tuple[Rule, ...] = ()
 
 
@@ -149,13 +149,13 @@ class Channel(_Frozen):
     zone: str
     """The zone of delivered times that name none."""
     business_zone: str | None = None
-    """The zone that decides the local date of an order, a refund, a payment; its market's zone when absent."""
+    """The zone that decides the local date of a row; its market's zone when absent."""
     market: str | None = None
     """The one market sold to; by the order's country when absent."""
     home_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     """Where goods are sent from: an order to the same country is domestic, to another one export."""
     max_future_hours: Annotated[int, Field(ge=0, le=87_600)] = 24
-    """An order, a refund, a payment dated further ahead of the clock is quarantined."""
+    """A row dated further ahead of the clock is quarantined."""
     entities: Mapping[EntityName, EntitySource]
 
     @field_validator("zone", "business_zone")
@@ -165,7 +165,8 @@ class Channel(_Frozen):
 
     def is_complete(self, entity: EntityName) -> bool:
         """Whether a delivery of the entity holds all there is of it: a row that is missing has been deleted."""
-        return (self.entities[entity].delivery or self.delivery) == "complete"
+        unless_told = "changes" if ENTITIES[entity].accumulates else self.delivery
+        return (self.entities[entity].delivery or unless_told) == "complete"
 
 
 class FileChannel(Channel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-EntityName = Literal["order", "order_line", "refund", "payment"]
+EntityName = Literal["order", "order_line", "refund", "payment", "shipment", "offer"]
 FieldType = Literal["text", "timestamp", "money", "quantity", "country", "currency", "choice"]
 
 SQL_TYPES: dict[FieldType, str] = {
@@ -23,6 +23,8 @@ SQL_TYPES: dict[FieldType, str] = {
 }
 
 FLOWS = ("export", "import", "domestic")
+AVAILABILITIES = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
+"""Those of product pages and feeds: schema.org's ItemAvailability, written as feeds write them."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,19 @@ PaymentKind = Literal["capture", "authorization", "chargeback", "failed"]
 """capture: money that came. authorization: money promised or reserved, no more. chargeback: money that the payer took
 back through the payment company; what we give back ourselves is a refund. failed: an attempt that brought nothing."""
 
-RuleKind = Literal[LineKind, OrderKind, RefundKind, PaymentKind]
+ShipmentKind = Literal["outbound", "return"]
+"""Which way the goods went: to the buyer, or back."""
+
+OfferKind = Literal["offer"]
+
+RuleKind = Literal[LineKind, OrderKind, RefundKind, PaymentKind, ShipmentKind, OfferKind]
 RULE_KINDS: tuple[RuleKind, ...] = tuple(dict.fromkeys(get_args(RuleKind)))
 
 
 @dataclass(frozen=True)
 class Entity:
     name: EntityName
-    event: Literal["order", "refund", "payment"]
+    event: Literal["order", "refund", "payment", "shipment", "offer"]
     """What happens at the row's moment; its local date slices the table."""
     moment: str
     """The field that says when."""
@@ -83,6 +90,8 @@ class Entity:
     """Whether `key: none` is refused."""
     outgoing: tuple[str, ...] = ()
     """Kinds whose money leaves us: a file that writes amounts with their direction has them below 0."""
+    accumulates: bool = False
+    """Whether a row says how things were at its moment: a later delivery takes nothing of it back, unless told so."""
     computes_amount: bool = False
     """Whether parsing adds `amount`: quantity x unit_price - discount_amount."""
 
@@ -218,7 +227,55 @@ PAYMENT = Entity(
 )
 """A transaction of a payment company (`party`). Payments of one `split_group_id` pay for one order together."""
 
-ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ORDER, ORDER_LINE, REFUND, PAYMENT)}
+SHIPMENT = Entity(
+    name="shipment",
+    event="shipment",
+    moment="shipped_at",
+    key=("shipment_id",),
+    needs_key=True,
+    kinds=get_args(ShipmentKind),
+    fields=(
+        EntityField("shipment_id", "text", required=True),
+        EntityField("order_id", "text"),
+        EntityField("shipped_at", "timestamp", required=True),
+        EntityField("delivered_at", "timestamp"),
+        EntityField("updated_at", "timestamp"),
+        EntityField("status", "text"),
+        EntityField("party", "text"),
+        EntityField("consignee_id", "text"),
+        EntityField("country", "country"),
+        EntityField("weight_kg", "quantity"),
+        EntityField("piece_count", "quantity"),
+        EntityField("currency", "currency"),
+        EntityField("freight_amount", "money"),
+        EntityField("insured_amount", "money"),
+    ),
+)
+"""A waybill of a carrier (`party`), from the moment it left."""
+
+OFFER = Entity(
+    name="offer",
+    event="offer",
+    moment="offered_at",
+    key=("sku", "country", "offered_at"),
+    needs_key=True,
+    kinds=get_args(OfferKind),
+    accumulates=True,
+    fields=(
+        EntityField("sku", "text", required=True),
+        EntityField("offered_at", "timestamp", required=True),
+        EntityField("updated_at", "timestamp"),
+        EntityField("country", "country", required=True),
+        EntityField("currency", "currency", required=True),
+        EntityField("price", "money", required=True),
+        EntityField("cost_amount", "money"),
+        EntityField("stock_count", "quantity"),
+        EntityField("availability", "choice", choices=AVAILABILITIES),
+    ),
+)
+"""What a product cost buyers of a country at a moment, what it cost us, and how many there were."""
+
+ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ORDER, ORDER_LINE, REFUND, PAYMENT, SHIPMENT, OFFER)}
 
 COMMON_COLUMNS: tuple[tuple[str, str], ...] = (
     ("row_number", "BIGINT"),
