@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from deliveries import LINES, OBSERVED, ORDERS, REFUNDS, Line, batch_of, day
+from deliveries import LINES, OBSERVED, OFFERS, ORDERS, PAYMENTS, REFUNDS, SHIPMENTS, Line, batch_of, day
 from places import table_rows
 
 from caravan import INCLUDE_DIR, SQL_DIR
@@ -88,6 +88,24 @@ def refunds_of(lines: list[Line], chance: random.Random) -> list[Line]:
     return found
 
 
+def documents_of(lines: list[Line], chance: random.Random) -> list[Line]:
+    """Payments or shipments of some orders, of some party or another, in their currency or another."""
+    parties = ["paypal", "dhl", "Mule", None]
+    return [
+        line.but(
+            copy=f"d{number}", day=chance.randint(1, DAYS + 10), party=parties[number % 4], sku=f"s{number}",
+            order="unheard-of" if number % 11 == 3 else line.order, kind=chance.choice(["sale", "cancellation"]),
+            currency="SEK" if number % 13 == 5 else line.currency, amount=f"{chance.randint(1, 90_000) / 10_000:.4f}",
+        )
+        for number, line in enumerate(line for line in lines if chance.random() < 0.1)
+    ]  # fmt: skip
+
+
+def offers_of(lines: list[Line], chance: random.Random) -> list[Line]:
+    """What some products cost on some days, some of them several times a day."""
+    return [line.but(copy=f"o{number}", hour=chance.randint(0, 23)) for number, line in enumerate(lines[:150])]
+
+
 def hash_of(text: str) -> int:
     return sum(map(ord, text))
 
@@ -117,6 +135,9 @@ def all_batches(folder: Path) -> list[Batch]:
     for wave in (first, second):
         for channel, lines in wave.items():
             add(refunds_of(lines, given), REFUNDS, channel)
+            add(documents_of(lines, given), PAYMENTS, channel)
+            add(documents_of(lines, given), SHIPMENTS, channel)
+            add(offers_of(lines, given), OFFERS, channel)
             add(lines, LINES, channel)
             if CHANNELS[channel][3]:
                 add(headers_of(lines), ORDERS, channel)

@@ -277,7 +277,8 @@ CHANNEL_FAULTS = [
     ),
     ("- name: returned", "- name: cancelled", "34 entities.order_line.rules[1].name", "another rule is called"),
     ("        kind: cancellation\n", "", "31 entities.order_line.rules[0]", "either `kind` or `quarantine`"),
-    ("kind: cancellation", "kind: return", "33 entities.order_line.rules[0].kind", "'return' is not known; known are"),
+    ("kind: cancellation", "kind: xyz", "33 entities.order_line.rules[0].kind", "'xyz' is not known; known are"),
+    ("kind: cancellation", "kind: return", "33 entities.order_line.rules[0].kind", "one of sale, cancellation, charge"),
 ]
 
 

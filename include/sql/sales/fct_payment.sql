@@ -29,6 +29,13 @@ orders AS (
     FROM mart.fct_order AS o
     WHERE o.order_key IN (SELECT p.order_key FROM payments AS p)
     GROUP BY o.order_key
+),
+
+-- Two entries may have one name: a code that left the configuration stays.
+party_names AS (
+    SELECT c.name, MIN(c.party_code) AS party_code
+    FROM stg.config__party AS c
+    GROUP BY c.name
 )
 
 SELECT
@@ -45,7 +52,7 @@ SELECT
     p.status,
     p.payment_kind,
     p.payment_method,
-    COALESCE(c.party_code, 'unknown') AS party_code,
+    COALESCE(c.party_code, n.party_code, 'unknown') AS party_code,
     p.party,
     p.channel_code || '/' || p.payer_id AS payer_key,
     CASE
@@ -66,3 +73,4 @@ SELECT
 FROM payments AS p
 LEFT JOIN orders AS o ON p.order_key = o.order_key
 LEFT JOIN stg.config__party AS c ON p.party = c.party_code
+LEFT JOIN party_names AS n ON p.party = n.name

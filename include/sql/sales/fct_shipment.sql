@@ -29,6 +29,13 @@ orders AS (
     FROM mart.fct_order AS o
     WHERE o.order_key IN (SELECT s.order_key FROM shipments AS s)
     GROUP BY o.order_key
+),
+
+-- Two entries may have one name: a code that left the configuration stays.
+party_names AS (
+    SELECT c.name, MIN(c.party_code) AS party_code
+    FROM stg.config__party AS c
+    GROUP BY c.name
 )
 
 SELECT
@@ -44,7 +51,7 @@ SELECT
     s.delivered_at,
     s.status,
     s.shipment_kind,
-    COALESCE(c.party_code, 'unknown') AS party_code,
+    COALESCE(c.party_code, n.party_code, 'unknown') AS party_code,
     s.party,
     s.channel_code || '/' || s.consignee_id AS consignee_key,
     CASE
@@ -67,3 +74,4 @@ SELECT
 FROM shipments AS s
 LEFT JOIN orders AS o ON s.order_key = o.order_key
 LEFT JOIN stg.config__party AS c ON s.party = c.party_code
+LEFT JOIN party_names AS n ON s.party = n.name
