@@ -125,9 +125,9 @@ class Runner:
             ranges = self._wanted(session, model, days)
             if ranges is None:
                 return None
-            computed = self._compute(session, model, ranges)
-            if self._is_unused(session, model, computed):
+            if self._is_unused(session, model):
                 return Build(model.name, ranges, 0)
+            computed = self._compute(session, model, ranges)
         with self.warehouse.write() as session:
             # A table keeps its old shape until the rows of the new one are there: no reader finds it empty.
             if session.columns(model.name) != _declared(model):
@@ -138,15 +138,10 @@ class Runner:
             row_count, verdicts = self._replace(session, model, ranges, computed)
         return Build(model.name, ranges or None, row_count, verdicts, recomputed)
 
-    def _is_unused(self, session: Session, model: Model, computed: _Computed) -> bool:
-        """Whether a model of slices was built before, was empty, and is to stay so: no channel delivers its entity.
-
-        Nothing is marked or blocked then, so there is nothing to write; a transaction each would be a third of a small
-        run. A source that changes meanwhile marks the model, as it always does.
-        """
+    def _is_unused(self, session: Session, model: Model) -> bool:
+        """Whether a model of slices was empty when it was built last and nothing has come for it since: no channel
+        delivers its entity. What comes marks a slice; a new definition takes the note of the last build away."""
         if model.slice_column is None or slices.dirty(session, model):
-            return False
-        if any(_count(session, relation, "TRUE") for relation in computed.relations):
             return False
         noted = session.rows(
             "SELECT 1 FROM ops.model WHERE model_name = $model AND row_count = 0 "
