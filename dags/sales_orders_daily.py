@@ -7,7 +7,7 @@ same rows. A delivery is loaded once, by the hash of its content; the window bou
 *Channels* restricts it, *Dry run* only says what would be done.
 
 **Inputs**: each channel of `include/config/channels`: the files in its folder, or what its shop or marketplace answers
-when it is asked for changes.
+when it is asked for changes. Orders and their lines, refunds, payments, shipments, and offers: what products cost.
 **Output**: `raw`, `stg`, `int` and `fct` of sales; the asset `sales_orders` wakes `reporting_marts_hourly`.
 
 **When it fails**

@@ -1,4 +1,4 @@
-"""Deliveries of order lines and order headers for tests, from a few words each."""
+"""Deliveries of order lines, and of what else is told of orders and products, for tests, from a few words each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from caravan.core.entities import QUARANTINE_COLUMNS
+from caravan.core.entities import ENTITIES, QUARANTINE_COLUMNS
 from caravan.warehouse.catalog import Catalog
 from caravan.warehouse.port import Warehouse
 from caravan.warehouse.raw import Appended, Batch, append, compare
@@ -23,6 +23,9 @@ from caravan.warehouse.raw_tables import RAW, STAMP
 LINES = RAW["raw.file_drop__order_line"]
 ORDERS = RAW["raw.file_drop__order"]
 REFUNDS = RAW["raw.file_drop__refund"]
+PAYMENTS = RAW["raw.file_drop__payment"]
+SHIPMENTS = RAW["raw.file_drop__shipment"]
+OFFERS = RAW["raw.file_drop__offer"]
 OBSERVED = datetime(2026, 3, 1, 12)
 
 ARROW = {
@@ -41,9 +44,14 @@ def day(number: int) -> date:
     return date.fromordinal(date(2026, 2, 1).toordinal() + number)
 
 
+_EVENTS = [entity.event for entity in ENTITIES.values()]
+_MOMENTS = [entity.moment for entity in ENTITIES.values()]
+
+
 @dataclass(frozen=True)
 class Line:
-    """An order line; with `line` None a header. In the table of refunds, what was given back for it."""
+    """An order line; with `line` None a header. In another table, what was given back or paid for it, how it was sent,
+    or what its product cost."""
 
     order: str
     day: int
@@ -61,6 +69,8 @@ class Line:
     status: str | None = None
     copy: str = ""
     """Tells apart rows that share order and line number."""
+    party: str | None = None
+    hour: int = 9
 
     def but(self, **changes: object) -> Line:
         return replace(self, **changes)
@@ -80,13 +90,11 @@ class Line:
             "country_code": self.country,
             "country_name": self.country,
             "currency_code": self.currency,
-            "order_local_date": day(self.day),
-            "refund_local_date": day(self.day),
-            "refund_id": self.copy,
+            **dict.fromkeys((f"{event}_local_date" for event in _EVENTS), day(self.day)),
+            **dict.fromkeys(("refund_id", "payment_id", "shipment_id"), self.copy),
             "order_id": self.order,
             "line_id": self.line,
-            "ordered_at": datetime.combine(day(self.day), time(9)),
-            "refunded_at": datetime.combine(day(self.day), time(9)),
+            **dict.fromkeys(_MOMENTS, datetime.combine(day(self.day), time(self.hour))),
             "updated_at": self.updated,
             "status": self.status,
             "flow": "domestic",
@@ -98,6 +106,12 @@ class Line:
             "total_amount": amount,
             "amount": amount,
             "line_kind": self.kind,
+            "party": self.party,
+            "payer_id": self.customer,
+            "payment_kind": "capture" if self.kind == "sale" else "chargeback",
+            **dict.fromkeys(("freight_amount", "price"), abs(amount)),
+            "cost_amount": abs(amount) / 2,
+            **dict.fromkeys(("piece_count", "stock_count", "weight_kg"), quantity),
         }
 
 

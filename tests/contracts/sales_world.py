@@ -65,6 +65,14 @@ class World:
     def write_channel(self, text: str) -> None:
         (self.home / "config" / "channels" / "shop.yml").write_text(text)
 
+    def add_party(self, name: str, kind: str) -> None:
+        with (self.home / "config" / "parties.yml").open("a") as file:
+            file.write(f"  {name.lower()}: {{name: {name}, kind: {kind}}}\n")
+
+    def deliver_as(self, entity: str, name: str, header: str, rows: list[str]) -> None:
+        """Into a folder of the entity's own."""
+        self._write(self.folder / entity / name, header, rows)
+
     def deliver(self, name: str, lines: list[str]) -> None:
         self._write(self.folder / name, HEADER, lines)
 

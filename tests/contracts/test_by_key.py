@@ -108,11 +108,11 @@ SOLD = [Line("a", 1), Line("b", 2), Line("c", 3), Line("d", 4)]
 class Shop:
     """Lines sold, 10 each, and what is given back for them; each delivery is complete."""
 
-    def __init__(self, warehouse, folder):
+    def __init__(self, warehouse, folder, models=MODELS):
         self.warehouse, self.folder = warehouse, folder
         place = folder / "sql" / "small"
         place.mkdir(parents=True)
-        (place / "_models.yml").write_text(MODELS)
+        (place / "_models.yml").write_text(models)
         for name, text in SQL.items():
             (place / f"{name}.sql").write_text(text)
         self.catalog = load_models(folder / "sql")
@@ -198,6 +198,21 @@ def test_what_comes_before_its_key_is_read_when_the_key_comes(shop):
     shop.sell(*SOLD, Line("e", 9))
     shop.build()
     assert shop.net()["e"] == 7, "on another day"
+
+
+def test_a_model_that_passes_on_changes_makes_nothing_else_stale(warehouse, tmp_path):
+    told = "    key: [row_key]\n"
+    assert MODELS.count(told) == 4
+    shop = Shop(warehouse, tmp_path, MODELS.replace(told, told + "    passes_on: changes\n"))
+    shop.sell(*SOLD)
+    shop.build()
+    shop.build(DayRange(day(1), day(5)), only=(LINES_STG,))
+    assert (shop.stale(), shop.stale(LATER)) == ([], []), "rebuilt, and as it was"
+    shop.sell(SOLD[0], SOLD[1].but(amount="12"), *SOLD[3:], Line("e", 5))
+    shop.build(DayRange(day(1), day(5)), only=(LINES_STG,))
+    assert shop.stale() == [2, 3, 5], "changed, gone, new"
+    shop.build()
+    assert shop.net() == {"a": 10, "b": 12, "d": 10, "e": 10}
 
 
 def test_a_blocked_day_is_made_good_when_it_is_free(shop):

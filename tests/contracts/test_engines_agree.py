@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from deliveries import LINES, OBSERVED, ORDERS, REFUNDS, Line, batch_of, day
+from deliveries import LINES, OBSERVED, OFFERS, ORDERS, PAYMENTS, REFUNDS, SHIPMENTS, Line, batch_of, day
 from places import table_rows
 
 from caravan import INCLUDE_DIR, SQL_DIR
@@ -18,6 +18,7 @@ from caravan.config.calendars import business_calendar
 from caravan.config.loader import load
 from caravan.core.window import DayRange
 from caravan.functions.markets.calendar import market_days, market_row
+from caravan.functions.sales.orders import reference_rows
 from caravan.warehouse import lake as lake_module
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.port import Row, Warehouse
@@ -87,6 +88,24 @@ def refunds_of(lines: list[Line], chance: random.Random) -> list[Line]:
     return found
 
 
+def documents_of(lines: list[Line], chance: random.Random) -> list[Line]:
+    """Payments or shipments of some orders, of some party or another, in their currency or another."""
+    parties = ["paypal", "dhl", "Mule", None]
+    return [
+        line.but(
+            copy=f"d{number}", day=chance.randint(1, DAYS + 10), party=parties[number % 4], sku=f"s{number}",
+            order="unheard-of" if number % 11 == 3 else line.order, kind=chance.choice(["sale", "cancellation"]),
+            currency="SEK" if number % 13 == 5 else line.currency, amount=f"{chance.randint(1, 90_000) / 10_000:.4f}",
+        )
+        for number, line in enumerate(line for line in lines if chance.random() < 0.1)
+    ]  # fmt: skip
+
+
+def offers_of(lines: list[Line], chance: random.Random) -> list[Line]:
+    """What some products cost on some days, some of them several times a day."""
+    return [line.but(copy=f"o{number}", hour=chance.randint(0, 23)) for number, line in enumerate(lines[:150])]
+
+
 def hash_of(text: str) -> int:
     return sum(map(ord, text))
 
@@ -116,6 +135,9 @@ def all_batches(folder: Path) -> list[Batch]:
     for wave in (first, second):
         for channel, lines in wave.items():
             add(refunds_of(lines, given), REFUNDS, channel)
+            add(documents_of(lines, given), PAYMENTS, channel)
+            add(documents_of(lines, given), SHIPMENTS, channel)
+            add(offers_of(lines, given), OFFERS, channel)
             add(lines, LINES, channel)
             if CHANNELS[channel][3]:
                 add(headers_of(lines), ORDERS, channel)
@@ -147,7 +169,8 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     """Deliver and build in two waves: a first build, then what the changes make stale and a window over it."""
     catalog = load_models(SQL_DIR)
     store = Store(warehouse, catalog, "dag", CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
-    shipped = load(INCLUDE_DIR / "config").markets
+    configuration = load(INCLUDE_DIR / "config")
+    shipped = configuration.markets
     markets = [
         market_row(shipped[code], date(2026, 3, 1)) | {"currency_code": "EUR", "zone": "UTC", "calendar_version": "1"}
         for code in ("DE", "US", "JP", "ZZ")
@@ -162,6 +185,8 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     days = list(market_days(shipped["US"], clock_change, "1"))
     store.put_reference("raw.config__market_date", days, ("market_code", "local_date"), "run")
     store.put_reference("raw.config__channel", channels, ("channel_code",), "run")
+    for table in ("raw.config__party", "raw.config__method"):
+        store.put_reference(table, *reference_rows(configuration)[table], "run")
     ended = [{"currency_code": "HRK", "ended_date": "2023-01-01", "successor_code": "EUR"}]
     store.put_reference("raw.config__ended_currency", ended, ("currency_code",), "run")
     put(warehouse, catalog, fx)

@@ -306,3 +306,41 @@ def test_a_build_that_dies_is_made_good_by_the_next(place, tmp_path, phase):
     assert amounts(next_one) == {"a": 30, "b": 11, "c": 12, "d": 20, "e": 21}
     assert next_one.ops("dirty_slice", "model_name") == []
     assert [int(row[0]) for row in next_one.rows(WEEK, "amount")] == [41, 53]
+
+
+# Tables that nobody fills
+
+
+def test_a_model_that_nobody_fills_is_left_alone_until_something_comes(new_place, engine, tmp_path):
+    small = Small(new_place(engine).open(), tmp_path)
+    small.models = (STG, FCT, RETURN)
+    week = DayRange(day(1), day(8))
+
+    def written():
+        return dict(small.ops("table_version", "table_name", "MAX(version) OVER (PARTITION BY table_name)"))
+
+    small.build(week)
+    first = written()
+    assert {STG, FCT, RETURN} <= first.keys()
+    assert [build.row_count for build in small.build(week).values()] == [0, 0, 0]
+    assert written() == first
+    small.deliver(GOOD[0])
+    small.build(week)
+    assert amounts(small) == {"a": 10}
+    small.deliver(complete=True)
+    small.build(week)
+    assert amounts(small) == {}
+    emptied = written()
+    small.build(week)
+    assert written() == emptied
+    fewer = MODELS.replace("      customer_id: [VARCHAR, none]\n", "", 1)
+    small.catalog = write_models(
+        tmp_path / "sql",
+        fewer.replace("customer_known, holds: customer_id", "order_known, holds: order_id"),
+        stg_file_drop__order_line=SQL["stg_file_drop__order_line"].replace("r.customer_id, ", ""),
+        fct_line=SQL["fct_line"].replace("customer_id", "CAST(NULL AS VARCHAR) AS customer_id"),
+    )
+    small.build(week)
+    assert written()[STG] > emptied[STG], "a new definition is built, with its columns"
+    with small.warehouse.read() as session:
+        assert "customer_id" not in session.columns(STG)

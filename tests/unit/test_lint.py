@@ -399,6 +399,8 @@ BREAKS_BY_KEY = [
     (YML, BY_KEY, "by_key: {raw.file_drop__order: row_key}", ".by_key.raw.file_drop__order: the SQL does not read it"),
     (YML, BY_KEY, BY_KEY + "\n    look_back_days: {stg.file_drop__order: 3}", "is in look_back_days too; a source is read by key or by day"),
     (YML, "    slice: {column: order_local_date}\n    by_key", "    by_key", "a model without slices is built whole; by_key says which slices are stale"),
+    (YML, BY_KEY, BY_KEY + "\n    passes_on: nothing", ".passes_on: 'nothing' is neither slices nor changes"),
+    (YML, "    slice: {column: order_local_date}\n    by_key", "    passes_on: changes\n    by_key", ".passes_on: a model without slices is rebuilt when it changes"),
     (YML, "    slice: {column: order_local_date}\n    part: channel_code\n", "", "has no slices: a change of it makes every slice stale as it is"),
     (YML, "      row_key: [UUID, none]\n      order_local_date: [DATE, none]\n", "      row_key: [VARCHAR, none]\n      order_local_date: [DATE, none]\n", "its row_key is"),
     (YML, f"    {BY_KEY}\n", "", "reads stg.file_drop__order before its slices"),

@@ -139,8 +139,8 @@ refunded AS (
         j.*,
         CAST(CASE WHEN j.gross_amount > j.cancelled_amount THEN COALESCE(r.amount, 0) ELSE 0 END AS DECIMAL(18, 4))
             AS refunded_amount,
-        CAST(CAST(f.base_rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_base_rate,
-        CAST(CAST(f.rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_rate
+        f.base_rate,
+        f.rate
     FROM joined AS j
     LEFT JOIN refunds AS r
         ON
@@ -159,16 +159,7 @@ converted AS (
         r.*,
         CASE
             WHEN r.refunded_amount = 0 AND r.gross_amount_base IS NOT NULL THEN CAST(0 AS DECIMAL(18, 4))
-            ELSE
-                CAST(
-                    SIGN(r.refunded_amount) * (
-                        (
-                            2 * CAST(CAST(ABS(r.refunded_amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT)
-                            * r.whole_base_rate + r.whole_rate
-                        )
-                        // (2 * r.whole_rate)
-                    ) AS DECIMAL(18, 0)
-                ) * CAST('0.0001' AS DECIMAL(5, 4))
+            ELSE IN_BASE(r.refunded_amount, r.base_rate, r.rate)
         END AS refunded_amount_base
     FROM refunded AS r
 )

@@ -1,8 +1,6 @@
 -- gross: goods sold, also where the order was cancelled later by its status (a positive cancellation).
 -- cancelled: goods taken back, as a positive number, whichever way the channel tells it: by a negative line,
 -- by the line's status, or by the status of the whole order in its header.
--- Conversion is exact: whole numbers of 1/10,000 and 1/100,000,000, rounded half away from zero once. Doubles
--- would round ties one way on one engine and the other way on the other.
 WITH headers AS (
     SELECT
         channel_code,
@@ -23,8 +21,8 @@ lines AS (
         f.rate_id AS fx_rate_id,
         f.rate_date AS fx_rate_date,
         f.source_code AS fx_source_code,
-        CAST(CAST(f.base_rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_base_rate,
-        CAST(CAST(f.rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_rate
+        f.base_rate,
+        f.rate
     FROM stg.file_drop__order_line AS l
     LEFT JOIN int.sales__fx_rate AS f
         ON
@@ -43,12 +41,7 @@ converted AS (
     SELECT
         l.*,
         COALESCE(line_kind = 'sale' OR (line_kind = 'cancellation' AND amount > 0), FALSE) AS is_sold,
-        CAST(
-            SIGN(amount) * (
-                (2 * CAST(CAST(ABS(amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * whole_base_rate + whole_rate)
-                // (2 * whole_rate)
-            ) AS DECIMAL(18, 0)
-        ) * CAST('0.0001' AS DECIMAL(5, 4)) AS amount_base
+        IN_BASE(amount, base_rate, rate) AS amount_base
     FROM lines AS l
 ),
 

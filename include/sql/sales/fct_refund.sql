@@ -1,5 +1,5 @@
 -- amount_base: at the rate of the refund's day, what it cost then; fct_order converts the same money at its own day's
--- rate, so that an order's net sales are one sum. Conversion is exact, as in fct_order_line.
+-- rate, so that an order's net sales are one sum.
 -- net_status: the first reason for which a refund is not taken off the net sales of its order, else counted. The same
 -- conditions stand in fct_order, which does it; a charge is no part of net sales, so it is not taken off them.
 WITH refunds AS (
@@ -10,8 +10,8 @@ WITH refunds AS (
         f.rate_id AS fx_rate_id,
         f.rate_date AS fx_rate_date,
         f.source_code AS fx_source_code,
-        CAST(CAST(f.base_rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_base_rate,
-        CAST(CAST(f.rate AS DECIMAL(38, 8)) * 100000000 AS HUGEINT) AS whole_rate
+        f.base_rate,
+        f.rate
     FROM int.sales__refund AS r
     LEFT JOIN int.sales__fx_rate AS f
         ON
@@ -63,12 +63,7 @@ SELECT
     r.fx_rate_id,
     r.fx_rate_date,
     r.fx_source_code,
-    CAST(
-        SIGN(r.amount) * (
-            (2 * CAST(CAST(ABS(r.amount) AS DECIMAL(38, 4)) * 10000 AS HUGEINT) * r.whole_base_rate + r.whole_rate)
-            // (2 * r.whole_rate)
-        ) AS DECIMAL(18, 0)
-    ) * CAST('0.0001' AS DECIMAL(5, 4)) AS amount_base
+    IN_BASE(r.amount, r.base_rate, r.rate) AS amount_base
 FROM refunds AS r
 LEFT JOIN orders AS o
     ON

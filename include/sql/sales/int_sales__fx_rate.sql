@@ -1,5 +1,5 @@
--- Rates are units of a currency for one euro. The newest one holds that is not of a later day than the order or the
--- refund and is carried that far; an older one would be a guess.
+-- Rates are units of a currency for one euro. The newest one holds that is not of a later day than the money and is
+-- carried that far; an older one would be a guess.
 WITH pairs AS (
     SELECT DISTINCT
         order_local_date AS local_date,
@@ -18,6 +18,26 @@ WITH pairs AS (
         currency_code
     FROM stg.file_drop__refund
     WHERE refund_local_date >= $slice_start AND refund_local_date < $slice_end
+    UNION DISTINCT
+    SELECT DISTINCT
+        payment_local_date AS local_date,
+        currency_code
+    FROM stg.file_drop__payment
+    WHERE payment_local_date >= $slice_start AND payment_local_date < $slice_end
+    UNION DISTINCT
+    SELECT DISTINCT
+        shipment_local_date AS local_date,
+        currency_code
+    FROM stg.file_drop__shipment
+    WHERE
+        shipment_local_date >= $slice_start AND shipment_local_date < $slice_end
+        AND currency_code IS NOT NULL
+    UNION DISTINCT
+    SELECT DISTINCT
+        offer_local_date AS local_date,
+        currency_code
+    FROM stg.file_drop__offer
+    WHERE offer_local_date >= $slice_start AND offer_local_date < $slice_end
 ),
 
 -- The euro itself has no row: it is 1 on every day that has any rate.

@@ -22,16 +22,18 @@ from caravan.config.services import CHANNELS, CHARGES, SERVICES, ServiceChannel
 from caravan.config.types import OTHER_MARKET, Channel
 from caravan.config.validation import validate
 from caravan.core.codes import country_codes, currency_codes
-from caravan.core.entities import ENTITIES, FLOWS, LINE_KINDS, Entity, EntityField
+from caravan.core.entities import ENTITIES, RULE_KINDS, Entity, EntityField
 from caravan.core.errors import Fault, nearest
 
 _NUMBERS = ("money", "quantity")
 _FILE_SETTINGS = frozenset(["folder", "format", "delivery", "settle_seconds", "max_deleted_share"])
-_FILE_ENTITY_SETTINGS = frozenset(["files", "columns", "key", "duplicate_rows"])
+_FILE_ENTITY_SETTINGS = frozenset(["files", "columns", "key", "duplicate_rows", "delivery"])
 
 
-def read_channel(document: Document, stem: str, markets: Collection[str]) -> tuple[Channel | None, list[Fault]]:
-    """The channel of a file named `stem`.yml, or None and every fault of its file."""
+def read_channel(
+    document: Document, stem: str, markets: Collection[str], parties: Collection[str]
+) -> tuple[Channel | None, list[Fault]]:
+    """The channel of a file named `stem`.yml, or None and every fault of its file. `markets`, `parties`: codes."""
     source = document.text("source") or "file_drop"
     faults = list(_own_faults(document, stem, markets))
     if source not in CHANNELS:
@@ -47,7 +49,7 @@ def read_channel(document: Document, stem: str, markets: Collection[str]) -> tup
         columns = {name: document.mapping("entities", name, "columns") for name in ENTITIES}
     for name in document.mapping("entities"):
         if name in columns:
-            faults += _entity_faults(document, ENTITIES[name], columns[name])
+            faults += _entity_faults(document, ENTITIES[name], columns[name], parties)
     channel, more = validate(document, model, data)
     faults = more + faults
     return (None if faults else channel), faults
@@ -105,7 +107,9 @@ def _service_faults(document: Document, model: type[ServiceChannel], data: dict[
     return faults
 
 
-def _entity_faults(document: Document, entity: Entity, columns: Mapping[str, Any]) -> Iterator[Fault]:
+def _entity_faults(
+    document: Document, entity: Entity, columns: Mapping[str, Any], parties: Collection[str]
+) -> Iterator[Fault]:
     """`columns`: by our field; of a service those that it always has."""
     here: Location = ("entities", entity.name)
     if not isinstance(document.value(*here), dict):
@@ -134,15 +138,34 @@ def _entity_faults(document: Document, entity: Entity, columns: Mapping[str, Any
             yield document.fault((*here, "values", field.name), "has no column to apply to; map the field in columns")
     if document.text(*here, "key") in (None, "natural"):
         for name in entity.required_key:
-            if name not in columns:
-                message = f"a natural key needs a column for '{name}'; map it, or set `key: none`"
+            # All of a file may be for one country; nothing else of a key is the same in each row.
+            if name not in columns and not (name in constants and entity.field(name).type == "country"):
+                otherwise = "" if entity.needs_key else ", or set `key: none`"
+                message = f"a natural key needs a column for '{name}'; map it{otherwise}"
                 yield document.fault((*here, "key"), message)
     elif entity.needs_key:
         named = " and ".join(entity.required_key)
-        yield document.fault((*here, "key"), f"an {entity.name} is named by its {named}; `key: none` is for lines")
-    if document.text(*here, "sign") is not None and not any(field.positive for field in entity.fields):
-        yield document.fault((*here, "sign"), f"is for a refund's amount; those of an {entity.name} may have either")
+        message = f"each {entity.name} is named by its {named}; `key: none` is for lines and refunds"
+        yield document.fault((*here, "key"), message)
+    sign = document.text(*here, "sign")
+    if sign is not None and not any(field.positive for field in entity.fields):
+        message = f"is for amounts of refunds and payments; those of an {entity.name} may have either"
+        yield document.fault((*here, "sign"), message)
+    elif sign == "signed" and not entity.outgoing:
+        message = f"'signed' is for payments; each {entity.name} goes one way, so give positive or negative"
+        yield document.fault((*here, "sign"), message)
+    yield from _party_faults(document, here, parties)
     yield from _rule_faults(document, here, entity, columns)
+
+
+def _party_faults(document: Document, here: Location, parties: Collection[str]) -> Iterator[Fault]:
+    """What is delivered may name a party that nobody has configured; what configuration says may not."""
+    given: dict[Location, Any] = {("constants", "party"): document.text(*here, "constants", "party")}
+    for delivered, ours in document.mapping(*here, "values", "party").items():
+        given["values", "party", delivered] = ours
+    for place, code in given.items():
+        if isinstance(code, str) and code and code not in parties:
+            yield document.fault((*here, *place), f"there is no party '{code}' in parties.yml{nearest(code, parties)}")
 
 
 def _file_faults(document: Document, here: Location) -> Iterator[Fault]:
@@ -171,7 +194,7 @@ def _rule_faults(document: Document, here: Location, entity: Entity, columns: Ma
             yield document.fault((*rule, "name"), f"another rule is called '{name}' already")
         names.add(name or "")
         kind = document.text(*rule, "kind")
-        if kind in LINE_KINDS and kind not in entity.kinds:
+        if kind in RULE_KINDS and kind not in entity.kinds:
             yield document.fault((*rule, "kind"), _kind_problem(entity))
         for field_name in document.mapping(*rule, "when"):
             test: Location = (*rule, "when", field_name)
@@ -252,8 +275,8 @@ def _value_problem(value: str, field: EntityField) -> str | None:
         return f"'{value}' is no ISO 3166-1 code (like DE), nor ZZ for none"
     if field.type == "currency" and value not in currency_codes():
         return f"'{value}' is no ISO 4217 code (like EUR)"
-    if field.type == "flow" and value not in FLOWS:
-        return f"'{value}' is no flow" + nearest(value, FLOWS)
+    if field.type == "choice" and value not in field.choices:
+        return f"'{value}' is no {field.name}" + nearest(value, field.choices)
     if field.type in _NUMBERS and _number(value) is None:
         return f"'{value}' is no number of at most 4 decimals (like 1249.50)"
     if field.type == "timestamp" and not _is_timestamp(value):

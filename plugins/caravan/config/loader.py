@@ -25,6 +25,7 @@ from caravan.config.places import S3_DEFAULT, is_url, place_problem, s3_place
 from caravan.config.pools import read_pools
 from caravan.config.privacy import FOLDER as PRIVACY
 from caravan.config.privacy import PURPOSES, TABLES, read_privacy
+from caravan.config.registers import Method, Party, read_methods, read_parties
 from caravan.config.services import ServiceChannel
 from caravan.config.settings import home_dir
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
@@ -49,6 +50,8 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
         project=reading.project,
         markets=reading.markets,
         channels=reading.channels,
+        parties=reading.parties,
+        methods=reading.methods,
         privacy=reading.privacy,
         faults=tuple(in_order(reading.faults)),
         hash=reading.hash,
@@ -70,6 +73,10 @@ class _Reading:
     project: Project | None = None
     markets: dict[str, Market] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
+    parties: dict[str, Party] = field(default_factory=dict)
+    party_codes: Collection[str] = ()
+    """Of a file with a fault too: a channel that names one is not at fault."""
+    methods: dict[str, Method] = field(default_factory=dict)
     privacy: Policies = field(default_factory=Policies)
     hash: str = ""
 
@@ -81,6 +88,10 @@ def _read(config_dir: Path, home: Path | None) -> _Reading:
         return reading
     _read_project(config_dir, reading)
     reading.privacy, faults = read_privacy(_files(config_dir, PRIVACY, reading.faults))
+    reading.faults += faults
+    reading.parties, reading.party_codes, faults = read_parties(config_dir)
+    reading.faults += faults
+    reading.methods, faults = read_methods(config_dir)
     reading.faults += faults
     market_codes = _read_markets(config_dir, reading)
     _read_channels(config_dir, reading, market_codes, home or home_dir(os.environ))
@@ -149,7 +160,7 @@ def _read_channels(config_dir: Path, reading: _Reading, market_codes: Collection
         if document is not None:
             documents.append(document)
             code = _code(document)
-            channel, more = read_channel(document, path.stem, market_codes)
+            channel, more = read_channel(document, path.stem, market_codes, reading.party_codes)
             # What could not be read is no value of the wrong type as well.
             found = found + [fault for fault in more if fault.where not in {told.where for told in found}]
             channels += [channel] if channel else []

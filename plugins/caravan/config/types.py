@@ -15,7 +15,8 @@ from caravan.config.frozen import known_zone as _known_zone
 from caravan.config.markets import Market
 from caravan.config.places import CONN_ID, S3_DEFAULT
 from caravan.config.rates import Fx
-from caravan.core.entities import ENTITIES, FLOWS, EntityName, LineKind
+from caravan.config.registers import Method, Party
+from caravan.core.entities import ENTITIES, FLOWS, EntityName, RuleKind
 from caravan.core.errors import Fault
 from caravan.core.privacy import Policies
 
@@ -42,12 +43,12 @@ class Condition(_Frozen):
 
 
 class Rule(_Frozen):
-    """The first rule whose `when` holds decides the line's kind, or sends the row to quarantine."""
+    """The first rule whose `when` holds decides the row's kind, or sends the row to quarantine."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     when: Annotated[dict[str, Condition], Field(min_length=1)]
     """Canonical field name to condition; all must hold."""
-    kind: LineKind | None = None
+    kind: RuleKind | None = None
     quarantine: str | None = None
     """The reason shown in quarantine."""
 
@@ -114,8 +115,11 @@ class EntitySource(_Frozen):
     """none: rows have no key of their own and are numbered by occurrence."""
     duplicate_rows: Literal["keep", "drop"] = "drop"
     """With `key: none`: whether an exact repetition within a file is another row, or a mistake."""
-    sign: Literal["positive", "negative"] = "positive"
-    """Of a refund: how the channel writes money given back. An amount of the other sign is quarantined."""
+    sign: Literal["positive", "negative", "signed"] = "positive"
+    """How the channel writes amounts that are above 0 here; one of another sign is quarantined. signed, of payments:
+    what leaves us is below 0."""
+    delivery: Literal["complete", "changes"] | None = None
+    """Of this entity. When absent the channel's, and of offers always changes."""
     rules: tuple[Rule, ...] = ()
 
 
@@ -145,19 +149,24 @@ class Channel(_Frozen):
     zone: str
     """The zone of delivered times that name none."""
     business_zone: str | None = None
-    """The zone that decides the local date of an order or a refund; its market's zone when absent."""
+    """The zone that decides the local date of a row; its market's zone when absent."""
     market: str | None = None
     """The one market sold to; by the order's country when absent."""
     home_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     """Where goods are sent from: an order to the same country is domestic, to another one export."""
     max_future_hours: Annotated[int, Field(ge=0, le=87_600)] = 24
-    """An order or a refund dated further ahead of the clock is quarantined."""
+    """A row dated further ahead of the clock is quarantined."""
     entities: Mapping[EntityName, EntitySource]
 
     @field_validator("zone", "business_zone")
     @classmethod
     def _zones(cls, name: str | None) -> str | None:
         return name if name is None else _known_zone(name)
+
+    def is_complete(self, entity: EntityName) -> bool:
+        """Whether a delivery of the entity holds all there is of it: a row that is missing has been deleted."""
+        unless_told = "changes" if ENTITIES[entity].accumulates else self.delivery
+        return (self.entities[entity].delivery or unless_told) == "complete"
 
 
 class FileChannel(Channel):
@@ -244,6 +253,9 @@ class Configuration(_Frozen):
     markets: dict[str, Market]
     channels: dict[str, Channel]
     """The usable channels by code; a channel with a fault is not here."""
+    parties: dict[str, Party] = {}
+    methods: dict[str, Method] = {}
+    """Marketing methods."""
     privacy: Policies = Policies()
     """What the law allows; none of it, unless include/config/privacy says so."""
     faults: tuple[Fault, ...] = ()

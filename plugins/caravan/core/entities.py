@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-EntityName = Literal["order", "order_line", "refund"]
-FieldType = Literal["text", "timestamp", "money", "quantity", "country", "currency", "flow"]
+EntityName = Literal["order", "order_line", "refund", "payment", "shipment", "offer"]
+FieldType = Literal["text", "timestamp", "money", "quantity", "country", "currency", "choice"]
 
 SQL_TYPES: dict[FieldType, str] = {
     "text": "VARCHAR",
@@ -19,8 +19,12 @@ SQL_TYPES: dict[FieldType, str] = {
     "quantity": "DECIMAL(18,4)",
     "country": "VARCHAR",
     "currency": "VARCHAR",
-    "flow": "VARCHAR",
+    "choice": "VARCHAR",
 }
+
+FLOWS = ("export", "import", "domestic")
+AVAILABILITIES = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
+"""Those of product pages and feeds: schema.org's ItemAvailability, written as feeds write them."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class EntityField:
     type: FieldType
     required: bool = False
     positive: bool = False
+    choices: tuple[str, ...] = ()
+    """Of a choice: the words it may be, in lower case."""
+
+    @property
+    def column(self) -> str:
+        """What it is called once it is typed."""
+        return f"{self.name}_code" if self.type in ("country", "currency") else self.name
 
     @property
     def sql_type(self) -> str:
@@ -48,11 +59,23 @@ OrderKind = Literal["sale", "cancellation"]
 RefundKind = Literal["sale", "charge"]
 """What was given back: money for goods sold, or postage and fees, which net sales do not hold anyway."""
 
+PaymentKind = Literal["capture", "authorization", "chargeback", "failed"]
+"""capture: money that came. authorization: money promised or reserved, no more. chargeback: money that the payer took
+back through the payment company; what we give back ourselves is a refund. failed: an attempt that brought nothing."""
+
+ShipmentKind = Literal["outbound", "return"]
+"""Which way the goods went: to the buyer, or back."""
+
+OfferKind = Literal["offer"]
+
+RuleKind = Literal[LineKind, OrderKind, RefundKind, PaymentKind, ShipmentKind, OfferKind]
+RULE_KINDS: tuple[RuleKind, ...] = tuple(dict.fromkeys(get_args(RuleKind)))
+
 
 @dataclass(frozen=True)
 class Entity:
     name: EntityName
-    event: Literal["order", "refund"]
+    event: Literal["order", "refund", "payment", "shipment", "offer"]
     """What happens at the row's moment; its local date slices the table."""
     moment: str
     """The field that says when."""
@@ -65,6 +88,10 @@ class Entity:
     """Parts of the key that a row may lack: a refund of a whole order names no line."""
     needs_key: bool = False
     """Whether `key: none` is refused."""
+    outgoing: tuple[str, ...] = ()
+    """Kinds whose money leaves us: a file that writes amounts with their direction has them below 0."""
+    accumulates: bool = False
+    """Whether a row says how things were at its moment: a later delivery takes nothing of it back, unless told so."""
     computes_amount: bool = False
     """Whether parsing adds `amount`: quantity x unit_price - discount_amount."""
 
@@ -114,7 +141,7 @@ ORDER = Entity(
         EntityField("status", "text"),
         EntityField("country", "country", required=True),
         EntityField("currency", "currency", required=True),
-        EntityField("flow", "flow"),
+        EntityField("flow", "choice", choices=FLOWS),
         EntityField("customer_id", "text"),
         EntityField("total_amount", "money"),
         EntityField("shipping_amount", "money"),
@@ -139,7 +166,7 @@ ORDER_LINE = Entity(
         EntityField("status", "text"),
         EntityField("country", "country", required=True),
         EntityField("currency", "currency", required=True),
-        EntityField("flow", "flow"),
+        EntityField("flow", "choice", choices=FLOWS),
         EntityField("customer_id", "text"),
         EntityField("sku", "text", required=True),
         EntityField("product_name", "text"),
@@ -175,9 +202,80 @@ REFUND = Entity(
 )
 """Money given back for an order: a row for each line of it, or one for the order."""
 
-ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ORDER, ORDER_LINE, REFUND)}
+PAYMENT = Entity(
+    name="payment",
+    event="payment",
+    moment="paid_at",
+    key=("payment_id",),
+    needs_key=True,
+    kinds=get_args(PaymentKind),
+    outgoing=("chargeback",),
+    fields=(
+        EntityField("payment_id", "text", required=True),
+        EntityField("order_id", "text"),
+        EntityField("split_group_id", "text"),
+        EntityField("paid_at", "timestamp", required=True),
+        EntityField("updated_at", "timestamp"),
+        EntityField("status", "text"),
+        EntityField("party", "text"),
+        EntityField("payment_method", "text"),
+        EntityField("payer_id", "text"),
+        EntityField("country", "country"),
+        EntityField("currency", "currency", required=True),
+        EntityField("amount", "money", required=True, positive=True),
+    ),
+)
+"""A transaction of a payment company (`party`). Payments of one `split_group_id` pay for one order together."""
 
-FLOWS = ("export", "import", "domestic")
+SHIPMENT = Entity(
+    name="shipment",
+    event="shipment",
+    moment="shipped_at",
+    key=("shipment_id",),
+    needs_key=True,
+    kinds=get_args(ShipmentKind),
+    fields=(
+        EntityField("shipment_id", "text", required=True),
+        EntityField("order_id", "text"),
+        EntityField("shipped_at", "timestamp", required=True),
+        EntityField("delivered_at", "timestamp"),
+        EntityField("updated_at", "timestamp"),
+        EntityField("status", "text"),
+        EntityField("party", "text"),
+        EntityField("consignee_id", "text"),
+        EntityField("country", "country"),
+        EntityField("weight_kg", "quantity"),
+        EntityField("piece_count", "quantity"),
+        EntityField("currency", "currency"),
+        EntityField("freight_amount", "money"),
+        EntityField("insured_amount", "money"),
+    ),
+)
+"""A waybill of a carrier (`party`), from the moment it left."""
+
+OFFER = Entity(
+    name="offer",
+    event="offer",
+    moment="offered_at",
+    key=("sku", "country", "offered_at"),
+    needs_key=True,
+    kinds=get_args(OfferKind),
+    accumulates=True,
+    fields=(
+        EntityField("sku", "text", required=True),
+        EntityField("offered_at", "timestamp", required=True),
+        EntityField("updated_at", "timestamp"),
+        EntityField("country", "country", required=True),
+        EntityField("currency", "currency", required=True),
+        EntityField("price", "money", required=True),
+        EntityField("cost_amount", "money"),
+        EntityField("stock_count", "quantity"),
+        EntityField("availability", "choice", choices=AVAILABILITIES),
+    ),
+)
+"""What a product cost buyers of a country at a moment, what it cost us, and how many there were."""
+
+ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ORDER, ORDER_LINE, REFUND, PAYMENT, SHIPMENT, OFFER)}
 
 COMMON_COLUMNS: tuple[tuple[str, str], ...] = (
     ("row_number", "BIGINT"),
@@ -197,7 +295,7 @@ def parsed_columns(entity: Entity) -> dict[str, str]:
     """Columns (name to DuckDB type) of a parsed delivery of this entity, in order."""
     columns = dict(COMMON_COLUMNS) | {entity.local_date: "DATE"}
     for field in entity.fields:
-        if field.type not in ("country", "currency"):
+        if field.column == field.name:
             columns[field.name] = field.sql_type
     if entity.computes_amount:
         columns["amount"] = SQL_TYPES["money"]

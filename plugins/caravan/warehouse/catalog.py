@@ -16,13 +16,14 @@ from sqlglot import exp
 
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.window import Grain
+from caravan.warehouse.macros import expand
 from caravan.warehouse.raw_tables import RAW
 
 LAYERS = ("stg", "int", "dim", "fct", "rpt")
 Layer = Literal["stg", "int", "dim", "fct", "rpt"]
 MODEL_KEYS = frozenset(
-    ("description", "grain", "key", "slice", "part", "depends_on", "look_back_days", "by_key", "columns", "checks")
-)
+    ("description", "grain", "key", "slice", "part", "depends_on", "look_back_days", "by_key", "passes_on", "columns")
+) | {"checks"}
 """What _models.yml says of a model."""
 PERSONAL_CLASSES = ("none", "pseudonym", "identifier", "contact", "free_text")
 
@@ -64,6 +65,9 @@ class Model:
     by_key: Mapping[str, str] = field(default_factory=dict)
     """Sources read by the values of a column that both have, whatever their day: a change of one makes those slices
     stale that hold its keys."""
+    passes_on: Literal["slices", "changes"] = "slices"
+    """changes: a rebuilt slice makes those above it stale only where its rows are others than before. For a small model
+    that stands below large ones and is rebuilt far more often than it changes."""
     checks: tuple[Check, ...] = ()
 
     @property
@@ -77,7 +81,8 @@ class Model:
 
     @cached_property
     def sql(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+        """What the file says, written out."""
+        return expand(self.path.read_text(encoding="utf-8"))
 
     @cached_property
     def references(self) -> frozenset[str]:
@@ -187,6 +192,7 @@ def _model(name: str, spec: Mapping[str, Any], declared_in: Path) -> Model:
         depends_on=spec.get("depends_on", "window"),
         look_back_days=spec.get("look_back_days", {}),
         by_key=spec.get("by_key", {}),
+        passes_on=spec.get("passes_on", "slices"),
         checks=tuple(Check(**check) for check in spec.get("checks", [])),
     )
     _ = model.references  # a file that is missing or does not parse is a fault now, not in the night

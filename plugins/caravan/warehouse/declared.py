@@ -118,6 +118,11 @@ class _Reader:
             self.fault(f"'{depends_on}' is neither window nor history", "depends_on")
         if depends_on == "history" and slice_column is None:
             self.fault("a model without slices is built whole; history says which slices are stale", "depends_on")
+        passes_on = spec.get("passes_on", "slices")
+        if passes_on not in ("slices", "changes"):
+            self.fault(f"'{passes_on}' is neither slices nor changes", "passes_on")
+        if passes_on == "changes" and slice_column is None:
+            self.fault("a model without slices is rebuilt when it changes", "passes_on")
         if spec.get("part") is not None:
             self._known(str(spec["part"]), types, "part")
         return Model(
@@ -134,6 +139,7 @@ class _Reader:
             depends_on="history" if depends_on == "history" else "window",
             look_back_days=self._look_back(spec),
             by_key=self._by_key(spec, types),
+            passes_on="changes" if passes_on == "changes" else "slices",
             checks=tuple(self._checks(spec, types)),
         )
 

@@ -11,6 +11,7 @@ from sqlglot import exp
 from caravan.core.errors import Fault, nearest
 from caravan.warehouse.catalog import Model, tables_in
 from caravan.warehouse.declared import DECLARATIONS, Declared, is_money, read_declarations
+from caravan.warehouse.macros import expand
 from caravan.warehouse.portable import is_double, line_of, outer_selects, parse_query, query_findings
 from caravan.warehouse.raw_tables import RAW
 
@@ -49,7 +50,7 @@ def check_models(sql_dir: Path) -> list[Fault]:
 def _check_file(item: Declared, models: Mapping[str, Model]) -> tuple[exp.Query | None, list[Fault]]:
     model = item.model
     try:
-        sql = model.path.read_text(encoding="utf-8")
+        sql = expand(model.path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None, [item.fault(f"there is no file {model.path.name} beside {DECLARATIONS}")]
     except (OSError, UnicodeDecodeError) as error:

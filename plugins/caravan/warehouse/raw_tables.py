@@ -105,6 +105,14 @@ RAW: dict[str, RawTable] = {
                 ),
             },
         ),
+        RawTable(
+            "raw.config__party",
+            {**_KEYS, **dict.fromkeys(("party_code", "name", "kind", "country_code", "registration_id"), _TEXT)},
+        ),
+        RawTable(
+            "raw.config__method",
+            {**_KEYS, **dict.fromkeys(("method_code", "name", "kind", "description"), _TEXT)},
+        ),
     )
 }
 

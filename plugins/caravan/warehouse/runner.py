@@ -125,6 +125,8 @@ class Runner:
             ranges = self._wanted(session, model, days)
             if ranges is None:
                 return None
+            if self._is_unused(session, model):
+                return Build(model.name, ranges, 0)
             computed = self._compute(session, model, ranges)
         with self.warehouse.write() as session:
             # A table keeps its old shape until the rows of the new one are there: no reader finds it empty.
@@ -135,6 +137,18 @@ class Runner:
                 computed = self._compute(session, model, ranges)
             row_count, verdicts = self._replace(session, model, ranges, computed)
         return Build(model.name, ranges or None, row_count, verdicts, recomputed)
+
+    def _is_unused(self, session: Session, model: Model) -> bool:
+        """Whether a model of slices was empty when it was built last and nothing has come for it since: no channel
+        delivers its entity. What comes marks a slice; a new definition takes the note of the last build away."""
+        if model.slice_column is None or slices.dirty(session, model):
+            return False
+        noted = session.rows(
+            "SELECT 1 FROM ops.model WHERE model_name = $model AND row_count = 0 "
+            "AND NOT EXISTS (SELECT 1 FROM ops.blocked_slice WHERE model_name = $model OR cause_model = $model)",
+            {"model": model.name},
+        )
+        return bool(noted) and session.columns(model.name) == _declared(model)
 
     def _compute(self, session: Session, model: Model, ranges: Sequence[DayRange]) -> _Computed:
         versions = slices.versions(session, model.references)
@@ -195,7 +209,11 @@ class Runner:
         inside, free = _inside(model, ranges), _not_kept(model, kept)
         column = model.slice_column
         touched: set[date] = set()
-        by_key = self._holding_changed_keys(session, model, inside, free, relations)
+        before, after = _rows_before_and_after(model, inside, free, relations)
+        by_key = slices.holding_changed_keys(session, self.catalog, model.name, before, after)
+        changed: list[date] | None = None
+        if column and model.passes_on == "changes":
+            changed = slices.changed_days(session, column, before, after)
         if column:
             old = session.rows(f"SELECT DISTINCT {column} FROM {model.name} AS q WHERE ({inside}) AND {free}")
             touched = {row[0] for row in old}
@@ -223,22 +241,14 @@ class Runner:
             )
         slices.bump_version(session, model.name)
         if column:
-            slices.mark_consumers(session, self.catalog, model.name, sorted(touched), f"{model.name} rebuilt", now)
+            stale = sorted(touched) if changed is None else changed
+            slices.mark_consumers(session, self.catalog, model.name, stale, f"{model.name} rebuilt", now)
             for consumer, days in by_key:
                 slices.mark_from(session, self.catalog, consumer, days, f"{model.name} changed", now)
         else:
             for consumer in self.catalog.consumers(model.name):
                 slices.mark_whole(session, self.catalog, consumer, f"{model.name} rebuilt", now)
         return expected
-
-    def _holding_changed_keys(
-        self, session: Session, model: Model, inside: str, free: str, relations: Sequence[str]
-    ) -> list[tuple[Model, list[date]]]:
-        names = ", ".join(f"q.{name}" for name in model.column_names)
-        typed = ", ".join(f"CAST(q.{name} AS {kind}) AS {name}" for name, kind in _declared(model).items())
-        before = f"SELECT {names} FROM {model.name} AS q WHERE ({inside}) AND {free}"
-        after = " UNION ALL ".join(f"SELECT {typed} FROM {relation} AS q WHERE {free}" for relation in relations)
-        return slices.holding_changed_keys(session, self.catalog, model.name, before, after)
 
     def _note(self, session: Session, model: Model, now: datetime) -> None:
         column = model.slice_column
@@ -269,6 +279,15 @@ def fill(sql: str, values: Mapping[str, Any]) -> str:
         return "'" + str(value).replace("'", "''") + "'"
 
     return re.sub(r"\$([a-z_]+)", literal, sql)
+
+
+def _rows_before_and_after(model: Model, inside: str, free: str, relations: Sequence[str]) -> tuple[str, str]:
+    """Queries of the rows that go and of those that come."""
+    names = ", ".join(f"q.{name}" for name in model.column_names)
+    typed = ", ".join(f"CAST(q.{name} AS {kind}) AS {name}" for name, kind in _declared(model).items())
+    before = f"SELECT {names} FROM {model.name} AS q WHERE ({inside}) AND {free}"
+    after = " UNION ALL ".join(f"SELECT {typed} FROM {relation} AS q WHERE {free}" for relation in relations)
+    return before, after
 
 
 def _declared(model: Model) -> dict[str, str]:

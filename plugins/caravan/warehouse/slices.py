@@ -96,13 +96,23 @@ def holding_changed_keys(
             f"SELECT * FROM ({rows}) AS r WHERE r.{key} IN (SELECT h.{key} FROM {model.name} AS h)"
             for rows in (before, after)
         )
-        changed = f"({old} EXCEPT {new}) UNION ALL ({new} EXCEPT {old})"
+        changed = _changed(old, new)
         days = session.rows(
             f"SELECT DISTINCT c.{model.slice_column} FROM {model.name} AS c "
             f"WHERE c.{key} IN (SELECT d.{key} FROM ({changed}) AS d)"
         )
         found.append((model, [row[0] for row in days]))
     return found
+
+
+def changed_days(session: Session, column: str, before: str, after: str) -> list[date]:
+    """The days, by `column`, whose rows are to change; queries as for `holding_changed_keys`."""
+    days = session.rows(f"SELECT DISTINCT c.{column} FROM ({_changed(before, f'SELECT * FROM ({after}) AS a')}) AS c")
+    return sorted(row[0] for row in days)
+
+
+def _changed(old: str, new: str) -> str:
+    return f"({old} EXCEPT {new}) UNION ALL ({new} EXCEPT {old})"
 
 
 def mark_whole(session: Session, catalog: Catalog, model: Model, reason: str, now: datetime) -> None:

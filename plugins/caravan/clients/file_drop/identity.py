@@ -39,7 +39,8 @@ def row_key(
     """SQL of the row's key: from its natural key, or else from what was delivered, as the first of its kind."""
     if key == "none":
         return occurrence_key(entity, columns, "1", absent)
-    return _md5([f"'{channel_code}'", f"'{entity.name}'", *(_encoded(name, "VARCHAR") for name in entity.key)])
+    fields = (entity.field(name) for name in entity.key)
+    return _md5([f"'{channel_code}'", f"'{entity.name}'", *(_encoded(each.column, each.sql_type) for each in fields)])
 
 
 def occurrence_key(entity: Entity, columns: Mapping[str, str], occurrence: str, absent: Collection[str] = ()) -> str:

@@ -54,10 +54,13 @@ def settle(
     columns = parsed_columns(entity)
     delivered = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
     key = "row_key" if policy == "newest" else occurrence_key(entity, columns, "occurrence")
+    if moved:
+        kept = (
+            f"(SELECT k.* REPLACE (coalesce(s.order_local_date, k.{day}) AS {day}) FROM {kept} AS k "
+            "LEFT JOIN split_orders AS s ON s.order_id = k.order_id)"
+        )
     kept = (
-        f"(SELECT k.* REPLACE (coalesce(s.order_local_date, k.{day}) AS {day}), "
-        f"coalesce(o.occurrence, 1) AS occurrence FROM {kept} AS k "
-        "LEFT JOIN split_orders AS s ON s.order_id = k.order_id "
+        f"(SELECT k.*, coalesce(o.occurrence, 1) AS occurrence FROM {kept} AS k "
         "LEFT JOIN occurrences AS o ON o.row_number = k.row_number)"
     )
     kept = f"(SELECT * REPLACE ({payload_hash(columns)} AS payload_hash) FROM {kept})"

@@ -18,7 +18,7 @@ from caravan.clients.file_drop.codes import country_names
 from caravan.clients.file_drop.identity import payload_hash, row_key
 from caravan.clients.file_drop.rules import rule_condition
 from caravan.clients.file_drop.source import Source, literal
-from caravan.config.types import FLOWS, OTHER_MARKET, Channel, Configuration
+from caravan.config.types import OTHER_MARKET, Channel, Configuration
 from caravan.core.codes import currency_codes
 from caravan.core.entities import (
     QUARANTINE_COLUMNS,
@@ -147,7 +147,7 @@ class StatementBuilder:
             elif constant is not None:
                 value = f"CASE WHEN e_{field.name} IS NULL THEN {constant} ELSE {value} END"
             value = "NULL" if value is None else value
-            parts.append(f"CAST({value} AS {field.sql_type}) AS {_typed_name(field)}")
+            parts.append(f"CAST({value} AS {field.sql_type}) AS {field.column}")
         parts.append(("d_country" if "country" in self._kinds else "CAST(NULL AS VARCHAR)") + " AS country_name")
         return f"SELECT {', '.join(parts)} FROM {rows} AS l {' '.join(joins)}"
 
@@ -161,8 +161,8 @@ class StatementBuilder:
             return "country_names.code", [f"LEFT JOIN country_names ON country_names.name = lower({reference})"]
         if field.type == "currency":
             return "currencies.code", [f"LEFT JOIN currencies ON currencies.code = upper({reference})"]
-        if field.type == "flow":
-            return f"CASE WHEN lower({reference}) IN ({_list(FLOWS)}) THEN lower({reference}) END", []
+        if field.type == "choice":
+            return f"CASE WHEN lower({reference}) IN ({_list(field.choices)}) THEN lower({reference}) END", []
         if field.name == "order_id":
             return conversion.order_id(reference), []
         return (f"lower({reference})" if field.name == "status" else reference), []
@@ -198,7 +198,7 @@ class StatementBuilder:
         return f"SELECT {', '.join(parts)} FROM {rows}"
 
     def _judged(self, rows: str) -> str:
-        """What the rules say."""
+        """What the rules say, of amounts as they were delivered; signed ones stand above 0 from here on."""
         rules = self._config.rules
         ruled = f"SELECT *, {self._first_rule()} AS rule_at FROM {rows}"
         kind_column, rule_column = judged_columns(self._entity)
@@ -207,7 +207,13 @@ class StatementBuilder:
         names = " ".join(f"WHEN {i} THEN {literal(rule.name)}" for i, rule in enumerate(rules))
         kind = f"CASE rule_at {kinds} ELSE {unruled} END" if kinds else unruled
         name = f"CASE rule_at {names} END" if names else "CAST(NULL AS VARCHAR)"
-        return f"SELECT *, {kind} AS {kind_column}, {name} AS {rule_column} FROM ({ruled})"
+        judged = f"SELECT *, {kind} AS {kind_column}, {name} AS {rule_column} FROM ({ruled})"
+        if self._config.sign != "signed":
+            return judged
+        leaves = f"{kind_column} IN ({_list(self._entity.outgoing)})"
+        amounts = [field.name for field in self._entity.fields if field.positive]
+        turned = ", ".join(f"CASE WHEN {leaves} THEN -{each} ELSE {each} END AS {each}" for each in amounts)
+        return f"SELECT * REPLACE ({turned}) FROM ({judged})"
 
     # Parts
 
@@ -218,8 +224,10 @@ class StatementBuilder:
         """The key of a row that may be faulty elsewhere; NULL when there is none to read."""
         if self._config.key == "none":
             return "CAST(NULL AS UUID)"
-        given = " AND ".join(f"{name} IS NOT NULL" for name in self._entity.required_key)
-        sound = " AND ".join(f"NOT coalesce(contains({name}, chr(0)), false)" for name in self._entity.key)
+        columns = (self._entity.field(name).column for name in self._entity.required_key)
+        given = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+        texts = [name for name in self._entity.key if self._entity.field(name).type == "text"]
+        sound = " AND ".join(f"NOT coalesce(contains({name}, chr(0)), false)" for name in texts)
         readable = f"{given} AND {sound}"
         return f"CASE WHEN {readable} THEN {row_key(self._channel.code, self._entity, 'natural', {})} END"
 
@@ -259,7 +267,7 @@ class StatementBuilder:
         return f"CASE {cases}ELSE {otherwise} END" if cases else otherwise
 
     def _first_rule(self) -> str:
-        columns = {field.name: _typed_name(field) for field in self._entity.fields}
+        columns = {field.name: field.column for field in self._entity.fields}
         cases = [
             f"WHEN {rule_condition(rule, self._entity, columns)} THEN {i}" for i, rule in enumerate(self._config.rules)
         ]
@@ -312,7 +320,7 @@ class StatementBuilder:
         return checks
 
     def _validity(self, field: EntityField) -> Check:
-        given, typed = f"e_{field.name}", _typed_name(field)
+        given, typed = f"e_{field.name}", field.column
         invalid = f"{typed} IS NULL"
         if field.type == "timestamp":
             invalid = f"({invalid} OR NOT ({conversion.plausible(typed)}))"
@@ -323,16 +331,20 @@ class StatementBuilder:
             reason, expected = {
                 "country": ("'COUNTRY_UNKNOWN'", "an ISO country code or English country name; map it in `values`"),
                 "currency": ("'CURRENCY_UNKNOWN'", "an ISO 4217 currency code; map it in `values`"),
-                "flow": ("'FLOW_UNKNOWN'", f"one of {', '.join(FLOWS)}; map it in `values`"),
+                "choice": (
+                    literal(f"{field.name.upper()}_UNKNOWN"),
+                    f"one of {', '.join(field.choices)}; map it in `values`",
+                ),
             }[field.type]
         message = f"concat('''', left(CAST({given} AS VARCHAR), 100), ''' is not ', {literal(expected)})"
         # AND and OR with NULL are NULL only where `given` is known to be NULL or the rest is: both excluded here.
         return Check(field.name, f"{given} IS NOT NULL AND {invalid}", reason, message)
 
     def _sign(self, field: EntityField) -> Check:
-        side = "below" if self._config.sign == "negative" else "above"
+        side = {"positive": "above 0", "negative": "below 0"}
+        wanted = side.get(self._config.sign, f"above 0, or below it for a {' or '.join(self._entity.outgoing)}")
         given = f"e_{field.name}" if field.name in self._kinds else field.name
-        message = f"concat('''', left(CAST({given} AS VARCHAR), 100), ''' is not {side} 0; `sign` says which it is')"
+        message = f"concat('''', left(CAST({given} AS VARCHAR), 100), ''' is not {wanted}; `sign` says which it is')"
         return Check(field.name, f"coalesce({field.name} <= 0, false)", "'SIGN_UNEXPECTED'", message)
 
     def _constant(self, field: EntityField) -> str | None:
@@ -374,10 +386,6 @@ class StatementBuilder:
 def rule_reason(rule_name: str) -> str:
     """The reason code under which a rule quarantines."""
     return f"{RULE_REASON}{rule_name.upper()}"
-
-
-def _typed_name(field: EntityField) -> str:
-    return f"{field.name}_code" if field.type in ("country", "currency") else field.name
 
 
 def _list(words: Sequence[str]) -> str:

@@ -62,7 +62,26 @@ def reference_rows(configuration: Configuration) -> dict[str, tuple[list[dict[st
         }
         for channel in configuration.channels.values()
     ]
-    return {"raw.config__channel": (channels, ("channel_code",))}
+    parties: list[dict[str, object]] = [
+        {
+            "party_code": code,
+            "name": party.name,
+            "kind": party.kind,
+            "country_code": party.country,
+            "registration_id": party.registration,
+        }
+        for code, party in configuration.parties.items()
+    ]
+    methods: list[dict[str, object]] = [
+        {"method_code": code, "name": method.name, "kind": method.kind, "description": method.description}
+        for code, method in configuration.methods.items()
+    ]
+    tables = {
+        "raw.config__channel": (channels, ("channel_code",)),
+        "raw.config__party": (parties, ("party_code",)),
+        "raw.config__method": (methods, ("method_code",)),
+    }
+    return {table: (rows, key) for table, (rows, key) in tables.items() if rows}
 
 
 def list_channels(scope: RunScope, configuration: Configuration, store: OrderStore) -> list[str]:
@@ -156,7 +175,7 @@ def _read(
             entity,
             delivery,
             inbox.parse(delivery, load_id, delivery.delivered_at),
-            complete=channel.delivery == "complete",
+            complete=channel.is_complete(entity),
             max_deleted_share=channel.max_deleted_share,
             started_at=started_at,
             has_keys=channel.entities[entity].key == "natural",
@@ -187,7 +206,7 @@ def _chosen(
     it: an older one says nothing any more, and one that returns to an earlier content does.
     Raises Rejected when reading again would leave rows without keys beside their replacements.
     """
-    if channel.delivery == "complete":
+    if channel.is_complete(entity):
         return _newest(deliveries, store.newest_delivery(channel.code, entity), reload)
     known = store.known_content(channel.code, entity)
     if not reload:

@@ -1,0 +1,39 @@
+-- Only keys with more than one version can be superseded: the join's build side stays small.
+-- A row that moved to another day left a marker (change = 'moved') of its new version on the old day.
+WITH superseded AS (
+    SELECT row_key, MAX(version) AS version
+    FROM raw.file_drop__shipment
+    WHERE shipment_local_date >= $slice_start AND shipment_local_date < $slice_end AND version > 1
+    GROUP BY row_key
+)
+
+SELECT
+    r.row_key,
+    r.version,
+    r.load_id,
+    r.channel_code,
+    r.market_code,
+    r.country_code,
+    r.country_name,
+    r.currency_code,
+    r.shipment_local_date,
+    r.shipment_id,
+    r.order_id,
+    r.shipped_at,
+    r.delivered_at,
+    r.updated_at,
+    r.status,
+    r.party,
+    r.consignee_id,
+    r.weight_kg,
+    r.piece_count,
+    r.freight_amount,
+    r.insured_amount,
+    r.shipment_kind,
+    r.shipment_rule
+FROM raw.file_drop__shipment AS r
+LEFT JOIN superseded AS s ON r.row_key = s.row_key
+WHERE
+    r.shipment_local_date >= $slice_start AND r.shipment_local_date < $slice_end
+    AND r.change = 'row'
+    AND (s.version IS NULL OR r.version = s.version)
