@@ -91,24 +91,29 @@ class Runner:
             known: dict[str, str] = dict(session.rows("SELECT model_name, definition_hash FROM ops.model"))
         built = {model.name for model in models}
         read = {name for model in models for name in model.references} - built
-        for model in self.catalog.models:
-            digest = model.definition_hash(self.constants)
-            if model.name in (built if model.name in known else built | read) and known.get(model.name) != digest:
-                self._define(model, digest)
+        digests = {model.name: model.definition_hash(self.constants) for model in self.catalog.models}
+        if new := [
+            model
+            for model in self.catalog.models
+            if model.name in (built if model.name in known else built | read)
+            and known.get(model.name) != digests[model.name]
+        ]:
+            with self.warehouse.write() as session:
+                for model in new:
+                    self._define(session, model, digests[model.name])
 
-    def _define(self, model: Model, digest: str) -> None:
-        with self.warehouse.write() as session:
-            # Asked again under the lock: another process may have been faster.
-            if session.rows(
-                "SELECT 1 FROM ops.model WHERE model_name = $m AND definition_hash = $digest",
-                {"m": model.name, "digest": digest},
-            ):
-                return
-            if not session.columns(model.name):
-                _create(session, model, self.catalog)
-            slices.mark_whole(session, self.catalog, model, "new definition", _now())
-            session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
-            evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
+    def _define(self, session: Session, model: Model, digest: str) -> None:
+        # Asked again under the lock: another process may have been faster.
+        if session.rows(
+            "SELECT 1 FROM ops.model WHERE model_name = $m AND definition_hash = $digest",
+            {"m": model.name, "digest": digest},
+        ):
+            return
+        if not session.columns(model.name):
+            _create(session, model, self.catalog)
+        slices.mark_whole(session, self.catalog, model, "new definition", _now())
+        session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
+        evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
 
     def _wanted(self, session: Session, model: Model, days: DayRange | None) -> list[DayRange] | None:
         """Ranges of slices to build; an empty list for a whole model; None for nothing."""
@@ -347,7 +352,7 @@ def _kept(model: Model, kept: set[slices.Block], alias: str = "q") -> str:
         days.setdefault(part if model.part else "", []).append(day)
     conditions = []
     for part, wanted in days.items():
-        condition = f"{alias}.{model.slice_column} IN ({slices.date_list(wanted)})"
+        condition = slices.on_days(f"{alias}.{model.slice_column}", wanted)
         if model.part:
             value = part.replace("'", "''")
             condition += f" AND COALESCE({alias}.{model.part}, '') = '{value}'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
-from caravan.core.window import slice_of
+from caravan.core.window import merge, slice_of
 from caravan.warehouse import evidence
 from caravan.warehouse.catalog import Catalog, Model
 from caravan.warehouse.port import Session
@@ -21,8 +21,19 @@ def slice_column(catalog: Catalog, table: str) -> str | None:
     return model.slice_column if model else RAW[table].date_column if table in RAW else None
 
 
-def date_list(dates: Iterable[date]) -> str:
-    return ", ".join(f"CAST('{day}' AS DATE)" for day in sorted(set(dates)))
+def on_days(column: str, dates: Sequence[date]) -> str:
+    """The condition that a column holds one of these days. Neighbours are a range: a list of ten thousand days, as of
+    exchange rates, takes an engine seconds."""
+    lone, parts = [], []
+    for run in merge(dates, at_most=len(dates)):
+        first, end = f"CAST('{run.first}' AS DATE)", f"CAST('{run.end}' AS DATE)"
+        if (run.end - run.first).days == 1:
+            lone.append(first)
+        else:
+            parts.append(f"({column} >= {first} AND {column} < {end})")
+    if lone:
+        parts.append(f"{column} IN ({', '.join(lone)})")
+    return f"({' OR '.join(parts) or 'FALSE'})"
 
 
 def version(session: Session, table: str) -> int:
@@ -144,7 +155,7 @@ def dirty(session: Session, model: Model) -> list[date | None]:
 
 def clear(session: Session, model: Model, slices: Sequence[date] | None) -> None:
     """The marks of the slices just built are settled; None: the whole model."""
-    where = "" if slices is None else f" AND slice_date IN ({date_list(slices)})"
+    where = "" if slices is None else f" AND {on_days('slice_date', slices)}"
     session.execute(f"DELETE FROM ops.dirty_slice WHERE model_name = $model{where}", {"model": model.name})
 
 
@@ -213,7 +224,7 @@ def hold(
     models = dependents(catalog, cause)
     if not models:
         return
-    held = f"cause_model = '{cause.name}' AND cause_kind = '{UNVALIDATED}' AND slice_date IN ({date_list(staged)})"
+    held = f"cause_model = '{cause.name}' AND cause_kind = '{UNVALIDATED}' AND {on_days('slice_date', staged)}"
     session.execute(f"DELETE FROM ops.blocked_slice WHERE {held}")
     above = ", ".join(f"('{model.name}')" for model in models)
     part = f"COALESCE(q.{cause.part}, '')" if cause.part else "''"
@@ -245,7 +256,7 @@ def set_blocks(
     if not judged:
         return
     kinds = "'structure'" if kind == "structure" else f"'distribution', '{UNVALIDATED}'"
-    settled = f"cause_model = $cause AND cause_kind IN ({kinds}) AND slice_date IN ({date_list(judged)})"
+    settled = f"cause_model = $cause AND cause_kind IN ({kinds}) AND {on_days('slice_date', judged)}"
     before = {
         (day, part): since
         for day, part, since in session.rows(
