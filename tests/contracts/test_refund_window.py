@@ -81,6 +81,7 @@ AFTER = {
 order of the early refund has come."""
 
 
+@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
 def test_what_changes_is_made_good_on_every_day_it_touches(shop: World) -> None:
     def deliver(name: str, state: dict[str, list[Any]]) -> None:
         shop.deliver(f"{name}.csv", [line(*each, money="EUR") for each in state["orders"]])
