@@ -31,9 +31,10 @@ down:
 
 test: test-pure test-flows test-real test-browser
 
-# Pure tests share nothing and run in parallel; Airflow is paid for once, so its tests share one process.
+# Pure tests share nothing and run in parallel, one more than there are cores, since some wait for a disk or a server;
+# Airflow is paid for once, so its tests share one process.
 test-pure: setup-dev
-	$(PYTEST) -n auto $(PYTEST_OPTIONS) tests/unit tests/contracts tests/sql
+	$(PYTEST) -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal $(PYTEST_OPTIONS) tests/unit tests/contracts tests/sql
 
 test-flows: setup-dev
 	$(PYTEST) $(PYTEST_OPTIONS) tests/dags tests/flows

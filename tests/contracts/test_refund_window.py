@@ -44,6 +44,7 @@ def refunded(world: World) -> dict[str, tuple[int, str]]:
     return {number: ((day - MONDAY).days, status) for number, day, status in rows}
 
 
+@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
 def test_a_refund_weeks_later_changes_the_day_of_its_order_and_no_other(shop: World) -> None:
     shop.run(0, 3)
     assert net(shop) == {0: 20, 1: 20, 2: 20}

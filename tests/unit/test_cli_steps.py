@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from caravan.assembly import markets, reporting, sales
+from caravan.assembly import calendar, markets, reporting, sales
 from caravan.assembly.warehouse import open_warehouse
 from caravan.cli import dry_run as dry_runs
 from caravan.cli import main as cli
@@ -35,8 +36,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.utime(folder / FILE, (1_793_000_000, 1_793_000_000))  # long settled
     monkeypatch.setenv("CARAVAN_HOME", str(home))
     monkeypatch.delenv("CARAVAN_WAREHOUSE", raising=False)
-    # The exchange rates of 27 years take seconds and are not what is tested here.
+    # The exchange rates of 27 years and the days of as many take seconds and are not what is tested here.
     monkeypatch.setattr(markets, "load_bundle", lambda *_: False)
+    monkeypatch.setattr(calendar, "FIRST_DAY", date(2026, 10, 1))
+    monkeypatch.setattr(calendar.calendars, "horizon", lambda today: date(2027, 1, 1))
     return home
 
 
