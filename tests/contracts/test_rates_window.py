@@ -153,6 +153,7 @@ def test_the_status_of_every_order(world, files):
     assert missing == [("AED", 2, 40), ("SEK", 1, 20), ("TWD", 1, 20)]
 
 
+@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
 def test_a_corrected_rate_is_a_new_one_and_changes_the_days_it_reaches_alone(world, files):
     world.deliver("a.csv", [line(f"o{day}", day, money="AED") for day in range(10)])
     files.write("aed.csv", f"{on(0)},AED,4,bank,,", f"{on(3)},AED,5,bank,,yes")

@@ -119,6 +119,7 @@ def files_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lake, "ADOPTED_ROWS", 0)
 
 
+@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
 def test_nothing_is_built_from_rows_that_nobody_has_judged_yet(
     world: World, files_are_taken_over: None, caplog: pytest.LogCaptureFixture
 ) -> None:
