@@ -185,7 +185,8 @@ def test_a_backup_is_made_when_it_is_due_and_the_oldest_goes(home, monkeypatch):
     ],
 )
 def test_a_target_that_makes_no_sense_is_refused(home, target, told):
-    upkeep.trim_evidence("run", "dag")
+    if target.startswith(("lake", "config")):
+        upkeep.trim_evidence("run", "dag")  # makes the lake: without one there is nothing to back up
     settings(home, f"backup: {{target: {target}}}\n")
     with pytest.raises(CaravanError, match=told):
         upkeep.back_up("run", "dag")
