@@ -113,7 +113,7 @@ BACK = ("shop_fr", date(2026, 10, 9), "counted", 1, Decimal("5.0000"))
 )  # fmt: skip
 def test_every_figure_is_compared(sales: list[Any], refunds: list[Any], lines: list[str]) -> None:
     truth = replace(TRUTH, sales=(SOLD,), refunds=(GIVEN,))
-    assert wrong_figures(truth, Marts(sales, refunds)) == lines  # type: ignore[arg-type]
+    assert wrong_figures(truth, Marts(sales, refunds)) == lines
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ GOOD = Run({"collect [shop_gb]": "cut", "verdict": "names it"}, downstream=(Run(
     ],
 )
 def test_only_the_planted_failure_is_expected(run: Run, line: str | None) -> None:
-    lines = unexpected_failures(TRUTH, run)  # type: ignore[arg-type]
+    lines = unexpected_failures(TRUTH, run)
     assert bool(lines) == (line is not None)
     assert line is None or line in "\n".join(lines)
 
@@ -159,7 +159,7 @@ def test_table_sums_rows_by_channel() -> None:
 
 def test_the_table_shows_what_was_counted_above_what_is_so() -> None:
     ought = true_sales(replace(TRUTH, sales=(SOLD, replace(SOLD, order_local_date=date(2026, 10, 2)))))
-    counted = counted_sales(Marts([DAY, ("shop_de", *DAY[1:])], []))  # type: ignore[arg-type]
+    counted = counted_sales(Marts([DAY, ("shop_de", *DAY[1:])], []))
     out = Console(width=80, record=True, file=StringIO())
     out.print(sales_table(counted, ought))
     text = [line.split() for line in out.export_text().splitlines()]

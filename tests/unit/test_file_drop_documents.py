@@ -30,7 +30,7 @@ FIELDS = {
 def rows(entity: str, *changes: dict[str, str], without: Sequence[str] = (), **source: object) -> Result:
     """Good rows with these changes; columns `without` are not delivered at all."""
     fields = [name for name in FIELDS[entity] if name not in without]
-    of = channel(fields, entity=entity, **source)  # type: ignore[arg-type]
+    of = channel(fields, entity=entity, **source)
     lines = [[{**FIELDS[entity], **change}[name] for name in fields] for change in changes or ({},)]
     return parse_text(csv_text([fields, *lines]), of)
 

@@ -23,12 +23,12 @@ WITH payments AS (
 orders AS (
     SELECT
         o.order_key,
-        MIN(o.order_local_date) AS order_local_date,
-        MIN(o.market_code) AS market_code,
-        MIN(o.country_code) AS country_code
+        o.order_local_date,
+        o.market_code,
+        o.country_code,
+        ROW_NUMBER() OVER (PARTITION BY o.order_key ORDER BY o.order_local_date) AS day_number
     FROM mart.fct_order AS o
     WHERE o.order_key IN (SELECT p.order_key FROM payments AS p)
-    GROUP BY o.order_key
 ),
 
 -- Two entries may have one name: a code that left the configuration stays.
@@ -71,6 +71,6 @@ SELECT
     p.amount_base,
     CAST(p.direction * p.amount_base AS DECIMAL(18, 4)) AS received_amount_base
 FROM payments AS p
-LEFT JOIN orders AS o ON p.order_key = o.order_key
+LEFT JOIN orders AS o ON p.order_key = o.order_key AND o.day_number = 1
 LEFT JOIN stg.config__party AS c ON p.party = c.party_code
 LEFT JOIN party_names AS n ON p.party = n.name

@@ -23,12 +23,12 @@ WITH shipments AS (
 orders AS (
     SELECT
         o.order_key,
-        MIN(o.order_local_date) AS order_local_date,
-        MIN(o.market_code) AS market_code,
-        MIN(o.country_code) AS country_code
+        o.order_local_date,
+        o.market_code,
+        o.country_code,
+        ROW_NUMBER() OVER (PARTITION BY o.order_key ORDER BY o.order_local_date) AS day_number
     FROM mart.fct_order AS o
     WHERE o.order_key IN (SELECT s.order_key FROM shipments AS s)
-    GROUP BY o.order_key
 ),
 
 -- Two entries may have one name: a code that left the configuration stays.
@@ -72,6 +72,6 @@ SELECT
     IN_BASE(s.freight_amount, s.base_rate, s.rate) AS freight_amount_base,
     IN_BASE(s.insured_amount, s.base_rate, s.rate) AS insured_amount_base
 FROM shipments AS s
-LEFT JOIN orders AS o ON s.order_key = o.order_key
+LEFT JOIN orders AS o ON s.order_key = o.order_key AND o.day_number = 1
 LEFT JOIN stg.config__party AS c ON s.party = c.party_code
 LEFT JOIN party_names AS n ON s.party = n.name

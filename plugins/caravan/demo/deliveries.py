@@ -180,21 +180,21 @@ _HISTORIES: Mapping[str, tuple[tuple[EntityName, str], ...]] = {
 def _history(code: str, orders: Sequence[Order], taken_on: date) -> list[File]:
     delivered = datetime.combine(taken_on, time(5), UTC)
     rows: Mapping[EntityName, list[Row]] = {
-        "order_line": _rows(orders),
+        "order_line": rows_of(orders),
         "order": [Row(order, order.lines[0]) for order in orders],
     }
     return [File(code, entity, name, delivered, tuple(rows[entity])) for entity, name in _HISTORIES[code] if orders]
 
 
 def _daily(code: str, day: date, orders: Sequence[Order], bad: Sequence[Row], days: Sequence[date]) -> list[File]:
-    rows = _rows(orders)
+    rows = rows_of(orders)
     repeated_day, count = REPEATED.get(code, (0, 0))
     repeated = rows[:count] if day == days[repeated_day] else []
-    lines = File(code, "order_line", _NAMES[code].format(day), _morning_after(day), (*rows, *bad, *repeated))
+    lines = File(code, "order_line", _NAMES[code].format(day), morning_after(day), (*rows, *bad, *repeated))
     if code != "shop_gb":
         return [lines]
     headers = tuple(Row(order, order.lines[0]) for order in orders)
-    files = [File(code, "order", f"orders_{day:%Y%m%d}.csv.gz", _morning_after(day), headers)]
+    files = [File(code, "order", f"orders_{day:%Y%m%d}.csv.gz", morning_after(day), headers)]
     if day != days[TRUNCATED_DAY]:
         return [lines, *files]
     again = replace(lines, name=f"lines_{day:%Y%m%d}_again.csv.gz", delivered=lines.delivered + timedelta(days=1))
@@ -207,7 +207,7 @@ def _refund_files(crowd: Crowd, orders: Mapping[date, Sequence[Order]], days: Se
         row = Row(each.order, each.order.lines[0], each.reason, dict(each.change), refund=each.refund)
         rows.setdefault(each.day, []).append(row)
     return [
-        File("shop_fr", "refund", f"remboursements_{day:%Y%m%d}.txt", _morning_after(day), tuple(rows[day]))
+        File("shop_fr", "refund", f"remboursements_{day:%Y%m%d}.txt", morning_after(day), tuple(rows[day]))
         for day in sorted(rows)
     ]
 
@@ -228,7 +228,7 @@ def _exports(
     gone, moved = orders[days[1]][0].order_id, orders[days[2]][0].order_id
     files = []
     for number, end in enumerate(ends):
-        rows = _rows([_aged(order, end) if code == "shop_de" else order for order in earlier])
+        rows = rows_of([_aged(order, end) if code == "shop_de" else order for order in earlier])
         for day in days:
             if day > end:
                 break
@@ -237,15 +237,15 @@ def _exports(
                 current = [_aged(order, end) for order in current]
                 if number > 0:
                     current = [_moved(each) if each.order_id == moved else each for each in current]
-            new_rows = _rows(current)
+            new_rows = rows_of(current)
             repeated_day, count = REPEATED.get(code, (0, 0))
             repeated = new_rows[:count] if day == days[repeated_day] else []
             rows += [*new_rows, *bad[day], *repeated]
-        files.append(File(code, "order_line", name.format(end), _morning_after(end), tuple(rows)))
+        files.append(File(code, "order_line", name.format(end), morning_after(end), tuple(rows)))
     return files
 
 
-def _rows(orders: Sequence[Order]) -> list[Row]:
+def rows_of(orders: Sequence[Order]) -> list[Row]:
     return [Row(order, line) for order in orders for line in order.lines]
 
 
@@ -290,5 +290,5 @@ def _close_some(crowd: Crowd, orders: dict[date, list[Order]], days: Sequence[da
             orders[later].append(replace(order, status=status, updated=order.placed + timedelta(days=3)))
 
 
-def _morning_after(day: date) -> datetime:
+def morning_after(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(5), UTC)

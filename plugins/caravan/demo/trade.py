@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from random import Random
 
 from caravan.demo.catalogue import TRADE
-from caravan.demo.deliveries import WEEK, File, Row, scaled
+from caravan.demo.deliveries import WEEK, File, Row, morning_after, rows_of, scaled
 from caravan.demo.world import Crowd, Order
 
 FAIR_DAYS = (9, 10, 11, 12)
@@ -40,7 +40,7 @@ def _fair(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[File
         replace(order, status="paid", customer_id=order.customer_id if crowd.rng.random() < CARDS else None)
         for order in sold
     ]
-    rows = _rows(orders)
+    rows = rows_of(orders)
     for reason, change in (
         ("NUMBER_INVALID", {"Preis": "frei"}),
         ("RULE_FOREIGN_CASH", {"Währung": "CHF"}),
@@ -48,7 +48,7 @@ def _fair(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[File
     ):
         order = crowd.order(fair[-1])
         rows.append(Row(order, order.lines[0], reason, change))
-    till = File("fair_de", "order_line", f"messe_koeln_{fair[0]:%Y}.csv", _morning_after(fair[-1]), tuple(rows))
+    till = File("fair_de", "order_line", f"messe_koeln_{fair[0]:%Y}.csv", morning_after(fair[-1]), tuple(rows))
     later = till.delivered + timedelta(days=1)
     return [till, replace(till, name=f"messe_koeln_{fair[0]:%Y}_kopie.csv", delivered=later, is_copy=True)]
 
@@ -64,7 +64,7 @@ def _wholesale(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list
         if last < days[0]:
             changed = [order for order in changed if order.status not in OPEN]
         rows = [Row(order, line, OPEN.get(order.status)) for order in changed for line in order.lines]
-        files.append(File("wholesale_gb", "order_line", name, _morning_after(last), tuple(rows)))
+        files.append(File("wholesale_gb", "order_line", name, morning_after(last), tuple(rows)))
     return files
 
 
@@ -96,8 +96,8 @@ def _imports(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[F
         orders = [*late, *(replace(order, status="paid") for order in week)]  # what is not paid is not declared
         held = LATE if last != days[-1] else 0
         orders, late = orders[: len(orders) - held], orders[len(orders) - held :]
-        rows = _rows(orders)
-        files.append(File("import_cn", "order_line", name, _morning_after(last), (*again, *rows)))
+        rows = rows_of(orders)
+        files.append(File("import_cn", "order_line", name, morning_after(last), (*again, *rows)))
         again = rows[:AGAIN]
     return files
 
@@ -112,11 +112,3 @@ def _weeks(name: str, days: Sequence[date], past: Sequence[date]) -> Iterator[tu
     ends = [*days[WEEK - 1 : -1 : WEEK], days[-1]]
     for first, last in zip([days[0], *(end + timedelta(days=1) for end in ends)], ends, strict=False):
         yield name.format(f"{last:%Y%m%d}"), first, last
-
-
-def _rows(orders: Sequence[Order]) -> list[Row]:
-    return [Row(order, line) for order in orders for line in order.lines]
-
-
-def _morning_after(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(5), UTC)
