@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from alerted import Site
 from object_store import ObjectStore
 from places import Lakes, Place, Servers
-from sales_world import MONDAY, World
+from sales_world import World
+from short_world import few_dates, use_rates, write_few_rates
 
-from caravan.assembly import calendar
-from caravan.clients.fx import ecb
 from caravan.warehouse.port import Warehouse
 
 ENGINES = ("lake", "postgresql")
@@ -102,30 +98,17 @@ def warehouse(place: Place) -> Warehouse:
 
 @pytest.fixture(scope="session")
 def few_rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rates around the days used: 27 years of them take longer than everything else."""
-    full = ecb.write_rates(tmp_path_factory.mktemp("rates") / "full.parquet")
-    rates = pq.read_table(
-        full.path,
-        filters=[("rate_date", ">=", MONDAY - timedelta(days=20)), ("rate_date", "<", MONDAY + timedelta(days=20))],
-    )
-    pq.write_table(rates, full.path)
-    return full.path
+    return write_few_rates(tmp_path_factory.mktemp("rates"))
 
 
 @pytest.fixture
 def quick_rates(monkeypatch: pytest.MonkeyPatch, few_rates: Path) -> None:
-    def write_rates(target: Path) -> ecb.RateFile:
-        shutil.copyfile(few_rates, target)
-        return ecb.RateFile(target, pq.read_metadata(target).num_rows, ecb.bundle_hash())
-
-    monkeypatch.setattr(ecb, "write_rates", write_rates)
+    use_rates(monkeypatch, few_rates)
 
 
 @pytest.fixture(autouse=True)
-def few_dates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two months of market dates: 18 years of them take longer than everything else."""
-    monkeypatch.setattr(calendar, "FIRST_DAY", date(2026, 2, 1))
-    monkeypatch.setattr(calendar.calendars, "horizon", lambda today: date(2026, 4, 1))
+def quick_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    few_dates(monkeypatch)
 
 
 @pytest.fixture

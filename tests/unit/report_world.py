@@ -45,6 +45,7 @@ CHANNELS = {
     "market_pl": ("Marketplace PL", ("PL",), 11), "market_jp": ("Marketplace JP", ("JP",), 9),
     "shop_us": ("Own shop US", ("US", "ZZ"), 21), "partner_cn": ("Partner Shanghai", ("CN",), 6),
 }  # fmt: skip
+STALE_AFTER = dict.fromkeys(CHANNELS, timedelta(hours=48))
 PRODUCTS = {
     "MUG-01": ("Stoneware mug, white", "14.50"), "MUG-02": ("Stoneware mug, cobalt blue", "14.50"),
     "TEA-11": ("Green tea, first flush, 100 g", "19.90"), "POT-03": ("Cast iron teapot 0.8 l", "64.00"),
@@ -317,7 +318,7 @@ def _runs(now: datetime) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _load(channel: str, name: str | None, state: str, at: datetime, **counts: Any) -> dict[str, Any]:
+def load(channel: str, name: str | None, state: str, at: datetime, **counts: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "load_id": f"{channel}/{name}/{at}", "dag_id": "sales_orders_daily", "run_id": "r2",
         "channel_code": channel, "entity": "order_line",
@@ -339,18 +340,18 @@ def _loads(now: datetime) -> list[dict[str, Any]]:
             counts = {"loaded_count": mean * 31, "unchanged_count": 5, "duplicate_count": mean // 4}
             counts |= {"quarantined_count": bad}
             name = f"{channel}_{at:%Y-%m-%d}.csv.gz"
-            loads.append(_load(channel, name, "loaded", at, received_count=sum(counts.values()), **counts))
-    loads.append(_load("market_se", None, "missing", now - timedelta(hours=3)))
+            loads.append(load(channel, name, "loaded", at, received_count=sum(counts.values()), **counts))
+    loads.append(load("market_se", None, "missing", now - timedelta(hours=3)))
     cut = {"reason_code": "GZIP_TRUNCATED", "message": "the file ends inside its last block: ask for it again"}
     for hours in (50, 26, 2):  # tried by every run while it lies there
-        loads.append(_load("shop_us", "shop_us_extra.csv.gz", "refused", now - timedelta(hours=hours), **cut))
+        loads.append(load("shop_us", "shop_us_extra.csv.gz", "refused", now - timedelta(hours=hours), **cut))
     # Refused first, then delivered whole under the same name: settled.
-    loads.append(_load("shop_fr", "shop_fr_late.csv.gz", "refused", now - timedelta(hours=40), **cut))
+    loads.append(load("shop_fr", "shop_fr_late.csv.gz", "refused", now - timedelta(hours=40), **cut))
     loads.append(
-        _load("shop_fr", "shop_fr_late.csv.gz", "loaded", now - timedelta(hours=20), received_count=9, loaded_count=9)
+        load("shop_fr", "shop_fr_late.csv.gz", "loaded", now - timedelta(hours=20), received_count=9, loaded_count=9)
     )
     rates = {"entity": "fx_rate", "received_count": 240_000, "loaded_count": 240_000}  # no channel's
-    loads.append(_load("rates_bundled", "eurofxref-hist.zip", "loaded", now - timedelta(days=9), **rates))
+    loads.append(load("rates_bundled", "eurofxref-hist.zip", "loaded", now - timedelta(days=9), **rates))
     return loads
 
 

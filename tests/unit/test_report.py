@@ -18,7 +18,6 @@ from caravan.reporting.sales import Sales, Totals, by_name, ratio
 from caravan.warehouse.lake import Lake
 
 NOW = world.NOW.replace(tzinfo=None)
-STALE_AFTER = timedelta(hours=48)
 LATEST = (date(2026, 10, 24), date(2026, 11, 20))
 BEFORE = (date(2026, 9, 26), date(2026, 10, 23))
 
@@ -48,7 +47,7 @@ def sales(lake: Lake) -> Sales:
 @pytest.fixture(scope="module")
 def operations(lake: Lake) -> Operations:
     with lake.read() as session:
-        return read_operations(session, NOW, STALE_AFTER)
+        return read_operations(session, NOW, world.STALE_AFTER)
 
 
 def within(orders: list[world.Order], span: tuple[date, date]) -> list[world.Order]:
@@ -230,8 +229,47 @@ def test_freshness(operations: Operations) -> None:
     assert set(found) == set(world.CHANNELS)
     assert [row.channel_code for row in operations.stale] == ["market_se"]
     stale = found["market_se"]
-    assert (stale.last_order_day, stale.age_hours, stale.is_missing) == (date(2026, 11, 16), 99, True)
-    assert not found["shop_us"].is_missing and found["shop_us"].age_hours == 3  # the refused ones do not count
+    assert (stale.last_order_day, stale.age_hours, stale.last_look) == (date(2026, 11, 16), 99, "missing")
+    us = found["shop_us"]
+    assert (us.last_look, us.age_hours) == ("read", 3)  # the refused ones do not count
+
+
+def test_a_channel_that_is_switched_off_is_never_stale(lake: Lake) -> None:
+    on = {code: limit for code, limit in world.STALE_AFTER.items() if code != "market_se"}
+    with lake.read() as session:
+        operations = read_operations(
+            session, NOW, {**on, "shop_new": timedelta(hours=48), "shop_us": timedelta(hours=2)}
+        )
+    assert [row.channel_code for row in operations.stale] == ["shop_us", "shop_new"]
+    assert [row.age_hours for row in operations.stale] == [3, None]
+
+
+def test_a_channel_that_could_not_be_read_is_marked_until_it_can(lake: Lake) -> None:
+    def look(state: str, hours: float, code: str = "shop_us") -> None:
+        at = NOW - timedelta(hours=hours)
+        given = {"reason_code": "LATE", "message": "not in time"} if state == "refused" else {}
+        world.insert(session, "ops.load", [world.load(code, None, state, at, **given)])
+
+    def found() -> tuple[list[str], list[tuple[str, str]]]:
+        operations = read_operations(session, NOW, world.STALE_AFTER)
+        (refused,) = [row.attempt_count for row in operations.refused if row.delivery_name is None] or [0]
+        return [row.channel_code for row in operations.unread], [
+            (notice.kind, notice.text) for notice in notices(None, operations) if notice.head == "Not collected:"
+        ] + [("refused", "")] * refused
+
+    with pytest.raises(RuntimeError, match="roll back"), lake.write() as session:
+        assert found() == ([], [])
+        look("failed", 1.9)
+        channels, ((kind, text),) = found()
+        assert (channels, kind) == (["shop_us"], "bad")
+        assert text.startswith("\u2068Own shop US\u2069 (3 h) could not be read")
+        look("idle", 1.5)
+        assert found() == ([], [])
+        look("refused", 1)
+        assert found() == ([], [("refused", "")]), "all there was to read"
+        world.insert(session, "ops.load", [world.load("shop_us", "changes since", "empty", NOW - timedelta(hours=0.5))])
+        assert found() == ([], []), "read since"
+        raise RuntimeError("roll back")
 
 
 def test_loads_reconcile(operations: Operations) -> None:

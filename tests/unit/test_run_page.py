@@ -54,6 +54,7 @@ def fill(session: Session) -> None:
         load("shop_de", "refused", **truncated),
         load("shop_fr", "loaded", (5, 4, 0, 0, 0)),  # a row is lost
         load("shop_gb", "missing"),
+        load("shop_jp", "failed"),
         load("shop_de", "loaded", (99, 99, 0, 0, 0), dag_id="other"),
         load("shop_de", "loaded", (99, 99, 0, 0, 0), run_id="other"),
     ]
@@ -89,9 +90,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def test_a_run_is_counted_by_itself(run: Run) -> None:
     assert run.loads == (
-        RunLoads("shop_de", "order_line", 2, 2, 0, 10, 7, 1, 1, 1, 0),
-        RunLoads("shop_fr", "order_line", 1, 0, 0, 5, 4, 0, 0, 0, 1),
-        RunLoads("shop_gb", "order_line", 0, 0, 1, 0, 0, 0, 0, 0, 0),
+        RunLoads("shop_de", "order_line", 2, 2, 0, 0, 10, 7, 1, 1, 1, 0),
+        RunLoads("shop_fr", "order_line", 1, 0, 0, 0, 5, 4, 0, 0, 0, 1),
+        RunLoads("shop_gb", "order_line", 0, 0, 1, 0, 0, 0, 0, 0, 0, 0),
+        RunLoads("shop_jp", "order_line", 0, 0, 0, 1, 0, 0, 0, 0, 0, 0),
     )
     assert run.refusals == (RunRefusals("shop_de", "order_line", "GZIP_TRUNCATED", 2),)
     assert run.checks == (RunChecks("stg.a", passed=1, unjudged=1, warned=3, failed=1, broken=1),)
@@ -108,7 +110,15 @@ def test_the_page_says_what_was_found(run: Run) -> None:
     assert page.status == 200
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.html))  # a no-break space is white space too
     ended = "10 Mar 2026 03:04, after 4 min 12 s"
-    marks = ("1 load does not add up", "2 refused", "no file", "GZIP_TRUNCATED", "not computed", "1 check passed")
+    marks = (
+        "1 load does not add up",
+        "2 refused",
+        "no file",
+        "could not be read",
+        "GZIP_TRUNCATED",
+        "not computed",
+        "1 check passed",
+    )
     for shown in ("Run of sales_orders_daily", RUN, "9 Mar 2026", ended, "0123abc", *marks):
         assert shown in text
     assert '<li class="bad">one &lt;b&gt;fault&lt;/b&gt;</li>' in page.html

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from caravan.assembly.connections import current
+from caravan.assembly.incidents import known_alerts
 from caravan.assembly.warehouse import catalog, code_revision, open_store, open_warehouse, utc_now
 from caravan.config.loader import load
 from caravan.config.places import s3_place
@@ -72,8 +73,11 @@ def upload() -> str:
 def report() -> str:
     """Render the report; returns its path."""
     settings = Settings.from_environment()
+    limits = known_alerts(settings).stale_after_hours
+    channels = load(settings.config_dir).channels.values()
+    stale_after = {channel.code: limits.of(channel.code) for channel in channels if channel.enabled}
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
-        return str(rendering.render(session, settings.report_dir, utc_now()))
+        return str(rendering.render(session, settings.report_dir, utc_now(), stale_after=stale_after))
 
 
 def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:

@@ -55,6 +55,9 @@ class Staleness(Frozen):
     markets: dict[str, dict[str, Hours]] = {}
     """Channel to market to hours since the end of the newest business day with an order there."""
 
+    def of(self, channel: str) -> timedelta:
+        return timedelta(hours=self.channels.get(channel, self.default))
+
 
 class Heartbeat(Frozen):
     """`connection`: a URL that is asked at each beat, for somebody outside to miss. The file is written always."""

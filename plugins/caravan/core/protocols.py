@@ -156,7 +156,7 @@ class OrderStore(Protocol):
         ...
 
     def retry(self, run_id: str, channel_code: str) -> None:
-        """The channel is collected again in the same run: forget what an earlier attempt refused."""
+        """The channel is collected again in the same run: forget how an earlier attempt ended."""
         ...
 
     def refuse(
@@ -167,6 +167,14 @@ class OrderStore(Protocol):
         self, run_id: str, channel_code: str, entity: str, at: datetime, message: str = "no file was there"
     ) -> None:
         """Nothing could be read, and that is no failure: it is told."""
+        ...
+
+    def note_failed(self, run_id: str, channel_code: str, entity: str, at: datetime, message: str) -> None:
+        """The channel could not be read, for a reason that lies in no delivery."""
+        ...
+
+    def note_read(self, run_id: str, channel_code: str, entity: str, at: datetime) -> None:
+        """The channel could be read. Noted if it could not be before, and nothing that came since says so."""
         ...
 
     def build(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from caravan.reporting import formats
 from caravan.reporting.formats import counted
 from caravan.reporting.links import QUALITY, QUARANTINE
-from caravan.reporting.operations import RECENT, Blocked, Finding, Operations
+from caravan.reporting.operations import RECENT, Blocked, Finding, Freshness, Operations
 from caravan.reporting.sales import Sales
 
 
@@ -43,6 +44,11 @@ def _refusals(operations: Operations) -> list[Notice]:
         names = sorted({formats.isolated(row.channel) for row in operations.refused})
         text = f"({_list(names)}); the rows are not in these figures."
         found.append(Notice("bad", f"{deliveries} refused", text, f"{QUALITY}#loads"))
+    if operations.unread:
+        text = (
+            f"{_list(_silent(operations.unread))} could not be read at the last try; the figures stand where they were."
+        )
+        found.append(Notice("bad", "Not collected:", text, f"{QUALITY}#freshness"))
     totals = operations.load_totals
     if totals and totals.unreconciled_count:
         loads = counted(totals.unreconciled_count, "load does", "loads do")
@@ -72,11 +78,8 @@ def _checks(operations: Operations) -> list[Notice]:
 def _gaps(sales: Sales | None, operations: Operations) -> list[Notice]:
     found = []
     if operations.stale:
-        names = [
-            f"{formats.isolated(row.name)} ({'never delivered' if row.age_hours is None else f'{row.age_hours:,} h'})"
-            for row in operations.stale
-        ]
-        found.append(Notice("warn", "Stale:", f"no delivery for too long from {_list(names)}.", f"{QUALITY}#freshness"))
+        text = f"no delivery for too long from {_list(_silent(operations.stale))}."
+        found.append(Notice("warn", "Stale:", text, f"{QUALITY}#freshness"))
     if sales:
         latest, base = sales.latest, sales.base_currency
         unrated = (latest.order_count or 0) - (latest.base_order_count or 0)
@@ -100,6 +103,14 @@ def _gaps(sales: Sales | None, operations: Operations) -> list[Notice]:
         slices = counted(operations.waiting_slice_count, "slice waits", "slices wait")
         found.append(Notice("info", f"{slices} to be rebuilt;", "the next run of reporting_marts_hourly does so."))
     return found
+
+
+def _silent(rows: Iterable[Freshness]) -> list[str]:
+    """Channels, and for how long nothing has come."""
+    return [
+        f"{formats.isolated(row.name)} ({'never delivered' if row.age_hours is None else f'{row.age_hours:,} h'})"
+        for row in rows
+    ]
 
 
 def _list(words: tuple[str, ...] | list[str], shown: int = 4) -> str:

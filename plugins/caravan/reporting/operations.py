@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Literal
 
 from caravan.core.entities import ENTITIES
 from caravan.reporting.makers import RunKey, run_key
@@ -22,6 +23,7 @@ RECENT = timedelta(days=30)
 # Loads of channels; exchange rates and configuration are loaded too, by their own rhythm.
 _OF_CHANNELS = f"entity IN ({', '.join(repr(name) for name in sorted(ENTITIES))})"
 _READ = f"state IN ('loaded', 'empty') AND {_OF_CHANNELS}"
+_DELIVERED = "state = 'loaded' AND received_count > 0"
 
 
 @dataclass(frozen=True)
@@ -30,18 +32,31 @@ class Freshness:
     name: str
     last_order_day: date | None
     last_delivery_at: datetime | None
-    """When the newest file was read, UTC."""
+    """When the newest delivery with rows was read, UTC."""
     age: timedelta | None
-    is_stale: bool
-    """Nothing was delivered within the allowed time, or ever."""
-    is_missing: bool
-    """No file was there at the last look."""
+    stale_after: timedelta | None
+    """How long it may deliver nothing; None: it is switched off, and may for ever."""
+    last_look: Literal["read", "missing", "failed"] = "read"
+    """missing: no file was there. failed: it could not be read."""
     run: RunKey | None = None
-    """What read the newest file."""
+    """What read the newest delivery."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Nothing was delivered within the allowed time, or ever."""
+        return self.stale_after is not None and (self.age is None or self.age > self.stale_after)
 
     @property
     def age_hours(self) -> int | None:
-        return None if self.age is None else int(self.age.total_seconds() // 3600)
+        return _hours(self.age)
+
+    @property
+    def stale_after_hours(self) -> int | None:
+        return _hours(self.stale_after)
+
+
+def _hours(span: timedelta | None) -> int | None:
+    return None if span is None else int(span.total_seconds() // 3600)
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,6 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Operations:
-    stale_after: timedelta
     freshness: tuple[Freshness, ...]
     loads: tuple[Load, ...]
     refused: tuple[Refused, ...]
@@ -149,14 +163,18 @@ class Operations:
     def stale(self) -> tuple[Freshness, ...]:
         return tuple(row for row in self.freshness if row.is_stale)
 
+    @property
+    def unread(self) -> tuple[Freshness, ...]:
+        """Those that could not be read at the last look."""
+        return tuple(row for row in self.freshness if row.last_look == "failed" and row.stale_after is not None)
 
-def read_operations(session: Session, now: datetime, stale_after: timedelta) -> Operations:
-    """`now` is UTC without zone."""
+
+def read_operations(session: Session, now: datetime, stale_after: Mapping[str, timedelta]) -> Operations:
+    """`now` is UTC without zone. `stale_after`: how long each channel that is switched on may deliver nothing."""
     reader = Reader(session)
     names = reader.names("mart.dim_channel", "channel_code")
     passed, unjudged = _passed(reader)
     return Operations(
-        stale_after=stale_after,
         freshness=_freshness(reader, names, now, stale_after),
         loads=_loads(reader, names),
         refused=_refused(reader, names, now - RECENT),
@@ -172,36 +190,53 @@ def read_operations(session: Session, now: datetime, stale_after: timedelta) -> 
 
 
 def _freshness(
-    reader: Reader, names: Mapping[str, str], now: datetime, stale_after: timedelta
+    reader: Reader, names: Mapping[str, str], now: datetime, stale_after: Mapping[str, timedelta]
 ) -> tuple[Freshness, ...]:
     last_orders: dict[str, date] = dict(
         reader.rows(
             (CHANNEL_DAY,), f"SELECT channel_code, MAX(order_local_date) FROM {CHANNEL_DAY} GROUP BY channel_code"
         )
     )
-    looks = {
-        channel: (read_at, missing_at)
-        for channel, read_at, missing_at in reader.rows(
-            ("ops.load",),
-            f"SELECT channel_code, MAX(CASE WHEN {_READ} THEN ended_at END), "
-            "MAX(CASE WHEN state = 'missing' THEN ended_at END) FROM ops.load "
-            f"WHERE {_OF_CHANNELS} GROUP BY channel_code",
-        )
-    }
+    looks = {channel: (delivered_at, state) for channel, delivered_at, state in reader.rows(("ops.load",), _LOOKS)}
     runs = _newest_runs(reader)
     found = []
-    for code in {*names, *last_orders, *looks}:
-        read_at, missing_at = looks.get(code, (None, None))
-        age = None if read_at is None else now - read_at
-        is_stale = age is None or age > stale_after
-        is_missing = missing_at is not None and (read_at is None or missing_at > read_at)
-        name, last_order, run = names.get(code, code), last_orders.get(code), runs.get(code)
-        found.append(Freshness(code, name, last_order, read_at, age, is_stale, is_missing, run))
-    return tuple(sorted(found, key=lambda row: (not row.is_stale, row.name)))
+    for code in {*names, *last_orders, *looks, *stale_after}:
+        delivered_at, state = looks.get(code, (None, None))
+        found.append(
+            Freshness(
+                channel_code=code,
+                name=names.get(code, code),
+                last_order_day=last_orders.get(code),
+                last_delivery_at=delivered_at,
+                age=None if delivered_at is None else now - delivered_at,
+                stale_after=stale_after.get(code),
+                last_look=state if state in ("missing", "failed") else "read",
+                run=runs.get(code),
+            )
+        )
+    return tuple(sorted(found, key=lambda row: (row.last_look != "failed", not row.is_stale, row.name)))
+
+
+# Of each channel: when it last delivered rows, and how the last look ended. Looks at its other entities in the same
+# moment count for what they found.
+_LOOKS = f"""
+WITH looked AS (
+    SELECT
+        channel_code, state, ended_at, {_DELIVERED} AS is_delivered,
+        ROW_NUMBER() OVER (
+            PARTITION BY channel_code
+            ORDER BY ended_at DESC, CASE WHEN state IN ('missing', 'failed') THEN 1 ELSE 0 END, load_id
+        ) AS recency
+    FROM ops.load WHERE {_OF_CHANNELS} AND state <> 'retried'
+)
+SELECT
+    channel_code, MAX(CASE WHEN is_delivered THEN ended_at END), MAX(CASE WHEN recency = 1 THEN state END)
+FROM looked GROUP BY channel_code
+"""
 
 
 def _newest_runs(reader: Reader) -> dict[str, RunKey | None]:
-    """The run that read the newest file of each channel."""
+    """The run that read each channel's newest delivery with rows."""
     rows = reader.rows(
         ("ops.load",),
         f"""
@@ -209,7 +244,7 @@ def _newest_runs(reader: Reader) -> dict[str, RunKey | None]:
             SELECT
                 channel_code, dag_id, run_id,
                 ROW_NUMBER() OVER (PARTITION BY channel_code ORDER BY ended_at DESC, load_id DESC) AS recency
-            FROM ops.load WHERE {_READ}
+            FROM ops.load WHERE {_DELIVERED} AND {_OF_CHANNELS}
         )
         SELECT channel_code, dag_id, run_id FROM ranked WHERE recency = 1
         """,
@@ -239,11 +274,15 @@ def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple
                 ) AS attempt_count,
                 ROW_NUMBER() OVER (
                     PARTITION BY channel_code, entity, delivery_name ORDER BY started_at DESC, load_id DESC
-                ) AS recency
+                ) AS recency,
+                MAX(CASE WHEN {_READ} THEN started_at END) OVER (PARTITION BY channel_code, entity) AS read_at
             FROM ops.load WHERE {_OF_CHANNELS}
         )
         SELECT channel_code, entity, delivery_name, reason_code, message, started_at, attempt_count
-        FROM ranked WHERE recency = 1 AND state = 'refused' AND started_at >= $since
+        FROM ranked
+        WHERE recency = 1 AND state = 'refused' AND started_at >= $since
+            -- Without a name it was all there was to read: whatever was read later makes up for it.
+            AND (delivery_name IS NOT NULL OR read_at IS NULL OR read_at < started_at)
         ORDER BY started_at DESC, channel_code, entity, delivery_name
         """,
         {"since": since},

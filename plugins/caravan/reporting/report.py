@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +11,6 @@ from caravan.core.window import to_utc_naive
 from caravan.reporting import folder, site
 from caravan.warehouse.port import Session
 
-STALE_AFTER = timedelta(hours=48)
-"""A channel that delivers daily has then missed a day and has had another one to make up for it."""
-
 
 def render(
     session: Session,
@@ -20,11 +18,12 @@ def render(
     now: datetime,
     title: str = "Sales report",
     *,
-    stale_after: timedelta = STALE_AFTER,
+    stale_after: Mapping[str, timedelta],
 ) -> Path:
     """Write all pages of one snapshot, put them in place of the old ones by one rename, and return the first.
 
-    `now`: UTC; what "hours since" counts from. Tables that are not built yet count as empty.
+    `now`: UTC; what "hours since" counts from. `stale_after`: as for `read_operations`. Tables that are
+    not built yet count as empty.
     """
     moment = to_utc_naive(now)
     pages = site.build(session, moment, title, stale_after, load_kpis())

@@ -23,6 +23,8 @@ class RunLoads:
     refused_count: int
     missing_count: int
     """How often no file was there."""
+    failed_count: int
+    """How often it could not be read."""
     received: int
     loaded: int
     unchanged: int
@@ -129,6 +131,7 @@ _LOADS = f"""
 SELECT
     channel_code, entity, COUNT(CASE WHEN {_READ} THEN 1 END),
     COUNT(CASE WHEN state = 'refused' THEN 1 END), COUNT(CASE WHEN state = 'missing' THEN 1 END),
+    COUNT(CASE WHEN state = 'failed' THEN 1 END),
     {", ".join(f"CAST(COALESCE(SUM(CASE WHEN {_READ} THEN {name} END), 0) AS BIGINT)" for name in _COUNTS)},
     COUNT(CASE WHEN NOT {_READ} OR received_count = loaded_count + unchanged_count + duplicate_count
         + quarantined_count THEN NULL ELSE 1 END)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -51,7 +51,7 @@ MARKET = Kind("market.html.j2", links.overview)
 
 
 def build(
-    session: Session, now: datetime, title: str, stale_after: timedelta, dictionary: Dictionary
+    session: Session, now: datetime, title: str, stale_after: Mapping[str, timedelta], dictionary: Dictionary
 ) -> dict[str, str]:
     """The text of each page by its path. `now`: UTC without zone."""
     return _Site(session, now, title, stale_after, dictionary).all_pages()
@@ -59,12 +59,11 @@ def build(
 
 class _Site:
     def __init__(
-        self, session: Session, now: datetime, title: str, stale_after: timedelta, dictionary: Dictionary
+        self, session: Session, now: datetime, title: str, stale_after: Mapping[str, timedelta], dictionary: Dictionary
     ) -> None:
         self.session = session
         self.now = now
         self.title = title
-        self.stale_after = stale_after
         self.dictionary = dictionary
         self.ledger: Ledger | None = open_ledger(session)
         self.operations: Operations = read_operations(session, now, stale_after)
@@ -92,9 +91,8 @@ class _Site:
         return made
 
     def fixed_pages(self) -> dict[str, str]:
-        stale_hours = formats.count(int(self.stale_after.total_seconds() // 3600))
         return {
-            links.QUALITY: self.page(links.QUALITY, "quality.html.j2", stale_hours=stale_hours),
+            links.QUALITY: self.page(links.QUALITY, "quality.html.j2"),
             links.QUARANTINE: self.page(
                 links.QUARANTINE,
                 "quarantine.html.j2",

@@ -12,9 +12,11 @@ from caravan.core.window import Window
 from caravan.warehouse.port import Session
 from caravan.warehouse.quality import QualityResult
 
-LoadState = Literal["loaded", "empty", "refused", "missing", "retried"]
+LoadState = Literal["loaded", "empty", "refused", "missing", "failed", "idle", "retried"]
 """loaded: rows read (perhaps all unchanged). empty: a file without a row. refused: not read, see
-reason_code. missing: no file was there. retried: refused in an earlier attempt of the same run."""
+reason_code. missing: no file was there. failed: the channel could not be read (its service did not answer), see
+message. idle: it could be read again after that, and had nothing new. retried: refused or failed in an earlier attempt
+of the same run."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,16 @@ def newest_delivery(session: Session, channel_code: str, entity: str) -> tuple[d
         {"channel": channel_code, "entity": entity},
     )
     return (found[0][0], found[0][1], found[0][2]) if found else None
+
+
+def is_failed(session: Session, channel_code: str) -> bool:
+    """Whether the channel could not be read when it was tried last."""
+    found = session.rows(
+        "SELECT state FROM ops.load WHERE channel_code = $channel AND state <> 'retried' "
+        "ORDER BY ended_at DESC, load_id LIMIT 1",
+        {"channel": channel_code},
+    )
+    return found == [("failed",)]
 
 
 def write_load(session: Session, load: Load, rule_counts: Mapping[str, int] | None = None) -> None:

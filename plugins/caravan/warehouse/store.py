@@ -171,14 +171,14 @@ class Store:
         )
 
     def retry(self, run_id: str, channel_code: str) -> None:
-        """The channel is collected again in the same run: what an earlier attempt refused counts no longer."""
-        refused = f"{_THIS_RUN} AND channel_code = $channel AND state = 'refused'"
+        """The channel is collected again in the same run: how an earlier attempt ended counts no longer."""
+        ended = f"{_THIS_RUN} AND channel_code = $channel AND state IN ('refused', 'failed')"
         values = {"run": run_id, "dag": self._dag_id, "channel": channel_code}
         with self.warehouse.read() as session:
-            if not session.rows(f"SELECT 1 FROM ops.load WHERE {refused} LIMIT 1", values):
+            if not session.rows(f"SELECT 1 FROM ops.load WHERE {ended} LIMIT 1", values):
                 return
         with self.warehouse.write() as session:
-            session.execute(f"UPDATE ops.load SET state = 'retried' WHERE {refused}", values)
+            session.execute(f"UPDATE ops.load SET state = 'retried' WHERE {ended}", values)
 
     def refuse(
         self, run_id: str, channel_code: str, entity: str, delivery_name: str | None, error: Rejected, at: datetime
@@ -198,6 +198,15 @@ class Store:
         self, run_id: str, channel_code: str, entity: str, at: datetime, message: str = "no file was there"
     ) -> None:
         self._note(run_id, channel_code, entity, at, state="missing", message=message)
+
+    def note_failed(self, run_id: str, channel_code: str, entity: str, at: datetime, message: str) -> None:
+        self._note(run_id, channel_code, entity, at, state="failed", message=message)
+
+    def note_read(self, run_id: str, channel_code: str, entity: str, at: datetime) -> None:
+        with self.warehouse.read() as session:
+            if not evidence.is_failed(session, channel_code):
+                return
+        self._note(run_id, channel_code, entity, at, state="idle")
 
     def _note(self, run_id: str, channel_code: str, entity: str, at: datetime, **values: Any) -> None:
         batch = raw.Batch(table_of(entity), (), 0, uuid.uuid4().hex, at)

@@ -76,7 +76,8 @@ def last_run_day(session: Session, dag_id: str, asking: Sequence[str]) -> date |
     started = session.row(
         "SELECT MAX(r.started_at) FROM ops.run AS r WHERE r.dag_id = $dag AND r.ended_at IS NOT NULL "
         f"AND starts_with(r.run_id, 'scheduled__') AND (r.state = 'success' OR ({asked}) "
-        "OR EXISTS (SELECT 1 FROM ops.load AS l WHERE l.run_id = r.run_id AND l.dag_id = r.dag_id))",
+        "OR EXISTS (SELECT 1 FROM ops.load AS l WHERE l.run_id = r.run_id AND l.dag_id = r.dag_id "
+        "AND l.state <> 'failed'))",
         {"dag": dag_id, **values},
     )[0]
     return started.date() if started else None

@@ -33,12 +33,11 @@ def stale_sources(
         if source in last_loads and now - last_loads[source] > timedelta(hours=hours):
             found.append(Sighting("stale", "warning", f"source {source}", _no_news(last_loads[source], hours)))
     for channel in sorted(channels):
-        hours = limits.channels.get(channel, limits.default)
+        limit = limits.of(channel)
         last = last_loads.get(channel)
-        if last is not None and now - last > timedelta(hours=hours):
-            found.append(
-                Sighting("stale", "warning", f"channel {channel}", _no_news(last, hours), channel_code=channel)
-            )
+        if last is not None and now - last > limit:
+            what = _no_news(last, limit // timedelta(hours=1))
+            found.append(Sighting("stale", "warning", f"channel {channel}", what, channel_code=channel))
         for market, market_hours in sorted(limits.markets.get(channel, {}).items()):
             day = newest_days.get((channel, market))
             if day is not None and now - _end_of(day) > timedelta(hours=market_hours):

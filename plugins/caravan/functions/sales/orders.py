@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from caravan.config.types import Channel, Configuration
 from caravan.core.entities import EntityName
-from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest
 from caravan.core.protocols import Delivery, Inbox, LoadCounts, OrderStore
 from caravan.core.scope import RunScope
 from caravan.core.window import DayRange
@@ -148,6 +149,27 @@ def collect(
             "DELIVERIES_REFUSED", f"{channel.code}: {len(refused)} refused\n" + "\n".join(f"  - {e}" for e in refused)
         )
     return totals
+
+
+@contextmanager
+def failure_noted(scope: RunScope, channel: Channel, store: OrderStore, clock: Clock) -> Iterator[None]:
+    """Put on record that the channel could not be read: its figures stand where they were, and the report says so.
+
+    A refusal is on record with its delivery already. Raises whatever ended the reading.
+    """
+    where = scope.run_id, channel.code, next(iter(channel.entities))
+    try:
+        yield
+    except Exception as error:
+        if not (scope.dry_run or isinstance(error, Rejected)):
+            message = str(error) if isinstance(error, CaravanError) else type(error).__name__
+            try:
+                store.note_failed(*where, clock(), message)
+            except CaravanError as problem:  # the warehouse itself may be what fails
+                log.warning("%s: its failure cannot be recorded: %s", channel.code, problem)
+        raise
+    if not scope.dry_run:
+        store.note_read(*where, clock())
 
 
 def _read(
