@@ -46,7 +46,7 @@ def rows(store: Store, sql: str) -> list[Any]:
 def changed(code: str, edit: Callable[[dict[str, Any]], None]) -> dict[str, Market]:
     """The markets, one of them with its file edited."""
     text = (INCLUDE_DIR / f"config/markets/{code.lower()}.yml").read_text(encoding="utf-8")
-    document = yaml.load(text, Loader=yaml.BaseLoader)
+    document = yaml.load(text, Loader=yaml.CBaseLoader)
     edit(document)
     return FEW | {code: Market.model_validate(document)}
 

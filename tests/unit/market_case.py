@@ -34,4 +34,4 @@ def market_text(code: str = "NO", country: str | None = None, currency: str = "N
 
 
 def market(code: str = "NO", country: str | None = None, currency: str = "NOK", zone: str = "Europe/Oslo") -> Market:
-    return Market.model_validate(yaml.load(market_text(code, country, currency, zone), Loader=yaml.BaseLoader))
+    return Market.model_validate(yaml.load(market_text(code, country, currency, zone), Loader=yaml.CBaseLoader))

@@ -42,7 +42,7 @@ def test_a_day(code: str, day: str, row: list[str]) -> None:
 def test_a_holiday_of_the_markets_own_list_is_named_once() -> None:
     text = (INCLUDE_DIR / "config/markets/de.yml").read_text(encoding="utf-8")
     listed = [{"date": f"{year}-10-03", "hours": "closed", "reason": "Einheit"} for year in range(2010, 2027)]
-    document = yaml.load(text, Loader=yaml.BaseLoader) | {
+    document = yaml.load(text, Loader=yaml.CBaseLoader) | {
         "calendar": [{"source": "law", "holidays": "overrides"}],
         "overrides": listed,
     }

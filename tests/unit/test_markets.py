@@ -43,7 +43,7 @@ def faults_of(tmp_path: Path, text: str, name: str = "no") -> list[str]:
 
 
 def market(text: str = TEXT) -> Market:
-    return Market.model_validate(yaml.load(text, Loader=yaml.BaseLoader))
+    return Market.model_validate(yaml.load(text, Loader=yaml.CBaseLoader))
 
 
 def test_the_text_of_these_tests_is_sound(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_a_year_that_is_not_announced_ends_the_calendar() -> None:
 def test_days_that_a_person_adds_make_a_year_known() -> None:
     announced = {"date": f"{END.year - 1}-02-06", "hours": "open", "reason": "调休"}
     text = (INCLUDE_DIR / "config/markets/cn.yml").read_text(encoding="utf-8")
-    document = yaml.load(text, Loader=yaml.BaseLoader) | {"overrides": [announced]}
+    document = yaml.load(text, Loader=yaml.CBaseLoader) | {"overrides": [announced]}
     china = business_calendar(Market.model_validate(document), END)
     assert china.end == END
     assert hours_text(china.day(date(END.year - 1, 2, 6)).spans) == "09:00-12:00 13:30-18:30"

@@ -158,7 +158,7 @@ def load_models(sql_dir: Path) -> Catalog:
     for path in files:
         where = f"{path.parent.name}/{path.name}"
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
             declared = document["models"]
         except (yaml.YAMLError, TypeError, KeyError) as error:
             faults.append(Fault(where, f"is no mapping with the key `models`: {error}"))
