@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 import duckdb
+import pandas
 import pytest
 
 from caravan import EXPECTATIONS_DIR, SQL_DIR
 from caravan.core.errors import Misconfigured
+from caravan.warehouse import expectations
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.expectations import check_suites, load_suites, validate
+from caravan.warehouse.measures import KINDS, Expectation, Suite
 from caravan.warehouse.port import Row, Session
 from caravan.warehouse.quality import QualityResult
-from caravan.warehouse.suites import KINDS, Expectation, Suite
 
 MODELS = load_models(SQL_DIR)
 TABLE = "stg.file_drop__order_line"
@@ -55,7 +58,6 @@ def test_a_good_suite_is_read(tmp_path: Path) -> None:
         slice_column="order_local_date",
         part="channel_code",
         where=None,
-        columns={"unit_price": "DECIMAL(18,4)"},
         expectations=(
             Expectation(
                 name="price_mean",
@@ -120,7 +122,6 @@ def test_faults_name_the_line_and_the_nearest_word(
         ("expect_column_values_to_not_be_null, column: sku, mostly: 0.5, min_value: 1", "unknown key"),
         ("expect_column_values_to_be_in_set, column: sku, mostly: 0.5, value_set: a", "must be a list"),
         ("expect_column_values_to_be_in_set, column: quantity, mostly: 0.5, value_set: [a]", "needs text"),
-        ("expect_column_values_to_match_regex, column: sku, mostly: 0.5, regex: '('", "no regular expression"),
         ("expect_column_mean_to_be_between, column: unit_price", "can never fail"),
         ("expect_table_row_count_to_be_between, column: sku, min_value: 1", "unknown key"),
         ("expect_column_quantile_values_to_be_between, column: quantity, quantile_ranges: 3", "must be a mapping"),
@@ -167,8 +168,10 @@ class MemorySession:
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
+        self.asked = 0
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
+        self.asked += 1
         return self.connection.execute(sql, params).fetchall()
 
 
@@ -223,8 +226,8 @@ def judge(session: MemorySession, *suites: Suite) -> list[QualityResult]:
     return validate(cast(Session, session), suites, {TABLE: [DAY]})
 
 
-def suite_of(*checks: Expectation, columns: Mapping[str, str], where: str | None = None) -> Suite:
-    return Suite(TABLE, "order_local_date", "channel_code", where, columns, checks)
+def suite_of(*checks: Expectation, where: str | None = None) -> Suite:
+    return Suite(TABLE, "order_local_date", "channel_code", where, checks)
 
 
 def test_honest_slices_of_all_channels_pass(session: MemorySession) -> None:
@@ -320,7 +323,7 @@ def test_severity_decides_between_warn_and_fail(session: MemorySession) -> None:
     limits = {"column": "quantity", "min_value": 900, "max_value": 1000}
     kind = "expect_column_mean_to_be_between"
     checks = (Expectation("a", kind, limits, "warn"), Expectation("b", kind, limits, "fail"))
-    results = judge(session, suite_of(*checks, columns={"quantity": "DECIMAL(18,4)"}))
+    results = judge(session, suite_of(*checks))
     assert [(result.check_name, result.outcome, result.severity) for result in results] == [
         ("a", "warn", "warn"),
         ("b", "fail", "fail"),
@@ -331,25 +334,22 @@ def test_severity_decides_between_warn_and_fail(session: MemorySession) -> None:
 def test_an_expectation_that_raises_is_an_error_and_never_failed_data(session: MemorySession) -> None:
     load(session, honest_lines("shop_de", "EUR"))
     checks = (
-        Expectation("broken", "expect_column_mean_to_be_between", {"column": "sku", "min_value": 1}),
-        Expectation("nowhere", "expect_column_mean_to_be_between", {"column": "not_there", "min_value": 1}, "warn"),
+        Expectation(
+            "broken", "expect_column_mean_to_be_between", {"column": "quantity", "min_value": 9, "max_value": 1}
+        ),
         Expectation("sound", "expect_column_values_to_not_be_null", {"column": "sku", "mostly": 0.9}),
     )
-    results = judge(session, suite_of(*checks, columns={"sku": "VARCHAR"}))
-    assert [(result.check_name, result.outcome) for result in results] == [
-        ("broken", "error"),
-        ("nowhere", "error"),
-        ("sound", "pass"),
-    ]
-    assert results[1].message.startswith("could not be computed: ") and "not_there" in results[1].message
+    results = judge(session, suite_of(*checks))
+    assert [(result.check_name, result.outcome) for result in results] == [("broken", "error"), ("sound", "pass")]
+    assert results[0].message == "could not be computed: min_value cannot be greater than max_value"
 
 
 @pytest.mark.parametrize(
     ("count", "missing", "checked", "message"),
     [
         (19, 0, 0, "not judged: 19 rows, at least 20 needed"),
-        (20, 0, 20, "0 of 20 sku (0 %) are not like ^sku; at most 50 % may be"),
-        (20, 8, 12, "0 of 12 sku (0 %) are not like ^sku; at most 50 % may be"),
+        (20, 0, 20, "0 of 20 sku (0 %) are not at least 3 characters long; at most 50 % may be"),
+        (20, 8, 12, "0 of 12 sku (0 %) are not at least 3 characters long; at most 50 % may be"),
         (20, 20, 0, "not judged: every sku is missing"),
     ],
 )
@@ -358,8 +358,8 @@ def test_too_little_is_not_judged(session: MemorySession, count: int, missing: i
     for line in lines[:missing]:
         line["sku"] = None
     load(session, lines)
-    check = Expectation("x", "expect_column_values_to_match_regex", {"column": "sku", "regex": "^sku", "mostly": 0.5})
-    (result,) = judge(session, suite_of(check, columns={"sku": "VARCHAR"}))
+    kwargs = {"column": "sku", "min_value": 3, "mostly": 0.5}
+    (result,) = judge(session, suite_of(Expectation("x", "expect_column_value_lengths_to_be_between", kwargs)))
     assert (result.outcome, result.checked_count, result.message) == ("pass", checked, message)
 
 
@@ -367,11 +367,11 @@ def test_where_keeps_to_some_rows_and_a_missing_part_is_a_part(session: MemorySe
     load(session, [line | {"channel_code": None} for line in honest_lines("x", "EUR")])
     load(session, honest_lines("x", "GBP", 30))
     check = Expectation("x", "expect_table_row_count_to_be_between", {"min_value": 50}, "fail", 1)
-    assert [(r.part_value, r.outcome, r.message) for r in judge(session, suite_of(check, columns={}))] == [
+    assert [(r.part_value, r.outcome, r.message) for r in judge(session, suite_of(check))] == [
         ("", "pass", "number of rows 100 is at least 50"),
         ("x", "fail", "number of rows 30 is not at least 50"),
     ]
-    (only,) = judge(session, suite_of(check, columns={}, where="currency_code = 'GBP'"))
+    (only,) = judge(session, suite_of(check, where="currency_code = 'GBP'"))
     assert only.checked_count == 30
 
 
@@ -382,23 +382,60 @@ def test_nothing_is_said_about_slices_without_rows_or_tables_without_suites(sess
     assert len(validate(cast(Session, session), suites, {TABLE: [DAY, DAY]})) == 7
 
 
+def test_slices_are_measured_in_portions(session: MemorySession, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        load(session, [line | {"order_local_date": DAY + timedelta(days=number)} for line in honest_lines("a", "EUR")])
+    days = [DAY + timedelta(days=number) for number in range(8)]
+    suites = load_suites(EXPECTATIONS_DIR, MODELS)
+    whole = validate(cast(Session, session), suites, {TABLE: days})
+    assert len(whole) == 7 * 7
+    monkeypatch.setattr(expectations, "ROWS_A_QUERY", 250)
+    asked = session.asked
+    assert validate(cast(Session, session), suites, {TABLE: days}) == whole
+    assert session.asked - asked == len(suites) * (1 + 4), "how many rows each day has, then two days at a time"
+
+
+COLUMNS = {"number": "quantity", "text": "sku", "any": "customer_id", "none": None}
+SAMPLES: dict[str, dict[str, Any]] = {
+    "min_value": {"min_value": 2.5},
+    "max_value": {"max_value": 8},
+    "value_set": {"value_set": ["sku-001", "it's"]},
+    "quantile_ranges": {"quantile_ranges": {"quantiles": [0.25, 0.5], "value_ranges": [[None, 9], [1, 2]]}},
+}
+
+
 @pytest.mark.parametrize("name", KINDS)
-def test_every_kind_is_an_expectation_that_takes_its_arguments(session: MemorySession, name: str) -> None:
-    """Guards the table of kinds against another version of Great Expectations."""
-    load(session, honest_lines("shop_de", "EUR"))
+def test_every_kind_measures_what_great_expectations_measures_of_the_rows(session: MemorySession, name: str) -> None:
+    lines = honest_lines("a", "EUR", 101)  # the quartiles are values
+    for line in lines[1::9]:
+        line.update(sku=None, unit_price=None)
+    load(session, lines)
     kind = KINDS[name]
-    column = "sku" if kind.column_is == "text" else "quantity"
-    samples: dict[str, Any] = {
-        "min_value": 0,
-        "value_set": ["a"],
-        "regex": "x",
-        "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[None, 9]]},
-    }
-    kwargs = {word: samples[word] for word in kind.arguments if word in samples}
-    kwargs |= {"column": column} if kind.column_is != "none" else {}
+    column = COLUMNS[kind.column_is]
+    kwargs = {"column": column} if column else {}
     kwargs |= {"mostly": 0.5} if kind.row_wise else {}
-    types = {"sku": "VARCHAR", "quantity": "DECIMAL(18,4)"}
-    (result,) = judge(session, suite_of(Expectation("x", name, kwargs), columns=types))
-    assert result.outcome in ("pass", "fail"), result.message
-    assert result.checked_count == 100
+    for word in sorted(kind.arguments):
+        kwargs |= SAMPLES[word]
+    answer = answer_of_great_expectations(name, kwargs, lines)
+    (result,) = judge(session, suite_of(Expectation("x", name, kwargs)))
+    assert result.outcome == ("pass" if answer["success"] else "fail"), (result.message, answer)
+    found = answer["result"]
+    if kind.row_wise:
+        judged = found["element_count"] - found.get("missing_count", 0)
+        assert (result.checked_count, result.failed_count) == (judged, found["unexpected_count"])
+    else:
+        (measured,) = expectations.measure(cast(Session, session), suite_of(Expectation("x", name, kwargs)), [DAY])
+        observed = found["observed_value"]
+        wanted = observed["values"] if isinstance(observed, dict) else [observed]
+        assert measured.measures["x"] == pytest.approx([float(value) for value in wanted])
     assert "{" not in result.message
+
+
+def answer_of_great_expectations(name: str, kwargs: Mapping[str, Any], lines: list[Line]) -> dict[str, Any]:
+    """Its own verdict on the rows."""
+    gx, batches = expectations._great_expectations()
+    frame = pandas.DataFrame(lines).astype({"quantity": "float64"})
+    made = getattr(gx.expectations, "".join(word.capitalize() for word in name.split("_")))(**kwargs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dict(batches.get_batch({"dataframe": frame}).validate(made).to_json_dict())

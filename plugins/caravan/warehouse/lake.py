@@ -27,6 +27,8 @@ CATALOG_WAIT_MS = 30_000
 """Only strangers make a writer wait here, a shell or a backup that locks the catalog: writers queue before it."""
 ADOPTED_ROWS = 100_000
 """From here on a staged file becomes part of its table as it is; fewer rows are written in the usual way."""
+BULK_BYTES = 4 << 20
+"""From here on reading staged files is worth starting threads for."""
 STAGED_FORMAT = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false"
 """DuckDB holds the Bloom filters of all row groups in memory until the file ends: memory that grows with the rows."""
 
@@ -206,9 +208,14 @@ class _LakeSession(Session):
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
         if not self._writes:
             refuse_writes(sql)
-        # Bulk rows come from staged files; everything else is bookkeeping, which waiting threads make twice as dear.
-        with self._all_threads() if "read_parquet(" in sql else contextlib.nullcontext():
+        with self._all_threads() if self._is_bulk(sql) else contextlib.nullcontext():
             return self._connection.execute(sql, dict(params) if params else None).fetchall()
+
+    def _is_bulk(self, sql: str) -> bool:
+        """Many rows come from staged files; all else is bookkeeping, which waiting threads make twice as dear."""
+        staged = self._lake.staged_files.items()
+        read = [path for relation, paths in staged if relation in sql for path in paths]
+        return sum(path.stat().st_size for path in read) > BULK_BYTES
 
     @contextlib.contextmanager
     def _all_threads(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -209,24 +210,19 @@ def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Compar
     _refuse_cut_off(session, batch, comparison)
     _insert_rows(session, batch, comparison)
     _insert_markers(session, batch, comparison)
-    counts: dict[str, int] = dict(
-        session.rows(
-            f"SELECT change, COUNT(*) FROM {batch.table.name} WHERE load_id = $load GROUP BY change",
-            {"load": batch.load_id},
-        )
-    )
+    counts, days = _written(session, batch)
     stale = sum(_count(session, f"{part.known} AS k WHERE k.verdict = 'stale'") for part in comparison.passes)
-    loaded = int(counts.get("row", 0))
+    loaded = counts["row"]
     changed = Appended(
         loaded=loaded,
         unchanged=batch.row_count - loaded,
         stale=stale,
-        deleted=int(counts.get("deleted", 0)),
-        moved=int(counts.get("moved", 0)),
+        deleted=counts["deleted"],
+        moved=counts["moved"],
         kept=sum(
             _count(session, f"{part.absent} AS k WHERE k.verdict = 'kept'") for part in comparison.passes if part.absent
         ),
-        days=_days(session, batch),
+        days=days,
     )
     if loaded or changed.deleted:
         slices.bump_version(session, batch.table.name)
@@ -313,11 +309,15 @@ def _insert_markers(session: Session, batch: Batch, comparison: _Comparison) -> 
             insert("deleted", f"{part.gone} AS k")
 
 
-def _days(session: Session, batch: Batch) -> tuple[date, ...]:
+def _written(session: Session, batch: Batch) -> tuple[Counter[str], tuple[date, ...]]:
+    """Rows by change, and their days."""
     day = batch.table.date_column
-    if day is None:
-        return ()
     found = session.rows(
-        f"SELECT DISTINCT {day} FROM {batch.table.name} WHERE load_id = $load ORDER BY 1", {"load": batch.load_id}
+        f"SELECT {day or 'NULL'} AS day, change, COUNT(*) FROM {batch.table.name} WHERE load_id = $load "
+        "GROUP BY 1, 2 ORDER BY 1, 2",
+        {"load": batch.load_id},
     )
-    return tuple(row[0] for row in found)
+    counts: Counter[str] = Counter()
+    for _, change, count in found:
+        counts[change] += int(count)
+    return counts, tuple(dict.fromkeys(row[0] for row in found)) if day else ()

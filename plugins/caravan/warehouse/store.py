@@ -26,10 +26,10 @@ from caravan.core.window import DayRange, Window
 from caravan.warehouse import evidence, expectations, rates, raw, slices
 from caravan.warehouse.catalog import Catalog, Layer, Model
 from caravan.warehouse.evidence import Load
+from caravan.warehouse.measures import Suite
 from caravan.warehouse.port import Session, Warehouse
 from caravan.warehouse.raw_tables import RAW, RawTable, table_of
 from caravan.warehouse.runner import Build, Runner
-from caravan.warehouse.suites import Suite
 
 _THIS_RUN = "run_id = $run AND dag_id = $dag"
 
@@ -148,7 +148,8 @@ class Store:
                 else None,
                 ended_at=self._clock(),
             )
-            evidence.forget_quarantine(session, channel_code, entity, delivery.content_hash)
+            if not once:
+                evidence.forget_quarantine(session, channel_code, entity, delivery.content_hash)
             evidence.write_load(session, noted, parsed.rule_counts)
             evidence.write_quarantine(session, noted, parsed.quarantined, QUARANTINE_COLUMNS, self._clock())
         self.warehouse.forget_staged()

@@ -1,8 +1,8 @@
 """Suites of distribution checks as data: include/expectations/<function>.yml, read and checked whole.
 
-A suite belongs to one table and looks at one slice of it at a time, per part (a channel, a market).
-What every single row must fulfil stands in _models.yml instead; the table of kinds below therefore
-asks each row-wise expectation for a `mostly` under 1.
+A suite belongs to one table and looks at its slices apart, and in each at every part (a channel, a market).
+What every single row must fulfil stands in _models.yml instead; a row-wise expectation therefore needs a
+`mostly` under 1.
 """
 
 from __future__ import annotations
@@ -10,81 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caravan.config.document import Document, Location, read
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.warehouse.catalog import Catalog, Model, load_models
+from caravan.warehouse.measures import KINDS, MIN_ROWS, RANGE, Expectation, Kind, Suite, is_number_type
 from caravan.warehouse.portable import condition_faults
-from caravan.warehouse.quality import Severity
-
-MIN_ROWS = 20
-"""Below this a share or a mean says little: the slice is not judged."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """An expectation of Great Expectations that suites may use, and how a person says it."""
-
-    says: str
-    """Of the whole column (`mean of {column}`), or of the values that broke a row-wise check."""
-    arguments: frozenset[str]
-    column_is: str = "any"
-    """any, number, text; none where the expectation is about the table."""
-    row_wise: bool = False
-
-
-_RANGE = frozenset({"min_value", "max_value"})
-
-KINDS: dict[str, Kind] = {
-    "expect_column_mean_to_be_between": Kind("mean of {column}", _RANGE, "number"),
-    "expect_column_median_to_be_between": Kind("median of {column}", _RANGE, "number"),
-    "expect_column_stdev_to_be_between": Kind("standard deviation of {column}", _RANGE, "number"),
-    "expect_column_sum_to_be_between": Kind("sum of {column}", _RANGE, "number"),
-    "expect_column_quantile_values_to_be_between": Kind(
-        "quantile of {column}", frozenset({"quantile_ranges"}), "number"
-    ),
-    "expect_column_proportion_of_unique_values_to_be_between": Kind("share of different {column} values", _RANGE),
-    "expect_column_unique_value_count_to_be_between": Kind("number of different {column} values", _RANGE),
-    "expect_table_row_count_to_be_between": Kind("number of rows", _RANGE, column_is="none"),
-    "expect_column_values_to_not_be_null": Kind("missing", frozenset(), row_wise=True),
-    "expect_column_values_to_be_between": Kind("outside {range}", _RANGE, "number", row_wise=True),
-    "expect_column_values_to_be_in_set": Kind(
-        "other than {value_set}", frozenset({"value_set"}), "text", row_wise=True
-    ),
-    "expect_column_value_lengths_to_be_between": Kind("not {range} characters long", _RANGE, "text", row_wise=True),
-    "expect_column_values_to_match_regex": Kind("not like {regex}", frozenset({"regex"}), "text", row_wise=True),
-}
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """One check. `kwargs` go to Great Expectations as they are, the column among them."""
-
-    name: str
-    type: str
-    kwargs: Mapping[str, Any]
-    severity: Severity = "fail"
-    min_rows: int = MIN_ROWS
-
-    @property
-    def kind(self) -> Kind:
-        return KINDS[self.type]
-
-
-@dataclass(frozen=True)
-class Suite:
-    """Checks over the same rows of one table. `columns`: the ones needed, name to type (DuckDB's)."""
-
-    table: str
-    slice_column: str
-    part: str | None
-    where: str | None
-    """A condition in portable SQL that keeps the rows to judge; None for all."""
-    columns: Mapping[str, str]
-    expectations: tuple[Expectation, ...]
 
 
 def load_suites(directory: Path, models: Catalog) -> tuple[Suite, ...]:
@@ -101,10 +34,6 @@ def check_suites(directory: Path, sql_dir: Path) -> list[Fault]:
         return _read(directory, load_models(sql_dir))[1]
     except Misconfigured as error:
         return [Fault(directory.name, f"not checked, because models have faults ({error.faults[0]}): mend them first")]
-
-
-def is_number_type(sql_type: str) -> bool:
-    return sql_type.startswith("DECIMAL") or sql_type in ("BIGINT", "INTEGER", "DOUBLE")
 
 
 def _read(directory: Path, catalog: Catalog) -> tuple[tuple[Suite, ...], list[Fault]]:
@@ -168,8 +97,7 @@ class _Reader:
         if len(self.faults) > before:
             return None
         checks = tuple(check for check in found if check is not None)
-        needed = {check.kwargs["column"]: types[check.kwargs["column"]] for check in checks if "column" in check.kwargs}
-        return Suite(table, model.slice_column, part, where, needed, checks)
+        return Suite(table, model.slice_column, part, where, checks)
 
     def _expectation(self, place: Location, spec: Any, model: Model, types: Mapping[str, str]) -> Expectation | None:
         before = len(self.faults)
@@ -181,7 +109,7 @@ class _Reader:
         own = set(kind.arguments)
         own |= {"column"} if kind.column_is != "none" else set()
         own |= {"mostly"} if kind.row_wise else set()
-        required = {"name", *(own - _RANGE - {"mostly"})}
+        required = {"name", *(own - RANGE - {"mostly"})}
         if not self._mapping(place, spec, {"name", "expectation", "severity", "min_rows", *own}, required):
             return None
         name = str(spec["name"])
@@ -196,14 +124,12 @@ class _Reader:
         if "column" in own:
             kwargs["column"] = spec["column"]
             self._column((*place, "column"), spec["column"], kind, model, types)
-        if own >= _RANGE:
+        if own >= RANGE:
             kwargs |= self._range(place, spec)
         if "mostly" in own:
             kwargs["mostly"] = self._mostly((*place, "mostly"), spec.get("mostly"))
         if "value_set" in own:
             kwargs["value_set"] = [item for _, item in self._items((*place, "value_set"))]
-        if "regex" in own:
-            kwargs["regex"] = self._regex((*place, "regex"), spec["regex"])
         if "quantile_ranges" in own:
             kwargs["quantile_ranges"] = self._quantiles((*place, "quantile_ranges"), spec["quantile_ranges"])
         if len(self.faults) > before:
@@ -264,7 +190,7 @@ class _Reader:
     def _range(self, place: Location, spec: Mapping[str, Any]) -> dict[str, float]:
         if spec.get("min_value") is None and spec.get("max_value") is None:
             self.fault(place, "needs min_value, max_value or both: without them it can never fail")
-        limits = {word: self._number((*place, word), spec.get(word)) for word in sorted(_RANGE)}
+        limits = {word: self._number((*place, word), spec.get(word)) for word in sorted(RANGE)}
         given = {word: number for word, number in limits.items() if number is not None}
         if len(given) == 2 and given["min_value"] > given["max_value"]:
             self.fault(place, f"min_value {given['min_value']:g} is above max_value {given['max_value']:g}")
@@ -279,13 +205,6 @@ class _Reader:
                 "what every row must fulfil is a check in _models.yml",
             )
         return share
-
-    def _regex(self, place: Location, pattern: Any) -> str:
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError) as error:
-            self.fault(place, f"is no regular expression: {error}")
-        return str(pattern)
 
     def _quantiles(self, place: Location, spec: Any) -> dict[str, Any]:
         keys = {"quantiles", "value_ranges"}
