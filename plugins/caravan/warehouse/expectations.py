@@ -78,6 +78,7 @@ def _portions(session: Session, suite: Suite, days: Sequence[date]) -> Iterator[
 
 
 def measure(session: Session, suite: Suite, days: Sequence[date]) -> list[Measured]:
+    """Each slice and part that has rows, by day and part."""
     part = f"COALESCE({suite.part}, '')" if suite.part else "''"
     measures = [f"CAST({sql} AS DOUBLE)" for check in suite.expectations for sql in check.measures]
     condition = f" AND ({suite.where})" if suite.where else ""
