@@ -87,7 +87,7 @@ FEWEST_DAYS = 14
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: a line of an order, its header, a refund of it, or a document beside it (see `row_of`).
+    """One row of a file: a line of an order, its header, a refund of it, or a document beside it (see `document_row`).
 
     `reason`: why it has to be quarantined.
     """
@@ -268,7 +268,7 @@ def rows_of(orders: Sequence[Order]) -> list[Row]:
     return [Row(order, line) for order in orders for line in order.lines]
 
 
-def row_of(document: Document, reason: str | None = None, change: Mapping[str, Any] | None = None) -> Row:
+def document_row(document: Document, reason: str | None = None, change: Mapping[str, Any] | None = None) -> Row:
     """A document names its order itself: the row's own has its moment, and nothing else."""
     line = Line(1, Product("", "", Decimal(0)), 0)
     order = Order("", document.moment, document.moment, "", "", None, DIRECT, (line,))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from caravan.core.entities import EntityName
 from caravan.demo.catalogue import TRADE
-from caravan.demo.deliveries import WEEK, File, Row, morning_after, row_of, weeks
+from caravan.demo.deliveries import WEEK, File, Row, document_row, morning_after, weeks
 from caravan.demo.documents import Payment, Shipment
 from caravan.demo.world import Order
 
@@ -59,20 +59,23 @@ def _paid(orders: Sequence[Order], new: Sequence[Order]) -> Iterator[_Told]:
     for order in orders:
         day, paid = _day(order.placed), _payment(order, "Z")
         if order == new[UNREADABLE]:
-            yield day, row_of(paid, "NUMBER_INVALID", {"金额": "见附件"})
+            yield day, document_row(paid, "NUMBER_INVALID", {"金额": "见附件"})
             day += timedelta(days=WEEK)
-        yield day, row_of(paid)
+        yield day, document_row(paid)
 
 
 def _odd_payments(new: Sequence[Order], days: Sequence[date]) -> list[_Told]:
     retried = _payment(new[RETRIED], "F", "failed")
-    retried = replace(retried, moment=retried.moment - timedelta(minutes=3))
-    noon = _noon(days[CHARGEBACK_DAY])
+    taken_back, nameless, nobodys = (_noon(days[each]) for each in (CHARGEBACK_DAY, NAMELESS_DAY, NOBODYS_DAY))
+    found = [
+        replace(_payment(new[0], "C", "chargeback"), moment=taken_back),
+        Payment("Z900001", None, nameless, "capture", Decimal(88)),
+        Payment("Z900002", NOBODYS, nobodys, "capture", Decimal(168)),
+    ]
+    failed = replace(retried, moment=retried.moment - timedelta(minutes=3))
     return [
-        (_day(new[RETRIED].placed), row_of(retried)),
-        (days[CHARGEBACK_DAY], row_of(replace(_payment(new[0], "C", "chargeback"), moment=noon))),
-        (days[NAMELESS_DAY], row_of(Payment("Z900001", None, _noon(days[NAMELESS_DAY]), "capture", Decimal("88.00")))),
-        (days[NOBODYS_DAY], row_of(Payment("Z900002", NOBODYS, _noon(days[NOBODYS_DAY]), "capture", Decimal(168)))),
+        (_day(retried.moment), document_row(failed)),  # told with the good one, though it may be of the day before
+        *((_day(each.moment), document_row(each)) for each in found),
     ]
 
 
@@ -83,7 +86,8 @@ def _payment(order: Order, prefix: str, kind: Literal["capture", "failed", "char
 
 
 def _carried(orders: Sequence[Order], new: Sequence[Order], days: Sequence[date], rng: Random) -> list[_Told]:
-    """Each order leaves within three days and arrives within a week; until the last of the days."""
+    """Each order leaves within three days and arrives within a week. What comes after the last of the days, no file
+    tells."""
     told: list[_Told] = []
     early = [order for order in new if _day(order.placed) < days[WEEK]][-1]
     for order in orders:
@@ -91,13 +95,13 @@ def _carried(orders: Sequence[Order], new: Sequence[Order], days: Sequence[date]
         if order == new[FOREIGN]:
             shipment = replace(shipment, party="unknown")
         if order == early:  # told before it has left
-            told.append((_day(order.placed), row_of(shipment, "FIELD_MISSING", {"发货时间": ""})))
-        told.append((_day(shipment.moment), row_of(shipment)))
+            told.append((_day(order.placed), document_row(shipment, "FIELD_MISSING", {"发货时间": ""})))
+        told.append((_day(shipment.moment), document_row(shipment)))
         arrived = shipment.moment + timedelta(minutes=rng.randrange(_DAY_MINUTES, 4 * _DAY_MINUTES))
-        told.append((_day(arrived), row_of(replace(shipment, arrived=arrived))))
+        told.append((_day(arrived), document_row(replace(shipment, arrived=arrived))))
     noon = _noon(days[NOBODYS_DAY])
     stray = Shipment("SF900001", NOBODYS, noon, None, "sf_express", Decimal("1.20"), 1, Decimal(24))
-    return [*told, (days[NOBODYS_DAY], row_of(stray))]
+    return [*told, (days[NOBODYS_DAY], document_row(stray))]
 
 
 def _shipment(order: Order, rng: Random) -> Shipment:

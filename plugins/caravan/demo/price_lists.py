@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from caravan.demo.catalogue import TRADE, Product, Shop
-from caravan.demo.deliveries import WEEK, File, morning_after, row_of, weeks
+from caravan.demo.deliveries import WEEK, File, document_row, morning_after, weeks
 from caravan.demo.documents import Offer
 
 CODE = "wholesale_gb"
@@ -35,7 +35,9 @@ def plan(files: Sequence[File], days: Sequence[date], past: Sequence[date], shop
     lists = list[File]()
     for name, first, last in weeks("pricelist_{}.csv", days, past):
         evenings = past[(len(past) - 1) % WEEK :: WEEK] if last < days[0] else [last]
-        rows = [row_of(_offer(product, day, stock[product][day])) for day in evenings for product in shop.products]
+        rows = [
+            document_row(_offer(product, day, stock[product][day])) for day in evenings for product in shop.products
+        ]
         if first == days[UNREADABLE_WEEK * WEEK]:
             rows[UNREADABLE] = replace(rows[UNREADABLE], reason="NUMBER_INVALID", change={"Net price": "on request"})
         lists.append(File(CODE, "offer", name, morning_after(last), tuple(rows)))
