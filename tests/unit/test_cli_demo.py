@@ -28,7 +28,7 @@ from caravan.cli.demo_verdict import (
     wrong_figures,
 )
 from caravan.core.errors import CaravanError
-from caravan.demo.truth import DeliveryTruth, RefundTruth, SalesTruth, Truth
+from caravan.demo.truth import DeliveryTruth, OfferTruth, PaymentTruth, RefundTruth, SalesTruth, ShipmentTruth, Truth
 
 LINES = DeliveryTruth("shop_de", "order_line", "lines.csv", 10, 6, 1, 1, {"NUMBER_INVALID": 2}, 3, 1)
 BROKEN = DeliveryTruth("shop_gb", "order_line", "cut.csv.gz", 0, 0, 0, 0, {}, 0, 0, "GZIP_TRUNCATED")
@@ -84,10 +84,11 @@ GIVEN = RefundTruth("shop_fr", date(2026, 10, 9), "counted", 1, Decimal(5))
 
 
 class Marts:
-    """A session that knows the two tables."""
+    """A session that knows the five tables."""
 
-    def __init__(self, sales: list[tuple[Any, ...]], refunds: list[tuple[Any, ...]]) -> None:
-        self.tables = {"rpt_sales__channel_day": sales, "fct_refund": refunds}
+    def __init__(self, sales: list[tuple[Any, ...]], refunds: list[tuple[Any, ...]], **others: Any) -> None:
+        documents: dict[str, list[Any]] = {"fct_payment": [], "fct_shipment": [], "fct_offer_day": []}
+        self.tables = {"rpt_sales__channel_day": sales, "fct_refund": refunds} | documents | others
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return next(rows for table, rows in self.tables.items() if f"mart.{table}" in sql)
@@ -114,6 +115,53 @@ BACK = ("shop_fr", date(2026, 10, 9), "counted", 1, Decimal("5.0000"))
 def test_every_figure_is_compared(sales: list[Any], refunds: list[Any], lines: list[str]) -> None:
     truth = replace(TRUTH, sales=(SOLD,), refunds=(GIVEN,))
     assert wrong_figures(truth, Marts(sales, refunds)) == lines
+
+
+PAID = PaymentTruth("cn", date(2026, 10, 1), "chargeback", "linked", 1, Decimal(9), Decimal(-9))
+SENT = ShipmentTruth("cn", date(2026, 10, 2), "outbound", "linked", "sf_express", 2, 1, 3, Decimal("1.2"), Decimal(30))
+PRICED = OfferTruth("gb", "GB", "GB", "T-1", date(2026, 10, 3), Decimal("4.05"), Decimal("2.51"), 60, "in_stock")
+PAYMENT = ("cn", date(2026, 10, 1), "chargeback", "linked", 1, Decimal("9.0000"), Decimal("-9.0000"))
+SHIPMENT = ("cn", date(2026, 10, 2), "outbound", "linked", "sf_express", 2, 1, Decimal("3.0000"), Decimal("1.2000"), 30)
+OFFER = (
+    "gb",
+    "GB",
+    "GB",
+    "T-1",
+    date(2026, 10, 3),
+    Decimal("4.0500"),
+    Decimal("2.5100"),
+    Decimal("60.0000"),
+    "in_stock",
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "lines"),
+    [
+        ("fct_payment", [PAYMENT], []),
+        ("fct_payment", [(*PAYMENT[:-1], 9)], [
+            "  payments of cn 2026-10-01 chargeback linked: 1 9.0000 9 instead of 1 9 -9",
+        ]),
+        ("fct_payment", [(*PAYMENT[:2], "capture", *PAYMENT[3:])], [
+            "  payments of cn 2026-10-01 capture linked: 1 9.0000 -9.0000 instead of nothing",
+            "  payments of cn 2026-10-01 chargeback linked: nothing instead of 1 9 -9",
+        ]),
+        ("fct_shipment", [(*SHIPMENT[:6], 2, *SHIPMENT[7:])], [
+            "  shipments of cn 2026-10-02 outbound linked sf_express: "
+            "2 2 3.0000 1.2000 30 instead of 2 1 3 1.2 30",
+        ]),
+        ("fct_shipment", [], [
+            "  shipments of cn 2026-10-02 outbound linked sf_express: nothing instead of 2 1 3 1.2 30",
+        ]),
+        ("fct_offer_day", [(*OFFER[:-2], 59, "in_stock")], [
+            "  offers of gb GB GB T-1 2026-10-03: 4.0500 2.5100 59 in_stock instead of 4.05 2.51 60 in_stock",
+        ]),
+    ],
+)  # fmt: skip
+def test_every_document_is_compared(table: str, rows: list[Any], lines: list[str]) -> None:
+    truth = replace(TRUTH, payments=(PAID,), shipments=(SENT,), offers=(PRICED,))
+    found = {"fct_payment": [PAYMENT], "fct_shipment": [SHIPMENT], "fct_offer_day": [OFFER]} | {table: rows}
+    assert wrong_figures(truth, Marts([], [], **found)) == lines
 
 
 @dataclass(frozen=True)
@@ -172,6 +220,8 @@ def test_the_table_shows_what_was_counted_above_what_is_so() -> None:
 def test_summary_explains_the_planted_failure_and_an_idle_run() -> None:
     assert "cut.csv.gz of shop_gb was planted broken (GZIP_TRUNCATED)" in "\n".join(summary(TRUTH, 1))
     assert "2 rows in quarantine (NUMBER_INVALID 2)" in "\n".join(summary(TRUTH, 1))
+    told = summary(replace(TRUTH, payments=(PAID,), shipments=(SENT,), offers=(PRICED,)), 1)
+    assert "So are all 1 payments, 2 shipments and 1 prices with stock." in told
     assert not [line for line in summary(TRUTH, 1) if "Nothing new" in line]
     assert [line for line in summary(TRUTH, 0) if "Nothing new was loaded" in line]
 

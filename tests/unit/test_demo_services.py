@@ -193,7 +193,7 @@ def test_120_days_with_those_before_in_one_export(long: tuple[Path, Truth], trut
     planted = [{name: n for name, n in each.quarantined().items() if name not in quotes} for each in (found, truth)]
     assert planted[0] == planted[1], "what is planted is planted in the last three weeks"
     histories = {each.name for each in found.deliveries} - {each.name for each in truth.deliveries}
-    assert len(histories) == 9
+    assert len(histories) == 12
     assert len(found.deliveries) == len(truth.deliveries) + len(histories)
     assert histories <= {path.name for path in (home / "incoming").rglob("*")}
 

@@ -67,24 +67,50 @@ def unrated(session: Session) -> list[str]:
     return [f"  {count} orders in {currency} have no exchange rate" for currency, count in rows]
 
 
-def wrong_figures(truth: Truth, session: Session) -> list[str]:
-    """Sales and refunds that are not, to the cent, what was really sold and given back: by channel, market and day."""
-    refunds = {
-        (each.channel_code, each.refund_local_date, each.net_status): (each.refunds, each.amount)
-        for each in truth.refunds
-    }
-    found_refunds = session.rows(
+_BY_KEY = {
+    "refunds": (
+        3,
         "SELECT channel_code, refund_local_date, net_status, COUNT(*), SUM(amount) FROM mart.fct_refund "
-        "GROUP BY 1, 2, 3"
-    )
-    counted_refunds = {(row[0], row[1], row[2]): tuple(row[3:]) for row in found_refunds}
-    pairs = (("sales", true_sales(truth), counted_sales(session)), ("refunds", refunds, counted_refunds))
+        "GROUP BY 1, 2, 3",
+    ),
+    "payments": (
+        4,
+        "SELECT channel_code, payment_local_date, payment_kind, link_status, COUNT(*), SUM(amount), "
+        "SUM(received_amount) FROM mart.fct_payment GROUP BY 1, 2, 3, 4",
+    ),
+    "shipments": (
+        5,
+        "SELECT channel_code, shipment_local_date, shipment_kind, link_status, party_code, COUNT(*), "
+        "COUNT(delivered_at), SUM(piece_count), SUM(weight_kg), SUM(freight_amount) FROM mart.fct_shipment "
+        "GROUP BY 1, 2, 3, 4, 5",
+    ),
+    "offers": (
+        5,
+        "SELECT channel_code, market_code, country_code, sku, offer_local_date, price, cost_amount, stock_count, "
+        "availability FROM mart.fct_offer_day",
+    ),
+}
+"""By the truth's name for it, what the marts hold, in the order of the truth's fields: so many columns are the key."""
+
+
+def wrong_figures(truth: Truth, session: Session) -> list[str]:
+    """What is not, to the cent and the piece, so: sales by channel, market and day, all else by its key."""
+    pairs: list[tuple[str, Mapping[Any, tuple[Any, ...]], Mapping[Any, tuple[Any, ...]]]] = [
+        ("sales", true_sales(truth), counted_sales(session))
+    ]
+    for what, (keys, sql) in _BY_KEY.items():
+        ought = [tuple(vars(each).values()) for each in getattr(truth, what)]
+        pairs.append((what, _keyed(ought, keys), _keyed(session.rows(sql), keys)))
     return [
         f"  {what} of {' '.join(map(str, key))}: {_told(is_.get(key))} instead of {_told(ought.get(key))}"
         for what, ought, is_ in pairs
         for key in sorted(ought.keys() | is_.keys())
         if is_.get(key) != ought.get(key)
     ]
+
+
+def _keyed(rows: Iterable[tuple[Any, ...]], keys: int) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    return {tuple(row[:keys]): tuple(row[keys:]) for row in rows}
 
 
 Figures = Mapping[tuple[str, date, str], tuple[Any, ...]]
@@ -253,6 +279,11 @@ def summary(truth: Truth, new_count: int) -> list[str]:
     lines.append(
         f"Counted = truth in all {len(truth.sales):,} rows of market, channel and local day: orders, units, gross, "
         f"net, refunds, new customers. {given_back:,} was taken off the days of refunded orders."
+    )
+    payments = sum(each.payments for each in truth.payments)
+    shipments = sum(each.shipments for each in truth.shipments)
+    lines.append(
+        f"So are all {payments:,} payments, {shipments:,} shipments and {len(truth.offers):,} prices with stock."
     )
     lines += [
         f"{DAG_ID} failed by design: {each.name} of {each.channel_code} was planted broken ({each.refused}), and the "

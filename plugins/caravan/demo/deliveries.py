@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 
 from caravan.core.entities import EntityName
-from caravan.demo.catalogue import SHOPS, Shop
-from caravan.demo.dialects import DIALECTS, REFUNDS, Shape
+from caravan.demo.catalogue import SHOPS, Product, Shop
+from caravan.demo.dialects import DIALECTS, REFUNDS, Record, Shape
+from caravan.demo.documents import Document, written
 from caravan.demo.refunds import given_back
-from caravan.demo.world import Crowd, Line, Order, Refund
+from caravan.demo.world import DIRECT, Crowd, Line, Order, Refund
 
 WEEK = 7
 
@@ -85,7 +87,10 @@ FEWEST_DAYS = 14
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: a line of an order, its header, or a refund of it. `reason`: why it has to be quarantined."""
+    """One row of a file: a line of an order, its header, a refund of it, or a document beside it (see `document_row`).
+
+    `reason`: why it has to be quarantined.
+    """
 
     order: Order
     line: Line
@@ -93,6 +98,16 @@ class Row:
     change: Mapping[str, Any] = field(default_factory=dict)
     shape: Shape = "whole"
     refund: Refund | None = None
+    document: Document | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Of a refund or a document, within its channel; else that of its line."""
+        if self.document is not None:
+            return (self.document.key,)
+        if self.refund is not None:
+            return self.refund.refund_id, self.refund.line_number
+        return self.order.order_id, self.line.number
 
 
 @dataclass(frozen=True)
@@ -108,19 +123,23 @@ class File:
     is_copy: bool = False
 
     def content(self) -> bytes:
-        if self.entity == "refund":
-            return self._refunds()
+        if self.entity not in ("order", "order_line"):
+            return self._beside_orders()
         dialect = DIALECTS[self.channel_code, self.entity]
         records = [(dict(dialect.record(row.order, row.line)) | dict(row.change), row.shape) for row in self.rows]
         content = dialect.file(records)
         return content[: len(content) * 6 // 10] if self.is_truncated else content
 
-    def _refunds(self) -> bytes:
-        record = REFUNDS[self.channel_code]
-        records = [
-            (dict(record(row.order, row.refund)) | dict(row.change), row.shape) for row in self.rows if row.refund
-        ]
+    def _beside_orders(self) -> bytes:
+        """In a file of the same kind as those of lines."""
+        records = [(dict(self._record(row)) | dict(row.change), row.shape) for row in self.rows]
         return DIALECTS[self.channel_code, "order_line"].encode(tuple(records[0][0]), records)
+
+    def _record(self, row: Row) -> Record:
+        if row.document is not None:
+            return written(row.document)
+        assert row.refund is not None
+        return REFUNDS[self.channel_code](row.order, row.refund)
 
 
 def scaled(shop: Shop, scale: float) -> Shop:
@@ -249,6 +268,13 @@ def rows_of(orders: Sequence[Order]) -> list[Row]:
     return [Row(order, line) for order in orders for line in order.lines]
 
 
+def document_row(document: Document, reason: str | None = None, change: Mapping[str, Any] | None = None) -> Row:
+    """A document names its order itself: the row's own has its moment, and nothing else."""
+    line = Line(1, Product("", "", Decimal(0)), 0)
+    order = Order("", document.moment, document.moment, "", "", None, DIRECT, (line,))
+    return Row(order, line, reason, change or {}, document=document)
+
+
 def _bad_rows(crowd: Crowd, code: str, index: int, day: date) -> list[Row]:
     rows = []
     for defect in DEFECTS[code]:
@@ -292,3 +318,12 @@ def _close_some(crowd: Crowd, orders: dict[date, list[Order]], days: Sequence[da
 
 def morning_after(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(5), UTC)
+
+
+def weeks(name: str, days: Sequence[date], past: Sequence[date]) -> Iterator[tuple[str, date, date]]:
+    """Names and days of files: one of everything before, then one a week."""
+    if past:
+        yield name.format("history"), past[0], past[-1]
+    ends = [*days[WEEK - 1 : -1 : WEEK], days[-1]]
+    for first, last in zip([days[0], *(end + timedelta(days=1) for end in ends)], ends, strict=False):
+        yield name.format(f"{last:%Y%m%d}"), first, last

@@ -19,11 +19,11 @@ from caravan.config.types import OTHER_MARKET, Channel, Configuration, FileChann
 from caravan.core.errors import CaravanError
 from caravan.core.pulls import asked_from, pull_name
 from caravan.demo import rates as rate_files
-from caravan.demo import trade
+from caravan.demo import tallies, trade
 from caravan.demo.catalogue import CATALOGUE, SERVICES, TRADE
 from caravan.demo.deliveries import FEWEST_DAYS, File, Row, plan
 from caravan.demo.services import Ledger, ledger
-from caravan.demo.truth import DeliveryTruth, RefundTruth, SalesTruth, Truth
+from caravan.demo.truth import DeliveryTruth, OfferTruth, PaymentTruth, RefundTruth, SalesTruth, ShipmentTruth, Truth
 from caravan.demo.world import Order
 
 SEED = 20261101
@@ -59,6 +59,9 @@ def generate(
     deliveries: list[DeliveryTruth] = []
     sales: list[SalesTruth] = []
     refunds: list[RefundTruth] = []
+    payments: list[PaymentTruth] = []
+    shipments: list[ShipmentTruth] = []
+    offers: list[OfferTruth] = []
     for channel in channels:
         if isinstance(channel, ServiceChannel):
             files = ledger(channel.code, seed, calendar, past, scale).answers(question(channel))
@@ -74,6 +77,9 @@ def generate(
         deliveries += loaded
         sales += _sales(channel, configuration.markets, lines, zone_of, _refunded(given_back, left))
         refunds += _refunds(channel.code, given_back, left, zone_of)
+        payments += tallies.payments(channel.code, states.get("payment", {}).values(), left, zone_of)
+        shipments += tallies.shipments(channel.code, states.get("shipment", {}).values(), left, zone_of)
+        offers += tallies.offers(channel, states.get("offer", {}).values(), zone_of)
     needs_rates = any(CATALOGUE[each.code].currency == "AED" for each in channels)
     rates = [rate_files.RateFile([*past, *calendar])] if needs_rates else []
     if home:
@@ -87,6 +93,9 @@ def generate(
         rates=tuple(each.truth() for each in rates),
         refunds=tuple(refunds),
         asked=tuple(channel.code for channel in channels if channel.is_asked),
+        payments=tuple(payments),
+        shipments=tuple(shipments),
+        offers=tuple(offers),
     )
 
 
@@ -158,9 +167,7 @@ def _account(file: File, channel: Channel, state: _State, zone_of: Callable[[Ord
     for row in file.rows:
         if row.reason:
             continue
-        key: object = (row.order.order_id, row.line.number if file.entity == "order_line" else 0)
-        if row.refund is not None:
-            key = (row.refund.refund_id, row.refund.line_number)
+        key: object = row.order.order_id if file.entity == "order" else row.key
         if source.key == "none":
             occurrences[row.order, row.line] += 1
             key = (row.order, row.line, occurrences[row.order, row.line])

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
 
+from caravan.demo import papers, price_lists
 from caravan.demo.catalogue import TRADE
-from caravan.demo.deliveries import WEEK, File, Row, morning_after, rows_of, scaled
+from caravan.demo.deliveries import File, Row, morning_after, rows_of, scaled, weeks
 from caravan.demo.world import Crowd, Order
 
 FAIR_DAYS = (9, 10, 11, 12)
@@ -28,8 +29,13 @@ Plan = Callable[[Crowd, Sequence[date], Sequence[date]], list[File]]
 
 
 def plan(code: str, seed: int, days: Sequence[date], past: Sequence[date] = (), scale: float = 1) -> list[File]:
-    """All files of one channel, in the order of their delivery. `past`: days before, in one file."""
-    return _PLANS[code](Crowd(scaled(TRADE[code], scale), Random(f"{seed}/{code}")), days, past)
+    """All files of one channel, each entity's in the order of their delivery. `past`: days before, in one file."""
+    files = _PLANS[code](Crowd(scaled(TRADE[code], scale), Random(f"{seed}/{code}")), days, past)
+    if code == papers.CODE:
+        files += papers.plan(files, seed, days, past)
+    if code == price_lists.CODE:
+        files += price_lists.plan(files, days, past, scaled(TRADE[code], scale), CASE)
+    return files
 
 
 def _fair(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[File]:
@@ -58,7 +64,7 @@ def _wholesale(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list
     orders = [order for of_day in crowd.orders([*past, *days]).values() for order in of_day]
     documents = [list(_states(_in_cases(order), crowd.rng)) for order in orders]
     files = []
-    for name, first, last in _weeks("documents_{}.csv", days, past):
+    for name, first, last in weeks("documents_{}.csv", days, past):
         states = [[each for each in document if first <= each.updated.date() <= last] for document in documents]
         changed = sorted((each[-1] for each in states if each), key=lambda order: order.order_id)
         if last < days[0]:
@@ -91,7 +97,7 @@ def _imports(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[F
     """Each week's orders but the last, which come with the next week's, and some rows of the week before again."""
     by_day = crowd.orders([*past, *days])
     files, late, again = [], list[Order](), list[Row]()
-    for name, first, last in _weeks("declared_{}.tsv", days, past):
+    for name, first, last in weeks("declared_{}.tsv", days, past):
         week = [order for day, of_day in by_day.items() if first <= day <= last for order in of_day]
         orders = [*late, *(replace(order, status="paid") for order in week)]  # what is not paid is not declared
         held = LATE if last != days[-1] else 0
@@ -103,12 +109,3 @@ def _imports(crowd: Crowd, days: Sequence[date], past: Sequence[date]) -> list[F
 
 
 _PLANS: Mapping[str, Plan] = {"fair_de": _fair, "wholesale_gb": _wholesale, "import_cn": _imports}
-
-
-def _weeks(name: str, days: Sequence[date], past: Sequence[date]) -> Iterator[tuple[str, date, date]]:
-    """Names and days of files: one of everything before, then one a week."""
-    if past:
-        yield name.format("history"), past[0], past[-1]
-    ends = [*days[WEEK - 1 : -1 : WEEK], days[-1]]
-    for first, last in zip([days[0], *(end + timedelta(days=1) for end in ends)], ends, strict=False):
-        yield name.format(f"{last:%Y%m%d}"), first, last

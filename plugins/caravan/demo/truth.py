@@ -70,10 +70,57 @@ class RefundTruth:
 
 
 @dataclass(frozen=True)
+class PaymentTruth:
+    """What a payment company says of a channel's payments on a local date. `amount`: above 0, whatever the kind;
+    `received`: what came less what was taken back."""
+
+    channel_code: str
+    payment_local_date: date
+    payment_kind: str
+    link_status: str
+    payments: int
+    amount: Decimal
+    received: Decimal
+
+
+@dataclass(frozen=True)
+class ShipmentTruth:
+    """What left on a local date with a carrier (`party_code`), and how much of it was delivered (`delivered`) by the
+    last file."""
+
+    channel_code: str
+    shipment_local_date: date
+    shipment_kind: str
+    link_status: str
+    party_code: str
+    shipments: int
+    delivered: int
+    pieces: int
+    weight_kg: Decimal
+    freight: Decimal
+
+
+@dataclass(frozen=True)
+class OfferTruth:
+    """What a product costs buyers and us on a day, and how many there are, by the channel's last word of that day."""
+
+    channel_code: str
+    market_code: str
+    country_code: str
+    sku: str
+    offer_local_date: date
+    price: Decimal
+    cost: Decimal
+    stock: int
+    availability: str
+
+
+@dataclass(frozen=True)
 class Truth:
     """`deliveries`: of channels, in the order in which they came. `sales`: sorted by channel, date and market.
-    `refunds`: by channel, date and status. `rates`: exchange rates that a person supplied. `asked`: channels whose
-    service is asked; the answers after the first bring nothing new."""
+    `refunds`: by channel, date and status. `payments`, `shipments`, `offers`: by the fields before their figures.
+    `rates`: exchange rates that a person supplied. `asked`: channels whose service is asked; the answers after the
+    first bring nothing new."""
 
     seed: int
     first: date
@@ -83,6 +130,9 @@ class Truth:
     rates: tuple[DeliveryTruth, ...] = ()
     refunds: tuple[RefundTruth, ...] = ()
     asked: tuple[str, ...] = ()
+    payments: tuple[PaymentTruth, ...] = ()
+    shipments: tuple[ShipmentTruth, ...] = ()
+    offers: tuple[OfferTruth, ...] = ()
 
     def of_channel(self, code: str) -> tuple[DeliveryTruth, ...]:
         return tuple(delivery for delivery in self.deliveries if delivery.channel_code == code)
