@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
+from rich import box
+from rich.table import Table
 
 from caravan.cli.demo_world import World, variables, write_config
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, nearest
+
+if TYPE_CHECKING:
+    from caravan.demo.truth import CampaignTruth
 
 app = typer.Typer(help="The demo's world: shops and marketplaces on this machine.", no_args_is_help=True)
 
@@ -73,6 +78,8 @@ def truth(
         typer.echo(in_json(found))
         return
     console().print(truth_table(true_sales(found)))
+    if found.campaigns:
+        console().print(_campaigns_table(found.campaigns))
     say(f"seed {found.seed}, orders of {found.first} to {found.last}, {len(found.deliveries)} deliveries")
 
 
@@ -112,6 +119,21 @@ def fault(
         if name == "ok"
         else f"{channel}: {name} for the next {told['planned']} requests"
     )
+
+
+def _campaigns_table(campaigns: Sequence[CampaignTruth]) -> Table:
+    """What each cost, in its channel's currency, the orders that claim to come from it, and those that do."""
+    title = "What campaigns brought: orders that name one, and orders that would not be without it"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for name in ("campaign", "channel"):
+        table.add_column(name, no_wrap=True)
+    for name in ("spend", "attributed", "incremental"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in campaigns:
+        spend = f"{sum(each.spend.values()):,.2f} {each.currency_code}"
+        orders = (each.attributed_orders, each.incremental_orders)
+        table.add_row(each.code, each.channel_code, spend, *(f"{count:,}" for count in orders))
+    return table
 
 
 def _connection_of(channel: str) -> str:

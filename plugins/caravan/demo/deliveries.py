@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from caravan.core.entities import EntityName
+from caravan.demo.campaigns import running
 from caravan.demo.catalogue import SHOPS, Product, Shop
 from caravan.demo.dialects import DIALECTS, REFUNDS, Record, Shape
 from caravan.demo.documents import Document, written
@@ -152,7 +153,8 @@ def plan(code: str, seed: int, days: Sequence[date], past: Sequence[date] = (), 
 
     `past`: days before, whose orders come at once, as when a channel is taken on.
     """
-    crowd = Crowd(scaled(SHOPS[code], scale), Random(f"{seed}/{code}"))
+    campaigns = running(code, (*past, *days), scale)
+    crowd = Crowd(scaled(SHOPS[code], scale), Random(f"{seed}/{code}"), campaigns)
     earlier = [order for of_day in crowd.orders(past).values() for order in of_day]
     if code == "shop_br":
         orders = crowd.orders([day for day in days if day != days[EMPTY_DAY]]) | {days[EMPTY_DAY]: []}

@@ -20,10 +20,22 @@ from caravan.core.errors import CaravanError
 from caravan.core.pulls import asked_from, pull_name
 from caravan.demo import rates as rate_files
 from caravan.demo import tallies, trade
+from caravan.demo.campaigns import running
 from caravan.demo.catalogue import CATALOGUE, SERVICES, TRADE
 from caravan.demo.deliveries import FEWEST_DAYS, File, Row, plan
+from caravan.demo.latent import campaign_truths, customer_truths
 from caravan.demo.services import Ledger, ledger
-from caravan.demo.truth import DeliveryTruth, OfferTruth, PaymentTruth, RefundTruth, SalesTruth, ShipmentTruth, Truth
+from caravan.demo.truth import (
+    CampaignTruth,
+    CustomerTruth,
+    DeliveryTruth,
+    OfferTruth,
+    PaymentTruth,
+    RefundTruth,
+    SalesTruth,
+    ShipmentTruth,
+    Truth,
+)
 from caravan.demo.world import Order
 
 SEED = 20261101
@@ -62,6 +74,8 @@ def generate(
     payments: list[PaymentTruth] = []
     shipments: list[ShipmentTruth] = []
     offers: list[OfferTruth] = []
+    customers: list[CustomerTruth] = []
+    campaigns: list[CampaignTruth] = []
     for channel in channels:
         if isinstance(channel, ServiceChannel):
             files = ledger(channel.code, seed, calendar, past, scale).answers(question(channel))
@@ -80,6 +94,10 @@ def generate(
         payments += tallies.payments(channel.code, states.get("payment", {}).values(), left, zone_of)
         shipments += tallies.shipments(channel.code, states.get("shipment", {}).values(), left, zone_of)
         offers += tallies.offers(channel, states.get("offer", {}).values(), zone_of)
+        orders = {row.order.order_id: row.order for row in lines}.values()
+        bought = {row.order.order_id: row.order for row in lines if _is_sold(row)}.values()
+        customers += customer_truths(channel.code, bought, zone_of, end)
+        campaigns += campaign_truths(running(channel.code, (*past, *calendar), scale), orders, bought, left)
     needs_rates = any(CATALOGUE[each.code].currency == "AED" for each in channels)
     rates = [rate_files.RateFile([*past, *calendar])] if needs_rates else []
     if home:
@@ -96,6 +114,8 @@ def generate(
         payments=tuple(payments),
         shipments=tuple(shipments),
         offers=tuple(offers),
+        customers=tuple(customers),
+        campaigns=tuple(campaigns),
     )
 
 

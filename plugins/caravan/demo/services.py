@@ -14,6 +14,7 @@ from random import Random
 from typing import Literal
 
 from caravan.core.entities import EntityName
+from caravan.demo.campaigns import running
 from caravan.demo.catalogue import SERVICES, Shop
 from caravan.demo.deliveries import File, Row, scaled
 from caravan.demo.world import CANCELLING, Crowd, Order, Refund
@@ -87,7 +88,7 @@ class Ledger:
 def ledger(code: str, seed: int, days: Sequence[date], past: Sequence[date] = (), scale: float = 1) -> Ledger:
     """`days`: local days of the shop on which something is planted; `past`: those before, with orders alone."""
     shop = scaled(SERVICES[code], scale)
-    crowd = Crowd(shop, Random(f"{seed}/{code}"))
+    crowd = Crowd(shop, Random(f"{seed}/{code}"), running(code, (*past, *days), scale))
     clock = datetime.combine(days[-1] + timedelta(days=1), time(5))
     by_day = crowd.orders([*past, *days])
     orders = {day: [_lived(order, clock.replace(tzinfo=UTC)) for order in by_day[day]] for day in (*past, *days)}

@@ -116,11 +116,52 @@ class OfferTruth:
 
 
 @dataclass(frozen=True)
+class CustomerTruth:
+    """A customer with orders with goods sold, `orders` of them, cancelled later or not, the first on a local date.
+
+    What no channel says: `rate`, orders a week from the first one to `last_alive_date`, after which there is none; no
+    date if they still are a customer at the world's end. Dated later can be a quote that is accepted, an order that is
+    moved by hand. See demo/buyers.py.
+    """
+
+    channel_code: str
+    customer_id: str
+    first_order_date: date
+    rate: float
+    last_alive_date: date | None
+    orders: int
+
+
+@dataclass(frozen=True)
+class CampaignTruth:
+    """A campaign, first and last day on the shop's clock, `spend` by day in the channel's currency.
+
+    `attributed_`: orders whose origin names it, whether the channel delivers origins or not. `incremental_`: those of
+    them that would not be without it. Orders are those with goods sold, cancelled later or not; amounts are of goods,
+    less cancellations and returns; refunds of money are not taken off. See demo/campaigns.py.
+    """
+
+    code: str
+    method: str
+    channel_code: str
+    first: date
+    last: date
+    currency_code: str
+    spend: Mapping[str, Decimal]
+    attributed_orders: int
+    attributed_amount: Decimal
+    incremental_orders: int
+    incremental_amount: Decimal
+    incremental_order_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Truth:
     """`deliveries`: of channels, in the order in which they came. `sales`: sorted by channel, date and market.
     `refunds`: by channel, date and status. `payments`, `shipments`, `offers`: by the fields before their figures.
     `rates`: exchange rates that a person supplied. `asked`: channels whose service is asked; the answers after the
-    first bring nothing new."""
+    first bring nothing new. `customers`: by channel and name. `campaigns`: by channel, those that begin and end within
+    the world's days. Nothing delivered tells how either of them is."""
 
     seed: int
     first: date
@@ -133,6 +174,8 @@ class Truth:
     payments: tuple[PaymentTruth, ...] = ()
     shipments: tuple[ShipmentTruth, ...] = ()
     offers: tuple[OfferTruth, ...] = ()
+    customers: tuple[CustomerTruth, ...] = ()
+    campaigns: tuple[CampaignTruth, ...] = ()
 
     def of_channel(self, code: str) -> tuple[DeliveryTruth, ...]:
         return tuple(delivery for delivery in self.deliveries if delivery.channel_code == code)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from random import Random
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from caravan.core.entities import LineKind
+from caravan.demo.buyers import WEEKEND, Buyer, Buyers
 from caravan.demo.catalogue import Product, Shop
+
+if TYPE_CHECKING:
+    from caravan.demo.campaigns import Running
 
 CANCELLING = ("cancelled", "refunded")
 """States that turn an order's goods into a cancellation."""
@@ -33,13 +37,13 @@ class Origin:
 
 
 DIRECT = Origin("", "", "", "", "")
-_ORIGINS = (
-    DIRECT,
-    DIRECT,
-    Origin("google", "cpc", "autumn", "Cj0KCQ", "https://www.google.com/"),
-    Origin("newsletter", "email", "october", "", ""),
-    Origin("instagram", "social", "makers", "", "https://www.instagram.com/"),
+_ORGANIC = (
+    *(DIRECT, DIRECT, DIRECT, DIRECT),
+    *(Origin("google", "organic", "", "", "https://www.google.com/"),) * 3,
+    Origin("homestories", "referral", "", "", "https://homestories.example/"),
+    Origin("newsletter", "email", "weekly", "", ""),
 )
+"""Of those whom no campaign claims, as often as they stand here."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
-    """`placed`, `updated`: UTC, whole seconds. `customer_id`: None for a guest."""
+    """`placed`, `updated`: UTC, whole seconds. `customer_id`: None for a guest, and where a channel names nobody.
+
+    Of the last two no channel tells. `is_incremental`: would not be without the campaign that its origin names.
+    """
 
     order_id: str
     placed: datetime
@@ -69,6 +76,8 @@ class Order:
     customer_id: str | None
     origin: Origin
     lines: tuple[Line, ...]
+    buyer: Buyer | None = None
+    is_incremental: bool = False
 
     def kind(self, line: Line) -> LineKind:
         if line.role != "goods":
@@ -94,19 +103,20 @@ class Refund:
 class Crowd:
     """The buyers of one shop. Draws from one random stream, so the order of calls is part of the result."""
 
-    def __init__(self, shop: Shop, rng: Random) -> None:
+    def __init__(self, shop: Shop, rng: Random, campaigns: Sequence[Running] = ()) -> None:
         self.shop = shop
         self.rng = rng
+        self.campaigns = campaigns
+        self._buyers = Buyers(shop, rng)
         self._order_count = 0
-        self._country_of: dict[str, str] = {}
 
     def orders(self, days: Sequence[date]) -> dict[date, list[Order]]:
         """Orders by the shop's local day, each day in the order of its times. Every day is there."""
         by_day: defaultdict[date, list[Order]] = defaultdict(list)
         for day in days:
-            weekend = 6 if day.weekday() >= 5 else 0
-            for _ in range(self.shop.orders_a_day + weekend + self.rng.randrange(-5, 6)):
-                order = self.order(day)
+            weekend = WEEKEND if day.weekday() >= 5 else 0
+            usual = self.shop.orders_a_day + weekend + self.rng.randrange(-5, 6)
+            for order in [*(self.order(day) for _ in range(usual)), *self._brought(day)]:
                 by_day[day].append(order)
                 if self.shop.refunds and self.rng.random() < 0.05:
                     refund_day = day + timedelta(days=self.rng.randrange(2, 6))
@@ -116,9 +126,37 @@ class Crowd:
 
     def order(self, day: date) -> Order:
         """One order of a day, of one to four articles."""
+        return self._order(day, *self._buyers.next(day), self._origin(day))
+
+    def _brought(self, day: date) -> Iterator[Order]:
+        """The orders that would not be without the day's campaigns: of newcomers, of mail by those who are known."""
+        for campaign in self.campaigns:
+            count = self._arrivals(campaign.lift) if campaign.is_on(day) else 0
+            draw = self._buyers.known if campaign.is_to_known else self._buyers.newcomer
+            for _ in range(count):
+                yield replace(self._order(day, *draw(day), campaign.origin), is_incremental=True)
+
+    def _arrivals(self, mean: float) -> int:
+        """How many come in a day on which so many do on average, each at a random time."""
+        count, passed = 0, self.rng.expovariate(mean) if mean else 1.0
+        while passed < 1:
+            count += 1
+            passed += self.rng.expovariate(mean)
+        return count
+
+    def _origin(self, day: date) -> Origin:
+        """Of an order that comes anyway: some of them by the way of a campaign."""
+        draw = self.rng.random()
+        for campaign in self.campaigns:
+            if campaign.is_on(day):
+                draw -= campaign.claim
+                if draw < 0:
+                    return campaign.origin
+        return self.rng.choice(_ORGANIC)
+
+    def _order(self, day: date, buyer: Buyer | None, country: str, origin: Origin) -> Order:
         self._order_count += 1
         placed = self._moment(day)
-        customer, country = self._buyer()
         lines = self._goods()
         status = "cancelled" if not self.shop.refunds and self.rng.random() < 0.04 else "paid"
         return Order(
@@ -127,9 +165,10 @@ class Crowd:
             updated=placed,
             status=status,
             country=country,
-            customer_id=customer,
-            origin=self.rng.choice(_ORIGINS),
+            customer_id=buyer.customer_id if buyer else None,
+            origin=origin,
             lines=tuple(lines),
+            buyer=buyer,
         )
 
     def correction(self, day: date) -> Order:
@@ -145,18 +184,6 @@ class Crowd:
         rng = self.rng
         local = time(rng.choice(self.shop.hours), rng.randrange(60), rng.randrange(60))
         return datetime.combine(day, local, ZoneInfo(self.shop.zone)).astimezone(UTC)
-
-    def _buyer(self) -> tuple[str | None, str]:
-        if self._country_of and self.rng.random() < 0.4:
-            customer = self.rng.choice(list(self._country_of))
-            return customer, self._country_of[customer]
-        abroad = self.shop.countries[1:]
-        country = self.rng.choice(abroad) if abroad and self.rng.random() < 0.15 else self.shop.countries[0]
-        if self.rng.random() < 0.04:
-            return None, country
-        customer = f"{self.shop.prefix}-K{10_001 + len(self._country_of)}"
-        self._country_of[customer] = country
-        return customer, country
 
     def _goods(self) -> list[Line]:
         rng, shop = self.rng, self.shop
