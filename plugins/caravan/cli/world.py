@@ -122,8 +122,8 @@ def fault(
 
 
 def _campaigns_table(campaigns: Sequence[CampaignTruth]) -> Table:
-    """What each cost, in its channel's currency, the orders that claim to come from it, and those that do."""
-    title = "What campaigns brought: orders that name one, and orders that would not be without it"
+    """What each cost, in its channel's currency, the orders that name it, and those that it really brought."""
+    title = "Campaigns (incremental: orders that would not be without them)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for name in ("campaign", "channel"):
         table.add_column(name, no_wrap=True)
