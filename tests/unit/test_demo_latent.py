@@ -215,7 +215,7 @@ def test_customers_read_by_hand(truth: Truth, configuration: Configuration) -> N
     for entry in known.entries:
         order = woocommerce_order(entry)
         if order["customer_id"] and not entry.flaw:
-            days[f"-K{order['customer_id']}"].append(order["date_created"][:10])
+            days[str(order["customer_id"])].append(order["date_created"][:10])
     found = {each.customer_id: each for each in truth.customers if each.channel_code == "webshop_se"}
     assert {name: (each.first_order_date.isoformat(), each.orders) for name, each in found.items()} == {
         name: (min(each), len(each)) for name, each in days.items()

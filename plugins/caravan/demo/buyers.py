@@ -76,7 +76,8 @@ class Buyers:
         rate = round(rng.gammavariate(RATE_SHAPE, RATE / RATE_SHAPE), 4)
         risk = rng.gammavariate(LIFE_SHAPE, 1 / (LIFE * (LIFE_SHAPE - 1)))
         days = int(min(rng.expovariate(risk), _LONGEST_LIFE)) if risk else _LONGEST_LIFE
-        customer_id = f"{self.shop.prefix}-K{10_001 + len(self._all)}"
+        number = f"{10_001 + len(self._all)}"
+        customer_id = f"{self.shop.prefix}-K{number}" if self.shop.prefix else number
         buyer = Buyer(customer_id, country, day, day + timedelta(days=days), rate)
         self._all.append(buyer)
         return buyer, country
