@@ -9,7 +9,7 @@ are Pareto distributed with mean LIFE days. Rate and life know nothing of each o
 
 Of each order of a usual day, known customers have the chance that their rates make up of all orders of a usual week;
 all others are of newcomers, or of guests. A shop begins with nobody, so at first all are new; over 120 days two of five
-orders are of customers who bought before, about as many as in the last weeks.
+orders are of customers who bought before. What campaigns bring comes on top (demo/campaigns.py).
 """
 
 from __future__ import annotations
