@@ -18,6 +18,7 @@ from pathlib import Path
 
 from caravan import SQL_DIR
 from caravan.reporting import charts
+from caravan.reporting.operations import Expected
 from caravan.reporting.report import render
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.lake import Lake
@@ -116,7 +117,7 @@ def main() -> int:
         for _ in range(2):
             with lake.read() as session:
                 start, cpu = time.perf_counter(), time.process_time()
-                first_page = render(session, Path(folder) / "report", now, stale_after={})
+                first_page = render(session, Path(folder) / "report", now, expected=Expected())
             seconds.append(time.perf_counter() - start)
             busy.append(time.process_time() - cpu)
         pages = {path: path.stat().st_size / 1000 for path in first_page.resolve().parent.rglob("*.html")}

@@ -37,7 +37,7 @@ def test_page_and_published_tables(new_place: Callable[..., Place], tmp_path: Pa
         with new_place(engine).open() as warehouse:
             world.fill(warehouse, world.make_orders())
             with warehouse.read() as session:
-                first = render(session, target / "report", world.NOW, stale_after=world.STALE_AFTER)
+                first = render(session, target / "report", world.NOW, expected=world.EXPECTED)
                 pages[engine] = {
                     str(path.relative_to(first.resolve().parent)): path.read_text(encoding="utf-8")
                     for path in first.resolve().parent.rglob("*.html")

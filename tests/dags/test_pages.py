@@ -168,7 +168,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
         migrate(lake)
         report_world.fill(lake, [order for order in report_world.make_orders() if order.day.day % 10 == 0])
         with lake.read() as session:
-            folder = render(session, home / "report", report_world.NOW, stale_after=report_world.STALE_AFTER).parent
+            folder = render(session, home / "report", report_world.NOW, expected=report_world.EXPECTED).parent
     found = (path for name in folder.iterdir() if not name.name.startswith(".") for path in [name, *name.glob("*")])
     return home, sorted(str(path.relative_to(folder)) for path in found if path.is_file())
 

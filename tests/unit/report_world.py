@@ -21,6 +21,7 @@ import pyarrow.parquet
 
 from caravan import SQL_DIR
 from caravan.core.window import slice_of
+from caravan.reporting.operations import Expected
 from caravan.warehouse.catalog import Catalog, load_models
 from caravan.warehouse.lake import Lake
 from caravan.warehouse.migrations import migrate
@@ -45,7 +46,7 @@ CHANNELS = {
     "market_pl": ("Marketplace PL", ("PL",), 11), "market_jp": ("Marketplace JP", ("JP",), 9),
     "shop_us": ("Own shop US", ("US", "ZZ"), 21), "partner_cn": ("Partner Shanghai", ("CN",), 6),
 }  # fmt: skip
-STALE_AFTER = dict.fromkeys(CHANNELS, timedelta(hours=48))
+EXPECTED = Expected(dict.fromkeys(CHANNELS, timedelta(hours=48)))
 PRODUCTS = {
     "MUG-01": ("Stoneware mug, white", "14.50"), "MUG-02": ("Stoneware mug, cobalt blue", "14.50"),
     "TEA-11": ("Green tea, first flush, 100 g", "19.90"), "POT-03": ("Cast iron teapot 0.8 l", "64.00"),

@@ -12,6 +12,7 @@ import pytest
 from config_case import CHANNEL, PROJECT, edit, write_config
 
 from caravan import INCLUDE_DIR, PROJECT_ROOT
+from caravan.config.document import read
 from caravan.config.loader import check, load
 from caravan.core.errors import Misconfigured
 
@@ -170,6 +171,17 @@ def test_files_that_cannot_be_read(config: Path, name: str, content: bytes | Non
     assert [str(each) for each in loaded.faults] == [fault]
     assert loaded.faults[0].channel == "bad"
     assert set(loaded.channels) == {"shop_no", "steady"}
+
+
+def test_whatever_its_depth_a_file_is_read_or_has_a_fault(tmp_path: Path) -> None:
+    file = tmp_path / "deep.yml"
+    found = set()
+    for depth in range(50, 1500, 7):
+        file.write_text("a: " + "[" * depth + "]" * depth)
+        document, faults = read(file, file.name)
+        assert (document is None) == bool(faults)
+        found |= {str(fault) for fault in faults}
+    assert found == {"deep.yml: is nested too deeply"}
 
 
 @pytest.mark.parametrize("value", ["", " [a]", " nothing"])

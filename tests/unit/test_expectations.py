@@ -137,6 +137,13 @@ def test_faults_name_the_line_and_the_nearest_word(
         ),
         (
             "expect_column_quantile_values_to_be_between, column: quantity, "
+            "quantile_ranges: {quantiles: [0.5, null], value_ranges: [[1, 5], [1, 5]]}",
+            "'null' is no number",
+        ),
+        ("expect_column_values_to_be_in_set, column: sku, mostly: 0.5, value_set: [a, null]", "must be text"),
+        ("expect_column_values_to_be_in_set, column: sku, mostly: 0.5, value_set: [{a: b}]", "must be text"),
+        (
+            "expect_column_quantile_values_to_be_between, column: quantity, "
             "quantile_ranges: {quantiles: [0.5], value_ranges: [[5, 1]]}",
             "min_value 5 is above max_value 1",
         ),
@@ -331,7 +338,7 @@ def test_severity_decides_between_warn_and_fail(session: MemorySession) -> None:
     assert results[0].checked_count == 100 and results[0].failed_count is None
 
 
-def test_an_expectation_that_raises_is_an_error_and_never_failed_data(session: MemorySession) -> None:
+def test_what_great_expectations_refuses_to_judge_is_an_error_and_never_failed_data(session: MemorySession) -> None:
     load(session, honest_lines("shop_de", "EUR"))
     checks = (
         Expectation(
@@ -391,34 +398,40 @@ def test_slices_are_measured_in_portions(session: MemorySession, monkeypatch: py
     assert len(whole) == 7 * 7
     monkeypatch.setattr(expectations, "ROWS_A_QUERY", 250)
     asked = session.asked
-    assert validate(cast(Session, session), suites, {TABLE: days}) == whole
-    assert session.asked - asked == len(suites) * (1 + 4), "how many rows each day has, then two days at a time"
+    again = validate(cast(Session, session), suites, {TABLE: days})
+    assert sorted(map(repr, again)) == sorted(map(repr, whole))
+    assert session.asked - asked == 1 + 4 * len(suites), "how many rows each day has, then two days at a time"
 
 
 COLUMNS = {"number": "quantity", "text": "sku", "any": "customer_id", "none": None}
-SAMPLES: dict[str, dict[str, Any]] = {
-    "min_value": {"min_value": 2.5},
-    "max_value": {"max_value": 8},
-    "value_set": {"value_set": ["sku-001", "it's"]},
-    "quantile_ranges": {"quantile_ranges": {"quantiles": [0.25, 0.5], "value_ranges": [[None, 9], [1, 2]]}},
-}
+WIDE, NARROW = (0, 10_000), (2.9, 2.95)
+SETS = ([f"sku-{number:03d}" for number in range(30)], ["sku-001", "it's"])
 
 
+@pytest.mark.parametrize("holds", [True, False])
 @pytest.mark.parametrize("name", KINDS)
-def test_every_kind_measures_what_great_expectations_measures_of_the_rows(session: MemorySession, name: str) -> None:
-    lines = honest_lines("a", "EUR", 101)  # the quartiles are values
-    for line in lines[1::9]:
-        line.update(sku=None, unit_price=None)
+def test_every_kind_judges_as_great_expectations_does_of_the_rows(
+    session: MemorySession, name: str, holds: bool
+) -> None:
+    lines = honest_lines("a", "EUR", 113)
+    for line in lines[:12]:  # of the 101 that are left the median is a value
+        line.update(sku=None, quantity=None, customer_id=None)
     load(session, lines)
     kind = KINDS[name]
     column = COLUMNS[kind.column_is]
-    kwargs = {"column": column} if column else {}
-    kwargs |= {"mostly": 0.5} if kind.row_wise else {}
-    for word in sorted(kind.arguments):
-        kwargs |= SAMPLES[word]
+    low, high = WIDE if holds else NARROW
+    given: dict[str, Any] = {
+        "min_value": low,
+        "max_value": high,
+        "value_set": SETS[0 if holds else 1],
+        "quantile_ranges": {"quantiles": [0.5, 0.25], "value_ranges": [[low, high], [None, 5]]},
+    }
+    kwargs = {word: given[word] for word in kind.arguments} | ({"column": column} if column else {})
+    kwargs |= {"mostly": 0.5 if holds else 0.95} if kind.row_wise else {}
     answer = answer_of_great_expectations(name, kwargs, lines)
+    assert answer["success"] == holds
     (result,) = judge(session, suite_of(Expectation("x", name, kwargs)))
-    assert result.outcome == ("pass" if answer["success"] else "fail"), (result.message, answer)
+    assert result.outcome == ("pass" if holds else "fail"), (result.message, answer)
     found = answer["result"]
     if kind.row_wise:
         judged = found["element_count"] - found.get("missing_count", 0)
@@ -429,6 +442,22 @@ def test_every_kind_measures_what_great_expectations_measures_of_the_rows(sessio
         wanted = observed["values"] if isinstance(observed, dict) else [observed]
         assert measured.measures["x"] == pytest.approx([float(value) for value in wanted])
     assert "{" not in result.message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_what_is_no_finite_number_is_outside_every_limit(value: float | None) -> None:
+    suite = suite_of(Expectation("x", "expect_column_mean_to_be_between", {"column": "quantity", "min_value": 0}))
+    (result,) = expectations._judge(suite, [expectations._measured(suite, DAY, "a", 100, value)])
+    assert result.outcome == "fail"
+    assert result.message == "mean of quantity: there is no value at all; expected at least 0"
+
+
+def test_a_quantile_is_measured_as_exactly_as_it_is_asked_for() -> None:
+    ranges = {"quantiles": [0.99999, 0.00004], "value_ranges": [[0, 1], [0, 1]]}
+    kwargs = {"column": "quantity", "quantile_ranges": ranges}
+    check = Expectation("x", "expect_column_quantile_values_to_be_between", kwargs)
+    assert [sql.split(" WITHIN")[0] for sql in check.measures] == ["PERCENTILE_CONT(0.99999)", "PERCENTILE_CONT(4e-05)"]
+    assert check.says == ["0.99999 quantile of quantity", "0.00004 quantile of quantity"]
 
 
 def answer_of_great_expectations(name: str, kwargs: Mapping[str, Any], lines: list[Line]) -> dict[str, Any]:

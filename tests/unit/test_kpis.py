@@ -17,7 +17,7 @@ from caravan.config.kpis import FOLDER, Dictionary, ExampleOrder, load_kpis
 from caravan.core.errors import Misconfigured
 from caravan.core.window import slice_of
 from caravan.reporting.ledger import open_ledger
-from caravan.reporting.operations import Freshness, Load, read_operations
+from caravan.reporting.operations import Expected, Freshness, Load, read_operations
 from caravan.reporting.sales import Sales, Sold, ratio
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.port import Session
@@ -92,7 +92,7 @@ class Computed:
         ledger = open_ledger(session)
         assert ledger is not None
         self.sales: Sales = ledger.sales(28)
-        self.operations = read_operations(session, AT, {})
+        self.operations = read_operations(session, AT, Expected())
 
     @property
     def germany(self) -> Sold:

@@ -13,7 +13,7 @@ import report_world as world
 
 from caravan.reporting.ledger import read_sales
 from caravan.reporting.notices import notices
-from caravan.reporting.operations import Load, Operations, read_operations
+from caravan.reporting.operations import Expected, Load, Operations, read_operations
 from caravan.reporting.sales import Sales, Totals, by_name, ratio
 from caravan.warehouse.lake import Lake
 
@@ -47,7 +47,7 @@ def sales(lake: Lake) -> Sales:
 @pytest.fixture(scope="module")
 def operations(lake: Lake) -> Operations:
     with lake.read() as session:
-        return read_operations(session, NOW, world.STALE_AFTER)
+        return read_operations(session, NOW, world.EXPECTED)
 
 
 def within(orders: list[world.Order], span: tuple[date, date]) -> list[world.Order]:
@@ -235,11 +235,10 @@ def test_freshness(operations: Operations) -> None:
 
 
 def test_a_channel_that_is_switched_off_is_never_stale(lake: Lake) -> None:
-    on = {code: limit for code, limit in world.STALE_AFTER.items() if code != "market_se"}
+    on = {code: limit for code, limit in world.EXPECTED.stale_after.items() if code != "market_se"}
     with lake.read() as session:
-        operations = read_operations(
-            session, NOW, {**on, "shop_new": timedelta(hours=48), "shop_us": timedelta(hours=2)}
-        )
+        limits = {**on, "shop_new": timedelta(hours=48), "shop_us": timedelta(hours=2)}
+        operations = read_operations(session, NOW, Expected(limits))
     assert [row.channel_code for row in operations.stale] == ["shop_us", "shop_new"]
     assert [row.age_hours for row in operations.stale] == [3, None]
 
@@ -251,7 +250,7 @@ def test_a_channel_that_could_not_be_read_is_marked_until_it_can(lake: Lake) -> 
         world.insert(session, "ops.load", [world.load(code, None, state, at, **given)])
 
     def found() -> tuple[list[str], list[tuple[str, str]]]:
-        operations = read_operations(session, NOW, world.STALE_AFTER)
+        operations = read_operations(session, NOW, world.EXPECTED)
         (refused,) = [row.attempt_count for row in operations.refused if row.delivery_name is None] or [0]
         return [row.channel_code for row in operations.unread], [
             (notice.kind, notice.text) for notice in notices(None, operations) if notice.head == "Not collected:"
@@ -262,7 +261,7 @@ def test_a_channel_that_could_not_be_read_is_marked_until_it_can(lake: Lake) -> 
         look("failed", 1.9)
         channels, ((kind, text),) = found()
         assert (channels, kind) == (["shop_us"], "bad")
-        assert text.startswith("\u2068Own shop US\u2069 (3 h) could not be read")
+        assert text.startswith("\u2068Own shop US\u2069 (3 h): not all could be read")
         look("idle", 1.5)
         assert found() == ([], [])
         look("refused", 1)
@@ -270,6 +269,16 @@ def test_a_channel_that_could_not_be_read_is_marked_until_it_can(lake: Lake) -> 
         world.insert(session, "ops.load", [world.load("shop_us", "changes since", "empty", NOW - timedelta(hours=0.5))])
         assert found() == ([], []), "read since"
         raise RuntimeError("roll back")
+
+
+def test_a_channel_whose_file_has_a_fault_is_not_switched_off(lake: Lake) -> None:
+    with lake.read() as session:
+        faulty = Expected(world.EXPECTED.stale_after, frozenset({"shop_us", "market_se"}))
+        operations = read_operations(session, NOW, faulty)
+    assert [row.channel_code for row in operations.unread] == ["market_se", "shop_us"]
+    assert [row.channel_code for row in operations.stale] == ["market_se"]
+    (text,) = [notice.text for notice in notices(None, operations) if notice.head == "Not collected:"]
+    assert "\u2068Own shop US\u2069 (3 h): the channel's file has a fault" in text
 
 
 def test_loads_reconcile(operations: Operations) -> None:

@@ -54,9 +54,7 @@ def sales(lake: Lake) -> Sales:
 @pytest.fixture(scope="module")
 def site(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Site:
     with lake.read() as session:
-        return read_site(
-            render(session, tmp_path_factory.mktemp("site"), world.NOW, TITLE, stale_after=world.STALE_AFTER)
-        )
+        return read_site(render(session, tmp_path_factory.mktemp("site"), world.NOW, TITLE, expected=world.EXPECTED))
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +101,7 @@ def test_the_page_claims_no_more_than_the_newest_checks_know(
                 cause = {"cause_model": "stg.x", "cause_kind": kind, "reason": "r", "run_id": "r1", "blocked_at": at}
                 world.insert(session, "ops.blocked_slice", [block | cause])
         with lake.read() as session:
-            page = read_site(render(session, tmp_path / "site", world.NOW, stale_after=world.STALE_AFTER))[
-                "quality.html"
-            ]
+            page = read_site(render(session, tmp_path / "site", world.NOW, expected=world.EXPECTED))["quality.html"]
     assert [words for words in said if words not in page] == []
     assert [words for words in unsaid if words in page] == []
 
@@ -284,7 +280,7 @@ def test_figures_on_the_page_are_formatted(page: str, sales: Sales) -> None:
 
 def test_the_same_snapshot_makes_the_same_pages(lake: Lake, site: Site, tmp_path: Path) -> None:
     with lake.read() as session:
-        again = render(session, tmp_path / "new" / "folder", world.NOW, TITLE, stale_after=world.STALE_AFTER)
+        again = render(session, tmp_path / "new" / "folder", world.NOW, TITLE, expected=world.EXPECTED)
     assert again == tmp_path / "new" / "folder" / "index.html"
     assert read_site(again) == site
 
@@ -295,7 +291,7 @@ def test_an_empty_warehouse_says_what_to_do(tmp_path: Path, has_tables: bool) ->
         if has_tables:
             world.create_tables(lake)
         with lake.read() as session:
-            site = read_site(render(session, tmp_path / "site", world.NOW, stale_after=world.STALE_AFTER))
+            site = read_site(render(session, tmp_path / "site", world.NOW, expected=world.EXPECTED))
     assert set(site) == {"index.html", "products.html", "quality.html", "quarantine.html", "definitions.html"}
     for path in ("index.html", "products.html"):
         assert "No order has reached the warehouse yet" in site[path]
@@ -326,7 +322,7 @@ def site_of(tmp_path: Path, orders: list[world.Order], names: dict[str, str] | N
                 values = {"code": code, "name": name}
                 session.execute("UPDATE mart.dim_market SET name = $name WHERE market_code = $code", values)
         with lake.read() as session:
-            return read_site(render(session, tmp_path / "site", world.NOW, stale_after=world.STALE_AFTER))
+            return read_site(render(session, tmp_path / "site", world.NOW, expected=world.EXPECTED))
 
 
 def test_one_order_fills_every_page(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def load(channel: str, state: str, counts: tuple[int, ...] = (0, 0, 0, 0, 0), **
     names = ("received", "loaded", "unchanged", "duplicate", "quarantined")
     return {
         "run_id": RUN, "dag_id": DAG, "channel_code": channel, "entity": "order_line", "state": state,
-        "delivery_name": f"{PERSONAL}.csv", "reason_code": None, "message": PERSONAL, "started_at": AT, **given,
+        "delivery_name": f"{PERSONAL}.csv", "reason_code": None, "message": PERSONAL, "started_at": AT, "ended_at": AT,
+        **given,
         **{f"{name}_count": count for name, count in zip(names, counts, strict=True)},
     }  # fmt: skip
 
@@ -55,6 +56,8 @@ def fill(session: Session) -> None:
         load("shop_fr", "loaded", (5, 4, 0, 0, 0)),  # a row is lost
         load("shop_gb", "missing"),
         load("shop_jp", "failed"),
+        load("shop_us", "failed"),
+        load("shop_us", "idle", ended_at=AT + timedelta(minutes=1)),  # read at the second try, nothing new
         load("shop_de", "loaded", (99, 99, 0, 0, 0), dag_id="other"),
         load("shop_de", "loaded", (99, 99, 0, 0, 0), run_id="other"),
     ]
@@ -94,6 +97,7 @@ def test_a_run_is_counted_by_itself(run: Run) -> None:
         RunLoads("shop_fr", "order_line", 1, 0, 0, 0, 5, 4, 0, 0, 0, 1),
         RunLoads("shop_gb", "order_line", 0, 0, 1, 0, 0, 0, 0, 0, 0, 0),
         RunLoads("shop_jp", "order_line", 0, 0, 0, 1, 0, 0, 0, 0, 0, 0),
+        RunLoads("shop_us", "order_line", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
     )
     assert run.refusals == (RunRefusals("shop_de", "order_line", "GZIP_TRUNCATED", 2),)
     assert run.checks == (RunChecks("stg.a", passed=1, unjudged=1, warned=3, failed=1, broken=1),)

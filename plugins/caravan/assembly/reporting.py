@@ -13,6 +13,7 @@ from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.reporting import publish as publishing
 from caravan.reporting import report as rendering
+from caravan.reporting.operations import Expected
 from caravan.warehouse.locks import hold_lock
 from caravan.warehouse.scratch import Scratch
 
@@ -74,10 +75,12 @@ def report() -> str:
     """Render the report; returns its path."""
     settings = Settings.from_environment()
     limits = known_alerts(settings).stale_after_hours
-    channels = load(settings.config_dir).channels.values()
-    stale_after = {channel.code: limits.of(channel.code) for channel in channels if channel.enabled}
+    configuration = load(settings.config_dir)
+    faulty = {fault.channel for fault in configuration.faults if fault.channel}
+    codes = {channel.code for channel in configuration.channels.values() if channel.enabled} | faulty
+    expected = Expected({code: limits.of(code) for code in sorted(codes)}, frozenset(faulty))
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
-        return str(rendering.render(session, settings.report_dir, utc_now(), stale_after=stale_after))
+        return str(rendering.render(session, settings.report_dir, utc_now(), expected=expected))
 
 
 def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:

@@ -36,9 +36,11 @@ def collect(scope: RunScope, channel_code: str, *, reload: bool = False) -> dict
     with (
         open_store(settings, configuration, scope.dag_id, dry_run=scope.dry_run) as store,
         Scratch(settings.staging_dir) as scratch,
-        orders.failure_noted(scope, channel, store, utc_now),
     ):
-        inboxes = open_inboxes(channel, configuration, settings, store, scratch, dry_run=scope.dry_run, reload=reload)
+        with orders.failure_noted(scope, channel, next(iter(channel.entities)), store, utc_now):
+            inboxes = open_inboxes(
+                channel, configuration, settings, store, scratch, dry_run=scope.dry_run, reload=reload
+            )
         return orders.collect(scope, channel, inboxes, store, utc_now, reload)
 
 

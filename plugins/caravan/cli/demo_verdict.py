@@ -110,7 +110,11 @@ def wrong_figures(truth: Truth, session: Session) -> list[str]:
 
 
 def _keyed(rows: Iterable[tuple[Any, ...]], keys: int) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    return {tuple(row[:keys]): tuple(row[keys:]) for row in rows}
+    """Of a key that comes twice, the figures of both."""
+    found: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in rows:
+        found[tuple(row[:keys])] = (*found.get(tuple(row[:keys]), ()), *row[keys:])
+    return found
 
 
 Figures = Mapping[tuple[str, date, str], tuple[Any, ...]]

@@ -91,6 +91,8 @@ def read(path: Path, where: str) -> tuple[Document | None, list[Fault]]:
         return None, [Fault(where, f"cannot be read: {error.strerror}")]
     try:
         root = yaml.compose(text, Loader=_PlainLoader)
+        walk = _Walk(where)
+        data = walk.mapping(root, ()) if isinstance(root, yaml.MappingNode) else {}
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1
         return None, [Fault(f"{where}:{line}", f"character U+{error.character:04X} is not allowed in YAML")]
@@ -103,8 +105,6 @@ def read(path: Path, where: str) -> tuple[Document | None, list[Fault]]:
         return None, [Fault(f"{where}:1", "is empty; expected `key: value` lines")]
     if not isinstance(root, yaml.MappingNode):
         return None, [Fault(f"{where}:{root.start_mark.line + 1}", "is no mapping; expected `key: value` lines")]
-    walk = _Walk(where)
-    data = walk.mapping(root, ())
     if walk.overflowing:
         return None, [Fault(where, f"has more than {_MOST_NODES:,} values, or an alias inside its own anchor")]
     return Document(where, data, walk.lines), walk.faults
@@ -120,15 +120,19 @@ def _problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
     return mark.line + 1, "a tab; indent with blanks" if there.startswith("\t") else problem
 
 
-class _PlainLoader(Composer, yaml.CSafeLoader):
-    """Resolves no scalar to anything but text. libyaml reads, ten times faster; nodes are made here, since its own
-    code for that ends the process where a file is nested too deeply."""
-
-    yaml_implicit_resolvers: dict[Any, Any] = {}
+class QuickLoader(Composer, yaml.CSafeLoader):
+    """libyaml reads, ten times faster; nodes are made here, since its own code for that ends the process where a file
+    is nested too deeply."""
 
     def __init__(self, stream: str) -> None:
         yaml.CSafeLoader.__init__(self, stream)
         Composer.__init__(self)
+
+
+class _PlainLoader(QuickLoader):
+    """Resolves no scalar to anything but text."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}
 
 
 class _Walk:

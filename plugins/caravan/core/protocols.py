@@ -156,7 +156,7 @@ class OrderStore(Protocol):
         ...
 
     def retry(self, run_id: str, channel_code: str) -> None:
-        """The channel is collected again in the same run: forget how an earlier attempt ended."""
+        """The channel is collected again in the same run: forget what an earlier attempt refused."""
         ...
 
     def refuse(

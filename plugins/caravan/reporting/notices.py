@@ -44,11 +44,12 @@ def _refusals(operations: Operations) -> list[Notice]:
         names = sorted({formats.isolated(row.channel) for row in operations.refused})
         text = f"({_list(names)}); the rows are not in these figures."
         found.append(Notice("bad", f"{deliveries} refused", text, f"{QUALITY}#loads"))
-    if operations.unread:
-        text = (
-            f"{_list(_silent(operations.unread))} could not be read at the last try; the figures stand where they were."
-        )
-        found.append(Notice("bad", "Not collected:", text, f"{QUALITY}#freshness"))
+    for look, why in (
+        ("failed", "not all could be read at the last try; the next one asks for it again."),
+        ("faulty", "the channel's file has a fault: ./caravan check says which."),
+    ):
+        if unread := [row for row in operations.unread if row.last_look == look]:
+            found.append(Notice("bad", "Not collected:", f"{_list(_silent(unread))}: {why}", f"{QUALITY}#freshness"))
     totals = operations.load_totals
     if totals and totals.unreconciled_count:
         loads = counted(totals.unreconciled_count, "load does", "loads do")

@@ -6,7 +6,7 @@ Nothing here reads `raw_row` or a message of quarantine: both may quote personal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
 
@@ -26,6 +26,20 @@ _READ = f"state IN ('loaded', 'empty') AND {_OF_CHANNELS}"
 _DELIVERED = "state = 'loaded' AND received_count > 0"
 
 
+Look = Literal["read", "missing", "failed", "faulty"]
+"""How the last look at a channel ended. missing: no file was there. failed: it could not be read. faulty: its
+configuration has a fault, so nobody looks."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """`stale_after`: how long each channel that is switched on may deliver nothing. `faulty`: those of them whose
+    configuration has a fault."""
+
+    stale_after: Mapping[str, timedelta] = field(default_factory=dict)
+    faulty: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Freshness:
     channel_code: str
@@ -36,8 +50,7 @@ class Freshness:
     age: timedelta | None
     stale_after: timedelta | None
     """How long it may deliver nothing; None: it is switched off, and may for ever."""
-    last_look: Literal["read", "missing", "failed"] = "read"
-    """missing: no file was there. failed: it could not be read."""
+    last_look: Look = "read"
     run: RunKey | None = None
     """What read the newest delivery."""
 
@@ -45,6 +58,10 @@ class Freshness:
     def is_stale(self) -> bool:
         """Nothing was delivered within the allowed time, or ever."""
         return self.stale_after is not None and (self.age is None or self.age > self.stale_after)
+
+    @property
+    def is_unread(self) -> bool:
+        return self.stale_after is not None and self.last_look in ("failed", "faulty")
 
     @property
     def age_hours(self) -> int | None:
@@ -165,17 +182,17 @@ class Operations:
 
     @property
     def unread(self) -> tuple[Freshness, ...]:
-        """Those that could not be read at the last look."""
-        return tuple(row for row in self.freshness if row.last_look == "failed" and row.stale_after is not None)
+        """Those that are switched on and were not read at the last look."""
+        return tuple(row for row in self.freshness if row.is_unread)
 
 
-def read_operations(session: Session, now: datetime, stale_after: Mapping[str, timedelta]) -> Operations:
-    """`now` is UTC without zone. `stale_after`: how long each channel that is switched on may deliver nothing."""
+def read_operations(session: Session, now: datetime, expected: Expected) -> Operations:
+    """`now` is UTC without zone."""
     reader = Reader(session)
     names = reader.names("mart.dim_channel", "channel_code")
     passed, unjudged = _passed(reader)
     return Operations(
-        freshness=_freshness(reader, names, now, stale_after),
+        freshness=_freshness(reader, names, now, expected),
         loads=_loads(reader, names),
         refused=_refused(reader, names, now - RECENT),
         load_totals=_load_totals(reader),
@@ -189,9 +206,7 @@ def read_operations(session: Session, now: datetime, stale_after: Mapping[str, t
     )
 
 
-def _freshness(
-    reader: Reader, names: Mapping[str, str], now: datetime, stale_after: Mapping[str, timedelta]
-) -> tuple[Freshness, ...]:
+def _freshness(reader: Reader, names: Mapping[str, str], now: datetime, expected: Expected) -> tuple[Freshness, ...]:
     last_orders: dict[str, date] = dict(
         reader.rows(
             (CHANNEL_DAY,), f"SELECT channel_code, MAX(order_local_date) FROM {CHANNEL_DAY} GROUP BY channel_code"
@@ -200,7 +215,7 @@ def _freshness(
     looks = {channel: (delivered_at, state) for channel, delivered_at, state in reader.rows(("ops.load",), _LOOKS)}
     runs = _newest_runs(reader)
     found = []
-    for code in {*names, *last_orders, *looks, *stale_after}:
+    for code in {*names, *last_orders, *looks, *expected.stale_after}:
         delivered_at, state = looks.get(code, (None, None))
         found.append(
             Freshness(
@@ -209,12 +224,15 @@ def _freshness(
                 last_order_day=last_orders.get(code),
                 last_delivery_at=delivered_at,
                 age=None if delivered_at is None else now - delivered_at,
-                stale_after=stale_after.get(code),
-                last_look=state if state in ("missing", "failed") else "read",
+                stale_after=expected.stale_after.get(code),
+                last_look="faulty" if code in expected.faulty else _LOOK_OF.get(state, "read"),
                 run=runs.get(code),
             )
         )
-    return tuple(sorted(found, key=lambda row: (row.last_look != "failed", not row.is_stale, row.name)))
+    return tuple(sorted(found, key=lambda row: (not row.is_unread, not row.is_stale, row.name)))
+
+
+_LOOK_OF: dict[str | None, Look] = {"missing": "missing", "failed": "failed"}
 
 
 # Of each channel: when it last delivered rows, and how the last look ended. Looks at its other entities in the same
@@ -222,7 +240,7 @@ def _freshness(
 _LOOKS = f"""
 WITH looked AS (
     SELECT
-        channel_code, state, ended_at, {_DELIVERED} AS is_delivered,
+        channel_code, state, started_at, {_DELIVERED} AS is_delivered,
         ROW_NUMBER() OVER (
             PARTITION BY channel_code
             ORDER BY ended_at DESC, CASE WHEN state IN ('missing', 'failed') THEN 1 ELSE 0 END, load_id
@@ -230,7 +248,7 @@ WITH looked AS (
     FROM ops.load WHERE {_OF_CHANNELS} AND state <> 'retried'
 )
 SELECT
-    channel_code, MAX(CASE WHEN is_delivered THEN ended_at END), MAX(CASE WHEN recency = 1 THEN state END)
+    channel_code, MAX(CASE WHEN is_delivered THEN started_at END), MAX(CASE WHEN recency = 1 THEN state END)
 FROM looked GROUP BY channel_code
 """
 
@@ -276,7 +294,7 @@ def _refused(reader: Reader, names: Mapping[str, str], since: datetime) -> tuple
                     PARTITION BY channel_code, entity, delivery_name ORDER BY started_at DESC, load_id DESC
                 ) AS recency,
                 MAX(CASE WHEN {_READ} THEN started_at END) OVER (PARTITION BY channel_code, entity) AS read_at
-            FROM ops.load WHERE {_OF_CHANNELS}
+            FROM ops.load WHERE {_OF_CHANNELS} AND state IN ('loaded', 'empty', 'refused', 'retried')
         )
         SELECT channel_code, entity, delivery_name, reason_code, message, started_at, attempt_count
         FROM ranked

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from caravan.config.kpis import load_kpis
 from caravan.core.window import to_utc_naive
 from caravan.reporting import folder, site
+from caravan.reporting.operations import Expected
 from caravan.warehouse.port import Session
 
 
@@ -18,13 +18,13 @@ def render(
     now: datetime,
     title: str = "Sales report",
     *,
-    stale_after: Mapping[str, timedelta],
+    expected: Expected,
 ) -> Path:
     """Write all pages of one snapshot, put them in place of the old ones by one rename, and return the first.
 
-    `now`: UTC; what "hours since" counts from. `stale_after`: as for `read_operations`. Tables that are
+    `now`: UTC; what "hours since" counts from. `expected`: who delivers. Tables that are
     not built yet count as empty.
     """
     moment = to_utc_naive(now)
-    pages = site.build(session, moment, title, stale_after, load_kpis())
+    pages = site.build(session, moment, title, expected, load_kpis())
     return folder.swap(target_dir, pages, moment.strftime("%Y%m%dT%H%M%S%f"))

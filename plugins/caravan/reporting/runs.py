@@ -24,7 +24,7 @@ class RunLoads:
     missing_count: int
     """How often no file was there."""
     failed_count: int
-    """How often it could not be read."""
+    """1 if it could not be read at the last try."""
     received: int
     loaded: int
     unchanged: int
@@ -131,11 +131,14 @@ _LOADS = f"""
 SELECT
     channel_code, entity, COUNT(CASE WHEN {_READ} THEN 1 END),
     COUNT(CASE WHEN state = 'refused' THEN 1 END), COUNT(CASE WHEN state = 'missing' THEN 1 END),
-    COUNT(CASE WHEN state = 'failed' THEN 1 END),
+    COUNT(CASE WHEN state = 'failed' AND ended_at = last_at THEN 1 END),
     {", ".join(f"CAST(COALESCE(SUM(CASE WHEN {_READ} THEN {name} END), 0) AS BIGINT)" for name in _COUNTS)},
     COUNT(CASE WHEN NOT {_READ} OR received_count = loaded_count + unchanged_count + duplicate_count
         + quarantined_count THEN NULL ELSE 1 END)
-FROM ops.load WHERE {_THIS_RUN} GROUP BY channel_code, entity ORDER BY channel_code, entity
+FROM (
+    SELECT *, MAX(ended_at) OVER (PARTITION BY channel_code) AS last_at FROM ops.load WHERE {_THIS_RUN}
+) AS of_run
+WHERE state <> 'idle' GROUP BY channel_code, entity ORDER BY channel_code, entity
 """
 
 _REFUSALS = f"""

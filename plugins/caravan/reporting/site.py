@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
@@ -15,7 +15,7 @@ from caravan.reporting import drawings, formats, links, pages, templates
 from caravan.reporting.ledger import TOP_PRODUCTS, Ledger, open_ledger
 from caravan.reporting.makers import RunKey, read_makers
 from caravan.reporting.notices import notices, span
-from caravan.reporting.operations import Blocked, Finding, Operations, read_operations
+from caravan.reporting.operations import Blocked, Expected, Finding, Operations, read_operations
 from caravan.reporting.quarantine import FILES_SHOWN
 from caravan.reporting.runs import Run, read_run
 from caravan.reporting.sales import CHANNEL_DAY, PRODUCT_WEEK, RANGES, Period, Sales, ratio
@@ -50,23 +50,19 @@ PRODUCTS = Kind("products.html.j2", links.products, "#products")
 MARKET = Kind("market.html.j2", links.overview)
 
 
-def build(
-    session: Session, now: datetime, title: str, stale_after: Mapping[str, timedelta], dictionary: Dictionary
-) -> dict[str, str]:
+def build(session: Session, now: datetime, title: str, expected: Expected, dictionary: Dictionary) -> dict[str, str]:
     """The text of each page by its path. `now`: UTC without zone."""
-    return _Site(session, now, title, stale_after, dictionary).all_pages()
+    return _Site(session, now, title, expected, dictionary).all_pages()
 
 
 class _Site:
-    def __init__(
-        self, session: Session, now: datetime, title: str, stale_after: Mapping[str, timedelta], dictionary: Dictionary
-    ) -> None:
+    def __init__(self, session: Session, now: datetime, title: str, expected: Expected, dictionary: Dictionary) -> None:
         self.session = session
         self.now = now
         self.title = title
         self.dictionary = dictionary
         self.ledger: Ledger | None = open_ledger(session)
-        self.operations: Operations = read_operations(session, now, stale_after)
+        self.operations: Operations = read_operations(session, now, expected)
         self.makers = read_makers(Reader(session), (CHANNEL_DAY, PRODUCT_WEEK))
         self.environment = templates.environment()
         self.environment.filters["days"] = templates.marking_unknown(_days)

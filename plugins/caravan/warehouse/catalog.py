@@ -14,6 +14,7 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
+from caravan.config.document import QuickLoader
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.window import Grain
 from caravan.warehouse.macros import expand
@@ -158,7 +159,7 @@ def load_models(sql_dir: Path) -> Catalog:
     for path in files:
         where = f"{path.parent.name}/{path.name}"
         try:
-            document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+            document = yaml.load(path.read_text(encoding="utf-8"), Loader=QuickLoader)
             declared = document["models"]
         except (yaml.YAMLError, TypeError, KeyError) as error:
             faults.append(Fault(where, f"is no mapping with the key `models`: {error}"))

@@ -15,8 +15,8 @@ from caravan.warehouse.quality import QualityResult
 LoadState = Literal["loaded", "empty", "refused", "missing", "failed", "idle", "retried"]
 """loaded: rows read (perhaps all unchanged). empty: a file without a row. refused: not read, see
 reason_code. missing: no file was there. failed: the channel could not be read (its service did not answer), see
-message. idle: it could be read again after that, and had nothing new. retried: refused or failed in an earlier attempt
-of the same run."""
+message. idle: it could be read again after that, and had nothing new. retried: refused in an earlier attempt of the
+same run."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,7 @@ def newest_delivery(session: Session, channel_code: str, entity: str) -> tuple[d
 def is_failed(session: Session, channel_code: str) -> bool:
     """Whether the channel could not be read when it was tried last."""
     found = session.rows(
-        "SELECT state FROM ops.load WHERE channel_code = $channel AND state <> 'retried' "
-        "ORDER BY ended_at DESC, load_id LIMIT 1",
+        "SELECT state FROM ops.load WHERE channel_code = $channel ORDER BY ended_at DESC, load_id LIMIT 1",
         {"channel": channel_code},
     )
     return found == [("failed",)]

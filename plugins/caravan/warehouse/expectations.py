@@ -35,12 +35,14 @@ def validate(session: Session, suites: Sequence[Suite], slices: Mapping[str, Seq
     """Judge the named slices (table to first days of slices); tables without a suite are passed over.
 
     One result per check, slice and part that has rows. A slice without rows has no result: that rows
-    are missing is a matter of freshness and volume. Raises nothing for bad data.
+    are missing is a matter of freshness and volume. Bad data raises nothing, an engine's failure does.
     """
     results: list[QualityResult] = []
-    for suite in suites:
-        for days in _portions(session, suite, sorted(set(slices.get(suite.table, ())))):
-            results.extend(_judge(suite, measure(session, suite, days)))
+    for table, days_of in {suite.table: suite.slice_column for suite in suites}.items():
+        for days in _portions(session, table, days_of, sorted(set(slices.get(table, ())))):
+            for suite in suites:
+                if suite.table == table:
+                    results.extend(_judge(suite, measure(session, suite, days)))
     return results
 
 
@@ -54,15 +56,14 @@ class Measured:
     measures: Mapping[str, Sequence[float | None]]
 
 
-def _portions(session: Session, suite: Suite, days: Sequence[date]) -> Iterator[list[date]]:
+def _portions(session: Session, table: str, slice_column: str, days: Sequence[date]) -> Iterator[list[date]]:
     """The days in runs of ROWS_A_QUERY rows, or one day."""
     if len(days) < 2:
         yield from ([day] for day in days)
         return
     counts: dict[date, int] = dict(
         session.rows(
-            f"SELECT {suite.slice_column}, COUNT(*) FROM {suite.table} WHERE {on_days(suite.slice_column, days)} "
-            f"GROUP BY {suite.slice_column}"
+            f"SELECT {slice_column}, COUNT(*) FROM {table} WHERE {on_days(slice_column, days)} GROUP BY {slice_column}"
         )
     )
     portion: list[date] = []
@@ -90,7 +91,8 @@ def measure(session: Session, suite: Suite, days: Sequence[date]) -> list[Measur
 
 
 def _measured(suite: Suite, day: date, part: str, row_count: int, *values: float | None) -> Measured:
-    left = iter(values)
+    # What is no finite number is no value that could lie within limits.
+    left = (value if value is not None and math.isfinite(value) else None for value in values)
     measures = {check.name: [next(left) for _ in check.measures] for check in suite.expectations}
     return Measured(day, part if suite.part else None, row_count, measures)
 
@@ -203,7 +205,10 @@ def _judged(check: Expectation, slice_: Measured) -> Sequence[float | None]:
 def _outside(answer: Any) -> frozenset[int] | str:
     """Places of the rows that are outside the limits, or what judging them raised."""
     error = _exception(answer.exception_info)
-    return error if error is not None else frozenset(answer.result.get("unexpected_index_list") or ())
+    if error is not None:
+        return error
+    places = frozenset(answer.result.get("unexpected_index_list") or ())
+    return places if places or answer.success else "Great Expectations does not say where"
 
 
 def _exception(info: Mapping[str, Any]) -> str | None:

@@ -34,12 +34,12 @@ class Kind:
 
 RANGE = frozenset({"min_value", "max_value"})
 NOT_NULL = "expect_column_values_to_not_be_null"
-_PERCENTILE = "PERCENTILE_CONT({quantile}) WITHIN GROUP (ORDER BY CAST({column} AS DOUBLE))"
+_PERCENTILE = "PERCENTILE_CONT({fraction}) WITHIN GROUP (ORDER BY CAST({column} AS DOUBLE))"
 
 KINDS: dict[str, Kind] = {
     "expect_column_mean_to_be_between": Kind("mean of {column}", "AVG({column})", RANGE, "number"),
     "expect_column_median_to_be_between": Kind(
-        "median of {column}", _PERCENTILE.replace("{quantile}", "0.5"), RANGE, "number"
+        "median of {column}", _PERCENTILE.replace("{fraction}", "0.5"), RANGE, "number"
     ),
     "expect_column_stdev_to_be_between": Kind(
         "standard deviation of {column}", "STDDEV_SAMP({column})", RANGE, "number"
@@ -121,7 +121,7 @@ class Expectation:
             "values": ", ".join(_quoted(value) for value in values),
         }
         quantiles: Sequence[float] = self.kwargs.get("quantile_ranges", {}).get("quantiles", ())
-        return [words | {"quantile": show_number(quantile)} for quantile in quantiles] or [words]
+        return [words | {"quantile": show_number(each, 8), "fraction": repr(each)} for each in quantiles] or [words]
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,13 @@ def translate(sql: str) -> str:
         sql, read="duckdb", write="postgres", identify=True, unsupported_level=ErrorLevel.RAISE
     )
     # PostgreSQL has no 128-bit integers; its numeric holds them exactly.
-    text = _HUGE.sub("DECIMAL(38, 0)", ";\n".join(translated))
+    text = _HUGE.sub(lambda found: found[1] or "DECIMAL(38, 0)", ";\n".join(translated))
     # Text compares and sorts by code point, as in DuckDB, whatever the database's locale.
     return re.sub(r"\bVARCHAR\b", 'VARCHAR COLLATE "C"', text) if _CREATES.match(text) else text
 
 
-_HUGE = re.compile(r"\bINT128\b")
+_HUGE = re.compile(r"('(?:[^']|'')*')|\bINT128\b")
+"""Text in quotes, which stays as it is, or the type."""
 _CREATES = re.compile(r"CREATE (TEMPORARY )?TABLE [^(]*\(", re.IGNORECASE)
 
 

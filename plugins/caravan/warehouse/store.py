@@ -172,14 +172,14 @@ class Store:
         )
 
     def retry(self, run_id: str, channel_code: str) -> None:
-        """The channel is collected again in the same run: how an earlier attempt ended counts no longer."""
-        ended = f"{_THIS_RUN} AND channel_code = $channel AND state IN ('refused', 'failed')"
+        """The channel is collected again in the same run: what an earlier attempt refused counts no longer."""
+        refused = f"{_THIS_RUN} AND channel_code = $channel AND state = 'refused'"
         values = {"run": run_id, "dag": self._dag_id, "channel": channel_code}
         with self.warehouse.read() as session:
-            if not session.rows(f"SELECT 1 FROM ops.load WHERE {ended} LIMIT 1", values):
+            if not session.rows(f"SELECT 1 FROM ops.load WHERE {refused} LIMIT 1", values):
                 return
         with self.warehouse.write() as session:
-            session.execute(f"UPDATE ops.load SET state = 'retried' WHERE {ended}", values)
+            session.execute(f"UPDATE ops.load SET state = 'retried' WHERE {refused}", values)
 
     def refuse(
         self, run_id: str, channel_code: str, entity: str, delivery_name: str | None, error: Rejected, at: datetime

@@ -129,7 +129,7 @@ class _Reader:
         if "mostly" in own:
             kwargs["mostly"] = self._mostly((*place, "mostly"), spec.get("mostly"))
         if "value_set" in own:
-            kwargs["value_set"] = [item for _, item in self._items((*place, "value_set"))]
+            kwargs["value_set"] = self._texts((*place, "value_set"))
         if "quantile_ranges" in own:
             kwargs["quantile_ranges"] = self._quantiles((*place, "quantile_ranges"), spec["quantile_ranges"])
         if len(self.faults) > before:
@@ -206,11 +206,19 @@ class _Reader:
             )
         return share
 
+    def _texts(self, place: Location) -> list[str]:
+        found = self._items(place)
+        for at, item in found:
+            if not isinstance(item, str):
+                self.fault(at, "must be text")
+        return [item for _, item in found if isinstance(item, str)]
+
     def _quantiles(self, place: Location, spec: Any) -> dict[str, Any]:
         keys = {"quantiles", "value_ranges"}
         if not self._mapping(place, spec, keys, keys):
             return {}
-        quantiles = [self._number(at, text) for at, text in self._items((*place, "quantiles"))]
+        asked = self._items((*place, "quantiles"))
+        quantiles = [self._number(at, "null" if text is None else text) for at, text in asked]
         ranges = self._items((*place, "value_ranges"))
         if len(quantiles) != len(ranges):
             self.fault(place, f"{len(quantiles)} quantiles and {len(ranges)} value_ranges: give one range for each")

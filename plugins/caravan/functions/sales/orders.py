@@ -118,10 +118,15 @@ def collect(
         store.retry(scope.run_id, channel.code)
     for entity, inbox in inboxes.items():
         try:
-            deliveries = inbox.deliveries()
-            chosen = _chosen(channel, entity, deliveries, store, reload)
+            with failure_noted(scope, channel, entity, store, clock):
+                deliveries = inbox.deliveries()
         except Rejected as error:
             refused.append(_refused(scope, channel, entity, None, error, store, clock))
+            continue
+        try:
+            chosen = _chosen(channel, entity, deliveries, store, reload)
+        except Rejected as error:  # of who asked for it, not of a delivery
+            refused.append(error)
             continue
         waiting = [f"{name} is not read: {reason}" for name, reason in inbox.waiting().items()]
         for line in waiting:
@@ -142,6 +147,8 @@ def collect(
                 totals["deliveries"] += 1
             for word in _COUNTED if counts else ():
                 totals[word] += getattr(counts, f"{word}_count")
+    if not scope.dry_run:
+        store.note_read(scope.run_id, channel.code, next(iter(inboxes)), clock())
     totals["refused"] = len(refused)
     log.info("%s: %s", channel.code, totals)
     if refused:
@@ -152,24 +159,26 @@ def collect(
 
 
 @contextmanager
-def failure_noted(scope: RunScope, channel: Channel, store: OrderStore, clock: Clock) -> Iterator[None]:
-    """Put on record that the channel could not be read: its figures stand where they were, and the report says so.
+def failure_noted(
+    scope: RunScope, channel: Channel, entity: EntityName, store: OrderStore, clock: Clock
+) -> Iterator[None]:
+    """Put on record that the channel could not be read: the report says so. Raises whatever ended the reading.
 
-    A refusal is on record with its delivery already. Raises whatever ended the reading.
+    A refusal is put on record with its delivery; whoever stops a run knows it. That a task's time is up is
+    a BaseException.
     """
-    where = scope.run_id, channel.code, next(iter(channel.entities))
     try:
         yield
-    except Exception as error:
-        if not (scope.dry_run or isinstance(error, Rejected)):
-            message = str(error) if isinstance(error, CaravanError) else type(error).__name__
-            try:
-                store.note_failed(*where, clock(), message)
-            except CaravanError as problem:  # the warehouse itself may be what fails
-                log.warning("%s: its failure cannot be recorded: %s", channel.code, problem)
+    except (Rejected, KeyboardInterrupt, SystemExit):
         raise
-    if not scope.dry_run:
-        store.note_read(*where, clock())
+    except BaseException as error:
+        message = str(error) if isinstance(error, CaravanError) else type(error).__name__
+        try:
+            if not scope.dry_run:
+                store.note_failed(scope.run_id, channel.code, entity, clock(), message)
+        except Exception as problem:  # what ended the reading is what has to be known
+            log.warning("%s %s: its failure cannot be recorded: %s", channel.code, entity, problem)
+        raise
 
 
 def _read(
@@ -190,13 +199,15 @@ def _read(
         return None
     started_at, load_id = clock(), uuid.uuid4().hex
     try:
+        with failure_noted(scope, channel, entity, store, clock):
+            parsed = inbox.parse(delivery, load_id, delivery.delivered_at)
         counts = store.load(
             scope.run_id,
             load_id,
             channel.code,
             entity,
             delivery,
-            inbox.parse(delivery, load_id, delivery.delivered_at),
+            parsed,
             complete=channel.is_complete(entity),
             max_deleted_share=channel.max_deleted_share,
             started_at=started_at,
