@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 from alerted import DISK, NOON, STALE, end, fail, watch
+from test_notify import PLAIN, Postbox, free_port
 
+from caravan import INCLUDE_DIR, PROJECT_ROOT
 from caravan.assembly import incidents, ops
 from caravan.clients.notify import spool
 from caravan.core.connections import Connection
@@ -130,6 +138,52 @@ def test_a_full_disk_is_one_incident_and_the_watch_that_cannot_write_is_none(sit
     incidents.send_messages()
     assert [each.sighting.kind for each in incidents.open_incidents()] == ["disk_low"]
     assert len(site.subjects()) == 1
+
+
+CAN_MOUNT = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="this machine lets nobody make a mount namespace")
+def test_a_really_full_disk_is_told_once_and_over_once(tmp_path, monkeypatch):
+    box = Postbox()
+    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    shutil.copytree(INCLUDE_DIR / "config", tmp_path / "config")
+    target = {
+        "name": "mail",
+        "kind": "smtp",
+        "connection": "smtp_alerts",
+        "sender": "a@example.com",
+        "to": ["b@example.com"],
+    }
+    (tmp_path / "config" / "alerts.yml").write_text(json.dumps({"targets": [target], "disk": {"used_pct": 99}}))
+    mail = {"conn_type": "smtp", "host": "127.0.0.1", "port": controller.port, "extra": PLAIN}
+    environ = {
+        "PYTHONPATH": str(PROJECT_ROOT / "plugins"),
+        "CARAVAN_HOME": str(tmp_path / "home"),
+        "CARAVAN_CONFIG": str(tmp_path / "config"),
+        "AIRFLOW_CONN_SMTP_ALERTS": json.dumps(mail),
+    }
+    (tmp_path / "home").mkdir()
+    script = Path(__file__).with_name("full_disk.py")
+    try:
+        done = subprocess.run(
+            ["unshare", "--user", "--map-root-user", "--mount", sys.executable, str(script), str(tmp_path)],
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        controller.stop()
+    assert done.returncode == 0, done.stderr
+    first, second, third, fourth = json.loads(done.stdout.splitlines()[-1])
+    assert all("can be neither written nor read: it is full" in found for found in first[:2]), "nobody knows yet"
+    waits = {"not recorded": 1}
+    assert first[2:] == [waits] * 4 and second == [waits] * 6
+    assert third[-1] == {"disk_low": 1}, "recorded now"
+    assert fourth[-2:] == [{}, {}], "over, and told as it was seen"
+    assert [str(mail["Subject"]).split(" ", 2)[1] for mail in box.mails] == ["disk", "over:"]
 
 
 def test_what_nobody_was_told_of_keeps_the_watch_red(site, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import ParamSpec
 
 from caravan.assembly.connections import current
 from caravan.assembly.warehouse import open_warehouse, utc_now
@@ -31,6 +33,7 @@ from caravan.warehouse.port import Warehouse
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 SWITCH = "CARAVAN_ALERTS"
 """`off`: incidents are recorded, and nobody is told. For the demo, and while trying things out."""
 
@@ -102,24 +105,33 @@ def see(sightings: Sequence[Sighting], covers: Covers = nothing) -> None:
         _tell_unrecorded(settings, sightings)
 
 
-def send_messages() -> dict[str, int]:
-    """Record what could not be recorded when it was seen, and send what waits; messages by what became of them.
+def waits_once_told(look: Callable[P, dict[str, int]]) -> Callable[P, dict[str, int]]:
+    """A step of the watch. While the warehouse takes nothing (its disk is full) it waits for the next watch.
 
-    While the warehouse takes nothing (its disk is full) they wait for the next watch. That is no incident of its own
-    if somebody has been told what is wrong; Retryable otherwise.
+    That is no incident of its own if somebody has been told what is wrong; Retryable otherwise.
     """
+
+    @functools.wraps(look)
+    def waiting(*given: P.args, **more: P.kwargs) -> dict[str, int]:
+        try:
+            return look(*given, **more)
+        except Retryable as error:
+            if not (told := spool_of(Settings.from_environment()).told()):
+                raise
+            log.warning("nothing can be recorded: %s. Told already: %s", error, ", ".join(told))
+            return {"not recorded": len(told)}
+
+    return waiting
+
+
+@waits_once_told
+def send_messages() -> dict[str, int]:
+    """Record what could not be recorded when it was seen, and send what waits; messages by what became of them."""
     settings = Settings.from_environment()
-    place = spool_of(settings)
-    try:
-        with open_book(settings) as (_, book):
-            _adopt_spooled(book, settings)
-            place.clear(time.time())
-            return dict(_deliver(book, settings))
-    except Retryable as error:
-        if not (told := place.told()):
-            raise
-        log.warning("nothing can be recorded: %s. Told already: %s. Messages wait", error, ", ".join(told))
-        return {"not recorded": len(told)}
+    with open_book(settings) as (_, book):
+        _adopt_spooled(book, settings)
+        spool_of(settings).clear(time.time())
+        return dict(_deliver(book, settings))
 
 
 def open_incidents() -> list[Incident]:

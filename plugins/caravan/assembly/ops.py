@@ -50,6 +50,7 @@ def beat() -> str:
     return str(beat_file(settings))
 
 
+@incidents.waits_once_told
 def check_sources() -> dict[str, int]:
     """Stale and silent channels and markets, and slices that a failed check holds back."""
     settings = Settings.from_environment()
@@ -86,6 +87,7 @@ DueRuns = Callable[[Alerts, datetime, Mapping[str, datetime]], tuple[list[Due], 
 """caravan.orchestration.schedules.due_runs"""
 
 
+@incidents.waits_once_told
 def check_runs(due_runs: DueRuns) -> dict[str, int]:
     """Runs that are late, and DAG files that cannot be read. `due_runs`: what the schedules ask for, by when."""
     settings = Settings.from_environment()
@@ -126,6 +128,7 @@ def check_runs(due_runs: DueRuns) -> dict[str, int]:
     return _counted(sightings, "run_late", "dag_broken")
 
 
+@incidents.waits_once_told
 def check_machine() -> dict[str, int]:
     """Disks that are nearly full, and this machine's clock."""
     settings = Settings.from_environment()
@@ -154,6 +157,7 @@ def check_machine() -> dict[str, int]:
     return _counted([*low, *wrong], "disk_low", "clock_off")
 
 
+@incidents.waits_once_told
 def check_configuration() -> dict[str, int]:
     settings = Settings.from_environment()
     faulty = checks.faulty_configuration(loader.check(settings.config_dir))
@@ -161,6 +165,7 @@ def check_configuration() -> dict[str, int]:
     return _counted(faulty, "config_fault")
 
 
+@incidents.waits_once_told
 def verdict() -> dict[str, int]:
     """Open incidents by kind. The watch itself is well: what it found has been told."""
     return dict(Counter(incident.sighting.kind for incident in incidents.open_incidents()))

@@ -45,6 +45,11 @@ def named_errors(where: str) -> Iterator[None]:
         text = str(error)
         if any(sign in text for sign in _NO_ROOM):
             raise Retryable(f"no room to write {where}: free some disk, then run again ({text})") from error
+        if "disk I/O error" in text:
+            # So SQLite says, among others, when there is no room for the index of its log.
+            raise Retryable(
+                f"the disk of {where} can be neither written nor read: it is full, or fails ({text})"
+            ) from error
         if "catalog version mismatch" in text:
             # Of the lines around it the first says which version is which.
             raise CaravanError(
