@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -68,7 +69,8 @@ def test_a_disk_at_99_percent_and_a_clock_10_minutes_off_are_named(site, monkeyp
         assert ops.check_machine() == {"disk_low": 1, "clock_off": 1}
     assert [subject.split()[-1] for subject in site.subjects()] == ["full", "wrong"]
     assert "99.0 % are used, 1.0 GB are free" in site.box.mails[0].get_payload()
-    assert "10 min 0 s ahead of the file system" in site.box.mails[1].get_payload()
+    ahead = re.search(r"it is (10 min 0|9 min 59) s ahead of the file system", site.box.mails[1].get_payload())
+    assert ahead, "what the reading itself took is in doubt"
     monkeypatch.setattr(ops.shutil, "disk_usage", lambda path: (100 * 10**9, 50 * 10**9, 50 * 10**9))
     ops.check_machine()
     assert [subject[:5] for subject in site.subjects()[2:]] == ["over:", "over:"]

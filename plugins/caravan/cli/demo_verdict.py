@@ -145,7 +145,9 @@ def counted_sales(session: Session) -> Figures:
 
 def sales_table(counted: Figures, ought: Figures) -> Table:
     """By channel, what was counted and below it what is so."""
-    table = _figures_table("What was counted, in each channel's currency, and below it what is so")
+    table = _figures_table(
+        "What was counted, in each channel's currency, and below it what is so (net: after cancellations, too)"
+    )
     is_, so = _by_channel(counted), _by_channel(ought)
     for channel in sorted(is_.keys() | so.keys()):
         table.add_row(channel, *_shown(is_.get(channel)))
@@ -279,10 +281,10 @@ def summary(truth: Truth, new_count: int) -> list[str]:
     reasons = ", ".join(f"{reason} {count}" for reason, count in quarantined.items())
     lines = [] if new_count else ["Nothing new was loaded: files are known by their content, services had nothing."]
     lines.append(f"Exactly the planted defects were found: {sum(quarantined.values())} rows in quarantine ({reasons}).")
-    given_back = sum(each.amount for each in truth.refunds if each.net_status == "counted")
+    refunds = sum(each.refunds for each in truth.refunds if each.net_status == "counted")
     lines.append(
         f"Counted = truth in all {len(truth.sales):,} rows of market, channel and local day: orders, units, gross, "
-        f"net, refunds, new customers. {given_back:,} was taken off the days of refunded orders."
+        f"net, refunds, new customers. {refunds:,} refunds were taken off the days of their orders."
     )
     payments = sum(each.payments for each in truth.payments)
     shipments = sum(each.shipments for each in truth.shipments)

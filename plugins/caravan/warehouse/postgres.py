@@ -14,7 +14,7 @@ from typing import Any, Literal
 import psycopg
 import sqlglot
 from psycopg.conninfo import conninfo_to_dict
-from sqlglot import ErrorLevel
+from sqlglot import ErrorLevel, exp
 
 from caravan.core.errors import Fault, Misconfigured, Retryable
 from caravan.warehouse.duck import connect_duckdb, quoted
@@ -42,17 +42,19 @@ _TYPES = {
 @functools.lru_cache(maxsize=2048)
 def translate(sql: str) -> str:
     """DuckDB's dialect to PostgreSQL's; raises where sqlglot knows it cannot."""
-    translated = sqlglot.transpile(
-        sql, read="duckdb", write="postgres", identify=True, unsupported_level=ErrorLevel.RAISE
-    )
-    # PostgreSQL has no 128-bit integers; its numeric holds them exactly.
-    text = _HUGE.sub(lambda found: found[1] or "DECIMAL(38, 0)", ";\n".join(translated))
+    statements = [tree.transform(_without_huge) for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
+    translated = [tree.sql("postgres", identify=True, unsupported_level=ErrorLevel.RAISE) for tree in statements]
+    text = ";\n".join(translated)
     # Text compares and sorts by code point, as in DuckDB, whatever the database's locale.
     return re.sub(r"\bVARCHAR\b", 'VARCHAR COLLATE "C"', text) if _CREATES.match(text) else text
 
 
-_HUGE = re.compile(r"('(?:[^']|'')*')|\bINT128\b")
-"""Text in quotes, which stays as it is, or the type."""
+def _without_huge(node: exp.Expression) -> exp.Expression:
+    """PostgreSQL has no 128-bit integers; its numeric holds them exactly."""
+    is_huge = isinstance(node, exp.DataType) and node.this == exp.DType.INT128
+    return exp.DataType.build("DECIMAL(38, 0)") if is_huge else node
+
+
 _CREATES = re.compile(r"CREATE (TEMPORARY )?TABLE [^(]*\(", re.IGNORECASE)
 
 
