@@ -145,9 +145,7 @@ def counted_sales(session: Session) -> Figures:
 
 def sales_table(counted: Figures, ought: Figures) -> Table:
     """By channel, what was counted and below it what is so."""
-    table = _figures_table(
-        "What was counted, in each channel's currency, and below it what is so (net: after cancellations, too)"
-    )
+    table = _figures_table("Counted, and below it what is so, in channels' currencies (net: less cancelled)")
     is_, so = _by_channel(counted), _by_channel(ought)
     for channel in sorted(is_.keys() | so.keys()):
         table.add_row(channel, *_shown(is_.get(channel)))
