@@ -193,6 +193,17 @@ def test_what_nobody_was_told_of_keeps_the_watch_red(site, monkeypatch):
         incidents.send_messages()
 
 
+def test_that_something_else_was_told_lets_no_watch_wait(site, monkeypatch):
+    """A lock that is held for hours: what is late or silent meanwhile would be told to nobody."""
+    site.mail_server()
+    locked(monkeypatch)
+    fail()
+    assert site.subjects() == ["sales: collect [shop_fr] failed"]
+    for step in (ops.check_sources, ops.check_configuration):
+        with pytest.raises(Retryable):
+            step()
+
+
 def locked(monkeypatch) -> None:
     monkeypatch.setattr(IncidentBook, "change", lambda *arguments: (_ for _ in ()).throw(Retryable("locked")))
 

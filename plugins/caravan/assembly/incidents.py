@@ -106,9 +106,10 @@ def see(sightings: Sequence[Sighting], covers: Covers = nothing) -> None:
 
 
 def waits_once_told(look: Callable[P, dict[str, int]]) -> Callable[P, dict[str, int]]:
-    """A step of the watch. While the warehouse takes nothing (its disk is full) it waits for the next watch.
+    """A step of the watch. While the warehouse takes nothing because its disk is full it waits for the next watch.
 
-    That is no incident of its own if somebody has been told what is wrong; Retryable otherwise.
+    That is no incident of its own once somebody has been told of the disk; Retryable otherwise. Whatever else keeps
+    the warehouse from answering keeps the watch red: what it does not look at meanwhile nobody has been told.
     """
 
     @functools.wraps(look)
@@ -116,9 +117,11 @@ def waits_once_told(look: Callable[P, dict[str, int]]) -> Callable[P, dict[str, 
         try:
             return look(*given, **more)
         except Retryable as error:
-            if not (told := spool_of(Settings.from_environment()).told()):
+            told = spool_of(Settings.from_environment()).told()
+            full = [incident.key for incident in told if incident.sighting.kind == "disk_low"]
+            if not full:
                 raise
-            log.warning("nothing can be recorded: %s. Told already: %s", error, ", ".join(told))
+            log.warning("nothing can be recorded: %s. Told already: %s", error, ", ".join(full))
             return {"not recorded": len(told)}
 
     return waiting

@@ -48,9 +48,9 @@ class Spool:
         """What could not be recorded, also what somebody is telling or recording at the moment."""
         return (incident for incident, _ in self._contents())
 
-    def told(self) -> list[str]:
-        """The keys of those of which at least one target has been told."""
-        return [incident.key for incident, targets in self._contents() if targets]
+    def told(self) -> list[Incident]:
+        """Those of which at least one target has been told."""
+        return [incident for incident, targets in self._contents() if targets]
 
     def hand_over(self, record: Callable[[Incident, list[str]], object]) -> None:
         """Have each one recorded, with the targets that have been told, and remove it.
