@@ -184,7 +184,7 @@ def test_refused_and_missing_deliveries_are_noted_and_may_come_again(store, pars
     ]
     assert store.failures("run1") == [
         "shop order_line bad.gz: GZIP_TRUNCATED: ends early",
-        "shop order : NO_FOLDER: is not there",
+        "shop order: NO_FOLDER: is not there",
     ]
     assert store.failures("run2") == []
     assert store.known_content("shop", LINE_ENTITY) == {}

@@ -128,6 +128,18 @@ def test_it_is_over_when_the_channel_has_been_read_though_nothing_new_was_there(
     assert states(store)[4:] == [], "said once"
 
 
+def test_the_run_names_the_channel_until_a_try_has_read_it(store, parsed, collect):  # noqa: F811
+    store.start_run("run1", None, "config")
+    folder = Folder({"a": parsed(Line("a", 1))}, broken=OUTAGE)
+    with pytest.raises(Retryable):
+        collect(folder)
+    assert store.failures("run1") == [f"shop {LINE_ENTITY}: not read: {OUTAGE}"]
+    assert store.failures("run2") == []
+    folder.broken = None
+    collect(folder)
+    assert store.failures("run1") == []
+
+
 def test_the_next_try_of_the_run_that_is_killed_leaves_it_unread(store, collect):  # noqa: F811
     for error in (OUTAGE, SystemExit(143)):
         with pytest.raises(type(error)):

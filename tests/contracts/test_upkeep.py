@@ -15,6 +15,7 @@ from caravan.config.types import Upkeep
 from caravan.core.errors import Retryable
 from caravan.warehouse import lake as lake_module
 from caravan.warehouse import lake_upkeep
+from caravan.warehouse.evidence import end_run, start_run
 from caravan.warehouse.lake_upkeep import removal_lock
 from caravan.warehouse.maintenance import do, engine_chores, evidence_chores, record
 from caravan.warehouse.port import Warehouse
@@ -278,7 +279,7 @@ def test_old_evidence_goes_and_what_was_loaded_is_never_forgotten(warehouse):
     for table in ("ops.incident", "ops.incident_message"):
         assert {row[0] for row in table_rows(warehouse, table, ["incident_id"])} == incidents
     counts = {each.chore: each.before.rows - each.after.rows for each in done}
-    assert counts == {"trim_evidence": 7, "blank_quarantine": 1, "forget_versions": 4}
+    assert counts == {"close_lost_runs": 0, "trim_evidence": 7, "blank_quarantine": 1, "forget_versions": 4}
 
 
 def test_each_chore_leaves_its_counts_in_ops(warehouse):
@@ -287,4 +288,21 @@ def test_each_chore_leaves_its_counts_in_ops(warehouse):
         record(session, "run", "dag", done)
     noted = table_rows(warehouse, "ops.upkeep", ["chore", "run_id", "dag_id", "rows_before", "rows_after"])
     assert ("trim_evidence", "run", "dag", 0, 0) in noted
-    assert len(noted) == len(done) == 3
+    assert len(noted) == len(done) == 4
+
+
+def test_a_run_that_was_killed_is_failed_once_it_can_no_longer_be_running(warehouse):
+    ages = {"done": (5, "success"), "killed": (3, "running"), "running": (1, "running")}
+    with warehouse.write() as session:
+        for run_id, (days, state) in ages.items():
+            start_run(session, run_id, "dag", None, "", "", NOW - timedelta(days=days))
+            if state == "success":
+                end_run(session, run_id, "dag", state, "", NOW)
+    (closed,) = (each for each in do(evidence_chores(warehouse, Upkeep(), NOW), lambda: NOW) if "lost" in each.chore)
+    assert (closed.before.rows, closed.after.rows) == (2, 1)
+    killed = ("killed", "failed", None, "was never ended: its process was killed")
+    assert table_rows(warehouse, "ops.run", ["run_id", "state", "ended_at", "message"]) == [
+        ("done", "success", NOW, ""),
+        killed,
+        ("running", "running", None, None),
+    ]

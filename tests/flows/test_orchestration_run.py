@@ -16,8 +16,9 @@ import pytest
 from stand_in_assembly import CHANNELS, StandIn
 
 import caravan.assembly
+from caravan.assembly.warehouse import open_warehouse
 from caravan.cli import run as runner
-from caravan.config.settings import BY_HAND
+from caravan.config.settings import BY_HAND, Settings
 from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, Retryable
 from caravan.core.window import Window
 
@@ -327,12 +328,19 @@ def test_a_dry_run_by_command_makes_no_lake(tmp_path):
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)])
 @pytest.mark.slow
-def test_an_interrupted_run_stops_at_once_and_leaves_nothing(tmp_path, sent, code):
+def test_an_interrupted_run_stops_at_once_and_leaves_its_end_on_record(tmp_path, sent, code):
     body = """
         import time
         assembly.fail("sales.build", None)
         built = sys.modules["caravan.assembly.sales"]
+        from caravan.assembly.warehouse import open_store
+        from caravan.config.loader import load
+        from caravan.config.settings import Settings
+        settings = Settings.from_environment()
+        configuration = load(settings.config_dir)
         def build(scope):
+            with open_store(settings, configuration, scope.dag_id) as store:
+                store.start_run(scope.run_id, scope.window, configuration.hash)
             print("building", flush=True)
             time.sleep(60)
         built.build = build
@@ -348,3 +356,7 @@ def test_an_interrupted_run_stops_at_once_and_leaves_nothing(tmp_path, sent, cod
     assert process.returncode == code
     assert "verdict" not in said
     assert list((tmp_path / "tmp").iterdir()) == []
+    settings = Settings.from_environment({"CARAVAN_HOME": str(tmp_path / "home")})
+    with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
+        found = session.rows("SELECT dag_id, state, message, ended_at > started_at FROM ops.run")
+    assert found == [("sales_orders_daily", "failed", "interrupted", True)]

@@ -133,6 +133,7 @@ def test_a_night_without_one_shop(world: World) -> None:
     assert result.failures["collect [shop]"].startswith(
         "connection shop_demo: GET /wp-json/wc/v3/orders answered 500; tried 2 times"
     )
+    assert "shop order: not read: connection shop_demo: GET" in result.failures["verdict"]
     assert [(each.dag_id, each.state) for each in result.downstream] == [("reporting_marts_hourly", "success")]
     assert world.published() == Counter([("shop", 0, gross), ("market", 0, gross), ("market", 1, gross)])
     assert world.subjects() == ["sales_orders_daily: collect [shop] failed"]

@@ -146,7 +146,7 @@ def test_collect_goes_through_the_listed_channels(
 
     monkeypatch.setattr(sales, "list_channels", lambda scope: ["shop_de", "shop_fr"])
     monkeypatch.setattr(sales, "collect", collect)
-    monkeypatch.setattr(steps, "_close", lambda scope, message: None)
+    monkeypatch.setattr(steps, "close_run", lambda dag_id, run_id, message: None)
     assert cli.main(["sales", "collect", *options]) == 0
     assert seen == [("shop_de", reload), ("shop_fr", reload)]
     shown = capsys.readouterr().out

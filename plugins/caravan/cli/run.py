@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
 
-from caravan.cli.dry_run import dry_run
+from caravan.cli.dry_run import dry_run, has_lake
 from caravan.cli.private_airflow import dags_folder, start_private_airflow
+from caravan.cli.steps import close_run
 from caravan.config.settings import BY_HAND, Settings
-from caravan.core.errors import CaravanError, nearest
+from caravan.core.errors import CaravanError, Retryable, nearest
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -157,6 +158,10 @@ def _execute(dag: DAG, conf: dict[str, Any], say: Say) -> tuple[RunResult, set[s
     try:
         # A run woken by an asset has no logical date and no interval; dag.test() would make one up.
         run = dag.test(run_conf=conf, logical_date=None) if awaited_assets(dag) else dag.test(run_conf=conf)
+    except (KeyboardInterrupt, SystemExit):
+        if narrator.run_id:
+            _note_interrupted(dag.dag_id, narrator.run_id)
+        raise
     finally:
         del os.environ[BY_HAND]
         listeners.pm.unregister(narrator)
@@ -175,18 +180,27 @@ def _execute(dag: DAG, conf: dict[str, Any], say: Say) -> tuple[RunResult, set[s
     return RunResult(dag.dag_id, str(run.state), failures, tuple(not_run)), updated
 
 
+def _note_interrupted(dag_id: str, run_id: str) -> None:
+    """In ops.run. Whoever stops a run may do so because the write lock is held: then it stays open until upkeep."""
+    if has_lake(Settings.from_environment()) is not False:
+        with suppress(Retryable):
+            close_run(dag_id, run_id, "interrupted", lock_wait_seconds=2)
+
+
 class _Narrator:
     """Tells what each task does, as Airflow's listeners hear it."""
 
     def __init__(self, say: Say) -> None:
         self.say = say
         self.messages: dict[str, str] = {}
+        self.run_id: str | None = None
         self._started = 0.0
 
     @_hook
     def on_task_instance_running(self, task_instance: Any) -> None:
         _exit_on_termination()  # Airflow has just taken the signal, to do nothing on it
         self._started = time.monotonic()
+        self.run_id = task_instance.run_id
         self.say(f"  {_label(task_instance)}")
 
     @_hook

@@ -121,24 +121,25 @@ def closing_run(asked: RunScope) -> Iterator[None]:
     except KeyboardInterrupt:
         if not asked.dry_run:
             with suppress(Retryable):  # whoever presses Ctrl-C may do so because the lock is held: the run stays open
-                _close(asked, "interrupted", lock_wait_seconds=2)
+                close_run(asked.dag_id, asked.run_id, "interrupted", lock_wait_seconds=2)
         raise
     except BaseException as error:
         if not asked.dry_run:
-            _close(asked, f"{type(error).__name__}: {error}")
+            close_run(asked.dag_id, asked.run_id, f"{type(error).__name__}: {error}")
         raise
     if not asked.dry_run:
-        _close(asked, "")
+        close_run(asked.dag_id, asked.run_id, "")
 
 
-def _close(asked: RunScope, message: str, **options: float) -> None:
+def close_run(dag_id: str, run_id: str, message: str, **options: float) -> None:
+    """`message`: why it ends, where nothing of what failed is on record. `options`: those of `open_store`."""
     from caravan.assembly.warehouse import open_store
     from caravan.config.loader import load
 
     settings = Settings.from_environment()
-    with open_store(settings, load(settings.config_dir), asked.dag_id, **options) as store:
-        lines = store.failures(asked.run_id) or [message] * bool(message)
-        store.end_run(asked.run_id, "failed" if lines else "success", "\n".join(lines))
+    with open_store(settings, load(settings.config_dir), dag_id, **options) as store:
+        lines = store.failures(run_id) or [message] * bool(message)
+        store.end_run(run_id, "failed" if lines else "success", "\n".join(lines))
 
 
 def dag_of(run_id: str, dag_id: str) -> str:

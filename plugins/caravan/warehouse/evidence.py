@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from caravan.core.window import Window
-from caravan.warehouse.port import Session
+from caravan.warehouse.port import Row, Session
 from caravan.warehouse.quality import QualityResult
 
 LoadState = Literal["loaded", "empty", "refused", "missing", "failed", "idle", "retried"]
@@ -144,6 +144,51 @@ def is_failed(session: Session, channel_code: str) -> bool:
         {"channel": channel_code},
     )
     return found == [("failed",)]
+
+
+def failures(session: Session, run_id: str, dag_id: str) -> list[str]:
+    """What failed since the run was started, or cleared and started again: a line each.
+
+    A channel that could not be read counts while nothing of it was read after; a check by its last outcome.
+    """
+    values = {"run": run_id, "dag": dag_id}
+    of_run = (
+        "run_id = $run AND dag_id = $dag AND {} >= (SELECT COALESCE(MIN(started_at), CAST('0001-01-01' AS TIMESTAMP)) "
+        "FROM ops.run WHERE run_id = $run AND dag_id = $dag)"
+    )
+    loads = session.rows(
+        "SELECT channel_code, entity, delivery_name, reason_code, message FROM (SELECT *, MAX(ended_at) OVER "
+        f"(PARTITION BY channel_code) AS last_at FROM ops.load WHERE {of_run.format('started_at')}) AS l "
+        "WHERE state = 'refused' OR (state = 'failed' AND ended_at = last_at) ORDER BY started_at, load_id",
+        values,
+    )
+    checks = session.rows(
+        "SELECT DISTINCT model_name, check_name, slice_date, part_value, message FROM (SELECT *, MAX(checked_at) OVER "
+        f"(PARTITION BY model_name, kind) AS last_at FROM ops.quality_result WHERE {of_run.format('checked_at')}) AS q "
+        "WHERE checked_at = last_at AND outcome IN ('fail', 'error') ORDER BY 1, 2, 3, 4",
+        values,
+    )
+    return [
+        *(f"{_words(*where)}: {code or 'not read'}: {message}" for *where, code, message in loads),
+        *(f"{_words(*where)}: {message}" for *where, message in checks),
+    ]
+
+
+def _words(*parts: object) -> str:
+    return " ".join(str(part) for part in parts if part)
+
+
+def standing_blocks(session: Session, run_id: str, held: str) -> list[Row]:
+    """model, slice, part, reason and since when, of what keeps old rows because of a check in another run.
+
+    `held`: the kind of those that only wait to be validated.
+    """
+    return session.rows(
+        "SELECT cause_model, slice_date, part_value, reason, MIN(blocked_at) FROM ops.blocked_slice "
+        "WHERE cause_kind <> $held AND run_id <> $run GROUP BY cause_model, slice_date, part_value, reason "
+        "ORDER BY 1, 2, 3, 4",
+        {"held": held, "run": run_id},
+    )
 
 
 def write_load(session: Session, load: Load, rule_counts: Mapping[str, int] | None = None) -> None:

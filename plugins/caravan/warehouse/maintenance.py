@@ -121,6 +121,12 @@ _OLD_VERSIONS = (
 )
 
 
+LOST = timedelta(days=2)
+"""No run takes longer: one that has not ended by then never will. One that does after all is closed by itself."""
+_LOST = "state = 'running' AND started_at < $lost"
+"""When it was killed nobody knows: such a run has no end."""
+
+
 def evidence_chores(warehouse: Warehouse, upkeep: Upkeep, now: datetime) -> list[Chore]:
     """What ops tables forget. Loads that were read stay for good: their hashes keep files from being read twice.
 
@@ -158,7 +164,19 @@ def evidence_chores(warehouse: Warehouse, upkeep: Upkeep, now: datetime) -> list
         with warehouse.write() as session:
             session.execute(f"DELETE FROM ops.table_version WHERE {_OLD_VERSIONS}")
 
+    def close_lost() -> None:
+        with warehouse.write() as session:
+            session.execute(
+                f"UPDATE ops.run SET state = 'failed', message = $message WHERE {_LOST}",
+                {"message": "was never ended: its process was killed", "lost": now - LOST},
+            )
+
+    def count_open() -> Extent:
+        with warehouse.read() as session:
+            return Extent(0, 0, int(session.row("SELECT COUNT(*) FROM ops.run WHERE state = 'running'")[0]))
+
     return [
+        Chore("close_lost_runs", count_open, close_lost),
         Chore("trim_evidence", lambda: count(OLD_EVIDENCE), trim),
         Chore("blank_quarantine", count_texts, blank_texts),
         Chore("forget_versions", lambda: count([("ops.table_version", "")]), forget_versions),

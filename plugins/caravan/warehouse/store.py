@@ -338,37 +338,13 @@ class Store:
 
     def failures(self, run_id: str) -> list[str]:
         """What failed since the run was started, or cleared and started again."""
-        since = f"(SELECT COALESCE(MIN(started_at), CAST('0001-01-01' AS TIMESTAMP)) FROM ops.run WHERE {_THIS_RUN})"
-        values = {"run": run_id, "dag": self._dag_id}
         with self.warehouse.read() as session:
-            loads = session.rows(
-                "SELECT channel_code, entity, delivery_name, reason_code, message FROM ops.load "
-                f"WHERE {_THIS_RUN} AND started_at >= {since} AND state = 'refused' ORDER BY started_at, load_id",
-                values,
-            )
-            # A check that was made again counts by its last outcome.
-            checks = session.rows(
-                "SELECT DISTINCT model_name, check_name, slice_date, part_value, message FROM (SELECT *, "
-                "MAX(checked_at) OVER (PARTITION BY model_name, kind) AS last_at FROM ops.quality_result "
-                f"WHERE {_THIS_RUN} AND checked_at >= {since}) AS q "
-                "WHERE checked_at = last_at AND outcome IN ('fail', 'error') ORDER BY 1, 2, 3, 4",
-                values,
-            )
-        lines = [
-            f"{channel} {entity} {name or ''}: {code}: {message}" for channel, entity, name, code, message in loads
-        ]
-        lines += [f"{model} {name} {day or ''} {part or ''}: {message}" for model, name, day, part, message in checks]
-        return lines
+            return evidence.failures(session, run_id, self._dag_id)
 
     def standing_blocks(self, run_id: str, function: str) -> list[str]:
         """Slices that keep old rows because of a check in another run, a line each."""
         with self.warehouse.read() as session:
-            found = session.rows(
-                "SELECT cause_model, slice_date, part_value, reason, MIN(blocked_at) FROM ops.blocked_slice "
-                "WHERE cause_kind <> $held AND run_id <> $run GROUP BY cause_model, slice_date, part_value, reason "
-                "ORDER BY 1, 2, 3, 4",
-                {"held": slices.UNVALIDATED, "run": run_id},
-            )
+            found = evidence.standing_blocks(session, run_id, slices.UNVALIDATED)
         return [
             f"{model} {day} {part}, since {since:%Y-%m-%d %H:%M} UTC: {reason}"
             for model, day, part, reason, since in found
