@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import duckdb
@@ -30,6 +31,7 @@ from caravan.config.types import Configuration
 from caravan.core.connections import Connection
 from caravan.core.errors import CaravanError, Retryable
 from caravan.core.pulls import Pull
+from caravan.demo.fault_names import FAULTS, FaultName
 from caravan.demo.orders import generate, ledgers
 from caravan.demo.servers.world import serve_world
 from caravan.demo.truth import Truth
@@ -128,6 +130,11 @@ def test_faults_on_demand_for_whom_has_the_key(
     shop = services(configuration)["webshop_se"]
     url = f"{first['webshop_se'].host}/world/faults"
     assert requests.post(url, json={"fault": "down"}, auth=("ck_wrong", "cs_wrong"), timeout=5).status_code == 401
+    account = first["webshop_se"]
+
+    def post(asked: dict[str, object]) -> str:
+        return str(requests.post(url, json=asked, auth=(account.login, account.password), timeout=5).json()["message"])
+
     with connected(first.values()):
         cli.fault("webshop_se", "down", 3)
         with pytest.raises(Retryable, match="answered 500; tried 3 times"):
@@ -135,11 +142,27 @@ def test_faults_on_demand_for_whom_has_the_key(
         cli.fault("webshop_se", "cut", 50)
         cli.fault("webshop_se", "ok", 1)
         assert pull(shop, first["webshop_se"], tmp_path / "ok")
-        with pytest.raises(CaravanError, match="fault: one of ok, html"):
+        assert post({"fault": "dwon"}) == "no fault 'dwon'; there are " + ", ".join(FAULTS)
+        assert post({"fault": "down", "count": 0}) == "count 0 is not 1 to 10000"
+        assert post({"fault": "down", "count": True}) == "count True is not 1 to 10000"
+        with pytest.raises(CaravanError, match="no fault 'dwon'; did you mean 'down'"):
             cli.fault("webshop_se", "dwon", 1)
+        with pytest.raises(CaravanError, match=r"'shop_de' comes as files, and is not served; .*webshop_se.* are"):
+            cli.fault("shop_de", "down", 1)
         with pytest.raises(CaravanError, match=r"no channel 'webshop'.*did you mean 'webshop_se'"):
             cli.fault("webshop", "down", 1)
     assert pull(shop, second["webshop_se"], tmp_path / "other"), "the other world is well"
+
+
+def test_each_fault_has_a_name_and_words() -> None:
+    assert set(FAULTS) == set(get_args(FaultName))
+
+
+def test_served_by_itself_it_fails_when_told_to_and_not_before(configuration: Configuration, tmp_path: Path) -> None:
+    with serve_world(ledgers(configuration, 1), services(configuration), troubled=False) as connections:
+        for code, channel in services(configuration).items():
+            once = Limits(attempts=1, first_wait_seconds=0, pull_seconds=60)
+            assert pull(channel, connections[code], tmp_path / code, once).files
 
 
 def test_a_world_elsewhere_is_left_alone() -> None:

@@ -78,7 +78,7 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     out = Console(file=sys.stdout, highlight=False)  # bound now: what tasks print goes elsewhere
     log = settings.home / "demo.log"
     with (
-        world.serve() as connections,
+        world.serve(troubled=True) as connections,
         connected(connections),
         out.status(f"running {DAG_ID}") as status,
         log.open("w", encoding="utf-8") as book,

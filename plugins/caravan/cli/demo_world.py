@@ -55,8 +55,8 @@ class World:
         return generate(home, self.configuration, self.seed, history=HISTORY_DAYS, scale=self.scale)
 
     @contextmanager
-    def serve(self, port: int = 0) -> Iterator[list[Connection]]:
-        """The services, for as long as this lasts. `port`: a free one unless given."""
+    def serve(self, port: int = 0, *, troubled: bool) -> Iterator[list[Connection]]:
+        """The services, for as long as this lasts. `port`: a free one unless given. `troubled`: see `serve_world`."""
         from caravan.config.services import ServiceChannel
         from caravan.demo.orders import ledgers
         from caravan.demo.servers.world import serve_world
@@ -67,7 +67,7 @@ class World:
             if isinstance(channel, ServiceChannel)
         }
         known = ledgers(self.configuration, self.seed, history=HISTORY_DAYS, scale=self.scale)
-        with serve_world(known, channels, port) as connections:
+        with serve_world(known, channels, port, troubled=troubled) as connections:
             yield list(connections.values())
 
 

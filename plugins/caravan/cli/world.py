@@ -20,6 +20,7 @@ from caravan.cli.demo_world import World, variables, write_config
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, nearest
+from caravan.demo.fault_names import FAULTS, MOST_FAULTS
 
 if TYPE_CHECKING:
     from caravan.demo.truth import CampaignTruth
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The demo's world: shops and marketplaces on this machine.", no_args_is_help=True)
 
 Seed = Annotated[int | None, typer.Option(help="Another one, another world; the same one, the same to the byte.")]
+_FAULTS_HELP = "What they answer.\n\n" + "\n\n".join(f"{name}: {told}." for name, told in FAULTS.items())
 Scale = Annotated[float, typer.Option(min=0.5, max=100, help="So many times the usual orders.")]
 
 
@@ -51,7 +53,7 @@ def serve(
         world.generate(home.absolute())
     with _until_told() as told:
         try:
-            with world.serve(port) as connections:
+            with world.serve(port, troubled=False) as connections:
                 for name, value in {**places, **variables(connections)}.items():
                     typer.echo(f"export {name}={shlex.quote(str(value))}")
                 typer.echo("# ready; Ctrl-C ends it")
@@ -86,14 +88,16 @@ def truth(
 @app.command()
 def fault(
     channel: Annotated[str, typer.Argument(help="One of those that `world serve` serves.")],
-    name: Annotated[str, typer.Argument(metavar="FAULT", help="denied, busy, down, html, cut, ...; ok: no more.")],
-    count: Annotated[int, typer.Option(min=1, help="The next so many requests.")] = 1,
+    name: Annotated[str, typer.Argument(metavar="FAULT", help=_FAULTS_HELP)],
+    count: Annotated[int, typer.Option(min=1, max=MOST_FAULTS, help="The next so many requests.")] = 1,
 ) -> None:
     """Make a served channel fail. Reads its connection from the environment, as `world serve` printed it."""
     import requests
 
     from caravan.assembly.connections import EnvironmentConnections
 
+    if name not in FAULTS:
+        raise CaravanError(f"no fault '{name}'{nearest(name, FAULTS)}")
     connection = EnvironmentConnections().get(_connection_of(channel))
     url = connection.url()
     if urlsplit(url).hostname != "127.0.0.1":
@@ -114,11 +118,9 @@ def fault(
             ) from None
     if answer.status_code != 200:
         raise CaravanError(f"{channel}: {told['message']}")
-    say(
-        f"{channel}: all is well again"
-        if name == "ok"
-        else f"{channel}: {name} for the next {told['planned']} requests"
-    )
+    planned = told["planned"]
+    requests_ = "the next request" if planned == 1 else f"the next {planned} requests"
+    say(f"{channel}: all is well again" if name == "ok" else f"{channel}: {name} for {requests_}")
 
 
 def _campaigns_table(campaigns: Sequence[CampaignTruth]) -> Table:
@@ -139,8 +141,10 @@ def _campaigns_table(campaigns: Sequence[CampaignTruth]) -> Table:
 def _connection_of(channel: str) -> str:
     channels = World.by_itself().configuration.channels
     served = {code: each.connection for code, each in channels.items() if each.is_asked and each.connection}
+    if channel in channels and channel not in served:
+        raise CaravanError(f"channel '{channel}' comes as files, and is not served; {', '.join(served)} are")
     if channel not in served:
-        raise CaravanError(f"no channel '{channel}' is served{nearest(channel, served)}; there are {', '.join(served)}")
+        raise CaravanError(f"no channel '{channel}' is served{nearest(channel, served)}")
     return served[channel]
 
 

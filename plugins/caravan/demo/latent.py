@@ -57,6 +57,7 @@ def _campaign(
     incremental = sorted(order.order_id for order in attributed if order.is_incremental)
     return CampaignTruth(
         code=campaign.code,
+        utm_campaign=campaign.origin.campaign,
         method=campaign.method,
         channel_code=campaign.channel_code,
         first=running.first,

@@ -142,6 +142,7 @@ class CampaignTruth:
     """
 
     code: str
+    utm_campaign: str
     method: str
     channel_code: str
     first: date

@@ -8,30 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Literal
 
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-FaultName = Literal[
-    "ok",
-    "html",
-    "denied",
-    "busy",
-    "busy_until",
-    "down",
-    "broken",
-    "cut",
-    "endless",
-    "dripping",
-    "elsewhere",
-    "moved",
-    "undated",
-    "error_body",
-]
-"""denied: 401. busy: 429 with seconds, busy_until: 503 with a date to wait for. down: 500. broken: 502. cut: JSON that
-ends in the middle. endless: a body that grows without end; dripping: one that grows by a blank at a time. elsewhere: a
-redirect to another host; moved: one to the same address. error_body: 200 with an object that says that something
-failed. undated: all well, but for the Date."""
+from caravan.demo.fault_names import FaultName
 
 
 @dataclass

@@ -12,34 +12,36 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
 from caravan.config.services import ServiceChannel
 from caravan.core.connections import Connection
 from caravan.demo.answers import marketplace_rows, woocommerce_order, woocommerce_refunds
+from caravan.demo.fault_names import FAULTS, MOST_FAULTS
 from caravan.demo.servers import marketplace, woocommerce
-from caravan.demo.servers.faults import FaultName, Faults
+from caravan.demo.servers.faults import Faults
 from caravan.demo.servers.serving import serve
 from caravan.demo.services import Entry, Ledger
 
-FAULTS: tuple[FaultName, ...] = get_args(FaultName)
-MOST_FAULTS = 10_000
 _SKEW = timedelta(minutes=7)
 """The marketplace's clock is ahead of the shop's."""
 
 
 @contextmanager
 def serve_world(
-    ledgers: Mapping[str, Ledger], channels: Mapping[str, ServiceChannel], port: int = 0
+    ledgers: Mapping[str, Ledger], channels: Mapping[str, ServiceChannel], port: int = 0, *, troubled: bool = True
 ) -> Iterator[dict[str, Connection]]:
-    """The connections to use, by channel. `port`: a free one unless given. OSError when it is taken."""
+    """The connections to use, by channel. `port`: a free one unless given. OSError when it is taken.
+
+    `troubled`: with the faults of the demo's night; else they fail when told to, and not before.
+    """
     root = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     builders = {"webshop_se": _shop, "marketplace_au": _market}
     accounts: dict[str, Connection] = {}
     for code, known in ledgers.items():
-        app, faults, account = builders[code](known)
+        app, faults, account = builders[code](known, troubled)
         accounts[code] = account
         _let_fail(app, faults, account)
         root.mount(f"/{code}", app)
@@ -47,12 +49,13 @@ def serve_world(
         yield {code: _at(account, channels[code].connection, f"{url}/{code}") for code, account in accounts.items()}
 
 
-def _shop(known: Ledger) -> tuple[FastAPI, Faults, Connection]:
-    """Refuses the key once, is busy once, fails once; an order changes when its page has been read."""
+def _shop(known: Ledger, troubled: bool) -> tuple[FastAPI, Faults, Connection]:
+    """An order changes when its page has been read. Troubled, it refuses the key once, is busy once, fails once."""
     shop = woocommerce.Shop(known.shop.zone)
     shop.faults.clock = lambda: known.clock
     shop.faults.wait_seconds = 1
-    shop.faults.next("denied", "ok", "busy", "ok", "down")
+    if troubled:
+        shop.faults.next("denied", "ok", "busy", "ok", "down")
     shop.put(*(woocommerce_order(entry) for entry in known.entries))
     shop.refunds = {int(each.order.order_id): woocommerce_refunds(each) for each in known.entries if each.refunds}
 
@@ -71,13 +74,15 @@ def _shop(known: Ledger) -> tuple[FastAPI, Faults, Connection]:
     return woocommerce.application(shop), shop.faults, woocommerce.account("")
 
 
-def _market(known: Ledger) -> tuple[FastAPI, Faults, Connection]:
-    """Its clock is ahead, its token ends on the way, it is busy once; an order changes between two reports."""
-    market = marketplace.Market(polls=0, token_requests=7)
+def _market(known: Ledger, troubled: bool) -> tuple[FastAPI, Faults, Connection]:
+    """Its clock is ahead, an order changes between two reports. Troubled, its token ends and it is busy once."""
+    market = marketplace.Market(polls=0)
     market.faults.clock = lambda: known.clock
     market.faults.skew = _SKEW
     market.faults.wait_seconds = 1
-    market.faults.next("ok", "busy")
+    if troubled:
+        market.token_requests = 7
+        market.faults.next("ok", "busy")
 
     def put(entry: Entry) -> None:
         market.put(entry.order.order_id, *marketplace_rows(entry))
@@ -105,8 +110,10 @@ def _let_fail(app: FastAPI, faults: Faults, account: Connection) -> None:
             fault, count = asked["fault"], asked.get("count", 1)
         except (ValueError, KeyError, TypeError, AttributeError):
             return _told({"message": 'send {"fault": "down", "count": 3}'}, 400)
-        if fault not in FAULTS or not (isinstance(count, int) and 1 <= count <= MOST_FAULTS):
-            return _told({"message": f"fault: one of {', '.join(FAULTS)}; count: 1 to {MOST_FAULTS}"}, 400)
+        if fault not in FAULTS:
+            return _told({"message": f"no fault '{fault}'; there are {', '.join(FAULTS)}"}, 400)
+        if isinstance(count, bool) or not (isinstance(count, int) and 1 <= count <= MOST_FAULTS):
+            return _told({"message": f"count {count} is not 1 to {MOST_FAULTS}"}, 400)
         faults.plan.clear()
         if fault != "ok":
             faults.next(*[fault] * count)
