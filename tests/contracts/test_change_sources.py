@@ -224,7 +224,7 @@ def test_a_service_without_a_clock(service):
 
 
 def test_no_answer_at_all(service):
-    with pytest.raises(Retryable, match=r"does not answer: ConnectionError; tried 2 times"):
+    with pytest.raises(Retryable, match=r"does not answer at 127\.0\.0\.1:1: ConnectionError; tried 2 times"):
         service.using(host="http://127.0.0.1:1").pull(limits=Limits(attempts=2))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from caravan.assembly.connections import current
 from caravan.assembly.folders import folder_root, open_folder
@@ -36,7 +37,7 @@ def open_inboxes(
     *,
     dry_run: bool,
     reload: bool,
-) -> Mapping[EntityName, Inbox]:
+) -> Mapping[EntityName, Inbox[Any]]:
     """One for each entity. Nothing is read or asked yet."""
     if isinstance(channel, ServiceChannel):
         source = open_source(channel, current().get(channel.connection))

@@ -235,7 +235,9 @@ def carry_out(changes: Changes, book: IncidentBook, settings: Settings) -> None:
     asked by every step and every run.
     """
     for incident in changes.opened:
-        log.error("incident: %s\n%s", tell(incident, "opened").subject, incident.sighting.what)
+        # What made a task fail stands in this log already.
+        more = "" if incident.sighting.kind == "task_failed" else f"\n{incident.sighting.what}"
+        log.error("incident: %s%s", tell(incident, "opened").subject, more)
     for incident in changes.closed:
         log.info("over: %s", incident.key)
     if changes.messages:

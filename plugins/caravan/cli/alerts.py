@@ -40,14 +40,14 @@ def alerts(
         if any(result != "sent" for result in results.values()):
             raise typer.Exit(1)
         return
-    incidents = incidents.open_incidents()
-    if not incidents:
+    standing = incidents.open_incidents()
+    if not standing:
         say("no incident is open")
         return
     table = Table()
     for title in ("id", "since (UTC)", "severity", "kind", "what", "seen"):
         table.add_column(title, overflow="fold")
-    for incident in incidents:
+    for incident in standing:
         sighting = incident.sighting
         where = f"{sighting.dag_id}: {sighting.subject}" if sighting.dag_id else sighting.subject
         table.add_row(

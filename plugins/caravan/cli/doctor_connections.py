@@ -50,4 +50,8 @@ def clocks(alerts: Alerts) -> Mapping[str, Callable[[], datetime]]:
 
     ids = [target.connection for target in alerts.targets if target.kind == "webhook"]
     chosen = [alerts.clock.connection] if alerts.clock.connection else sorted(set(ids))
-    return {f"connection {conn_id}": lambda conn_id=conn_id: outside_time(current().get(conn_id)) for conn_id in chosen}
+
+    def asking(conn_id: str) -> Callable[[], datetime]:
+        return lambda: outside_time(current().get(conn_id))
+
+    return {f"connection {conn_id}": asking(conn_id) for conn_id in chosen}

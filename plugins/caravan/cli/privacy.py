@@ -78,7 +78,7 @@ def policy_table(rows: list[PolicyRow]) -> Table:
     for title in ("purpose", "ground", "kept, days", "since", *(["until"] if has_end else []), "consent"):
         table.add_column(title, justify="right" if title == "kept, days" else "left", no_wrap=title != "consent")
     for row in rows:
-        consent = [row.consent_type]
+        consent: list[str] = [row.consent_type]
         consent += ["soft for customers"] if row.has_soft_opt_in else []
         consent += [f"refused by {signal}" for signal in sorted(row.optout_signals)]
         table.add_row(

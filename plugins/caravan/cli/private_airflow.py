@@ -22,13 +22,14 @@ from caravan.core.errors import CaravanError
 _KEPT = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW__SECRETS__")
 """What the private Airflow takes from its surroundings, with the DAG folder: access, not places."""
 
-_AIRFLOW_LEVELS = "airflow=WARNING airflow.task.operators=INFO py.warnings=ERROR task=CRITICAL"
-"""What Airflow logs itself: what a task returned. Failures (`task`) are told by `caravan.cli.run`, in fewer lines."""
+_AIRFLOW_LEVELS = "airflow=WARNING py.warnings=ERROR task=CRITICAL"
+"""What Airflow logs itself. Failures (`task`) are told by `caravan.cli.run`, in fewer lines."""
 
 _LEVELS = {
     "": logging.WARNING,
     "caravan": logging.INFO,
     "airflow": logging.WARNING,
+    "great_expectations": logging.WARNING,
     "airflow.sdk.definitions.dag": logging.ERROR,  # a line a second while a retry waits
 }
 

@@ -75,14 +75,15 @@ def reading_sql(sql: str) -> Reading:
     )
 
 
-def _refuse_outside(tree: exp.Expression) -> None:
+def _refuse_outside(tree: exp.Query) -> None:
     """Rejected for rows from outside the warehouse: DuckDB takes a path for a table, and has functions for more."""
     # A word is no path: only such names may stand for a table of the query's own.
     named = {cte.alias.lower() for cte in tree.find_all(exp.CTE) if cte.alias.isidentifier()}
     for source in tree.find_all(exp.Table, exp.Lateral):
         made_by = source.this
         if isinstance(made_by, exp.Identifier):
-            if source.db.lower() in _READABLE or (not source.db and source.name.lower() in named):
+            schema = source.text("db").lower()
+            if schema in _READABLE or (not schema and source.name.lower() in named):
                 continue
             raise Rejected(
                 "NOT_IN_WAREHOUSE",

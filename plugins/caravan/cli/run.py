@@ -201,7 +201,8 @@ class _Narrator:
         _exit_on_termination()  # Airflow has just taken the signal, to do nothing on it
         self._started = time.monotonic()
         self.run_id = task_instance.run_id
-        self.say(f"  {_label(task_instance)}")
+        again = f", try {task_instance.try_number}" if task_instance.try_number > 1 else ""
+        self.say(f"  {_label(task_instance)}{again}")
 
     @_hook
     def on_task_instance_success(self, task_instance: Any) -> None:

@@ -131,7 +131,7 @@ def closing_run(asked: RunScope) -> Iterator[None]:
         close_run(asked.dag_id, asked.run_id, "")
 
 
-def close_run(dag_id: str, run_id: str, message: str, **options: float) -> None:
+def close_run(dag_id: str, run_id: str, message: str, **options: Any) -> None:
     """`message`: why it ends, where nothing of what failed is on record. `options`: those of `open_store`."""
     from caravan.assembly.warehouse import open_store
     from caravan.config.loader import load

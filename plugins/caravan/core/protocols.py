@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeVar
 
 from caravan.core.errors import Rejected
 from caravan.core.pulls import Pull
 from caravan.core.window import DayRange, Window
+
+Layer = Literal["stg", "int", "dim", "fct", "rpt"]
+"""Of models, in the order in which they stand on each other."""
 
 
 class Delivery(Protocol):
@@ -24,6 +27,9 @@ class Delivery(Protocol):
     def delivered_at(self) -> datetime:
         """When the sender wrote it: UTC without zone. What orders deliveries."""
         ...
+
+
+D = TypeVar("D", bound=Delivery)
 
 
 class Parsed(Protocol):
@@ -49,10 +55,10 @@ class Parsed(Protocol):
     def last_local_date(self) -> date | None: ...
 
 
-class Inbox(Protocol):
+class Inbox(Protocol[D]):
     """One entity's deliveries of one channel."""
 
-    def deliveries(self) -> Sequence[Delivery]:
+    def deliveries(self) -> Sequence[D]:
         """What is there and complete, oldest first. Raises Rejected when the place itself is missing."""
         ...
 
@@ -60,15 +66,15 @@ class Inbox(Protocol):
         """What is there but not read now: name to reason."""
         ...
 
-    def refused(self, delivery: Delivery) -> Rejected | None:
+    def refused(self, delivery: D) -> Rejected | None:
         """Why the delivery is not to be read, known without reading it."""
         ...
 
-    def parse(self, delivery: Delivery, load_id: str, observed_at: datetime) -> Parsed:
+    def parse(self, delivery: D, load_id: str, observed_at: datetime) -> Parsed:
         """Its rows, stamped with the load. Raises Rejected when the delivery as a whole cannot be read."""
         ...
 
-    def discard(self, delivery: Delivery) -> None:
+    def discard(self, delivery: D) -> None:
         """Delete what `parse` left in scratch space."""
         ...
 
@@ -178,10 +184,10 @@ class OrderStore(Protocol):
         ...
 
     def build(
-        self, run_id: str, function: str, layers: Sequence[str], days: DayRange | None
+        self, run_id: str, function: str, layers: Sequence[Layer], days: DayRange | None
     ) -> Sequence[BuildCounts]: ...
 
-    def pending(self, function: str, layers: Sequence[str], days: DayRange | None) -> Mapping[str, Sequence[str]]: ...
+    def pending(self, function: str, layers: Sequence[Layer], days: DayRange | None) -> Mapping[str, Sequence[str]]: ...
 
     def validate(self, run_id: str, function: str, days: DayRange) -> Mapping[str, int]:
         """Distribution checks over the slices a run has staged; counts by outcome."""

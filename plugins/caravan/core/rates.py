@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, Protocol
 
 from caravan.core.codes import currency_codes
-from caravan.core.protocols import Delivery, OrderStore, Parsed
+from caravan.core.protocols import D, OrderStore, Parsed
 
 EURO = "EUR"
 RateSource = Literal["user", "fetched", "bundled"]
@@ -238,7 +238,7 @@ def _plain(rate: Decimal) -> str:
     return f"{rate.quantize(_PLACES, ROUND_HALF_UP).normalize():f}"
 
 
-class RateInbox(Protocol):
+class RateInbox(Protocol[D]):
     """Deliveries of rates of one source."""
 
     @property
@@ -249,7 +249,7 @@ class RateInbox(Protocol):
         name has rates of its own then; of two for one day the one read last holds."""
         ...
 
-    def deliveries(self) -> Sequence[Delivery]:
+    def deliveries(self) -> Sequence[D]:
         """What is there, oldest first. Raises Retryable or Rejected when it cannot be had now."""
         ...
 
@@ -257,15 +257,15 @@ class RateInbox(Protocol):
         """What is there but not read now: name to reason."""
         ...
 
-    def read(self, delivery: Delivery) -> Reading:
+    def read(self, delivery: D) -> Reading:
         """Raises Rejected when the delivery as a whole cannot be read."""
         ...
 
-    def write(self, delivery: Delivery, judged: Judged) -> Parsed:
+    def write(self, delivery: D, judged: Judged) -> Parsed:
         """The rows as files for the warehouse, until `discard`."""
         ...
 
-    def discard(self, delivery: Delivery) -> None: ...
+    def discard(self, delivery: D) -> None: ...
 
 
 class Bundle(Protocol):

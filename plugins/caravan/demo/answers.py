@@ -69,7 +69,7 @@ def marketplace_rows(entry: Entry) -> list[dict[str, str]]:
     order = entry.order
     postage = sum((line.amount for line in order.lines if line.role == "charge"), Decimal(0))
     state = "Cancelled" if order.status in CANCELLING else {"paid": "Unshipped", "completed": "Shipped"}[order.status]
-    rows = []
+    rows: list[dict[str, str]] = []
     for line in order.lines:
         if line.role != "goods":
             continue

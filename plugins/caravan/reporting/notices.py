@@ -108,10 +108,13 @@ def _gaps(sales: Sales | None, operations: Operations) -> list[Notice]:
 
 def _silent(rows: Iterable[Freshness]) -> list[str]:
     """Channels, and for how long nothing has come."""
-    return [
-        f"{formats.isolated(row.name)} ({'never delivered' if row.age_hours is None else f'{row.age_hours:,} h'})"
-        for row in rows
-    ]
+    return [f"{formats.isolated(row.name)} ({_age(row.age_hours)})" for row in rows]
+
+
+def _age(hours: int | None) -> str:
+    if hours is None:
+        return "never delivered"
+    return f"{hours:,} h" if hours else "under an hour"
 
 
 def _list(words: tuple[str, ...] | list[str], shown: int = 4) -> str:

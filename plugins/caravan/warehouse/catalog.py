@@ -16,12 +16,12 @@ from sqlglot import exp
 
 from caravan.config.document import QuickLoader
 from caravan.core.errors import Fault, Misconfigured, nearest
+from caravan.core.protocols import Layer
 from caravan.core.window import Grain
 from caravan.warehouse.macros import expand
 from caravan.warehouse.raw_tables import RAW
 
 LAYERS = ("stg", "int", "dim", "fct", "rpt")
-Layer = Literal["stg", "int", "dim", "fct", "rpt"]
 MODEL_KEYS = frozenset(
     ("description", "grain", "key", "slice", "part", "depends_on", "look_back_days", "by_key", "passes_on", "columns")
 ) | {"checks"}

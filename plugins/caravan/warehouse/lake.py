@@ -97,7 +97,7 @@ class Lake(Warehouse):
         self._observe = observer or (lambda phase: None)
         self._lock_wait_seconds = lock_wait_seconds
         if read_only and not (root / "catalog.sqlite").exists():
-            raise CaravanError(f"there is no warehouse at {root} yet: run `./caravan migrate` or `./caravan demo`")
+            raise CaravanError(f"there is no warehouse at {root} yet: the first run makes it, or `./caravan migrate`")
         self._staged_count = 0
         self.staged_files: dict[str, tuple[Path, ...]] = {}
         """Relation to its files."""

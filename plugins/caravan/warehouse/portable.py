@@ -126,7 +126,8 @@ def _token_findings(sql: str) -> Iterator[Finding]:
             word = token.text.upper()
             yield Finding(line, f"{word} '...': write CAST('...' AS {word})")
         if kind == TokenType.STRING and "%" in token.text:
-            yield Finding(line, "% inside a text: psycopg takes it for a parameter; use starts_with for LIKE")
+            instead = "for LIKE use starts_with or position, for ILIKE the same of LOWER"
+            yield Finding(line, f"% inside a text: on its way to PostgreSQL it means a parameter; {instead}")
     yield from _intervals(sql, tokens)
 
 
@@ -161,7 +162,7 @@ _FORBIDDEN: dict[type[exp.Expr], str] = {
     exp.ArgMin: f"ARG_MIN {_ANY_ROW}",
     exp.Mode: f"MODE {_ANY_ROW}",
     exp.Avg: "AVG: a float sum in DuckDB, a decimal in PostgreSQL; divide SUM by COUNT as DOUBLE",
-    exp.Mod: "% or MOD: psycopg takes it for a parameter; work with FLOOR of the quotient",
+    exp.Mod: "% or MOD: on its way to PostgreSQL it means a parameter; work with FLOOR of the quotient",
     exp.AtTimeZone: "AT TIME ZONE: times are UTC without zone in the warehouse; local dates come from parsing",
     exp.Columns: "COLUMNS(...): PostgreSQL has none; name the columns",
     exp.Pivot: "PIVOT: PostgreSQL has none; use CASE in aggregates",

@@ -35,6 +35,11 @@ class Build:
     recomputed: bool = False
     """A source changed between computing and writing."""
 
+    @property
+    def is_empty(self) -> bool:
+        """No row, and none that was blocked."""
+        return not (self.row_count or self.verdicts.failed or self.verdicts.failed_whole)
+
 
 @dataclass(frozen=True)
 class _Computed:
@@ -68,8 +73,11 @@ class Runner:
             built = self._build(model, days)
             if built is not None:
                 builds.append(built)
-                log.info("%s: %s rows, %s", model.name, built.row_count, built.verdicts.summary())
+                if not built.is_empty:
+                    log.info("%s: %s rows, %s", model.name, built.row_count, built.verdicts.summary())
             self.warehouse.forget_staged()
+        if empty := [built.model for built in builds if built.is_empty]:
+            log.info("no rows: %s", ", ".join(empty))
         return builds
 
     def pending(self, models: Iterable[Model], days: DayRange | None = None) -> dict[str, list[str]]:

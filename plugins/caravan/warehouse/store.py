@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 
 from caravan.core.entities import ENTITIES, QUARANTINE_COLUMNS
 from caravan.core.errors import Rejected
-from caravan.core.protocols import Delivery, Parsed
+from caravan.core.protocols import Delivery, Layer, Parsed
 from caravan.core.rates import KnownRate
 from caravan.core.window import DayRange, Window
 from caravan.warehouse import evidence, expectations, rates, raw, slices
-from caravan.warehouse.catalog import Catalog, Layer, Model
+from caravan.warehouse.catalog import Catalog, Model
 from caravan.warehouse.evidence import Load
 from caravan.warehouse.measures import Suite
 from caravan.warehouse.port import Session, Warehouse

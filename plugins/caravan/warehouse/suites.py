@@ -104,7 +104,7 @@ class _Reader:
         word = str(spec.get("expectation")) if isinstance(spec, dict) else ""
         kind = KINDS.get(word)
         if kind is None:
-            self.fault((*place, "expectation"), f"no expectation '{word}' for suites{nearest(word, KINDS)}")
+            self.fault((*place, "expectation"), f"no expectation '{word}' for suites; there are {', '.join(KINDS)}")
             return None
         own = set(kind.arguments)
         own |= {"column"} if kind.column_is != "none" else set()

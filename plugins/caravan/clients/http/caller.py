@@ -183,7 +183,8 @@ class Caller:
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError):
             raise self.connection.misconfigured("has an address that cannot be asked") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
-            raise Passing(f"does not answer: {type(error).__name__}") from None
+            place = urlsplit(request.url or "").netloc.rpartition("@")[2]
+            raise Passing(f"does not answer at {place}: {type(error).__name__}") from None
 
     def _send(self, request: requests.Request, where: str) -> requests.Response:
         """Follows redirects that stay with the service: another host would be given our credentials."""

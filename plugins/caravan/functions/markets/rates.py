@@ -12,7 +12,7 @@ from decimal import Decimal
 from caravan.config.types import Configuration
 from caravan.core.errors import Rejected, Retryable
 from caravan.core.money import ended_currencies
-from caravan.core.protocols import Delivery, LoadCounts, Parsed
+from caravan.core.protocols import D, Delivery, LoadCounts, Parsed
 from caravan.core.rates import (
     ENTITY,
     EURO,
@@ -64,7 +64,7 @@ def load_bundle(run_id: str, bundle: Bundle, store: RateStore, clock: Clock) -> 
 
 def collect(
     run_id: str,
-    inbox: RateInbox,
+    inbox: RateInbox[D],
     store: RateStore,
     limits: Limits,
     clock: Clock,
@@ -127,8 +127,8 @@ def _add(totals: dict[str, int], counts: LoadCounts | None) -> None:
 def _heal(
     run_id: str,
     channel: str,
-    inbox: RateInbox,
-    deliveries: Sequence[Delivery],
+    inbox: RateInbox[D],
+    deliveries: Sequence[D],
     store: RateStore,
     limits: Limits,
     clock: Clock,
@@ -145,8 +145,8 @@ def _heal(
 def _read(
     run_id: str,
     channel: str,
-    inbox: RateInbox,
-    delivery: Delivery,
+    inbox: RateInbox[D],
+    delivery: D,
     store: RateStore,
     limits: Limits,
     clock: Clock,

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from caravan.config.types import Channel, Configuration
 from caravan.core.entities import EntityName
 from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest
-from caravan.core.protocols import Delivery, Inbox, LoadCounts, OrderStore
+from caravan.core.protocols import D, Inbox, Layer, LoadCounts, OrderStore
 from caravan.core.scope import RunScope
 from caravan.core.window import DayRange
 
@@ -102,7 +102,7 @@ def list_channels(scope: RunScope, configuration: Configuration, store: OrderSto
 def collect(
     scope: RunScope,
     channel: Channel,
-    inboxes: Mapping[EntityName, Inbox],
+    inboxes: Mapping[EntityName, Inbox[D]],
     store: OrderStore,
     clock: Clock,
     reload: bool = False,
@@ -185,8 +185,8 @@ def _read(
     scope: RunScope,
     channel: Channel,
     entity: EntityName,
-    inbox: Inbox,
-    delivery: Delivery,
+    inbox: Inbox[D],
+    delivery: D,
     store: OrderStore,
     clock: Clock,
     reload: bool,
@@ -218,7 +218,9 @@ def _read(
     finally:
         inbox.discard(delivery)
     if counts is None:
-        log.info("%s %s: %s was loaded by another run meanwhile", channel.code, entity, delivery.name)
+        known = store.known_content(channel.code, entity).get(delivery.content_hash, set()) - {delivery.name}
+        why = f"repeats {', '.join(sorted(known))} and" if known else "was loaded by another run meanwhile, and"
+        log.info("%s %s: %s %s is not loaded", channel.code, entity, delivery.name, why)
         return None
     log.info(
         "%s %s: %s: received %s = loaded %s + unchanged %s + duplicate %s + quarantined %s; deleted %s",
@@ -230,9 +232,7 @@ def _read(
     return counts
 
 
-def _chosen(
-    channel: Channel, entity: EntityName, deliveries: Sequence[Delivery], store: OrderStore, reload: bool
-) -> list[Delivery]:
+def _chosen(channel: Channel, entity: EntityName, deliveries: Sequence[D], store: OrderStore, reload: bool) -> list[D]:
     """The deliveries to read: what is new, or with `reload` also what was read before.
 
     Changes are read once each, by content. Of complete deliveries only the newest read counts and those newer than
@@ -259,7 +259,7 @@ def _chosen(
     return list(deliveries)
 
 
-def _newest(deliveries: Sequence[Delivery], read: tuple[datetime, str, str] | None, reload: bool) -> list[Delivery]:
+def _newest(deliveries: Sequence[D], read: tuple[datetime, str, str] | None, reload: bool) -> list[D]:
     """Complete deliveries that are newer than the one read last, without repetitions; with `reload` that one too."""
     moment, name, content_hash = read or (datetime(1, 1, 1), "", "")
     again = [delivery for delivery in deliveries if reload and delivery.content_hash == content_hash][-1:]
@@ -311,7 +311,9 @@ def build(scope: RunScope, configuration: Configuration, store: OrderStore) -> d
     return built
 
 
-def _build(scope: RunScope, configuration: Configuration, store: OrderStore, layers: tuple[str, ...]) -> dict[str, int]:
+def _build(
+    scope: RunScope, configuration: Configuration, store: OrderStore, layers: tuple[Layer, ...]
+) -> dict[str, int]:
     days = local_days(scope, configuration)
     if scope.dry_run:
         for model, ranges in store.pending(FUNCTION, layers, days).items():
