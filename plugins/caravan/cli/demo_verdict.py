@@ -145,7 +145,7 @@ def counted_sales(session: Session) -> Figures:
 
 def sales_table(counted: Figures, ought: Figures) -> Table:
     """By channel, what was counted and below it what is so."""
-    table = _figures_table("Counted, and below it what is so, in channels' currencies (net: less cancelled)")
+    table = _figures_table("Counted, below it what is so; channels' currencies (net: less cancelled)")
     is_, so = _by_channel(counted), _by_channel(ought)
     for channel in sorted(is_.keys() | so.keys()):
         table.add_row(channel, *_shown(is_.get(channel)))
@@ -156,7 +156,7 @@ def sales_table(counted: Figures, ought: Figures) -> Table:
 
 def truth_table(ought: Figures) -> Table:
     """By channel, what is so."""
-    table = _figures_table("What is so, in each channel's currency (new: first orders of customers)")
+    table = _figures_table("What is so; channels' currencies (net: less cancelled; new: first orders)")
     for channel, totals in sorted(_by_channel(ought).items()):
         table.add_row(channel, *_shown(totals))
     return table
