@@ -1,0 +1,85 @@
+"""What a release says, and how an outlet takes it. Pure; times are UTC without zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from caravan.core.outbox import Accepted, Message, Outcome, Refused
+
+Kind = Literal["news", "offer", "notice"]
+"""news: told. offer: with a price. notice: what the law or a contract asks to be told; nobody is asked for consent."""
+
+Audience = Literal["public", "customer", "partner", "press"]
+
+Action = Literal["publish", "withdraw"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """`path`: its file. `name`: what it is called where it is published, its content's hash in it."""
+
+    path: str
+    name: str
+    media_type: str
+    alt: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """One revision in one language for one market, whatever outlet takes it.
+
+    `html`: of the body, cleaned, headings from h2 on; its links are tagged for the outlet. `text`: the same as plain
+    text. `url`: where the own site has it, or will; None where no site publishes it. `alternates`: by BCP 47 tag, the
+    same release in the other languages, `x-default` among them. `direction`: of its script.
+    """
+
+    release_id: str
+    revision: int
+    kind: Kind
+    market_code: str
+    locale: str
+    title: str
+    summary: str
+    html: str
+    text: str
+    published_at: datetime
+    updated_at: datetime
+    content_hash: str
+    direction: Literal["ltr", "rtl"] = "ltr"
+    url: str | None = None
+    alternates: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[Image, ...] = ()
+    tags: tuple[str, ...] = ()
+    author: str = ""
+
+
+Payload = Mapping[str, Any]
+"""What an outlet makes of content, once for all targets: JSON. It holds no secret and no target's data."""
+
+
+class Outlet(Protocol):
+    """One account, folder or list that releases go to. Made for one task; tries once."""
+
+    code: str
+    is_repeatable: bool
+
+    def render(self, content: Content) -> Payload: ...
+
+    def check(self, payload: Payload) -> Sequence[str]:
+        """What is wrong with it here, in words for whoever wrote it: too long, too large, an image without alt text.
+        Nothing is cut."""
+        ...
+
+    def hand_over(self, message: Message, payload: Payload) -> Outcome:
+        """Publish, or with `message.intention.payload["action"] == "withdraw"` take back. What it raises counts as
+        Unknown."""
+        ...
+
+    def find(self, message: Message, payload: Payload) -> Accepted | Refused | None:
+        """Evidence of what became of it; None when there is none."""
+        ...
