@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -200,7 +200,7 @@ class Gate(Protocol):
 class Outbox(Protocol):
     """The store of intentions. Each call is one transaction, on disk when it returns."""
 
-    def plan(self, intentions: list[Intention], now: datetime, by: str) -> int:
+    def plan(self, intentions: Iterable[Intention], now: datetime, by: str) -> int:
         """Add those whose key is not there; how many that were. What is there already stays as it is."""
         ...
 
@@ -221,8 +221,8 @@ class Outbox(Protocol):
 
     def miss(self, message: Message, now: datetime) -> bool: ...
 
-    def begin(self, message: Message, now: datetime) -> bool:
-        """Commit that it is being handed over. False when the claim is no longer this worker's: then do not."""
+    def begin(self, message: Message, now: datetime) -> Message | None:
+        """Commit that it is being handed over. None when the claim is no longer this worker's: then do not."""
         ...
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:

@@ -1,0 +1,365 @@
+"""The store of what leaves the machine: `caravan.core.outbox` in a ledger, with a log of every change.
+
+The log is chained: each entry holds the hash of the one before, so that nobody can take one out, or put one in, and
+leave no trace. It proves when something left, for instance that nothing did before its embargo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from caravan.core.outbox import (
+    LEFT,
+    TRANSITIONS,
+    Accepted,
+    Intention,
+    Key,
+    Message,
+    Outcome,
+    Refused,
+    State,
+    Unknown,
+)
+from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
+
+_KEY = ("function", "object_id", "revision", "outlet", "target")
+_INTENDED = ("planned_for", "not_after", "embargo_until", "content_hash", "market_code", "locale", "purpose", "subject",
+             "variant")  # fmt: skip
+_STANDING = ("state", "attempt", "due_at", "worker", "lease_until", "provider_id", "reason", "changed_at")
+COLUMNS = ("message_id", *_KEY, *_INTENDED, "payload", *_STANDING, "planned_at", "handed_over_at", "settled_at",
+           "changed_seq")  # fmt: skip
+_TIMES = ("planned_for", "not_after", "embargo_until", "due_at", "lease_until", "changed_at")
+_BATCH = 500
+SCHEMA = (
+    f"""CREATE TABLE IF NOT EXISTS outbox_message (
+    message_id TEXT PRIMARY KEY, function TEXT NOT NULL, object_id TEXT NOT NULL, revision INTEGER NOT NULL,
+    outlet TEXT NOT NULL, target TEXT NOT NULL, planned_for TEXT NOT NULL, not_after TEXT NOT NULL, embargo_until TEXT,
+    content_hash TEXT NOT NULL, market_code TEXT, locale TEXT, purpose TEXT, subject TEXT, variant TEXT,
+    payload TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, due_at TEXT NOT NULL, worker TEXT,
+    lease_until TEXT, provider_id TEXT, reason TEXT, changed_at TEXT NOT NULL, planned_at TEXT NOT NULL,
+    handed_over_at TEXT, settled_at TEXT, changed_seq INTEGER NOT NULL, UNIQUE ({", ".join(_KEY)}))""",
+    """CREATE TABLE IF NOT EXISTS outbox_event (
+    seq INTEGER PRIMARY KEY, at TEXT NOT NULL, message_id TEXT, from_state TEXT, to_state TEXT NOT NULL,
+    attempt INTEGER NOT NULL, actor TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
+    "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_event_of ON outbox_event (message_id)",
+)
+_GENESIS = "0" * 64
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line of the log. `message_id`: None where many were planned at once; `detail` counts them then."""
+
+    seq: int
+    at: str
+    message_id: str | None
+    from_state: str | None
+    to_state: str
+    attempt: int
+    actor: str
+    detail: str | None
+    hash: str
+
+    def expected_hash(self, before: str) -> str:
+        content = (self.seq, self.at, self.message_id, self.from_state, self.to_state, self.attempt, self.actor)
+        return hashlib.sha256(json.dumps([before, *content, self.detail]).encode()).hexdigest()
+
+
+class StoredOutbox:
+    """An `Outbox`, and what people ask of one."""
+
+    def __init__(self, ledger: Ledger, observe: Callable[[str], None] = lambda phase: None) -> None:
+        """`observe`: told each new state before it is committed, and `after <state>` then; tests die there."""
+        self._ledger = ledger
+        self._observe = observe
+        ledger.make(SCHEMA)
+
+    def plan(self, intentions: Iterable[Intention], now: datetime, by: str) -> int:
+        added, rest = 0, iter(intentions)
+        while batch := list(islice(rest, _BATCH)):
+            with self._ledger.write() as transaction:
+                seq, before = _tail(transaction)
+                transaction.many(_INSERT, [_planned(each, now, seq + 1) for each in batch])
+                new = transaction.rows(
+                    "SELECT message_id FROM outbox_message WHERE changed_seq = :seq ORDER BY message_id",
+                    {"seq": seq + 1},
+                )
+                if new:
+                    digest = hashlib.sha256("".join(row[0] for row in new).encode()).hexdigest()
+                    detail = json.dumps({"count": len(new), "messages": digest})
+                    _log(transaction, (seq, before), now, None, None, "planned", 0, by, detail)
+                self._observe("planned")
+            self._observe("after planned")
+            added += len(new)
+        return added
+
+    def recover(self, now: datetime) -> dict[str, int]:
+        late: tuple[tuple[State, str, State, str], ...] = (
+            ("claimed", "lease_until", "planned", "its worker did not come back"),
+            ("handed_over", "lease_until", "unknown", "its worker did not come back"),
+            ("planned", "not_after", "missed", "too late"),
+        )
+        moved: dict[str, int] = {}
+        for state, limit, to, reason in late:
+            while found := self.find(f"state = :state AND {limit} < :now", {"state": state, "now": as_text(now)}):
+                count = sum(self._move(each, to, now, "recovery", reason) for each in found)
+                moved[to] = moved.get(to, 0) + count
+                if not count:
+                    break  # somebody else moves them
+        return moved
+
+    def claim(
+        self, function: str, outlet: str, worker: str, now: datetime, until: datetime, lease: timedelta, limit: int
+    ) -> list[Message]:
+        due = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
+        values = {"function": function, "outlet": outlet, "until": as_text(until)}
+        with self._ledger.write() as transaction:
+            found = _read(transaction, due, values, "due_at, message_id", limit)
+            claimed = [
+                replace(each, state="claimed", attempt=each.attempt + 1, worker=worker, lease_until=now + lease)
+                for each in found
+            ]
+            for each, mine in zip(found, claimed, strict=True):
+                change: dict[str, str | int | None] = {
+                    "attempt": mine.attempt,
+                    "worker": worker,
+                    "lease_until": as_text(mine.lease_until),
+                }
+                _move(transaction, each, "claimed", now, worker, None, change)
+            self._observe("claimed")
+        self._observe("after claimed")
+        return claimed
+
+    def wait(self, message: Message, until: datetime, reason: str, now: datetime) -> bool:
+        return self._move(message, "planned", now, _worker(message), reason, due_at=as_text(until))
+
+    def skip(self, message: Message, reason: str, now: datetime) -> bool:
+        return self._move(message, "skipped", now, _worker(message), reason)
+
+    def miss(self, message: Message, now: datetime) -> bool:
+        return self._move(message, "missed", now, _worker(message), "too late")
+
+    def begin(self, message: Message, now: datetime) -> Message | None:
+        is_mine = message.lease_until is not None and now < message.lease_until
+        if is_mine and self._move(message, "handed_over", now, _worker(message), None, handed_over_at=as_text(now)):
+            return replace(message, state="handed_over", changed_at=now)
+        return None
+
+    def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:
+        if isinstance(outcome, Unknown):
+            return self._move(message, "unknown", now, _worker(message), outcome.reason)
+        # The worker may have been given up meanwhile: what it knows for certain counts all the same.
+        found: State
+        for found in ("handed_over", "unknown"):
+            if self._answer(replace(message, state=found), outcome, now, again_at):
+                return True
+        return False
+
+    def _answer(self, message: Message, outcome: Accepted | Refused, now: datetime, again_at: datetime | None) -> bool:
+        if isinstance(outcome, Accepted):
+            return self._move(message, "accepted", now, _worker(message), None, provider_id=outcome.provider_id)
+        with self._ledger.write() as transaction:
+            moved = _move(transaction, message, "rejected", now, _worker(message), outcome.reason, {})
+            if moved and again_at is not None:
+                refused, change = replace(message, state="rejected"), {"due_at": as_text(again_at)}
+                _move(transaction, refused, "planned", now, _worker(message), outcome.reason, change)
+            self._observe("rejected")
+        self._observe("after rejected")
+        return moved
+
+    def unsettled(self, function: str, outlet: str, before: datetime, limit: int) -> list[Message]:
+        where = "function = :function AND outlet = :outlet AND state = 'unknown' AND changed_at < :before"
+        values = {"function": function, "outlet": outlet, "before": as_text(before)}
+        with self._ledger.read() as transaction:
+            return _read(transaction, where, values, "changed_at, message_id", limit)
+
+    def settle(
+        self, message: Message, state: State, reason: str, now: datetime, by: str, provider_id: str | None = None
+    ) -> bool:
+        change = {"due_at": as_text(now)} if state == "planned" else {}
+        return self._move(message, state, now, by, reason, provider_id=provider_id or message.provider_id, **change)
+
+    def cancel(self, function: str, object_id: str, revision: int, reason: str, now: datetime, by: str) -> int:
+        """Take back what is planned of an object up to a revision."""
+        where = "function = :function AND object_id = :object_id AND revision <= :revision AND state = 'planned'"
+        values = {"function": function, "object_id": object_id, "revision": revision}
+        count = 0
+        while found := self.find(where, values):
+            moved = sum(self._move(each, "cancelled", now, by, reason) for each in found)
+            count += moved
+            if not moved:
+                break
+        return count
+
+    def contacts(self, subject: str, since: datetime, function: str | None = None) -> int:
+        """How often somebody was written to since then, or may have been, by one function or by all."""
+        states = ", ".join(f"'{state}'" for state in LEFT)
+        where = f"subject = :subject AND handed_over_at >= :since AND state IN ({states})"
+        values = {"subject": subject, "since": as_text(since)}
+        if function:
+            where, values = f"{where} AND function = :function", {**values, "function": function}
+        with self._ledger.read() as transaction:
+            found = transaction.row(f"SELECT COUNT(*) FROM outbox_message WHERE {where}", values)
+        return int(found[0]) if found else 0
+
+    def find(self, where: str = "1 = 1", values: Values | None = None, limit: int = _BATCH) -> list[Message]:
+        """Messages, the earliest first."""
+        with self._ledger.read() as transaction:
+            return _read(transaction, where, values or {}, "planned_for, message_id", limit)
+
+    def get(self, message_id: str) -> Message | None:
+        found = self.find("message_id = :id", {"id": message_id})
+        return found[0] if found else None
+
+    def counts(self) -> list[tuple[str, str, str, int]]:
+        """function, outlet, state and how many."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT function, outlet, state, COUNT(*) FROM outbox_message GROUP BY function, outlet, state "
+                "ORDER BY function, outlet, state"
+            )
+        return [(row[0], row[1], row[2], int(row[3])) for row in rows]
+
+    def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Rows as they stand that changed after a number of the log, in that order; for the mirror."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE changed_seq > :after "
+                "ORDER BY changed_seq, message_id LIMIT :limit",
+                {"after": after, "limit": limit},
+            )
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+    def events(self, message_id: str) -> list[Event]:
+        """What became of a message, in order."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT {_EVENT} FROM outbox_event WHERE message_id = :id ORDER BY seq", {"id": message_id}
+            )
+        return [Event(*row) for row in rows]
+
+    def verify(self) -> int | None:
+        """The first number of the log that does not follow from the one before; None when all do."""
+        after, before = 0, _GENESIS
+        while True:
+            with self._ledger.read() as transaction:
+                rows = transaction.rows(
+                    f"SELECT {_EVENT} FROM outbox_event WHERE seq > :after ORDER BY seq LIMIT {_BATCH}",
+                    {"after": after},
+                )
+            if not rows:
+                return None
+            for event in (Event(*row) for row in rows):
+                if event.seq != after + 1 or event.hash != event.expected_hash(before):
+                    return event.seq
+                after, before = event.seq, event.hash
+
+    def _move(
+        self, message: Message, to: State, now: datetime, by: str, reason: str | None, **change: str | None
+    ) -> bool:
+        with self._ledger.write() as transaction:
+            moved = _move(transaction, message, to, now, by, reason, change)
+            self._observe(to)
+        self._observe(f"after {to}")
+        return moved
+
+
+_EVENT = "seq, at, message_id, from_state, to_state, attempt, actor, detail, hash"
+_INSERT = (
+    f"INSERT INTO outbox_message ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) "
+    "ON CONFLICT DO NOTHING"
+)
+_FINAL = ("accepted", "rejected", "skipped", "missed", "cancelled")
+
+
+def _planned(intention: Intention, now: datetime, seq: int) -> dict[str, Any]:
+    given = {**vars(intention.key), **{name: getattr(intention, name) for name in _INTENDED}}
+    standing = {"state": "planned", "attempt": 0, "due_at": intention.planned_for, "changed_at": now, "planned_at": now}
+    row = dict.fromkeys(COLUMNS) | given | standing | {"message_id": intention.key.message_id, "changed_seq": seq}
+    row["payload"] = json.dumps(intention.payload, sort_keys=True)
+    return {name: as_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _read(transaction: Transaction, where: str, values: Values, order: str, limit: int) -> list[Message]:
+    rows = transaction.rows(
+        f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE {where} ORDER BY {order} LIMIT :limit",
+        {**values, "limit": limit},
+    )
+    return [_message(row) for row in rows]
+
+
+def _message(row: Row) -> Message:
+    given = dict(zip(COLUMNS, row, strict=True))
+    given |= {name: as_moment(given[name]) for name in _TIMES}
+    intention = Intention(
+        Key(**{name: given[name] for name in _KEY}),
+        **{name: given[name] for name in _INTENDED},
+        payload=json.loads(given["payload"]),
+    )
+    return Message(intention, **{name: given[name] for name in _STANDING})
+
+
+def _move(
+    transaction: Transaction,
+    message: Message,
+    to: State,
+    now: datetime,
+    by: str,
+    reason: str | None,
+    change: Mapping[str, str | int | None],
+) -> bool:
+    """False when the message is no longer where it was: another one has moved it."""
+    if to not in TRANSITIONS[message.state]:
+        raise ValueError(f"a message does not go from {message.state} to {to}")
+    tail = _tail(transaction)
+    moment = as_text(now)
+    new = {"reason": reason, **change, "state": to, "changed_at": moment, "changed_seq": tail[0] + 1}
+    if to in _FINAL:
+        new["settled_at"] = moment
+    found = transaction.rows(
+        f"UPDATE outbox_message SET {', '.join(f'{name} = :{name}' for name in new)} "
+        "WHERE message_id = :message_id AND state = :was AND attempt = :tried RETURNING message_id",
+        {**new, "message_id": message.message_id, "was": message.state, "tried": message.attempt},
+    )
+    if found:
+        attempt = int(new.get("attempt") or message.attempt)
+        _log(transaction, tail, now, message.message_id, message.state, to, attempt, by, reason)
+    return bool(found)
+
+
+def _tail(transaction: Transaction) -> tuple[int, str]:
+    """Number and hash of the log's last entry."""
+    found = transaction.row("SELECT seq, hash FROM outbox_event ORDER BY seq DESC LIMIT 1")
+    return (int(found[0]), found[1]) if found else (0, _GENESIS)
+
+
+def _log(
+    transaction: Transaction,
+    tail: tuple[int, str],
+    now: datetime,
+    message_id: str | None,
+    from_state: State | None,
+    to_state: State,
+    attempt: int,
+    by: str,
+    detail: str | None,
+) -> None:
+    event = Event(tail[0] + 1, str(as_text(now)), message_id, from_state, to_state, attempt, by, detail, "")
+    names = _EVENT.split(", ")
+    transaction.rows(
+        f"INSERT INTO outbox_event ({_EVENT}) VALUES ({', '.join(f':{name}' for name in names)})",
+        {**vars(event), "hash": event.expected_hash(tail[1])},
+    )
+
+
+def _worker(message: Message) -> str:
+    return message.worker or "nobody"
