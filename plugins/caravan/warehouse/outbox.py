@@ -47,7 +47,7 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS outbox_event (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, message_id TEXT, from_state TEXT, to_state TEXT NOT NULL,
     attempt INTEGER NOT NULL, actor TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at, message_id)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at)",
     "CREATE INDEX IF NOT EXISTS outbox_event_of ON outbox_event (message_id)",

@@ -1,0 +1,151 @@
+"""Hand over what is due, once each. The same for every function; times are UTC without zone.
+
+Nothing here retries: what was refused for now is planned again and comes back as due; what nobody knows is left to
+`settle`, which asks for evidence and never sends, unless sending again changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from caravan.core.errors import CaravanError, Misconfigured
+from caravan.core.outbox import Accepted, Carrier, Gate, Message, Outbox, Outcome, Refused, Skip, Unknown, Wait
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """`batch`: messages claimed at once. `lease`: how long a worker may take for them; longer than any of its requests.
+    `attempts`: how often one that is refused for now is tried. `first_wait`: doubled after each try, unless the other
+    side says when. `evidence_for`: how long evidence is waited for before a person has to decide."""
+
+    batch: int = 100
+    lease: timedelta = timedelta(minutes=10)
+    attempts: int = 6
+    first_wait: timedelta = timedelta(minutes=1)
+    evidence_for: timedelta = timedelta(hours=24)
+
+
+USUAL = Pace()
+
+
+@dataclass(frozen=True)
+class Sender:
+    """One worker for one outlet. `function`: whose messages. `name`: this worker's own, in every entry of the log."""
+
+    outbox: Outbox
+    function: str
+    outlet: str
+    carrier: Carrier
+    gate: Gate
+    name: str
+    clock: Clock
+    sleep: Callable[[float], None]
+    pace: Pace = USUAL
+
+    def send_due(self, until: datetime) -> Counter[str]:
+        """Everything that falls due before `until`, each at its instant; counts by what became of it.
+
+        Raises Misconfigured when the outlet does not take our credentials: what is left stays planned.
+        """
+        counts: Counter[str] = Counter()
+        while messages := self.outbox.claim(
+            self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch
+        ):
+            for number, message in enumerate(messages):
+                try:
+                    counts[self._send(message)] += 1
+                except Misconfigured as error:
+                    for left in messages[number + 1 :]:
+                        self.outbox.wait(left, left.due_at, "the outlet is off", self.clock())
+                    log.error("%s: %s", self.outlet, error)
+                    raise
+            log.info("%s: %s", self.outlet, dict(counts))
+        return counts
+
+    def _send(self, message: Message) -> str:
+        self._await(message.due_at)
+        now = self.clock()
+        if now > message.intention.not_after:
+            return "missed" if self.outbox.miss(message, now) else "lost"
+        embargo = message.intention.embargo_until
+        held = Wait(embargo, "embargo") if embargo and now < embargo else self.gate.ask(message, now)
+        if isinstance(held, Wait):
+            return "waiting" if self.outbox.wait(message, held.until, held.reason, now) else "lost"
+        if isinstance(held, Skip):
+            return "skipped" if self.outbox.skip(message, held.reason, now) else "lost"
+        begun = self.outbox.begin(message, self.clock())
+        if begun is None:
+            return "lost"  # the lease ended: whoever has it now sends it
+        return self._hand_over(begun)
+
+    def _hand_over(self, message: Message) -> str:
+        try:
+            outcome = self.carrier.hand_over(message)
+        except Misconfigured as error:
+            again = self.clock() + self.pace.first_wait
+            self.outbox.record(message, Refused(_said(error)), self.clock(), again_at=again)
+            raise
+        except Exception as error:  # bytes may have left: whatever it was, nobody knows
+            log.warning("%s %s: %s", self.outlet, message.message_id, _said(error))
+            outcome = Unknown(_said(error))
+        self.outbox.record(message, outcome, self.clock(), again_at=self._again_at(message, outcome))
+        return _name(outcome)
+
+    def _again_at(self, message: Message, outcome: Outcome) -> datetime | None:
+        if not isinstance(outcome, Refused) or outcome.after is None or message.attempt >= self.pace.attempts:
+            return None
+        return self.clock() + max(outcome.after, self.pace.first_wait * 2 ** (message.attempt - 1))
+
+    def _await(self, moment: datetime) -> None:
+        wait = (moment - self.clock()).total_seconds()
+        if wait > 0:
+            self.sleep(wait)
+
+    def settle(self) -> Counter[str]:
+        """Look for evidence of what nobody knows. Where there is none: handed over again if that changes nothing,
+        left to a person when it has been looked for long enough."""
+        counts: Counter[str] = Counter()
+        now = self.clock()
+        for message in self.outbox.unsettled(self.function, self.outlet, now, self.pace.batch):
+            found = self._evidence(message)
+            if isinstance(found, Accepted):
+                self.outbox.settle(message, "accepted", "evidence", now, self.name, found.provider_id)
+            elif isinstance(found, Refused):
+                self.outbox.settle(message, "rejected", found.reason, now, self.name)
+            elif self.carrier.is_repeatable and now <= message.intention.not_after:
+                self.outbox.settle(message, "planned", "handing over again changes nothing", now, self.name)
+            elif message.changed_at and now - message.changed_at >= self.pace.evidence_for:
+                self.outbox.settle(
+                    message, "operator", "no evidence; decide with `./caravan outbox settle`", now, self.name
+                )
+            else:
+                counts["unknown"] += 1
+                continue
+            counts["settled"] += 1
+        return counts
+
+    def _evidence(self, message: Message) -> Accepted | Refused | None:
+        try:
+            return self.carrier.find(message)
+        except Exception as error:  # the next look may find it
+            log.warning("%s %s: no evidence could be had: %s", self.outlet, message.message_id, _said(error))
+            return None
+
+
+def _name(outcome: Outcome) -> str:
+    if isinstance(outcome, Accepted):
+        return "accepted"
+    return "unknown" if isinstance(outcome, Unknown) else "rejected"
+
+
+def _said(error: Exception) -> str:
+    """Of an error of ours its words; of another its kind alone: its text may hold anything."""
+    return str(error) if isinstance(error, CaravanError) else type(error).__name__

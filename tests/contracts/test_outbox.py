@@ -1,0 +1,269 @@
+"""The outbox on both engines: one row a key, no transition that is not in the table, a log that cannot be edited."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from places import LakePlace
+
+from caravan.core.outbox import TRANSITIONS, Accepted, Intention, Key, Message, Refused, State, Unknown
+from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
+
+NOW = datetime(2026, 11, 25, 8, 30)
+MINUTE = timedelta(minutes=1)
+LEASE = timedelta(minutes=10)
+
+
+def intention(target: str = "a@example.com", **change: object) -> Intention:
+    key = Key("release", "autumn", 1, "newsletter", target)
+    given = {"planned_for": NOW, "not_after": NOW + 4 * 60 * MINUTE, "content_hash": "c0ffee", "subject": target}
+    return Intention(key, **(given | change))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def open_ledger(engine: str, new_place, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
+    place = new_place(engine, migrated=False)
+    opened: list[Ledger] = []
+
+    def another() -> Ledger:
+        is_lake = isinstance(place, LakePlace)
+        opened.append(SqliteLedger(tmp_path / FILE) if is_lake else PostgresLedger(place.dsn))
+        return opened[-1]
+
+    yield another
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def outbox(open_ledger: Callable[[], Ledger]) -> StoredOutbox:
+    return StoredOutbox(open_ledger())
+
+
+def claim(outbox: StoredOutbox, worker: str = "one", now: datetime = NOW, limit: int = 10) -> list[Message]:
+    found = outbox.claim("release", "newsletter", worker, now, now + MINUTE, LEASE, limit)
+    return sorted(found, key=lambda each: each.key.target)
+
+
+def states(outbox: StoredOutbox) -> dict[str, str]:
+    return {each.key.target: each.state for each in outbox.find()}
+
+
+def test_a_key_is_planned_once_whatever_is_planned_again(outbox):
+    assert outbox.plan([intention("a"), intention("b"), intention("a")], NOW, "me") == 2
+    changed = [intention("a", content_hash="other", payload={"name": "B"}), intention("c")]
+    assert outbox.plan(changed, NOW, "me") == 1
+    assert outbox.plan([], NOW, "me") == 0
+    assert {each.key.target: each.intention.content_hash for each in outbox.find()} == dict.fromkeys("abc", "c0ffee")
+    assert outbox.plan([replace(intention("a"), key=replace(intention("a").key, revision=2))], NOW, "me") == 1
+
+
+def test_what_is_planned_comes_back_as_it_was(outbox):
+    given = intention(
+        "ü@exämple.de",
+        embargo_until=NOW - MINUTE,
+        market_code="DE",
+        locale="de-DE",
+        purpose="marketing_email",
+        variant="b",
+        payload={"first_name": "Zoë <b>", "number": 3},
+    )
+    outbox.plan([given], NOW, "me")
+    (found,) = outbox.find()
+    assert found == Message(given, "planned", 0, NOW, changed_at=NOW)
+    assert outbox.get(given.key.message_id) == found
+    assert outbox.get("0" * 32) is None
+
+
+def test_the_way_of_a_message(outbox):
+    outbox.plan([intention()], NOW, "me")
+    (message,) = claim(outbox)
+    assert (message.state, message.attempt, message.worker, message.lease_until) == ("claimed", 1, "one", NOW + LEASE)
+    assert claim(outbox, "two") == []
+    begun = outbox.begin(message, NOW)
+    assert begun is not None
+    assert outbox.record(begun, Accepted("4711"), NOW + MINUTE)
+    found = outbox.get(message.message_id)
+    assert (found.state, found.provider_id, found.changed_at) == ("accepted", "4711", NOW + MINUTE)
+    moved = [(each.from_state, each.to_state, each.actor) for each in outbox.events(message.message_id)]
+    assert moved == [
+        ("planned", "claimed", "one"),
+        ("claimed", "handed_over", "one"),
+        ("handed_over", "accepted", "one"),
+    ]
+    assert outbox.verify() is None
+
+
+def test_due_alone_and_the_earliest_first(outbox):
+    outbox.plan([intention("late", planned_for=NOW + MINUTE), intention("b"), intention("a")], NOW, "me")
+    outbox.plan([intention("first", planned_for=NOW - MINUTE)], NOW, "me")
+    assert claim(outbox, limit=1)[0].key.target == "first"
+    assert {each.key.target for each in claim(outbox)} == {"a", "b"}
+    assert claim(outbox) == []
+    assert outbox.claim("promotion", "newsletter", "one", NOW, NOW + LEASE, LEASE, 10) == []
+    assert outbox.claim("release", "site", "one", NOW, NOW + LEASE, LEASE, 10) == []
+
+
+def test_a_claim_that_has_ended_is_nobody_s(outbox):
+    outbox.plan([intention()], NOW, "me")
+    (mine,) = claim(outbox)
+    assert outbox.begin(mine, NOW + LEASE) is None, "its lease is over"
+    assert outbox.recover(NOW + LEASE + MINUTE) == {"planned": 1}
+    (theirs,) = claim(outbox, "two", NOW + LEASE + MINUTE)
+    assert outbox.begin(mine, NOW) is None
+    assert not outbox.skip(mine, "no", NOW)
+    assert outbox.begin(theirs, NOW + LEASE + MINUTE) is not None
+
+
+def test_who_dies_in_the_act_leaves_it_unknown_and_may_still_know(outbox):
+    outbox.plan([intention("a"), intention("b"), intention("c")], NOW, "me")
+    begun = [outbox.begin(each, NOW) for each in claim(outbox)]
+    later = NOW + LEASE + MINUTE
+    assert outbox.recover(later) == {"unknown": 3}
+    assert outbox.recover(later) == {}
+    assert outbox.record(begun[0], Accepted("4711"), later), "it was only slow"
+    assert outbox.record(begun[1], Refused("550"), later)
+    assert not outbox.record(begun[2], Unknown("no answer"), later), "known already"
+    assert states(outbox) == {"a": "accepted", "b": "rejected", "c": "unknown"}
+    assert [each.key.target for each in outbox.unsettled("release", "newsletter", later + MINUTE, 10)] == ["c"]
+
+
+def test_refused_for_now_is_due_again(outbox):
+    outbox.plan([intention()], NOW, "me")
+    begun = outbox.begin(claim(outbox)[0], NOW)
+    assert outbox.record(begun, Refused("slow down", MINUTE), NOW, again_at=NOW + 5 * MINUTE)
+    assert claim(outbox, now=NOW + MINUTE) == []
+    (again,) = claim(outbox, now=NOW + 5 * MINUTE)
+    assert (again.attempt, again.intention.planned_for) == (2, NOW)
+    assert [each.to_state for each in outbox.events(again.message_id)][-3:] == ["rejected", "planned", "claimed"]
+
+
+def test_too_late_is_missed_and_taken_back_is_cancelled(outbox):
+    outbox.plan([intention("late", not_after=NOW - MINUTE), intention("a"), intention("b")], NOW, "me")
+    assert outbox.recover(NOW) == {"missed": 1}
+    (first,) = claim(outbox, limit=1)
+    assert outbox.cancel("release", "autumn", 1, "withdrawn", NOW, "me") == 1
+    assert outbox.miss(first, NOW)
+    assert states(outbox) == {"late": "missed", "a": "cancelled", "b": "cancelled"} | {first.key.target: "missed"}
+
+
+def test_a_person_decides_what_nobody_knows(outbox):
+    outbox.plan([intention(target) for target in "abc"], NOW, "me")
+    for message in claim(outbox):
+        outbox.record(outbox.begin(message, NOW), Unknown("no answer"), NOW)
+    decided = dict(zip("abc", ("operator", "planned", "accepted"), strict=True))
+    for message in outbox.find():
+        assert outbox.settle(message, decided[message.key.target], "seen in the mailbox", NOW, "maria", "id")
+        assert outbox.events(message.message_id)[-1].actor == "maria"
+    assert states(outbox) == decided
+
+
+@pytest.mark.parametrize("state", get_args(State))
+def test_no_other_way_than_those_of_the_table(outbox, state):
+    outbox.plan([intention()], NOW, "me")
+    message = replace(outbox.find()[0], state=state)
+    for to in set(get_args(State)) - TRANSITIONS[state]:
+        with pytest.raises(ValueError, match=f"does not go from {state} to {to}"):
+            outbox.settle(message, to, "", NOW, "me")
+    assert states(outbox) == {"a@example.com": "planned"}
+
+
+def test_contacts_are_those_that_left_or_may_have(outbox):
+    outbox.plan([replace(intention("x"), key=Key("release", str(number), 1, "newsletter", "x")) for number in range(4)],
+                NOW, "me")  # fmt: skip
+    first, second, third = claim(outbox)[:3]
+    outbox.record(outbox.begin(first, NOW), Accepted(), NOW)
+    outbox.record(outbox.begin(second, NOW), Unknown("?"), NOW)
+    outbox.record(outbox.begin(third, NOW), Refused("550"), NOW)
+    assert outbox.contacts("x", NOW) == outbox.contacts("x", NOW, "release") == 2
+    assert outbox.contacts("x", NOW + MINUTE) == outbox.contacts("x", NOW, "loyalty") == outbox.contacts("y", NOW) == 0
+
+
+def test_the_mirror_gets_each_change_once(outbox):
+    outbox.plan([intention("a"), intention("b")], NOW, "me")
+    seen = outbox.changes(0, 10)
+    assert {(row["target"], row["state"], row["planned_at"]) for row in seen} == {
+        (target, "planned", "2026-11-25T08:30:00.000000") for target in ("a", "b")
+    }
+    assert outbox.changes(seen[-1]["changed_seq"], 10) == []
+    (claimed,) = claim(outbox, limit=1)
+    (changed,) = outbox.changes(seen[-1]["changed_seq"], 10)
+    assert (changed["target"], changed["state"]) == (claimed.key.target, "claimed")
+    assert outbox.counts() == [("release", "newsletter", "claimed", 1), ("release", "newsletter", "planned", 1)]
+
+
+@pytest.mark.parametrize(
+    ("edit", "first_wrong"),
+    [
+        ("UPDATE outbox_event SET at = '2020-01-01T00:00:00.000000' WHERE seq = 2", 2),
+        ("DELETE FROM outbox_event WHERE seq = 2", 3),
+        ("UPDATE outbox_event SET actor = 'nobody' WHERE seq = 3", 3),
+    ],
+)
+def test_who_edits_the_log_is_found_out(outbox, open_ledger, edit, first_wrong):
+    outbox.plan([intention("a"), intention("b")], NOW, "me")
+    claim(outbox)
+    assert outbox.verify() is None
+    with open_ledger().write() as transaction:
+        transaction.rows(edit)
+    assert outbox.verify() == first_wrong
+
+
+def test_an_error_inside_leaves_nothing(open_ledger):
+    def die(phase: str) -> None:
+        if phase == "planned":
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        StoredOutbox(open_ledger(), die).plan([intention()], NOW, "me")
+    outbox = StoredOutbox(open_ledger())
+    assert outbox.find() == [] and outbox.verify() is None
+
+
+WORKER = """
+import sys
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from caravan.warehouse.ledger import PostgresLedger, SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
+place, name = sys.argv[1:]
+ledger = PostgresLedger(place) if "://" in place else SqliteLedger(Path(place))
+outbox, now = StoredOutbox(ledger), datetime(2026, 11, 25, 8, 30)
+minutes = timedelta(minutes=10)
+print("ready", flush=True)
+sys.stdin.readline()
+while found := outbox.claim("release", "newsletter", name, now, now + minutes, minutes, 3):
+    for message in found:
+        if outbox.begin(message, now):
+            print(message.key.target, flush=True)
+"""
+
+
+def test_two_workers_at_once_never_have_the_same(outbox, open_ledger, engine, new_place, tmp_path):
+    targets = [f"t{number:03}" for number in range(60)]
+    outbox.plan([intention(target) for target in targets], NOW, "me")
+    place = str(tmp_path / FILE) if engine == "lake" else new_place.places[0].dsn
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, place, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("one", "two")
+    ]
+    for worker in workers:
+        assert worker.stdout and worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    sent = [worker.communicate(timeout=60)[0].split() for worker in workers]
+    assert sorted(sent[0] + sent[1]) == targets
+    assert outbox.verify() is None

@@ -1,0 +1,199 @@
+"""Handing over what is due: each message once, at its instant, and never what must not go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from caravan.core.errors import Fault, Misconfigured
+from caravan.core.outbox import Accepted, Intention, Key, Message, Outcome, Refused, Skip, Unknown, Wait
+from caravan.functions.outbox.sending import Pace, Sender
+from caravan.warehouse.ledger import FILE, SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
+
+NOW = datetime(2026, 11, 25, 8, 30)
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class World:
+    """A clock that moves when somebody sleeps, a carrier and a gate that do as they are told."""
+
+    outbox: StoredOutbox
+    now: datetime = NOW
+    is_repeatable: bool = False
+    answers: dict[str, list[Outcome | Exception]] = field(default_factory=dict)
+    held: dict[str, Wait | Skip] = field(default_factory=dict)
+    evidence: dict[str, Accepted | Refused] = field(default_factory=dict)
+    sent: list[tuple[str, datetime]] = field(default_factory=list)
+    on_ask: Callable[[], None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def hand_over(self, message: Message) -> Outcome:
+        self.sent.append((message.key.target, self.now))
+        answer = (self.answers.get(message.key.target) or [Accepted()]).pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def find(self, message: Message) -> Accepted | Refused | None:
+        return self.evidence.get(message.key.target)
+
+    def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
+        self.on_ask()
+        return self.held.get(message.key.target)
+
+    def plan(self, *targets: str, **given: datetime) -> None:
+        times = {"planned_for": NOW, "not_after": NOW + 60 * MINUTE} | given
+        keys = [Key("release", "autumn", 1, "newsletter", target) for target in targets]
+        self.outbox.plan([Intention(key, content_hash="c", **times) for key in keys], NOW, "me")
+
+    @property
+    def sender(self) -> Sender:
+        pace = Pace(batch=2, attempts=3)
+        return Sender(self.outbox, "release", "newsletter", self, self, "one", lambda: self.now, self.sleep, pace)
+
+    def states(self) -> dict[str, str]:
+        return {each.key.target: each.state for each in self.outbox.find()}
+
+    def reasons(self) -> dict[str, str | None]:
+        return {each.key.target: each.reason for each in self.outbox.find()}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with SqliteLedger(tmp_path / FILE) as ledger:
+        yield World(StoredOutbox(ledger))
+
+
+def test_each_is_sent_once_and_again_nothing_is(world):
+    world.plan("a", "b", "c")
+    assert world.sender.send_due(NOW + MINUTE) == Counter(accepted=3)
+    assert world.sender.send_due(NOW + MINUTE) == Counter()
+    assert sorted(target for target, _ in world.sent) == ["a", "b", "c"]
+
+
+def test_what_falls_due_before_the_next_tick_waits_for_its_instant(world):
+    world.plan("a", planned_for=NOW + timedelta(seconds=20))
+    world.plan("b", planned_for=NOW + 2 * MINUTE)
+    assert world.sender.send_due(NOW + MINUTE) == Counter(accepted=1)
+    assert world.sent == [("a", NOW + timedelta(seconds=20))]
+
+
+def test_nothing_is_sent_late_and_nothing_before_its_embargo(world):
+    world.plan("late", not_after=NOW - MINUTE)
+    world.plan("held", embargo_until=NOW + 5 * MINUTE)
+    assert world.sender.send_due(NOW + MINUTE) == Counter(missed=1, waiting=1)
+    assert world.sent == []
+    world.now = NOW + 5 * MINUTE
+    assert world.sender.send_due(NOW + 6 * MINUTE) == Counter(accepted=1)
+    assert world.sent == [("held", NOW + 5 * MINUTE)]
+
+
+def test_the_gate_is_asked_for_each_at_the_last_moment(world):
+    world.held = {"a": Skip("withdrawn"), "b": Wait(NOW + 30 * MINUTE, "quiet hours")}
+    world.plan("a", "b", "c")
+    assert world.sender.send_due(NOW + MINUTE) == Counter(skipped=1, waiting=1, accepted=1)
+    assert world.states() == {"a": "skipped", "b": "planned", "c": "accepted"}
+    assert world.reasons() == {"a": "withdrawn", "b": "quiet hours", "c": None}
+    assert [target for target, _ in world.sent] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "reason"),
+    [
+        (Accepted("4711"), "accepted", None),
+        (Refused("550 no such user"), "rejected", "550 no such user"),
+        (Refused("451 later", MINUTE), "planned", "451 later"),
+        (Unknown("no answer"), "unknown", "no answer"),
+        (ConnectionResetError("text with an address"), "unknown", "ConnectionResetError"),
+    ],
+)
+def test_what_comes_of_it(world, answer, state, reason):
+    world.answers = {"a": [answer]}
+    world.plan("a")
+    world.sender.send_due(NOW + MINUTE)
+    assert (world.states(), world.reasons()) == ({"a": state}, {"a": reason})
+
+
+def test_refused_for_now_comes_back_later_and_later_and_not_for_ever(world):
+    world.answers = {"a": [Refused("451", timedelta(seconds=1))] * 3}
+    world.plan("a")
+    for _ in range(5):
+        world.sender.send_due(world.now + MINUTE)
+        world.now += 10 * MINUTE
+    assert world.states() == {"a": "rejected"}
+    assert [at - NOW for _, at in world.sent] == [0 * MINUTE, 10 * MINUTE, 20 * MINUTE]
+
+
+def test_an_unknown_is_never_sent_again(world):
+    world.answers = {"a": [Unknown("no answer")]}
+    world.plan("a")
+    for _ in range(3):
+        world.sender.send_due(world.now + MINUTE)
+        assert world.sender.settle() in (Counter(unknown=1), Counter())
+        world.now += MINUTE
+    assert len(world.sent) == 1
+    world.now = NOW + timedelta(hours=25)
+    assert world.sender.settle() == Counter(settled=1)
+    assert world.states() == {"a": "operator"}
+
+
+@pytest.mark.parametrize(("found", "state"), [(Accepted("id"), "accepted"), (Refused("bounced"), "rejected")])
+def test_evidence_settles_it(world, found, state):
+    world.answers, world.evidence = {"a": [Unknown("no answer")]}, {"a": found}
+    world.plan("a")
+    world.sender.send_due(NOW + MINUTE)
+    world.now += MINUTE
+    assert world.sender.settle() == Counter(settled=1)
+    assert world.states() == {"a": state}
+
+
+def test_where_again_changes_nothing_it_is_handed_over_again(world):
+    world.is_repeatable, world.answers = True, {"a": [Unknown("no answer"), Accepted()]}
+    world.plan("a")
+    world.sender.send_due(NOW + MINUTE)
+    world.now += MINUTE
+    assert world.sender.settle() == Counter(settled=1)
+    assert world.sender.send_due(world.now + MINUTE) == Counter(accepted=1)
+
+
+def test_refused_credentials_turn_the_outlet_off_and_lose_nothing(world):
+    world.answers = {target: [Misconfigured([Fault("connection mail", "login refused")])] for target in "abc"}
+    world.plan("a", "b", "c")
+    with pytest.raises(Misconfigured, match="login refused"):
+        world.sender.send_due(NOW + MINUTE)
+    assert len(world.sent) == 1
+    assert set(world.states().values()) == {"planned"}
+    world.answers, world.now = {}, NOW + 2 * MINUTE
+    assert world.sender.send_due(NOW + 3 * MINUTE) == Counter(accepted=3)
+
+
+def test_who_has_lost_the_claim_does_not_send(world):
+    world.plan("a")
+
+    def sleep_through() -> None:
+        world.now, world.on_ask = NOW + 11 * MINUTE, lambda: None
+        world.outbox.recover(world.now)
+
+    world.on_ask = sleep_through
+    assert world.sender.send_due(NOW + MINUTE) == Counter(lost=1, accepted=1)
+    assert world.sent == [("a", NOW + 11 * MINUTE)]
+
+
+def test_a_clock_that_jumps_sends_nothing_twice(world):
+    world.plan("a", "b")
+    world.sender.send_due(NOW + MINUTE)
+    for jump in (-timedelta(days=1), timedelta(days=400), timedelta(0)):
+        world.now = NOW + jump
+        world.outbox.recover(world.now)
+        world.sender.send_due(world.now + MINUTE)
+        world.sender.settle()
+    assert sorted(target for target, _ in world.sent) == ["a", "b"]
