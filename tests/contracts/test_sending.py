@@ -98,11 +98,15 @@ def test_nothing_is_sent_late_and_nothing_before_its_embargo(world):
 
 
 def test_the_gate_is_asked_for_each_at_the_last_moment(world):
-    world.held = {"a": Skip("withdrawn"), "b": Wait(NOW + 30 * MINUTE, "quiet hours")}
-    world.plan("a", "b", "c")
-    assert world.sender.send_due(NOW + MINUTE) == Counter(skipped=1, waiting=1, accepted=1)
-    assert world.states() == {"a": "skipped", "b": "planned", "c": "accepted"}
-    assert world.reasons() == {"a": "withdrawn", "b": "quiet hours", "c": None}
+    world.held = {
+        "a": Skip("withdrawn"),
+        "b": Wait(NOW + 30 * MINUTE, "quiet hours"),
+        "d": Wait(NOW + 61 * MINUTE, "quiet hours"),
+    }
+    world.plan("a", "b", "c", "d")
+    assert world.sender.send_due(NOW + MINUTE) == Counter(skipped=1, waiting=1, accepted=1, missed=1)
+    assert world.states() == {"a": "skipped", "b": "planned", "c": "accepted", "d": "missed"}
+    assert world.reasons() == {"a": "withdrawn", "b": "quiet hours", "c": None, "d": "too late"}
     assert [target for target, _ in world.sent] == ["c"]
 
 

@@ -77,6 +77,8 @@ class Sender:
             return "missed" if self.outbox.miss(message, now) else "lost"
         embargo = message.intention.embargo_until
         held = Wait(embargo, "embargo") if embargo and now < embargo else self.gate.ask(message, now)
+        if isinstance(held, Wait) and held.until > message.intention.not_after:
+            return "missed" if self.outbox.miss(message, now) else "lost"
         if isinstance(held, Wait):
             return "waiting" if self.outbox.wait(message, held.until, held.reason, now) else "lost"
         if isinstance(held, Skip):
@@ -102,7 +104,7 @@ class Sender:
     def _again_at(self, message: Message, outcome: Outcome) -> datetime | None:
         if not isinstance(outcome, Refused) or outcome.after is None or message.attempt >= self.pace.attempts:
             return None
-        return self.clock() + max(outcome.after, self.pace.first_wait * 2 ** (message.attempt - 1))
+        return self.clock() + max(outcome.after, self.pace.first_wait * (1 << (message.attempt - 1)))
 
     def _await(self, moment: datetime) -> None:
         wait = (moment - self.clock()).total_seconds()

@@ -1,0 +1,89 @@
+"""Whether a message may go now: who said no, what the law asks, how often is enough, and what time it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from caravan.core.calendar import Spine
+from caravan.core.contacts import MARKETING, Contacts
+from caravan.core.outbox import Message, Skip, Wait
+from caravan.core.privacy import Policies, allowed
+
+
+class History(Protocol):
+    """Who was written to, by whichever function."""
+
+    def contacts(self, subject: str, since: datetime) -> int: ...
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most `count` messages in `days`, of all functions together."""
+
+    count: int
+    days: int
+
+
+@dataclass(frozen=True)
+class ContactGate:
+    """`channel`: of the outlet as privacy and markets name it, e.g. `email`. `regimes`: of each market.
+    `hours`: when a market lets messages go out on the channel, on the clock of a zone; None: at any time.
+    `unasked`: purposes for which nobody is asked and nothing counted (contract, law)."""
+
+    channel: str
+    contacts: Contacts
+    history: History
+    policies: Policies
+    regimes: Mapping[str, str]
+    caps: tuple[Cap, ...]
+    unasked: frozenset[str]
+    hours: Callable[[str, str | None], Spine | None]
+
+    def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
+        """In the order in which it is final: a no for good before a no for now."""
+        intention = message.intention
+        if intention.subject is None or intention.purpose is None:
+            return None  # goes to nobody in particular: a page, a feed, a post
+        if no := self._refusal(message, now):
+            return no
+        return self._over_cap(message, now) or self._closed(message, now)
+
+    def _refusal(self, message: Message, now: datetime) -> Skip | None:
+        intention = message.intention
+        subject, purpose = intention.subject or "", intention.purpose or ""
+        for each in self.contacts.suppressions(subject, self.channel):
+            if each.at <= now and not (each.reason in MARKETING and purpose in self.unasked):
+                return Skip(f"suppressed: {each.reason}")
+        decision = allowed(
+            subject,
+            purpose,
+            self.channel,
+            now,
+            regime=self.regimes.get(intention.market_code or ""),
+            policies=self.policies,
+            events=self.contacts.consent(subject),
+            is_customer=bool(intention.payload.get("is_customer")),
+        )
+        return None if decision.is_allowed else Skip(f"not allowed: {decision.reason}")
+
+    def _over_cap(self, message: Message, now: datetime) -> Skip | None:
+        intention = message.intention
+        if intention.purpose in self.unasked:
+            return None
+        for cap in self.caps:
+            if self.history.contacts(intention.subject or "", now - timedelta(days=cap.days)) >= cap.count:
+                return Skip(f"over the cap of {cap.count} in {cap.days} days")
+        return None
+
+    def _closed(self, message: Message, now: datetime) -> Wait | None:
+        intention = message.intention
+        spine = self.hours(intention.market_code or "", intention.payload.get("zone"))
+        if spine is None:
+            return None
+        at = spine.send_window(now, intention.not_after - now)
+        if at is None:  # it opens when it is too late
+            at = intention.not_after + timedelta(seconds=1)
+        return Wait(at, "quiet hours") if at > now else None

@@ -1,0 +1,90 @@
+"""`caravan.core.contacts` in a ledger: it is asked before each hand-over, and what it says is on disk at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from caravan.core.contacts import Suppression
+from caravan.core.privacy import ConsentEvent
+from caravan.warehouse.ledger import Ledger, as_moment, as_text
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS consent_event (
+    subject TEXT NOT NULL, purpose TEXT NOT NULL, channel TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
+    evidence TEXT NOT NULL, text_version TEXT NOT NULL, source TEXT NOT NULL, recorded_at TEXT NOT NULL,
+    PRIMARY KEY (subject, purpose, channel, state, at))""",
+    """CREATE TABLE IF NOT EXISTS suppression (
+    subject TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
+    recorded_at TEXT NOT NULL, PRIMARY KEY (subject, channel, reason))""",
+    """CREATE TABLE IF NOT EXISTS soft_bounce (
+    subject TEXT NOT NULL, channel TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
+    PRIMARY KEY (subject, channel, evidence))""",
+)
+_EVENT = ("subject", "purpose", "channel", "state", "at", "evidence", "text_version")
+_SUPPRESSION = ("subject", "channel", "reason", "at", "evidence")
+
+
+class StoredContacts:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        ledger.make(SCHEMA)
+
+    def add_consent(self, events: Iterable[ConsentEvent], now: datetime, source: str) -> int:
+        beside = {"source": source, "recorded_at": as_text(now)}
+        return self._add(
+            "consent_event",
+            [{name: getattr(each, name) for name in _EVENT} | beside | {"at": as_text(each.at)} for each in events],
+        )
+
+    def consent(self, subject: str) -> list[ConsentEvent]:
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT {', '.join(_EVENT)} FROM consent_event WHERE subject = :subject ORDER BY at, state",
+                {"subject": subject},
+            )
+        found = [dict(zip(_EVENT, row, strict=True)) for row in rows]
+        return [ConsentEvent(**(each | {"at": as_moment(each["at"])})) for each in found]
+
+    def suppress(self, suppressions: Iterable[Suppression], now: datetime) -> int:
+        beside = {"recorded_at": as_text(now)}
+        return self._add(
+            "suppression",
+            [
+                {name: getattr(each, name) for name in _SUPPRESSION} | beside | {"at": as_text(each.at)}
+                for each in suppressions
+            ],
+        )
+
+    def suppressions(self, subject: str, channel: str) -> list[Suppression]:
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT {', '.join(_SUPPRESSION)} FROM suppression WHERE subject = :subject AND channel = :channel "
+                "ORDER BY at, reason",
+                {"subject": subject, "channel": channel},
+            )
+        found = [dict(zip(_SUPPRESSION, row, strict=True)) for row in rows]
+        return [Suppression(**(each | {"at": as_moment(each["at"])})) for each in found]
+
+    def note_soft_bounce(self, subject: str, channel: str, at: datetime, evidence: str) -> None:
+        self._add("soft_bounce", [{"subject": subject, "channel": channel, "at": as_text(at), "evidence": evidence}])
+
+    def soft_bounces(self, subject: str, channel: str, since: datetime) -> int:
+        with self._ledger.read() as transaction:
+            found = transaction.row(
+                "SELECT COUNT(*) FROM soft_bounce WHERE subject = :subject AND channel = :channel AND at >= :since",
+                {"subject": subject, "channel": channel, "since": as_text(since)},
+            )
+        return int(found[0]) if found else 0
+
+    def _add(self, table: str, rows: list[dict[str, str | None]]) -> int:
+        """Those whose key is not there; how many."""
+        if not rows:
+            return 0
+        names = list(rows[0])
+        insert = (
+            f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "
+            "ON CONFLICT DO NOTHING RETURNING 1"
+        )
+        with self._ledger.write() as transaction:
+            return sum(len(transaction.rows(insert, row)) for row in rows)
