@@ -21,13 +21,14 @@ from caravan.core.window import Window
 
 COMMANDS = (
     *("demo", "up", "down", "airflow", "check", "run", "query", "models", "migrate", "doctor", "calendar"),
-    *("upkeep", "backup", "restore", "privacy", "alerts", "heartbeat", "connections", "world"),
+    *("upkeep", "backup", "restore", "privacy", "alerts", "heartbeat", "connections", "world", "outbox"),
     *("sales", "reporting", "markets"),
 )
 STEPS = {
     "sales": ("list-channels", "collect", "stage", "validate", "build", "verdict"),
     "reporting": ("drain", "publish", "upload", "report"),
     "world": ("serve", "truth", "fault"),
+    "outbox": ("list", "explain", "settle", "retry", "verify"),
 }
 
 

@@ -1,0 +1,155 @@
+"""`caravan outbox`: what is to leave, what has left, and what a person has to decide."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from getpass import getuser
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from caravan.cli.steps import console, say
+from caravan.config.settings import Settings
+from caravan.core.errors import CaravanError, nearest
+from caravan.core.outbox import TRANSITIONS, Message, State
+
+if TYPE_CHECKING:
+    from caravan.warehouse.outbox import StoredOutbox
+
+app = typer.Typer(help="What leaves the machine: list, explain, decide.", no_args_is_help=True)
+
+SHOWN = 12
+"""The begin of a message's id: enough to tell them apart."""
+Id = Annotated[str, typer.Argument(metavar="ID", help="A message's id, or its first digits.")]
+
+
+@app.command("list")
+def list_messages(
+    state: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(get_args(State))}.")] = None,
+    function: Annotated[str | None, typer.Option(help="Only those of release, promotion, ...")] = None,
+    object_id: Annotated[str | None, typer.Option("--object", help="Only those of this release, ...")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 50,
+) -> None:
+    """Count messages by outlet and state; with an option, list them."""
+    from caravan.assembly.outbox import open_books
+
+    if state and state not in get_args(State):
+        raise CaravanError(f"no state '{state}'{nearest(state, get_args(State))}")
+    chosen = {"state": state, "function": function, "object_id": object_id}
+    values = {name: value for name, value in chosen.items() if value}
+    with open_books(Settings.from_environment()) as books:
+        if not values:
+            _show_counts(books.outbox)
+            return
+        found = books.outbox.find(" AND ".join(f"{name} = :{name}" for name in values), values, limit)
+    table = Table()
+    for title in ("id", "planned for (UTC)", "state", "outlet", "object", "target", "why"):
+        table.add_column(title, overflow="fold")
+    for each in found:
+        what = f"{each.key.object_id} r{each.key.revision}"
+        row = (f"{each.intention.planned_for:%Y-%m-%d %H:%M}", each.state, each.key.outlet, what, each.key.target)
+        table.add_row(each.message_id[:SHOWN], *map(Text, row), Text(each.reason or ""))
+    console().print(table)
+
+
+@app.command()
+def explain(message: Id) -> None:
+    """Everything that is known of a message: what was intended, and each change with when, who and why."""
+    from caravan.assembly.outbox import open_books
+
+    with open_books(Settings.from_environment()) as books:
+        found = _one(books.outbox, message)
+        events = books.outbox.events(found.message_id)
+    intention = found.intention
+    facts = {
+        "id": found.message_id,
+        "is": f"{found.state}{f': {found.reason}' if found.reason else ''}",
+        "of": f"{found.key.function} {found.key.object_id}, revision {found.key.revision}",
+        "to": f"{found.key.outlet}: {found.key.target}",
+        "planned for": f"{intention.planned_for} UTC, not after {intention.not_after}",
+        "content": intention.content_hash,
+        "theirs": found.provider_id or "",
+    }
+    for name, value in facts.items():
+        if value:
+            say(f"{name:>12}  {value}")
+    table = Table()
+    for title in ("at (UTC)", "from", "to", "try", "by", "why"):
+        table.add_column(title, overflow="fold")
+    for each in events:
+        who = (each.at, each.from_state or "", each.to_state, str(each.attempt), each.actor, each.detail or "")
+        table.add_row(*map(Text, who))
+    console().print(table)
+
+
+@app.command()
+def settle(
+    message: Id,
+    state: Annotated[str, typer.Argument(help="accepted: it arrived. rejected: it did not, and is not sent again.")],
+    why: Annotated[str, typer.Option("--why", help="What you saw, for the log.")],
+) -> None:
+    """Decide what nobody could know. Sends nothing."""
+    if state not in ("accepted", "rejected"):
+        raise CaravanError(f"'{state}' is neither accepted nor rejected")
+    _decide(message, "accepted" if state == "accepted" else "rejected", why)
+
+
+@app.command()
+def retry(
+    message: Id,
+    why: Annotated[str, typer.Option("--why", help="How you know that it did not arrive, for the log.")],
+) -> None:
+    """Plan again what did not arrive: a rejected message, or one of which nobody knows. It may arrive twice."""
+    _decide(message, "planned", why)
+
+
+@app.command()
+def verify() -> None:
+    """Check that no entry of the log was changed, taken out or put in."""
+    from caravan.assembly.outbox import open_books
+
+    with open_books(Settings.from_environment()) as books:
+        broken = books.outbox.verify()
+    if broken is not None:
+        raise CaravanError(f"entry {broken} of the log does not follow from the one before: it was changed")
+    say("the log is whole")
+
+
+def _decide(message: str, state: State, why: str) -> None:
+    from caravan.assembly.outbox import open_books
+
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with open_books(Settings.from_environment()) as books:
+        found = _one(books.outbox, message)
+        if found.state not in ("unknown", "operator", "rejected") or state not in TRANSITIONS[found.state]:
+            raise CaravanError(f"{found.message_id[:SHOWN]} is {found.state}: that does not become {state}")
+        if state == "planned" and now > found.intention.not_after:
+            raise CaravanError(f"it was to be sent by {found.intention.not_after} UTC: too late now")
+        if not books.outbox.settle(found, state, why, now, getuser()):
+            raise CaravanError("somebody else has just moved it on; look again")
+    say(f"{found.message_id[:SHOWN]}: {found.state} -> {state}")
+
+
+def _one(outbox: StoredOutbox, begin: str) -> Message:
+    found = outbox.find("message_id LIKE :begin", {"begin": f"{''.join(c for c in begin if c.isalnum())}%"}, 2)
+    if not found:
+        raise CaravanError(f"no message '{begin}'")
+    if len(found) > 1:
+        raise CaravanError(f"more than one message begins with '{begin}'; give more digits")
+    return found[0]
+
+
+def _show_counts(outbox: StoredOutbox) -> None:
+    counts = outbox.counts()
+    if not counts:
+        say("nothing was ever planned")
+        return
+    table = Table()
+    for title in ("function", "outlet", "state"):
+        table.add_column(title)
+    table.add_column("messages", justify="right")
+    for function, outlet, state, count in counts:
+        table.add_row(function, outlet, state, f"{count:,}")
+    console().print(table)

@@ -1,0 +1,123 @@
+"""`caravan outbox`: what people see of messages, and what they may decide."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from caravan.assembly.outbox import KEY_FILE, KEY_VARIABLE, open_books, secret_key
+from caravan.cli import main as cli
+from caravan.config.settings import Settings
+from caravan.core.errors import Misconfigured
+from caravan.core.outbox import Accepted, Intention, Key, Message, Unknown
+
+NOW = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path))
+    monkeypatch.delenv("CARAVAN_WAREHOUSE", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Settings.from_environment()
+
+
+@pytest.fixture
+def messages(settings: Settings) -> Iterator[dict[str, Message]]:
+    """a was accepted, of b nobody knows, c is planned, d was to be sent long ago and nobody knows."""
+    with open_books(settings) as books:
+        for target, planned in (("a", NOW), ("b", NOW), ("c", NOW + HOUR), ("d", NOW - 9 * HOUR)):
+            key = Key("release", "autumn", 1, "newsletter", target)
+            books.outbox.plan([Intention(key, planned, planned + 4 * HOUR, "c0ffee")], NOW, "me")
+        for message in books.outbox.claim("release", "newsletter", "one", NOW, NOW + HOUR / 2, HOUR, 9):
+            begun = books.outbox.begin(message, NOW)
+            assert begun
+            books.outbox.record(begun, Accepted("4711") if message.key.target == "a" else Unknown("no answer"), NOW)
+        yield {each.key.target: each for each in books.outbox.find()}
+
+
+def run(*arguments: str) -> int:
+    return cli.main(["outbox", *arguments])
+
+
+def state_of(settings: Settings, message: Message) -> str:
+    with open_books(settings) as books:
+        found = books.outbox.get(message.message_id)
+    assert found
+    return found.state
+
+
+def test_an_empty_outbox_says_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+    assert "nothing was ever planned" in capsys.readouterr().out
+
+
+def test_counts_and_lists(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+    rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "newsletter" in line]
+    assert [[word.strip() for word in row[2:]] for row in rows] == [
+        ["accepted", "1"],
+        ["planned", "1"],
+        ["unknown", "2"],
+    ]
+    assert run("list", "--state", "unknown") == 0
+    shown = capsys.readouterr().out
+    assert messages["b"].message_id[:12] in shown and messages["a"].message_id[:12] not in shown
+    assert run("list", "--state", "unkown") == 1
+    assert "did you mean 'unknown'?" in capsys.readouterr().err
+
+
+def test_explain_tells_each_change(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", messages["a"].message_id[:10]) == 0
+    shown = capsys.readouterr().out
+    assert "accepted" in shown and "4711" in shown and "handed_over" in shown
+    assert run("explain", "nothing") == 1
+    assert run("explain", "") == 1
+    assert "more than one message begins" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "code", "state"),
+    [
+        (("settle", "accepted"), "b", 0, "accepted"),
+        (("settle", "rejected"), "b", 0, "rejected"),
+        (("settle", "planned"), "b", 1, "unknown"),
+        (("settle", "accepted"), "c", 1, "planned"),
+        (("retry",), "b", 0, "planned"),
+        (("retry",), "a", 1, "accepted"),
+        (("retry",), "d", 1, "unknown"),
+    ],
+)
+def test_what_a_person_may_decide(
+    messages: dict[str, Message], settings: Settings, words: tuple[str, ...], target: str, code: int, state: str
+) -> None:
+    command, *more = words
+    assert run(command, messages[target].message_id, *more, "--why", "seen in the mailbox") == code
+    assert state_of(settings, messages[target]) == state
+
+
+def test_verify(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("verify") == 0
+    assert "the log is whole" in capsys.readouterr().out
+
+
+def test_the_key_is_made_once_and_for_its_owner_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = secret_key(settings)
+    assert len(key) == 64 and secret_key(settings) == key
+    path = settings.home / KEY_FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_text("cut")
+    with pytest.raises(Misconfigured, match="cut off"):
+        secret_key(settings)
+    monkeypatch.setenv(KEY_VARIABLE, "x" * 40)
+    assert secret_key(settings) == b"x" * 40
+    monkeypatch.setenv(KEY_VARIABLE, "short")
+    with pytest.raises(Misconfigured, match="shorter than 32"):
+        secret_key(settings)
+    assert os.environ["CARAVAN_HOME"] == str(settings.home)
