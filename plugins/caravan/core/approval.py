@@ -1,0 +1,40 @@
+"""Who said that a release may go out, and for which words. Pure; times are UTC without zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Approval:
+    """`content_hash`: of what was approved, to the letter; whatever is changed after is approved by nobody.
+
+    `source`: a file beside the release, or Airflow's page.
+    """
+
+    release_id: str
+    content_hash: str
+    approver: str
+    at: datetime
+    source: Literal["file", "airflow"]
+
+
+def missing(content_hash: str, author: str, approvals: Iterable[Approval], needed: int, now: datetime) -> str | None:
+    """Why it may not go out yet; None when enough people other than the author have approved this very content."""
+    given = list(approvals)
+    for_this = {_person(each.approver) for each in given if each.content_hash == content_hash and each.at <= now}
+    by_others = for_this - {_person(author), ""}
+    if len(by_others) >= needed:
+        return None
+    if for_this and not by_others:
+        return "approved by its author alone: somebody else has to"
+    if given and not for_this:
+        return "changed since it was approved"
+    return f"approved by {len(by_others)} of {needed}"
+
+
+def _person(name: str) -> str:
+    return " ".join(name.split()).casefold()

@@ -1,0 +1,81 @@
+"""What was approved, and what outlets were given of it, in a ledger: fixed when it was planned, whatever files say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from caravan.core.approval import Approval
+from caravan.warehouse.ledger import Ledger, as_moment, as_text
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS release_approval (
+    release_id TEXT NOT NULL, content_hash TEXT NOT NULL, approver TEXT NOT NULL, at TEXT NOT NULL,
+    source TEXT NOT NULL, PRIMARY KEY (release_id, content_hash, approver))""",
+    """CREATE TABLE IF NOT EXISTS release_payload (
+    release_id TEXT NOT NULL, revision INTEGER NOT NULL, outlet TEXT NOT NULL, market_code TEXT NOT NULL,
+    locale TEXT NOT NULL, content_hash TEXT NOT NULL, payload TEXT NOT NULL, rendered_at TEXT NOT NULL,
+    PRIMARY KEY (release_id, revision, outlet, market_code, locale, content_hash))""",
+)
+_APPROVAL = ("release_id", "content_hash", "approver", "at", "source")
+
+
+@dataclass(frozen=True)
+class PayloadKey:
+    release_id: str
+    revision: int
+    outlet: str
+    market_code: str
+    locale: str
+    content_hash: str
+
+
+class StoredReleases:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        ledger.make(SCHEMA)
+
+    def approve(self, approvals: Iterable[Approval]) -> int:
+        """Those that are new; how many. The first word of a person about a content stays."""
+        insert = (
+            f"INSERT INTO release_approval ({', '.join(_APPROVAL)}) "
+            f"VALUES ({', '.join(f':{name}' for name in _APPROVAL)}) ON CONFLICT DO NOTHING RETURNING 1"
+        )
+        with self._ledger.write() as transaction:
+            return sum(len(transaction.rows(insert, vars(each) | {"at": as_text(each.at)})) for each in approvals)
+
+    def approvals(self, release_id: str) -> list[Approval]:
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT {', '.join(_APPROVAL)} FROM release_approval WHERE release_id = :id ORDER BY at, approver",
+                {"id": release_id},
+            )
+        found = [dict(zip(_APPROVAL, row, strict=True)) for row in rows]
+        return [Approval(**(each | {"at": as_moment(each["at"])})) for each in found]
+
+    def keep(self, payloads: Mapping[PayloadKey, Mapping[str, Any]], now: datetime) -> None:
+        """What is there already stays: it may be on its way."""
+        names = [*PayloadKey.__dataclass_fields__, "payload", "rendered_at"]
+        insert = (
+            f"INSERT INTO release_payload ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "
+            "ON CONFLICT DO NOTHING"
+        )
+        rows = [
+            {**vars(key), "payload": json.dumps(payload, sort_keys=True), "rendered_at": as_text(now)}
+            for key, payload in payloads.items()
+        ]
+        with self._ledger.write() as transaction:
+            transaction.many(insert, rows)
+
+    def payload(self, key: PayloadKey) -> Mapping[str, Any] | None:
+        names = list(PayloadKey.__dataclass_fields__)
+        with self._ledger.read() as transaction:
+            found = transaction.row(
+                f"SELECT payload FROM release_payload WHERE {' AND '.join(f'{name} = :{name}' for name in names)}",
+                vars(key),
+            )
+        payload: Mapping[str, Any] | None = json.loads(found[0]) if found else None
+        return payload

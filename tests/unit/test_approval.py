@@ -1,0 +1,51 @@
+"""Approved is what somebody else approved, to the letter."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from caravan.core.approval import Approval, missing
+from caravan.warehouse.ledger import FILE, SqliteLedger
+from caravan.warehouse.releases import PayloadKey, StoredReleases
+
+NOW = datetime(2026, 11, 25, 8, 30)
+
+
+def by(approver: str, content: str = "hash", at: datetime = NOW) -> Approval:
+    return Approval("autumn", content, approver, at, "file")
+
+
+@pytest.mark.parametrize(
+    ("approvals", "needed", "why"),
+    [
+        ([], 1, "approved by 0 of 1"),
+        ([by("Omar")], 1, None),
+        ([by("Maria  K")], 1, "approved by its author alone: somebody else has to"),
+        ([by("MARIA k"), by("Omar")], 1, None),
+        ([by("Omar", "older")], 1, "changed since it was approved"),
+        ([by("Omar", "older"), by("Omar")], 1, None),
+        ([by("Omar"), by("omar ")], 2, "approved by 1 of 2"),
+        ([by("Omar"), by("Li")], 2, None),
+        ([by("Omar", at=NOW + timedelta(minutes=1))], 1, "changed since it was approved"),
+        ([by(" ")], 1, "approved by its author alone: somebody else has to"),
+    ],
+)
+def test_what_is_missing(approvals, needed, why):
+    assert missing("hash", "Maria K", approvals, needed, NOW) == why
+
+
+def test_approvals_and_payloads_are_kept_once(tmp_path: Path):
+    with SqliteLedger(tmp_path / FILE) as ledger:
+        releases = StoredReleases(ledger)
+        assert releases.approve([by("Omar"), by("Li")]) == 2
+        assert releases.approve([by("Omar", at=NOW + timedelta(days=1))]) == 0
+        assert releases.approvals("autumn") == [by("Li"), by("Omar")]
+        assert releases.approvals("winter") == []
+        key = PayloadKey("autumn", 1, "site", "DE", "de-DE", "hash")
+        releases.keep({key: {"title": "Ä"}}, NOW)
+        releases.keep({key: {"title": "other"}}, NOW)
+        assert releases.payload(key) == {"title": "Ä"}
+        assert releases.payload(PayloadKey("autumn", 2, "site", "DE", "de-DE", "hash")) is None
