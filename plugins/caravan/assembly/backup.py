@@ -1,4 +1,4 @@
-"""A backup of all that cannot be made again, and its way back: warehouse, configuration, Airflow's metadata.
+"""A backup of all that cannot be made again, and its way back: warehouse, outbox, configuration, Airflow's metadata.
 
 Not in it: deliveries (they are their channels'), and what is made from the warehouse (published files, report).
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
@@ -15,18 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from caravan import SQL_DIR, __version__
-from caravan.assembly.warehouse import code_revision, open_warehouse
+from caravan.assembly import outbox
+from caravan.assembly.warehouse import code_revision, open_warehouse, utc_now
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, Rejected
 from caravan.warehouse import archive as archives
-from caravan.warehouse import backup
+from caravan.warehouse import backup, ledger_copy
 from caravan.warehouse.archive import Archive, ArchiveWriter, Progress, Source
 from caravan.warehouse.catalog import load_models
+from caravan.warehouse.ledger import SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.port import LOCK_WAIT_SECONDS
 
 SECRETS = ("secrets.json", "passwords.json")
 """Of the server: with them what its metadata keeps encrypted can be read."""
+_SECRET_NAMES = tuple(f"secrets/{name}" for name in SECRETS)
 _DATABASE = "airflow/airflow.db"
+_OUTBOX = "outbox.sqlite"
 _BESIDE = ("-wal", "-shm", "-journal")
 """What a killed server leaves beside its database: SQLite would play it onto the restored file."""
 _PART = ".restore.part"
@@ -68,9 +74,15 @@ def make_backup(
     more = [*_folder(settings.config_dir, "config")]
     if secrets:
         more += [_source(home / name, f"secrets/{name}") for name in SECRETS if (home / name).exists()]
+        key = settings.home / outbox.KEY_FILE
+        more += [_source(key, f"secrets/{outbox.KEY_FILE}")] if key.exists() else []
     with archives.new_archive(target, at, progress) as writer:
         if (home / "airflow.db").exists():
             backup.save_database(home / "airflow.db", writer, _DATABASE)
+        if outbox.is_made(settings):
+            with outbox.open_ledger(settings) as source, SqliteLedger(writer.place(_OUTBOX)) as copied:
+                ledger_copy.copy(source, copied)
+            writer.added(_OUTBOX)
         facts = _save_warehouse(settings, root, writer, more, lock_wait_seconds)
         writer.finish({"made_at": at.isoformat(), "made_by": made_by, "versions": _versions(), **facts})
     made = archives.read_manifest(target / f"caravan-{at:%Y%m%dT%H%M%SZ}")
@@ -113,7 +125,12 @@ def check(folder: Path, progress: Progress = lambda count: None) -> Archive:
     return archive
 
 
-def restore(settings: Settings, folder: Path, progress: Progress = lambda count: None) -> list[str]:
+def restore(
+    settings: Settings,
+    folder: Path,
+    progress: Progress = lambda count: None,
+    clock: Callable[[], datetime] = utc_now,
+) -> list[str]:
     """Put a backup back, a line for each part. Nothing that is there is written over: CaravanError names it.
 
     The warehouse comes last: until then the same call may be made again. A lake's is there whole or not at all.
@@ -130,6 +147,7 @@ def restore(settings: Settings, folder: Path, progress: Progress = lambda count:
             archives.put_file(archive.folder / name, target)
         said.append(f"{target} restored")
     said.append(_restore_configuration(settings, archive))
+    said += _restore_outbox(settings, archive, clock())
     _restore_warehouse(settings, archive, progress)
     return [*said, f"warehouse restored as of {archive.facts['made_at']} UTC"]
 
@@ -151,8 +169,9 @@ def _require_room(settings: Settings, archive: Archive) -> None:
 
 def _server_files(settings: Settings, archive: Archive) -> dict[str, Path]:
     """Files of the server in the archive, and where they belong."""
-    wanted = [_DATABASE, *(f"secrets/{name}" for name in SECRETS)]
-    return {name: settings.home / "airflow" / Path(name).name for name in wanted if name in archive.files}
+    wanted = {name: settings.home / "airflow" / Path(name).name for name in (_DATABASE, *_SECRET_NAMES)}
+    wanted[f"secrets/{outbox.KEY_FILE}"] = settings.home / outbox.KEY_FILE
+    return {name: target for name, target in wanted.items() if name in archive.files}
 
 
 def _is_same(archive: Archive, name: str, path: Path) -> bool:
@@ -209,6 +228,20 @@ def _restore_configuration(settings: Settings, archive: Archive) -> str:
     if target == settings.config_dir:
         return f"{target} restored"
     return f"{settings.config_dir} has changed since and stays; what it was is in {target}"
+
+
+def _restore_outbox(settings: Settings, archive: Archive, now: datetime) -> list[str]:
+    """What was due since is known to nobody: it may have left."""
+    if _OUTBOX not in archive.files:
+        return []
+    made_at = datetime.fromisoformat(archive.facts["made_at"])
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        shutil.copyfile(archive.folder / _OUTBOX, Path(folder) / _OUTBOX)  # opening it would change it
+        with SqliteLedger(Path(folder) / _OUTBOX) as source, outbox.open_ledger(settings) as target:
+            ledger_copy.restore(source, target, made_at, now)
+            doubtful = StoredOutbox(target).doubt(made_at, now)
+    return [f"outbox restored; {doubtful} messages were due since and may have left: see `./caravan outbox list`"]
 
 
 def _restore_warehouse(settings: Settings, archive: Archive, progress: Progress) -> None:

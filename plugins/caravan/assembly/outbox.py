@@ -42,6 +42,11 @@ def open_ledger(settings: Settings) -> Ledger:
     return SqliteLedger(ledger_path(settings))
 
 
+def is_made(settings: Settings) -> bool:
+    """Whether anything was ever put into it. Where the warehouse is PostgreSQL it is there as soon as one asks."""
+    return settings.lake_root is None or ledger_path(settings).exists()
+
+
 def ledger_path(settings: Settings) -> Path:
     """Of an installation with a lake."""
     return settings.home / FILE

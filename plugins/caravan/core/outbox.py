@@ -8,6 +8,7 @@ good, so that whatever runs twice sends once. What nobody can know (was it deliv
 | planned | claimed | a worker takes a lease |
 | planned | missed | `not_after` has passed |
 | planned | cancelled | it was taken back before anybody claimed it |
+| planned, claimed | unknown | the store came from a backup: it may have left since that was made |
 | claimed | planned | the lease ended, or it has to wait: quiet hours, a cap, a throttle |
 | claimed | skipped | not to be sent to this target: refused, suppressed, no address |
 | claimed | missed | `not_after` has passed |
@@ -46,8 +47,8 @@ State = Literal[
 ]
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    "planned": frozenset({"claimed", "missed", "cancelled"}),
-    "claimed": frozenset({"planned", "skipped", "missed", "handed_over"}),
+    "planned": frozenset({"claimed", "missed", "cancelled", "unknown"}),
+    "claimed": frozenset({"planned", "skipped", "missed", "handed_over", "unknown"}),
     "handed_over": frozenset({"accepted", "rejected", "unknown"}),
     "unknown": frozenset({"accepted", "rejected", "operator", "planned"}),
     "operator": frozenset({"accepted", "rejected", "planned"}),

@@ -39,6 +39,10 @@ class Transaction(ABC):
     def rows(self, sql: str, values: Values | None = None) -> list[Row]: ...
 
     @abstractmethod
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Rows as they are asked for, however many."""
+
+    @abstractmethod
     def many(self, sql: str, values: Iterable[Values]) -> None: ...
 
     def row(self, sql: str, values: Values | None = None) -> Row | None:
@@ -79,6 +83,9 @@ class _SqliteTransaction(Transaction):
 
     def rows(self, sql: str, values: Values | None = None) -> list[Row]:
         return self._connection.execute(sql, values or {}).fetchall()
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        yield from self._connection.execute(sql)
 
     def many(self, sql: str, values: Iterable[Values]) -> None:
         self._connection.executemany(sql, values)
@@ -135,6 +142,10 @@ class _PostgresTransaction(Transaction):
     def rows(self, sql: str, values: Values | None = None) -> list[Row]:
         cursor = self._connection.execute(_percent(sql), dict(values or {}))
         return cursor.fetchall() if cursor.description else []
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        with self._connection.cursor(name="stream") as cursor:
+            yield from cursor.execute(_percent(sql))
 
     def many(self, sql: str, values: Iterable[Values]) -> None:
         with self._connection.cursor() as cursor:

@@ -47,6 +47,7 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS outbox_event (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, message_id TEXT, from_state TEXT, to_state TEXT NOT NULL,
     attempt INTEGER NOT NULL, actor TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS outbox_restored (at TEXT NOT NULL, backup_of TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at, message_id)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at)",
@@ -88,7 +89,8 @@ class StoredOutbox:
         while batch := list(islice(rest, _BATCH)):
             with self._ledger.write() as transaction:
                 seq, before = _tail(transaction)
-                transaction.many(_INSERT, [_planned(each, now, seq + 1) for each in batch])
+                restored = transaction.rows("SELECT MAX(at) FROM outbox_restored")[0][0]
+                transaction.many(_INSERT, [_planned(each, now, seq + 1, restored) for each in batch])
                 new = transaction.rows(
                     "SELECT message_id FROM outbox_message WHERE changed_seq = :seq ORDER BY message_id",
                     {"seq": seq + 1},
@@ -101,6 +103,13 @@ class StoredOutbox:
             self._observe("after planned")
             added += len(new)
         return added
+
+    def doubt(self, backup_of: datetime, now: datetime) -> int:
+        """This store has just come from a backup: what fell due since may have left, and nobody here knows."""
+        count, reason = 0, f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
+        while found := self.find("state IN ('planned', 'claimed') AND due_at <= :now", {"now": as_text(now)}):
+            count += sum(self._move(each, "unknown", now, "restore", reason) for each in found)
+        return count
 
     def recover(self, now: datetime) -> dict[str, int]:
         late: tuple[tuple[State, str, State, str], ...] = (
@@ -281,11 +290,14 @@ _INSERT = (
 _FINAL = ("accepted", "rejected", "skipped", "missed", "cancelled")
 
 
-def _planned(intention: Intention, now: datetime, seq: int) -> dict[str, Any]:
+def _planned(intention: Intention, now: datetime, seq: int, restored_at: str | None) -> dict[str, Any]:
+    """`restored_at`: what was promised up to then may have left already."""
     given = {**vars(intention.key), **{name: getattr(intention, name) for name in _INTENDED}}
     standing = {"state": "planned", "attempt": 0, "due_at": intention.planned_for, "changed_at": now, "planned_at": now}
     row = dict.fromkeys(COLUMNS) | given | standing | {"message_id": intention.key.message_id, "changed_seq": seq}
     row["payload"] = json.dumps(intention.payload, sort_keys=True)
+    if restored_at and intention.planned_for <= datetime.fromisoformat(restored_at):
+        row |= {"state": "unknown", "reason": "promised before the store was restored: it may have left already"}
     return {name: as_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 

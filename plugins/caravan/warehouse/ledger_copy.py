@@ -1,0 +1,62 @@
+"""A whole ledger into an empty one of either engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import islice
+
+from caravan.core.errors import CaravanError
+from caravan.warehouse import contacts, outbox, releases
+from caravan.warehouse.ledger import Ledger, Transaction, as_text
+
+SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA)
+_TABLES = (
+    ("outbox_message", outbox.COLUMNS),
+    ("outbox_event", ("seq", "at", "message_id", "from_state", "to_state", "attempt", "actor", "detail", "hash")),
+    ("outbox_restored", ("at", "backup_of")),
+    ("consent_event", ("subject", "purpose", "channel", "state", "at", "evidence", "text_version", "source",
+                       "recorded_at")),
+    ("suppression", ("subject", "channel", "reason", "at", "evidence", "recorded_at")),
+    ("soft_bounce", ("subject", "channel", "at", "evidence")),
+    ("release_approval", ("release_id", "content_hash", "approver", "at", "source")),
+    ("release_payload", ("release_id", "revision", "outlet", "market_code", "locale", "content_hash", "payload",
+                         "rendered_at")),
+)  # fmt: skip
+_BATCH = 1000
+
+
+def copy(source: Ledger, target: Ledger) -> int:
+    """Rows copied: one state of `source`, into a ledger without any."""
+    source.make(SCHEMA)
+    target.make(SCHEMA)
+    with source.read() as given, target.write() as taken:
+        return _copy_tables(given, taken)
+
+
+def restore(source: Ledger, target: Ledger, backup_of: datetime, now: datetime) -> None:
+    """Like `copy`, and with a note of it: what was planned after the backup was made, and will be planned again, may
+    have left already. Nothing is done when it was restored from this backup before. CaravanError when it holds rows."""
+    source.make(SCHEMA)
+    target.make(SCHEMA)
+    values = {"at": as_text(now), "backup_of": as_text(backup_of)}
+    with source.read() as given, target.write() as taken:
+        if taken.rows("SELECT 1 FROM outbox_restored WHERE backup_of = :backup_of", {"backup_of": values["backup_of"]}):
+            return
+        if found := [table for table, _ in _TABLES if taken.rows(f"SELECT 1 FROM {table} LIMIT 1")]:
+            raise CaravanError(f"the outbox holds rows ({found[0]}): nothing is restored over what is there")
+        _copy_tables(given, taken)
+        taken.rows("INSERT INTO outbox_restored (at, backup_of) VALUES (:at, :backup_of)", values)
+
+
+def _copy_tables(given: Transaction, taken: Transaction) -> int:
+    return sum(_copy_table(given, taken, table, columns) for table, columns in _TABLES)
+
+
+def _copy_table(given: Transaction, taken: Transaction, table: str, columns: Sequence[str]) -> int:
+    names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+    rows, count = given.stream(f"SELECT {names} FROM {table}"), 0
+    while batch := [dict(zip(columns, row, strict=True)) for row in islice(rows, _BATCH)]:
+        taken.many(f"INSERT INTO {table} ({names}) VALUES ({marks})", batch)
+        count += len(batch)
+    return count
