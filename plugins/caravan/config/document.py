@@ -89,6 +89,11 @@ def read(path: Path, where: str) -> tuple[Document | None, list[Fault]]:
         return None, [Fault(f"{where}:{line}", f"byte 0x{byte:02x} is not UTF-8; save the file as UTF-8")]
     except OSError as error:
         return None, [Fault(where, f"cannot be read: {error.strerror}")]
+    return parse(text, where)
+
+
+def parse(text: str, where: str) -> tuple[Document | None, list[Fault]]:
+    """As `read`, of a file's text; of a part, empty lines before it make its lines the file's."""
     try:
         root = yaml.compose(text, Loader=_PlainLoader)
         walk = _Walk(where)

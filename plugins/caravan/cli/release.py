@@ -1,0 +1,168 @@
+"""`caravan release ...`: what releases there are, what is wrong with one, and how it will look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from caravan.cli.steps import console, say
+from caravan.config.settings import Settings
+from caravan.core.errors import Fault, Misconfigured, in_order, nearest
+
+if TYPE_CHECKING:
+    from caravan.config.release_settings import ReleaseSettings
+    from caravan.config.releases import Known, Release
+    from caravan.functions.release.content import Revision
+
+app = typer.Typer(help="Releases: what is told where, in which languages, and when.", no_args_is_help=True)
+
+ReleaseId = Annotated[str, typer.Argument(metavar="ID", help="Name of the release's folder.")]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All that is configured of releases. `faults`: of files; a release that has one is not in `releases`."""
+
+    releases: dict[str, Release]
+    known: Known
+    settings: ReleaseSettings
+    faults: list[Fault]
+
+    def faults_of(self, release_id: str) -> list[Fault]:
+        return [fault for fault in self.faults if fault.where.startswith(f"releases/{release_id}/")]
+
+    def release(self, release_id: str) -> Release:
+        """Misconfigured with its faults, or for one that there is not."""
+        if release_id in self.releases:
+            return self.releases[release_id]
+        if own := self.faults_of(release_id):
+            raise Misconfigured(own)
+        message = f"there is no release '{release_id}'{nearest(release_id, self.releases)}"
+        raise Misconfigured([Fault("ID", message)])
+
+    def revision(self, release: Release) -> Revision:
+        from caravan.functions.release.content import Revision
+
+        return Revision(release, self.known, self.settings, templates={}, published_at={})
+
+
+def read_shelf(config_dir: Path) -> Shelf:
+    from caravan.config.loader import load
+    from caravan.config.outlets import load_outlets
+    from caravan.config.release_settings import read_settings
+    from caravan.config.releases import Known, load_releases
+
+    configuration = load(config_dir)
+    settings, faults = read_settings(config_dir)
+    outlets, of_outlets = load_outlets(config_dir, configuration.markets)
+    known = Known.of(configuration, outlets, config_dir)
+    releases, of_releases = load_releases(config_dir, known, settings)
+    return Shelf(releases, known, settings, in_order([*faults, *of_outlets, *of_releases]))
+
+
+def _shelf() -> Shelf:
+    return read_shelf(Settings.from_environment().config_dir)
+
+
+@app.command("list")
+def list_releases() -> None:
+    """Show every release: its markets, its outlets, and when it is due."""
+    shelf = _shelf()
+    if shelf.releases:
+        console().print(release_table(shelf))
+    else:
+        say("There is no release; add a folder to include/config/releases.")
+    if shelf.faults:
+        say(f"{len(shelf.faults)} faults left something out; `caravan release lint` shows them")
+
+
+def release_table(shelf: Shelf) -> Table:
+    """A row for each release, in the order of their ids."""
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for title in ("release", "revision", "kind", "audience", "markets", "outlets", "when", "first due, UTC"):
+        table.add_column(title, justify="right" if title == "revision" else "left")
+    for release in shelf.releases.values():
+        when = f"{release.when.local:%Y-%m-%d %H:%M} local" if release.when.local else "at one instant"
+        due = min(release.when.instant(shelf.known.markets[market].zone) for market in release.markets)
+        table.add_row(
+            Text(release.id),
+            str(release.revision),
+            f"{release.kind}, withdrawn" if release.action == "withdraw" else release.kind,
+            release.audience,
+            " ".join(release.markets),
+            Text(" ".join(release.outlets)),
+            when,
+            f"{due:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+@app.command()
+def lint(
+    release_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this release; all if absent.")] = None,
+) -> None:
+    """Tell everything that is wrong with a release, or with all of them; ends with 1 if anything is."""
+    from caravan.functions.release.lint import lint as find
+
+    shelf = _shelf()
+    if release_id is None:
+        asked, faults = list(shelf.releases.values()), list(shelf.faults)
+    else:
+        asked, faults = [shelf.release(release_id)], []
+    for release in asked:
+        faults += find(shelf.revision(release))
+    for fault in in_order(faults):
+        say(str(fault))
+    counted = "1 release" if len(asked) == 1 else f"{len(asked)} releases"
+    say(f"{counted} read, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def preview(
+    release_id: ReleaseId,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; previews/ID in CARAVAN_HOME if absent.")] = None,
+) -> None:
+    """Write how a release will look, in each language and outlet, as HTML files that need no network."""
+    from caravan.functions.release.lint import lint as find
+    from caravan.functions.release.preview import preview as render
+
+    settings = Settings.from_environment()
+    shelf = read_shelf(settings.config_dir)
+    release = shelf.release(release_id)
+    revision = shelf.revision(release)
+    pictures = {image.published_name: image.path.read_bytes() for image in release.images.values()}
+    files = render(revision, find(revision), pictures)
+    folder = out or settings.home / "previews" / release.id
+    for path, html in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(html, encoding="utf-8")
+    say(f"{len(files)} files written; open {folder / 'index.html'}")
+
+
+@app.command()
+def calendar(
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, e.g. releases.ics; standard output if absent.")
+    ] = None,
+) -> None:
+    """Write the editorial calendar as iCalendar: an event for each release and market."""
+    from caravan.functions.release.calendar import editorial_calendar
+
+    shelf = _shelf()
+    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    content = editorial_calendar(shelf.releases.values(), shelf.known, now)
+    if out is None:
+        typer.echo(content.decode(), nl=False)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(content)
+        say(f"{out} written")
