@@ -16,7 +16,8 @@ from caravan.core.contacts import Suppression
 from caravan.core.errors import CaravanError
 from caravan.core.outbox import Accepted, Intention, Key
 from caravan.core.privacy import ConsentEvent
-from caravan.warehouse.releases import PayloadKey, StoredReleases
+from caravan.core.release import PayloadKey
+from caravan.warehouse.releases import StoredReleases
 
 AT = datetime(2026, 11, 22, 1, 30)
 HOUR = timedelta(hours=1)

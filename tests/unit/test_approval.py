@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from caravan.core.approval import Approval, missing
+from caravan.core.release import PayloadKey
 from caravan.warehouse.ledger import FILE, SqliteLedger
-from caravan.warehouse.releases import PayloadKey, StoredReleases
+from caravan.warehouse.releases import StoredReleases
 
 NOW = datetime(2026, 11, 25, 8, 30)
 

@@ -31,6 +31,8 @@ class ReleaseSettings(Frozen):
     title_characters: Annotated[int, Field(ge=10, le=1_000)] = 110
     """What search engines take of a headline."""
     summary_characters: Annotated[int, Field(ge=10, le=5_000)] = 300
+    approvals: Annotated[int, Field(ge=1, le=5)] = 1
+    """So many people other than the author have to approve."""
     image_bytes: Annotated[int, Field(ge=1_000)] = 5 * 1024 * 1024
 
 

@@ -232,6 +232,13 @@ def local_folder(text: str) -> str:
     return text
 
 
+class ContactCap(_Frozen):
+    """At most so many messages to one person in so many days, of all functions together."""
+
+    count: Annotated[int, Field(ge=1)]
+    days: Annotated[int, Field(ge=1, le=366)]
+
+
 class Project(_Frozen):
     """include/config/project.yml: what holds for the whole installation."""
 
@@ -244,6 +251,8 @@ class Project(_Frozen):
     fx: Fx = Fx()
     upkeep: Upkeep = Upkeep()
     backup: Backups = Backups()
+    contact_caps: tuple[ContactCap, ...] = (ContactCap(count=2, days=1), ContactCap(count=4, days=7))
+    """What a contract or the law asks to be told is not counted."""
 
 
 class Configuration(_Frozen):

@@ -62,6 +62,24 @@ Payload = Mapping[str, Any]
 """What an outlet makes of content, once for all targets: JSON. It holds no secret and no target's data."""
 
 
+@dataclass(frozen=True)
+class PayloadKey:
+    """What a payload was made for. A message holds all of it."""
+
+    release_id: str
+    revision: int
+    outlet: str
+    market_code: str
+    locale: str
+    content_hash: str
+
+    @classmethod
+    def of(cls, message: Message) -> PayloadKey:
+        key, intention = message.key, message.intention
+        where = (intention.market_code or "", intention.locale or "")
+        return cls(key.object_id, key.revision, key.outlet, *where, intention.content_hash)
+
+
 class Outlet(Protocol):
     """One account, folder or list that releases go to. Made for one task; tries once."""
 

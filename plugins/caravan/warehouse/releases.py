@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from caravan.core.approval import Approval
+from caravan.core.release import PayloadKey
 from caravan.warehouse.ledger import Ledger, as_moment, as_text
 
 SCHEMA = (
@@ -21,16 +21,6 @@ SCHEMA = (
     PRIMARY KEY (release_id, revision, outlet, market_code, locale, content_hash))""",
 )
 _APPROVAL = ("release_id", "content_hash", "approver", "at", "source")
-
-
-@dataclass(frozen=True)
-class PayloadKey:
-    release_id: str
-    revision: int
-    outlet: str
-    market_code: str
-    locale: str
-    content_hash: str
 
 
 class StoredReleases:

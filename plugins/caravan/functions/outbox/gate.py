@@ -9,6 +9,7 @@ from typing import Protocol
 
 from caravan.core.calendar import Spine
 from caravan.core.contacts import MARKETING, Contacts
+from caravan.core.errors import Rejected
 from caravan.core.outbox import Message, Skip, Wait
 from caravan.core.privacy import Policies, allowed
 
@@ -30,7 +31,8 @@ class Cap:
 @dataclass(frozen=True)
 class ContactGate:
     """`channel`: of the outlet as privacy and markets name it, e.g. `email`. `regimes`: of each market.
-    `hours`: when a market lets messages go out on the channel, on the clock of a zone; None: at any time.
+    `hours`: when a market lets messages go out on the channel, on the clock of a zone; raises Rejected
+    CHANNEL_NOT_ALLOWED where it never does.
     `unasked`: purposes for which nobody is asked and nothing counted (contract, law)."""
 
     channel: str
@@ -40,7 +42,7 @@ class ContactGate:
     regimes: Mapping[str, str]
     caps: tuple[Cap, ...]
     unasked: frozenset[str]
-    hours: Callable[[str, str | None], Spine | None]
+    hours: Callable[[str, str | None], Spine]
 
     def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
         """In the order in which it is final: a no for good before a no for now."""
@@ -78,11 +80,14 @@ class ContactGate:
                 return Skip(f"over the cap of {cap.count} in {cap.days} days")
         return None
 
-    def _closed(self, message: Message, now: datetime) -> Wait | None:
+    def _closed(self, message: Message, now: datetime) -> Wait | Skip | None:
         intention = message.intention
-        spine = self.hours(intention.market_code or "", intention.payload.get("zone"))
-        if spine is None:
-            return None
+        try:
+            spine = self.hours(intention.market_code or "", intention.payload.get("zone"))
+        except Rejected as error:
+            if error.code != "CHANNEL_NOT_ALLOWED":
+                raise
+            return Skip(error.message)
         at = spine.send_window(now, intention.not_after - now)
         if at is None:  # it opens when it is too late
             at = intention.not_after + timedelta(seconds=1)

@@ -24,13 +24,15 @@ Clock = Callable[[], datetime]
 class Pace:
     """`batch`: messages claimed at once. `lease`: how long a worker may take for them; longer than any of its requests.
     `attempts`: how often one that is refused for now is tried. `first_wait`: doubled after each try, unless the other
-    side says when. `evidence_for`: how long evidence is waited for before a person has to decide."""
+    side says when. `evidence_for`: how long evidence is waited for before a person has to decide.
+    `again_after`: when a message is asked for again of which nobody could tell whether it may go."""
 
     batch: int = 100
     lease: timedelta = timedelta(minutes=10)
     attempts: int = 6
     first_wait: timedelta = timedelta(minutes=1)
     evidence_for: timedelta = timedelta(hours=24)
+    again_after: timedelta = timedelta(minutes=15)
 
 
 USUAL = Pace()
@@ -76,7 +78,7 @@ class Sender:
         if now > message.intention.not_after:
             return "missed" if self.outbox.miss(message, now) else "lost"
         embargo = message.intention.embargo_until
-        held = Wait(embargo, "embargo") if embargo and now < embargo else self.gate.ask(message, now)
+        held = Wait(embargo, "embargo") if embargo and now < embargo else self._ask(message, now)
         if isinstance(held, Wait) and held.until > message.intention.not_after:
             return "missed" if self.outbox.miss(message, now) else "lost"
         if isinstance(held, Wait):
@@ -87,6 +89,13 @@ class Sender:
         if begun is None:
             return "lost"  # the lease ended: whoever has it now sends it
         return self._hand_over(begun)
+
+    def _ask(self, message: Message, now: datetime) -> Wait | Skip | None:
+        try:
+            return self.gate.ask(message, now)
+        except CaravanError as error:  # what nobody can tell of one does not hold up the others
+            log.error("%s %s: %s", self.outlet, message.message_id, error)
+            return Wait(now + self.pace.again_after, str(error))
 
     def _hand_over(self, message: Message) -> str:
         try:

@@ -1,0 +1,62 @@
+"""Puts what is to leave of each approved release into the outbox. Sends nothing.
+
+**Rerun class** `rerun:now`: a backfill is refused; what is planned again is there already, under its key. Clear any task
+as often as you like.
+
+**When**: each hour. By hand: at once, after an approval for instance.
+
+**Inputs**: `include/config/releases`, `outlets`, `lists` and `releases.yml`; approvals, in `approvals.yml` beside a
+release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./caravan outbox list`), which
+`release_send_minutely` hands over.
+
+**When it fails**
+
+- `list_releases`: configuration that all releases share. A fault in one release's own files leaves out that one: its
+  log names file and line, and so does `./caravan release lint`.
+- `plan [release]`: an outlet or the list refuses it; the log says why. The other releases are planned. A release that
+  nobody has approved as it is waits, and is no failure: its log says what is missing.
+- `verdict`: fails whenever something above did.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import CronTriggerTimetable, dag
+
+from caravan.orchestration.steps import DEFAULTS, last_step, step
+
+
+@dag(
+    schedule=CronTriggerTimetable("5 * * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    allowed_run_types=["scheduled", "manual"],
+    default_args={**DEFAULTS, "pool": "default_pool"},
+    tags=["rerun:now", "tier:1", "function:release"],
+    doc_md=__doc__,
+)
+def release_plan_hourly():
+    @step()
+    def list_releases() -> list[str]:
+        from caravan.assembly import releases
+
+        return releases.list_releases()
+
+    # A list of a million people takes minutes.
+    @step(map_index_template="{{ task.op_kwargs['release_id'] }}", execution_timeout=timedelta(hours=2))
+    def plan(run_id: str, release_id: str) -> dict[str, object]:
+        from caravan.assembly import releases
+
+        return releases.plan(release_id, run_id)
+
+    @last_step()
+    def verdict() -> None:
+        return None
+
+    found = list_releases()
+    [found, plan.expand(release_id=found)] >> verdict()
+
+
+release_plan_hourly()

@@ -1,0 +1,218 @@
+"""What steps of the release function work on: files, outlets, outbox. And planning, with all of it put in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from caravan.assembly.outbox import open_ledger, secret_key
+from caravan.assembly.outlets import normalise, open_outlet
+from caravan.assembly.warehouse import utc_now
+from caravan.config.approvals import load_approvals
+from caravan.config.lists import RecipientList, load_lists
+from caravan.config.loader import load
+from caravan.config.outlets import OutletAccount, load_outlets
+from caravan.config.release_settings import ReleaseSettings, read_settings
+from caravan.config.releases import FOLDER, Known, Release, load_releases
+from caravan.config.settings import Settings
+from caravan.config.types import Configuration
+from caravan.core.contacts import subject_of
+from caravan.core.errors import Fault, Misconfigured, Rejected, in_order, nearest
+from caravan.core.outbox import Intention
+from caravan.core.release import Outlet
+from caravan.functions.release import planning
+from caravan.functions.release.content import Revision
+from caravan.functions.release.planning import FUNCTION, People, Rendered, Standing
+from caravan.functions.release.recipients import read_recipients
+from caravan.warehouse.contacts import StoredContacts
+from caravan.warehouse.outbox import StoredOutbox
+from caravan.warehouse.releases import StoredReleases
+
+log = logging.getLogger(__name__)
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All that is configured of releases. `faults`: of files; a release that has one is not in `releases`."""
+
+    configuration: Configuration
+    releases: dict[str, Release]
+    lists: dict[str, RecipientList]
+    known: Known
+    settings: ReleaseSettings
+    faults: list[Fault]
+
+    def faults_of(self, release_id: str) -> list[Fault]:
+        return [fault for fault in self.faults if fault.where.startswith(f"releases/{release_id}/")]
+
+    def release(self, release_id: str) -> Release:
+        """Misconfigured with its faults, or for one that there is not."""
+        if release_id in self.releases:
+            return self.releases[release_id]
+        if own := self.faults_of(release_id):
+            raise Misconfigured(own)
+        message = f"there is no release '{release_id}'{nearest(release_id, self.releases)}"
+        raise Misconfigured([Fault("release", message)])
+
+    def revision(self, release: Release) -> Revision:
+        return Revision(release, self.known, self.settings, templates={}, published_at={})
+
+
+def read_shelf(settings: Settings) -> Shelf:
+    configuration = load(settings.config_dir)
+    release_settings, faults = read_settings(settings.config_dir)
+    outlets, of_outlets = load_outlets(settings.config_dir, configuration.markets)
+    lists, of_lists = load_lists(settings.config_dir, configuration.privacy.purposes, configuration.markets)
+    known = Known.of(configuration, outlets, settings.config_dir)
+    releases, of_releases = load_releases(settings.config_dir, known, release_settings)
+    found = in_order([*faults, *of_outlets, *of_lists, *of_releases])
+    return Shelf(configuration, releases, lists, known, release_settings, found)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a step has open."""
+
+    settings: Settings
+    shelf: Shelf
+    outbox: StoredOutbox
+    contacts: StoredContacts
+    releases: StoredReleases
+    key: bytes
+
+    def subject_of(self, address: str) -> str:
+        return subject_of(address.lower(), self.key)
+
+
+@contextmanager
+def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
+    settings = settings or Settings.from_environment()
+    with open_ledger(settings) as ledger:
+        stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger)
+        yield Desk(settings, read_shelf(settings), *stores, secret_key(settings))
+
+
+@contextmanager
+def opened(desk: Desk, codes: Sequence[str], variables: Sequence[str] = ()) -> Iterator[dict[str, Outlet]]:
+    """Outlets that are there and switched on, by code."""
+    accounts = [desk.shelf.known.outlets[code] for code in codes if code in desk.shelf.known.outlets]
+    with ExitStack() as stack:
+        yield {
+            account.code: stack.enter_context(open_outlet(account, desk.settings, desk.key, variables))
+            for account in accounts
+            if account.enabled
+        }
+
+
+def list_releases() -> list[str]:
+    """Those that can still reach somebody. Every fault of the others is told, and stops none of these."""
+    shelf, now = read_shelf(Settings.from_environment()), utc_now()
+    for fault in shelf.faults:
+        log.error("left out: %s", fault)
+    return [
+        release.id
+        for release in shelf.releases.values()
+        if now <= planning.last_instant(release) + release.max_lateness
+    ]
+
+
+def stand(desk: Desk, release: Release) -> Standing:
+    """Where a release is. What is signed in its folder is taken down first."""
+    signed, faults = load_approvals(desk.settings.config_dir / FOLDER / release.id, release.id)
+    desk.releases.approve(signed)
+    for fault in faults:
+        log.error("%s", fault)
+    approvals = desk.releases.approvals(release.id)
+    return planning.standing(desk.shelf.revision(release), approvals, desk.shelf.settings.approvals, utc_now())
+
+
+def plan(release_id: str, by: str) -> dict[str, object]:
+    """Put what is to leave of one release into the outbox, once it is approved as it is. `by`: for the log.
+
+    Raises Rejected for one that its outlets or its list refuse.
+    """
+    with open_desk() as desk:
+        release = desk.shelf.release(release_id)
+        found = stand(desk, release)
+        for reason in found.reasons:
+            log.warning("%s: %s: %s", release.id, found.state, reason)
+        if found.state != "planned":
+            return {"state": found.state, "reasons": list(found.reasons)}
+        revision = desk.shelf.revision(release)
+        of_list = desk.shelf.lists.get(release.list or "")
+        with opened(desk, release.outlets, of_list.variables if of_list else ()) as outlets:
+            rendered, faults = planning.render(revision, outlets)
+            mail = [desk.shelf.known.outlets[code] for code in outlets if desk.shelf.known.outlets[code].is_mail]
+        faults += planning.list_faults(release, of_list) if mail else []
+        if faults:
+            raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        now = utc_now()
+        desk.releases.keep(rendered.payloads, now)
+        pages = planning.publications(revision, rendered, _provider_ids(desk, release))
+        counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
+        for account in mail if of_list else ():
+            assert of_list is not None
+            counts[account.code] = _plan_letters(desk, revision, rendered, account, of_list, now, by)
+        log.info("%s: %s", release.id, counts)
+        return counts
+
+
+def _plan_letters(
+    desk: Desk,
+    revision: Revision,
+    rendered: Rendered,
+    account: OutletAccount,
+    of_list: RecipientList,
+    now: datetime,
+    by: str,
+) -> dict[str, object]:
+    path, people = desk.settings.home / of_list.file, People()
+    if not path.is_file():
+        raise Rejected("LIST_MISSING", f"list {of_list.code}: {of_list.file} is not in CARAVAN_HOME")
+
+    def intentions() -> Iterator[Intention]:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            rows = read_recipients(lines, of_list.file, desk.shelf.known.markets, of_list.variables, normalise)
+            found = planning.letters(revision, rendered, account, rows, of_list, desk.subject_of, people)
+            while batch := list(islice(found, _BATCH)):
+                # What they said is known before anybody may ask whether to write to them.
+                said = [event for _, event in batch if event]
+                desk.contacts.add_consent(said, now, f"list {of_list.code}")
+                yield from (intention for intention, _ in batch)
+
+    new = desk.outbox.plan(intentions(), now, by)
+    for bad in people.bad:
+        log.warning("%s:%s %s: %s: %s", of_list.file, bad.row, bad.field_name, bad.reason_code, bad.message)
+    counts = {"received": people.received, "planned": people.planned, "new": new, "bad": people.bad_count}
+    return {**counts, "elsewhere": dict(people.elsewhere)}
+
+
+def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | None]:
+    """What the other side calls the newest earlier revision."""
+
+    def provider_id(outlet: str, locale: str) -> str | None:
+        found = desk.outbox.find(
+            "function = :function AND object_id = :id AND outlet = :outlet AND target = :locale "
+            "AND revision < :revision AND state = 'accepted' AND provider_id IS NOT NULL",
+            {
+                **{"function": FUNCTION, "id": release.id, "outlet": outlet, "locale": locale},
+                "revision": release.revision,
+            },
+        )
+        return max(found, key=lambda each: each.key.revision).provider_id if found else None
+
+    return provider_id
+
+
+def hashes(shelf: Shelf) -> Mapping[tuple[str, int], str]:
+    """Of each release as its files are now."""
+    return {
+        (release.id, release.revision): planning.content_hash(release, shelf.revision(release).templates)
+        for release in shelf.releases.values()
+    }

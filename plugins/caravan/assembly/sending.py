@@ -1,0 +1,159 @@
+"""Handing releases over: who may get one now, what outlets are given, and what becomes of what nobody knows."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+
+from caravan.assembly.releases import Desk, hashes, open_desk, opened
+from caravan.assembly.warehouse import utc_now
+from caravan.config.calendars import contact_spine
+from caravan.core.calendar import Spine
+from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
+from caravan.core.privacy import Policies
+from caravan.core.release import Outlet, Payload, PayloadKey
+from caravan.functions.outbox.gate import Cap, ContactGate
+from caravan.functions.outbox.sending import Sender
+from caravan.functions.release.planning import FUNCTION
+
+log = logging.getLogger(__name__)
+
+TICK = timedelta(seconds=75)
+"""What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
+late."""
+_AGAIN = timedelta(minutes=1)
+_CALENDAR_DAYS = 400
+
+
+def list_outlets() -> list[str]:
+    """What workers that died have left is put right first; then the outlets for which anything waits."""
+    with open_desk() as desk:
+        if moved := desk.outbox.recover(utc_now()):
+            log.warning("left by workers that died, or too late: %s", moved)
+        waiting = {
+            outlet
+            for function, outlet, state, _ in desk.outbox.counts()
+            if function == FUNCTION and state in ("planned", "unknown")
+        }
+        return [code for code, each in desk.shelf.known.outlets.items() if each.enabled and code in waiting]
+
+
+def send(outlet: str) -> dict[str, int]:
+    """Everything of one outlet that falls due before the next tick; then evidence of what nobody knows."""
+    with open_desk() as desk, _sender(desk, outlet) as (sender, carrier):
+        counts = sender.send_due(utc_now() + TICK)
+        if counts["accepted"]:
+            carrier.finish()
+        counts += sender.settle()
+        return dict(counts)
+
+
+@contextmanager
+def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
+    with opened(desk, [code]) as outlets:
+        if code not in outlets:
+            raise Misconfigured([Fault(f"outlet {code}", "is not there, has a fault, or is switched off")])
+        carrier = ReleaseCarrier(outlets[code], desk)
+        worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
+        yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier
+
+
+@dataclass
+class ReleaseCarrier:
+    """An outlet with the payloads that were made for it when the release was planned."""
+
+    outlet: Outlet
+    desk: Desk
+
+    @property
+    def is_repeatable(self) -> bool:
+        return self.outlet.is_repeatable
+
+    def hand_over(self, message: Message) -> Outcome:
+        payload = self._payload(message)
+        if payload is None:
+            return Refused("what was planned for it is gone")
+        return self.outlet.hand_over(message, payload)
+
+    def find(self, message: Message) -> Accepted | Refused | None:
+        payload = self._payload(message)
+        return None if payload is None else self.outlet.find(message, payload)
+
+    def finish(self) -> None:
+        """What an outlet does once for many: a site's feeds and sitemaps."""
+        publish = getattr(self.outlet, "publish_lists", None)
+        if publish is not None:
+            publish()
+
+    def _payload(self, message: Message) -> Payload | None:
+        return self._kept(PayloadKey.of(message))
+
+    def __post_init__(self) -> None:
+        self._kept = cache(self.desk.releases.payload)
+
+
+@dataclass(frozen=True)
+class ApprovedGate:
+    """Before all else: the files still say what was approved. `current`: by release and revision, the hash of what
+    they say now."""
+
+    current: Mapping[tuple[str, int], str]
+    then: Gate
+
+    def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
+        key = message.key
+        if self.current.get((key.object_id, key.revision)) != message.intention.content_hash:
+            return Wait(now + _AGAIN, "its files are not what was approved: approve them under a new revision")
+        return self.then.ask(message, now)
+
+
+def gate_of(desk: Desk, outlet: str) -> Gate:
+    configuration, account = desk.shelf.configuration, desk.shelf.known.outlets[outlet]
+    end = (utc_now() + timedelta(days=_CALENDAR_DAYS)).date()
+    today = utc_now().date()
+
+    @cache
+    def hours(market: str, zone: str | None) -> Spine | None:
+        return contact_spine(configuration.markets[market], "email", end, zone)
+
+    contact = ContactGate(
+        channel=account.medium,
+        contacts=desk.contacts,
+        history=desk.outbox,
+        policies=configuration.privacy,
+        regimes={code: market.privacy.on(today).regime for code, market in configuration.markets.items()},
+        caps=tuple(Cap(each.count, each.days) for each in configuration.project.contact_caps),
+        unasked=unasked(configuration.privacy),
+        hours=hours,
+    )
+    return ApprovedGate(hashes(desk.shelf), contact)
+
+
+def unasked(policies: Policies) -> frozenset[str]:
+    """Purposes for which no regime asks anybody."""
+    asked = {row.purpose for regime in policies.regimes.values() for row in regime.rows if row.consent_type != "none"}
+    return frozenset(policies.purposes) - asked
+
+
+def verdict() -> None:
+    """Rejected where a person has to decide."""
+    with open_desk() as desk:
+        counts = desk.outbox.counts()
+    waiting = [
+        f"{outlet}: {count}"
+        for function, outlet, state, count in counts
+        if function == FUNCTION and state == "operator"
+    ]
+    if waiting:
+        raise Rejected(
+            "DECISION_NEEDED",
+            f"nobody knows whether these arrived ({', '.join(waiting)}): `./caravan outbox list --state operator`",
+        )

@@ -1,0 +1,209 @@
+"""From an approved release to what is to leave: one intention for each page, post and person.
+
+Planned again, nothing is added but who is new on a list: keys are there already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from caravan.config.lists import RecipientList
+from caravan.config.outlets import OutletAccount
+from caravan.config.releases import Release
+from caravan.core.approval import Approval, missing
+from caravan.core.outbox import Intention, Key
+from caravan.core.privacy import ConsentEvent
+from caravan.core.release import Content, Outlet, Payload, PayloadKey
+from caravan.functions.release.content import Revision
+from caravan.functions.release.hashes import content_hash
+from caravan.functions.release.lint import lint
+from caravan.functions.release.recipients import BadRecipient, Recipient
+
+FUNCTION = "release"
+LAST_ZONE = timedelta(hours=12)
+"""The last place on earth where a wall time comes is so long after UTC."""
+
+MOST_SHOWN = 20
+"""Bad rows of a list told one by one; the others are counted."""
+
+State = Literal["draft", "in_review", "planned", "over"]
+"""draft: it has faults. in_review: not approved as it is. planned: what is to leave is in the outbox. over: nobody can
+get it in time any more."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a release is, and why."""
+
+    release_id: str
+    state: State
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What outlets are given, by key, and the content that each was made of."""
+
+    payloads: Mapping[PayloadKey, Payload]
+    contents: Mapping[PayloadKey, Content]
+
+
+@dataclass
+class People:
+    """What became of the rows of a list: received = planned + elsewhere + bad. `elsewhere`: of a market that the
+    release is not for, or without a text. `bad`: the first of them."""
+
+    received: int = 0
+    planned: int = 0
+    elsewhere: Counter[str] = field(default_factory=Counter)
+    bad_count: int = 0
+    bad: list[BadRecipient] = field(default_factory=list)
+
+
+def standing(revision: Revision, approvals: Iterable[Approval], needed: int, now: datetime) -> Standing:
+    """Before anything is rendered. `needed`: approvals by others than its author."""
+    release = revision.release
+    if now > last_instant(release) + release.max_lateness:
+        return Standing(release.id, "over")
+    if faults := lint(revision):
+        return Standing(release.id, "draft", tuple(map(str, faults)))
+    why = missing(content_hash(release, revision.templates), release.owner, approvals, needed, now)
+    return Standing(release.id, "in_review", (why,)) if why else Standing(release.id, "planned")
+
+
+def last_instant(release: Release) -> datetime:
+    """When the last one is promised it."""
+    if release.when.utc is not None:
+        return release.when.utc
+    assert release.when.local is not None
+    return release.when.local + LAST_ZONE
+
+
+def render(revision: Revision, outlets: Mapping[str, Outlet]) -> tuple[Rendered, list[str]]:
+    """For the outlets that are there; and what they find wrong with it, in words."""
+    payloads: dict[PayloadKey, Payload] = {}
+    contents: dict[PayloadKey, Content] = {}
+    faults: list[str] = []
+    for account, content in revision.contents():
+        if account.code not in outlets:
+            continue
+        where = (content.market_code, content.locale)
+        key = PayloadKey(content.release_id, content.revision, account.code, *where, content.content_hash)
+        payload = outlets[account.code].render(content)
+        faults += [f"{account.code} {content.locale}: {each}" for each in outlets[account.code].check(payload)]
+        payloads[key], contents[key] = payload, content
+    return Rendered(payloads, contents), list(dict.fromkeys(faults))
+
+
+def publications(
+    revision: Revision, rendered: Rendered, provider_id: Callable[[str, str], str | None]
+) -> Iterator[Intention]:
+    """Of outlets that are no lists: each language once, when the first of its markets is to have it.
+
+    `provider_id`: by outlet and language, what the other side calls what an earlier revision published.
+    """
+    release = revision.release
+    first: dict[tuple[str, str], tuple[datetime, PayloadKey]] = {}
+    for key in rendered.payloads:
+        if revision.known.outlets[key.outlet].is_mail:
+            continue
+        due = release.when.instant(revision.known.markets[key.market_code].zone)
+        there = first.get((key.outlet, key.locale))
+        if there is None or due < there[0]:
+            first[key.outlet, key.locale] = (due, key)
+    for (outlet, locale), (due, key) in first.items():
+        own = Key(FUNCTION, release.id, release.revision, outlet, locale)
+        yield _intention(release, own, key, due, details={"provider_id": provider_id(outlet, locale)})
+
+
+def letters(
+    revision: Revision,
+    rendered: Rendered,
+    account: OutletAccount,
+    people: Iterable[Recipient | BadRecipient],
+    of_list: RecipientList,
+    subject_of: Callable[[str], str],
+    found: People,
+) -> Iterator[tuple[Intention, ConsentEvent | None]]:
+    """One for each person whom the release is for, with what they said where the list knows it. `found` counts."""
+    release, markets = revision.release, revision.known.markets
+    texts: dict[str, dict[str, PayloadKey]] = {}
+    for each in rendered.payloads:
+        if each.outlet == account.code:
+            texts.setdefault(each.market_code, {})[each.locale] = each
+    for person in people:
+        found.received += 1
+        if isinstance(person, BadRecipient):
+            found.bad_count += 1
+            found.bad += [person] * (len(found.bad) < MOST_SHOWN)
+            continue
+        market = person.market or of_list.market
+        if market is None or market not in texts:
+            found.elsewhere["no market" if market is None else f"market {market}"] += 1
+            continue
+        # The market's first language comes first: contents are made in that order.
+        payload_key = texts[market].get(person.locale or "") or next(iter(texts[market].values()))
+        zone = person.zone or markets[market].zone
+        subject = subject_of(person.address)
+        details = {
+            "variables": dict(person.variables),
+            "zone": zone,
+            "zone_source": "recipient" if person.zone else "market",
+            "is_customer": person.is_customer,
+        }
+        # In lower case: Anna@ and anna@ are one person, whatever the standard allows.
+        key = Key(FUNCTION, release.id, release.revision, account.code, person.address.lower())
+        due = release.when.instant(zone)
+        found.planned += 1
+        yield (
+            _intention(release, key, payload_key, due, subject=subject, details=details),
+            _said(person, of_list, subject),
+        )
+
+
+def _intention(
+    release: Release,
+    key: Key,
+    payload_key: PayloadKey,
+    due: datetime,
+    *,
+    subject: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Intention:
+    return Intention(
+        key,
+        planned_for=due,
+        not_after=due + release.max_lateness,
+        content_hash=payload_key.content_hash,
+        embargo_until=release.embargo_until,
+        market_code=payload_key.market_code,
+        locale=payload_key.locale,
+        purpose=release.purpose if subject else None,
+        subject=subject,
+        payload={"action": release.action, **(details or {})},
+    )
+
+
+def _said(person: Recipient, of_list: RecipientList, subject: str) -> ConsentEvent | None:
+    if person.consent is None:
+        return None
+    said = person.consent
+    return ConsentEvent(subject, of_list.purpose, "email", said.state, said.at, said.evidence, said.text_version)
+
+
+def list_faults(release: Release, of_list: RecipientList | None) -> list[str]:
+    """Why the people of the list are not to get the release."""
+    if of_list is None:
+        return [f"there is no list '{release.list}' (include/config/lists), or it has a fault"]
+    found = []
+    if not of_list.enabled:
+        found.append(f"the list {of_list.code} is switched off")
+    if of_list.purpose != release.purpose:
+        found.append(f"the list {of_list.code} is for {of_list.purpose}, the release for {release.purpose}")
+    if of_list.audience != release.audience:
+        found.append(f"the list {of_list.code} is of {of_list.audience}, the release for {release.audience}")
+    return found
