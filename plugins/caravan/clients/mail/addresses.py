@@ -51,10 +51,10 @@ class Invalid:
 def normalised(address: str) -> Address | Invalid:
     if len(address) > _LONGEST:
         return Invalid("the address is too long")
-    if any(unicodedata.category(sign) == "Cc" for sign in address):
+    if has_control(address.strip(" ")):
         return Invalid("the address has a line break or a control character")
     try:
-        found = validate_email(address.strip(), check_deliverability=False)
+        found = validate_email(address.strip(), check_deliverability=False, strict=True)
     except EmailSyntaxError as error:
         return Invalid(_without_text(str(error)))
     except EmailNotValidError:
@@ -76,6 +76,11 @@ def distinct(addresses: Iterable[str]) -> tuple[tuple[Address, ...], tuple[tuple
         else:
             found.setdefault(result.text, result)
     return tuple(found.values()), tuple(wrong)
+
+
+def has_control(text: str) -> bool:
+    """Line breaks of any script, control characters, halves of characters: they would end a header, or cannot be sent."""
+    return any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text)
 
 
 def _without_text(message: str) -> str:

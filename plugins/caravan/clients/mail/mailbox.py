@@ -13,8 +13,8 @@ from imap_tools import (
     BaseMailBox,
     ImapToolsError,
     MailBox,
-    MailBoxUnencrypted,
     MailboxLoginError,
+    MailBoxUnencrypted,
     MailMessageFlags,
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address as Named
@@ -12,7 +11,7 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
 
-from caravan.clients.mail.addresses import Address
+from caravan.clients.mail.addresses import Address, has_control
 from caravan.clients.mail.template import Compiled, Sender
 from caravan.core.errors import Rejected
 from caravan.core.release import Kind
@@ -69,16 +68,15 @@ class Mail:
 
 def build(filled: Compiled, sender: Sender, envelope: Envelope) -> Mail:
     """Raises Rejected HEADER_UNFIT when something would begin another header, or fits none."""
-    for what, text in (("subject", filled.subject), ("sender's name", sender.name), ("sender", sender.address)):
-        _require_one_line(what, text)
+    _require_one_line("subject", filled.subject)
     if not filled.subject.strip():
         raise Rejected("HEADER_UNFIT", "the subject is empty")
     mail = EmailMessage(policy=_POLICY_UTF8 if envelope.to.needs_utf8 else _POLICY)
     domain = sender.address.rpartition("@")[2]
-    mail["From"] = _named(sender.name, sender.address, "sender")
-    mail["To"] = _named("", envelope.to.text, "recipient")
+    mail["From"] = Named(display_name=sender.name, addr_spec=sender.address)
+    mail["To"] = Named(username=envelope.to.text.rpartition("@")[0], domain=envelope.to.domain)
     if sender.reply_to:
-        mail["Reply-To"] = _named("", sender.reply_to, "address for replies")
+        mail["Reply-To"] = Named(addr_spec=sender.reply_to)
     mail["Subject"] = filled.subject
     mail["Date"] = format_datetime(envelope.at.replace(tzinfo=UTC))
     mail["Message-ID"] = f"<{envelope.message_id}@{domain}>"
@@ -110,17 +108,9 @@ def _part(subtype: str, text: str) -> EmailMessage:
     return part
 
 
-def _named(name: str, address: str, what: str) -> Named:
-    _require_one_line(what, address)
-    try:
-        return Named(display_name=name, addr_spec=address)
-    except (ValueError, IndexError):
-        raise Rejected("HEADER_UNFIT", f"the {what} is no address") from None
-
-
 def _require_one_line(what: str, text: str) -> None:
     """Without the text: it may be an address or a name."""
-    if any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text):
+    if has_control(text):
         raise Rejected("HEADER_UNFIT", f"the {what} has a line break or a control character")
     if len(text.encode("utf-8")) > _LONGEST_LINE - 30:
         raise Rejected("HEADER_UNFIT", f"the {what} is too long for a header")

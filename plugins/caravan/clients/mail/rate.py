@@ -24,9 +24,9 @@ class Bucket:
         return max(0.0, -self.tokens / self.per_second)
 
     def refill(self, now: float) -> None:
-        # A clock that goes back gives nothing and takes nothing.
+        # A clock that goes back gives nothing, and goes on from there.
         self.tokens = min(self.burst, self.tokens + max(0.0, now - self.at) * self.per_second)
-        self.at = max(self.at, now)
+        self.at = now
 
 
 @dataclass

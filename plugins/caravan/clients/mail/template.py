@@ -14,8 +14,9 @@ import mjml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from markupsafe import Markup
 
+from caravan.clients.mail.addresses import Invalid, has_control, normalised
 from caravan.clients.mail.words import Words, read_words, words_for
-from caravan.core.errors import Rejected
+from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.release import Content
 
 UNSUBSCRIBE_URL = "unsubscribe_url"
@@ -26,12 +27,27 @@ _WEB = re.compile(r"https?://[^\s]+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Sender:
-    """`postal_address`: in one line; many laws ask for it in every mail."""
+    """`postal_address`: in one line; many laws ask for it in every mail. Raises Misconfigured for what fits no header."""
 
     address: str
     name: str
     postal_address: str
     reply_to: str | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [
+            Fault("sender of mails", f"its {what} has to be one line of text")
+            for what, text in (("name", self.name), ("postal address", self.postal_address))
+            if not text.strip() or has_control(text)
+        ]
+        for what, text in (("address", self.address), ("address for replies", self.reply_to)):
+            found = normalised(text) if text is not None else None
+            if isinstance(found, Invalid):
+                wrong.append(Fault("sender of mails", f"its {what}: {found.reason}"))
+            elif found is not None and (found.needs_utf8 or found.text != text):
+                wrong.append(Fault("sender of mails", f"its {what} has to be of ASCII, the domain in lower case"))
+        if wrong:
+            raise Misconfigured(wrong)
 
 
 @dataclass(frozen=True)
