@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from datetime import UTC, datetime
 
 import requests
 
-from caravan.clients.notify.smtp import SmtpTarget
+from caravan.clients.mail.server import open_server
 from caravan.core.connections import Connection
 from caravan.core.errors import Retryable
 
@@ -19,7 +18,7 @@ _KEYS_REFUSED = (401, 403, 407)
 def try_smtp(connection: Connection) -> str:
     """Greets the server, turns on TLS and logs in, as a mail would; sends none. Says what was seen."""
     try:
-        with SmtpTarget(connection, "", (), datetime.now(UTC)).open() as server:
+        with open_server(connection) as server:
             server.noop()
     except smtplib.SMTPAuthenticationError as error:
         raise connection.misconfigured(f"the server refused the login: {error.smtp_code}") from None

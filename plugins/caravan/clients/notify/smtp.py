@@ -1,4 +1,4 @@
-"""A message as mail. The connection is Airflow's of the type `smtp`, with its extras `disable_ssl`, `disable_tls`."""
+"""A message as mail, through a connection of the type `smtp`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 
+from caravan.clients.mail.server import open_server, port_of
 from caravan.core.connections import Connection
 from caravan.core.errors import Rejected, Retryable
 from caravan.core.incidents import Told
 
-TIMEOUT_SECONDS = 10.0
 _LOG_IN = {530, 534, 535, 538}
 """Log in, log in otherwise: nothing that another mail could mend."""
 _NO_RELAYING = _LOG_IN | {554}
@@ -38,7 +38,7 @@ class SmtpTarget:
         """
         mail = self._mail(told)
         try:
-            server = self.open()
+            server = open_server(self.connection)
             try:
                 refused = server.send_message(mail, self.sender, list(self.to))
             finally:
@@ -77,35 +77,7 @@ class SmtpTarget:
 
     @property
     def _where(self) -> str:
-        return f"mail server {self.connection.host}:{self._port} ({self.connection.conn_id})"
-
-    @property
-    def _has_ssl(self) -> bool:
-        return not _is_on(self.connection.extra, "disable_ssl")
-
-    @property
-    def _port(self) -> int:
-        return self.connection.port or (465 if self._has_ssl else 587)
-
-    def open(self) -> smtplib.SMTP:
-        host = self.connection.host or ""
-        if not host:
-            raise self.connection.misconfigured("has no host")
-        server: smtplib.SMTP
-        if self._has_ssl:
-            context = ssl.create_default_context()
-            server = smtplib.SMTP_SSL(host, self._port, timeout=TIMEOUT_SECONDS, context=context)
-        else:
-            server = smtplib.SMTP(host, self._port, timeout=TIMEOUT_SECONDS)
-        try:
-            if not self._has_ssl and not _is_on(self.connection.extra, "disable_tls"):
-                server.starttls(context=ssl.create_default_context())
-            if self.connection.login:
-                server.login(self.connection.login, self.connection.password or "")
-        except BaseException:
-            server.close()
-            raise
-        return server
+        return f"mail server {self.connection.host}:{port_of(self.connection)} ({self.connection.conn_id})"
 
     def _mail(self, told: Told) -> EmailMessage:
         """Of any text: one that cannot be built would keep all later ones waiting."""
@@ -127,7 +99,3 @@ class SmtpTarget:
 def _sendable(text: str) -> str:
     """Halves of characters, as file names have them, become `?`."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _is_on(extra: Mapping[str, object], name: str) -> bool:
-    return str(extra.get(name, "")).lower() in ("true", "1", "yes")

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import botocore.exceptions as boto_errors
 import urllib3.exceptions
-from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
+from caravan.clients.aws import endpoint_of, open_service
 from caravan.core.connections import Connection
-from caravan.core.errors import CaravanError, Rejected, Retryable, nearest
-
-CONNECT_SECONDS, READ_SECONDS = 10, 60
-ATTEMPTS = 4
-"""Of one request: botocore repeats 500, 502, 503, 504, throttling and broken connections, waiting ever longer."""
+from caravan.core.errors import CaravanError, Rejected, Retryable
 
 BROKEN = (
     boto_errors.HTTPClientError,
@@ -31,15 +26,6 @@ BROKEN = (
 )
 """The connection broke, while asking or while reading an answer."""
 
-_EXTRAS = (
-    "region_name",
-    "endpoint_url",
-    "config_kwargs",
-    "service_config",
-    "aws_session_token",
-    "profile_name",
-    "verify",
-)
 _AWS = re.compile(r"s3([.-][a-z0-9-]+)*\.amazonaws\.com(:443)?")
 """A region's own endpoint leads to the same buckets as none at all."""
 _CHANGED = frozenset(("NoSuchKey", "404", "PreconditionFailed", "412", "NoSuchVersion"))
@@ -72,62 +58,15 @@ _ADVICE = {
 
 
 def open_client(connection: Connection) -> Any:
-    """A boto3 client. Without login and password boto3 looks for credentials itself (role, profile, environment).
-
-    Raises Misconfigured for an extra that is not supported, or has no sense.
-    """
-    extra = connection.extra
-    if unknown := sorted(extra.keys() - set(_EXTRAS)):
-        hint = (
-            "; a role goes into a profile of ~/.aws/config" if "role_arn" in unknown else nearest(unknown[0], _EXTRAS)
-        )
-        raise connection.misconfigured(f"extra '{unknown[0]}' is not supported{hint}")
-    given = _object(connection, extra, "config_kwargs")
-    for name in ("s3", "retries"):
-        _object(connection, given, name)
-    settings = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": READ_SECONDS,
-        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
-        **given,
-    }
-    try:
-        session = boto3.Session(
-            aws_access_key_id=connection.login,
-            aws_secret_access_key=connection.password,
-            aws_session_token=extra.get("aws_session_token"),
-            region_name=extra.get("region_name"),
-            profile_name=extra.get("profile_name"),
-        )
-        return session.client(
-            "s3",
-            endpoint_url=_endpoint(connection),
-            verify=extra.get("verify"),
-            config=Config(**settings),
-        )
-    except (boto_errors.BotoCoreError, AttributeError, TypeError, ValueError) as error:
-        raise connection.misconfigured(connection.hide(error)) from None
+    """A boto3 client for S3. Raises Misconfigured for an extra that is not supported, or has no sense."""
+    return open_service(connection, "s3")
 
 
 def store_of(connection: Connection) -> str:
     """Whose buckets the connection leads to: two connections to one store give one name."""
-    endpoint = str(_endpoint(connection) or "aws")
+    endpoint = str(endpoint_of(connection, "s3") or "aws")
     store = endpoint.partition("://")[2].rstrip("/").lower() or endpoint
     return "aws" if _AWS.fullmatch(store) else store
-
-
-def _endpoint(connection: Connection) -> Any:
-    service = _object(connection, _object(connection, connection.extra, "service_config"), "s3")
-    return service.get("endpoint_url") or connection.extra.get("endpoint_url")
-
-
-def _object(connection: Connection, extra: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What the extra holds under the name, empty where that is absent; Misconfigured when it is no object."""
-    found = extra.get(name, {})
-    if not isinstance(found, dict):
-        # Without the value: it may hold a secret.
-        raise connection.misconfigured(f"extra '{name}' has to be an object {{...}}, not {type(found).__name__}")
-    return found
 
 
 @contextmanager

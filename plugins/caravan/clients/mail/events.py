@@ -1,0 +1,86 @@
+"""What became of mails, from whatever tells it: queues of SES, a mailbox for bounces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+Kind = Literal["accepted", "delivered", "hard_bounce", "soft_bounce", "complaint", "reject", "unsubscribe"]
+
+HashAddress = Callable[[str], str]
+"""Keyed: what suppression lists keep of an address."""
+_MESSAGE_ID = re.compile(r"[0-9a-f]{32}")
+_STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+_ADDRESS = re.compile(r"<?[^\s<>@]+@[^\s<>@]+>?")
+_LONGEST_DETAIL = 200
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """One fact about one mail. `message_id`: ours; None when only `provider_id` tells which mail it is.
+
+    `accepted`: SES took it, which is evidence where its answer was lost. `detail`: without addresses. `raw_id`: of what
+    was read, the same each time it is read.
+    """
+
+    message_id: str | None
+    provider_id: str | None
+    kind: Kind
+    at: datetime
+    detail: str
+    raw_id: str
+    address_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Forged, not ours, or of a form nobody knows: for a person to look at."""
+
+    reason: str
+    raw_id: str
+
+
+@dataclass(frozen=True)
+class Received:
+    """What one message of a queue or mailbox tells: nothing, where it is of no concern. `ack`: after it is stored;
+    without that the same comes again, and must then be seen to be the same by `raw_id`."""
+
+    found: tuple[Feedback | Unreadable, ...]
+    ack: Callable[[], None]
+
+
+def is_message_id(text: object) -> bool:
+    return isinstance(text, str) and _MESSAGE_ID.fullmatch(text) is not None
+
+
+def bounce_kind(status: str) -> Literal["hard_bounce", "soft_bounce"] | None:
+    """Of an enhanced status code (RFC 3463, and IANA's registry of them); None when it tells of no failure.
+
+    4.x.x passes by its class. Of 5.x.x these pass all the same: 5.2.2, a full mailbox, which RFC 3463 itself calls
+    worth another try; and 5.7.x, security and policy: it is us, or the text, that is not wanted, not the address that
+    does not exist.
+    """
+    found = _STATUS.fullmatch(status.strip())
+    if found is None or found.group(1) == "2":
+        return None
+    kind, subject, detail = (int(part) for part in found.groups())
+    return "soft_bounce" if kind == 4 or (subject, detail) == (2, 2) or subject == 7 else "hard_bounce"
+
+
+def status_in(text: str) -> str:
+    """The first enhanced status code of a server's answer, or nothing."""
+    found = _STATUS.search(text)
+    return found.group() if found else ""
+
+
+def without_addresses(text: str) -> str:
+    """A server's own words, fit to be stored."""
+    return _ADDRESS.sub("<address>", " ".join(text.split()))[:_LONGEST_DETAIL]
+
+
+def utc(moment: datetime) -> datetime:
+    """UTC without zone; what has none is UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

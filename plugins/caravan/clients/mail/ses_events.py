@@ -1,0 +1,178 @@
+"""Events of SES out of an SQS queue, to which a configuration set sends them, directly or through SNS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from caravan.clients.mail.events import Feedback, HashAddress, Kind, Received, Unreadable, is_message_id, utc
+from caravan.clients.mail.events import without_addresses as shown
+from caravan.clients.mail.ses import TAG
+from caravan.clients.storage.s3 import typed_errors
+from caravan.core.connections import Connection
+
+_MOST_AT_ONCE = 10  # of SQS
+_IGNORED = frozenset(("Open", "Click", "DeliveryDelay"))
+"""Opens and clicks decide nothing here, and a delayed mail is still on its way."""
+_ONE_FACT: Mapping[str, tuple[Kind, str]] = {
+    "Send": ("accepted", "send"),
+    "Delivery": ("delivered", "delivery"),
+    "Reject": ("reject", "reject"),
+    "Rendering Failure": ("reject", "failure"),
+}
+"""Kind of the event, and where it tells more."""
+
+
+class _Wrong(Exception):
+    """The event is not as SES writes it; the text says what is wrong, without what it holds."""
+
+
+@dataclass(frozen=True)
+class SesQueue:
+    """`client`: of `sqs`. `topics`: ARNs of the SNS topics that may write into the queue; `accounts`: AWS accounts that
+    send. An event that says otherwise is unreadable, whatever the queue's own policy lets in."""
+
+    connection: Connection
+    client: Any
+    url: str
+    topics: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    hash_address: HashAddress | None = None
+
+    def receive(self, most: int = 1000, wait_seconds: int = 0) -> Iterator[Received]:
+        """Until the queue gives nothing more, or `most` have come. Raises Retryable and Misconfigured."""
+        count = 0
+        while count < most:
+            with typed_errors(self.connection, f"queue {self.url}"):
+                answer = self.client.receive_message(
+                    QueueUrl=self.url,
+                    MaxNumberOfMessages=min(_MOST_AT_ONCE, most - count),
+                    WaitTimeSeconds=wait_seconds,
+                )
+            messages: Sequence[Mapping[str, str]] = answer.get("Messages", [])
+            if not messages:
+                return
+            count += len(messages)
+            for message in messages:
+                found = self.parse(message.get("Body", ""), f"sqs:{message['MessageId']}")
+                yield Received(found, self._delete(message["ReceiptHandle"]))
+
+    def parse(self, body: str, raw_id: str) -> tuple[Feedback | Unreadable, ...]:
+        try:
+            event = self._unwrapped(_object(_json(body), "the message"))
+            return tuple(self._facts(event, raw_id))
+        except _Wrong as error:
+            return (Unreadable(str(error), raw_id),)
+
+    def _delete(self, handle: str) -> Callable[[], None]:
+        def ack() -> None:
+            with typed_errors(self.connection, f"queue {self.url}"):
+                self.client.delete_message(QueueUrl=self.url, ReceiptHandle=handle)
+
+        return ack
+
+    def _unwrapped(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Out of SNS's envelope, if it is in one."""
+        if message.get("Type") != "Notification" or "TopicArn" not in message:
+            if self.topics:
+                raise _Wrong("did not come through a topic of ours")
+            return message
+        if self.topics and message["TopicArn"] not in self.topics:
+            raise _Wrong("came through a topic that is not ours")
+        return _object(_json(message.get("Message")), "the event")
+
+    def _facts(self, event: Mapping[str, Any], raw_id: str) -> Iterator[Feedback]:
+        # Configuration sets say eventType, the older notifications of an identity notificationType.
+        kind = event.get("eventType", event.get("notificationType"))
+        mail = _object(event.get("mail"), "mail")
+        if self.accounts and mail.get("sendingAccountId") not in self.accounts:
+            raise _Wrong("was sent by an account that is not ours")
+        provider_id = _text(mail.get("messageId"), "mail.messageId")
+        message_id = _message_id(mail)
+        if kind in _IGNORED:
+            return
+        sent_at = mail.get("timestamp")
+        if kind in _ONE_FACT:
+            name, where = _ONE_FACT[kind]
+            part = _object(event.get(where, {}), where)
+            detail = str(part.get("smtpResponse") or part.get("reason") or part.get("errorMessage") or "")
+            at = _moment(part.get("timestamp", sent_at))
+            yield Feedback(message_id, provider_id, name, at, shown(detail), raw_id, self._hash(_one(mail)))
+        elif kind == "Bounce":
+            part = _object(event.get("bounce"), "bounce")
+            cause = f"{_text(part.get('bounceType'), 'bounceType')} {part.get('bounceSubType', '')}".strip()
+            # SES has told apart already what passes: a full mailbox is Transient whatever its status.
+            bounce: Kind = "hard_bounce" if part["bounceType"] == "Permanent" else "soft_bounce"
+            for recipient in _recipients(part, "bouncedRecipients"):
+                detail = f"{cause} {recipient.get('status', '')} {recipient.get('diagnosticCode', '')}"
+                address = self._hash(recipient.get("emailAddress"))
+                at = _moment(part.get("timestamp"))
+                yield Feedback(message_id, provider_id, bounce, at, shown(detail), raw_id, address)
+        elif kind == "Complaint":
+            part = _object(event.get("complaint"), "complaint")
+            for recipient in _recipients(part, "complainedRecipients"):
+                detail = str(part.get("complaintFeedbackType") or part.get("complaintSubType") or "")
+                address = self._hash(recipient.get("emailAddress"))
+                at = _moment(part.get("timestamp"))
+                yield Feedback(message_id, provider_id, "complaint", at, shown(detail), raw_id, address)
+        elif kind == "Subscription":
+            part = _object(event.get("subscription"), "subscription")
+            at = _moment(part.get("timestamp"))
+            detail = f"contact list {part.get('contactList', '')}"
+            yield Feedback(message_id, provider_id, "unsubscribe", at, shown(detail), raw_id, self._hash(_one(mail)))
+        else:
+            raise _Wrong("is of no kind that SES is known to send")
+
+    def _hash(self, address: object) -> str | None:
+        return self.hash_address(address) if self.hash_address and isinstance(address, str) and address else None
+
+
+def _message_id(mail: Mapping[str, Any]) -> str | None:
+    """Ours, from the tag; None when somebody else's mail left through the same configuration set."""
+    values = _object(mail.get("tags", {}), "mail.tags").get(TAG)
+    if values is None:
+        return None
+    if not isinstance(values, list) or len(values) != 1 or not is_message_id(values[0]):
+        raise _Wrong(f"its tag {TAG} is no id of ours")
+    return str(values[0])
+
+
+def _recipients(part: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = part.get(name)
+    if not isinstance(found, list) or not found:
+        raise _Wrong(f"has no {name}")
+    return [_object(recipient, name) for recipient in found]
+
+
+def _one(mail: Mapping[str, Any]) -> object:
+    found = mail.get("destination")
+    return found[0] if isinstance(found, list) and len(found) == 1 else None
+
+
+def _moment(text: object) -> datetime:
+    try:
+        return utc(datetime.fromisoformat(_text(text, "timestamp")))
+    except ValueError:
+        raise _Wrong("has a timestamp that is none") from None
+
+
+def _json(text: object) -> object:
+    try:
+        return json.loads(_text(text, "text"))
+    except (ValueError, RecursionError):
+        raise _Wrong("is no JSON") from None
+
+
+def _object(found: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(found, dict):
+        raise _Wrong(f"{name} is no JSON object")
+    return found
+
+
+def _text(found: object, name: str) -> str:
+    if not isinstance(found, str) or not found:
+        raise _Wrong(f"has no {name}")
+    return found
