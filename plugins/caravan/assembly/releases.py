@@ -26,6 +26,7 @@ from caravan.core.outbox import Intention
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
+from caravan.functions.release.hashes import content_hash
 from caravan.functions.release.planning import FUNCTION, People, Rendered, Standing
 from caravan.functions.release.recipients import read_recipients
 from caravan.warehouse.contacts import StoredContacts
@@ -201,7 +202,7 @@ def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | No
             "function = :function AND object_id = :id AND outlet = :outlet AND target = :locale "
             "AND revision < :revision AND state = 'accepted' AND provider_id IS NOT NULL",
             {
-                **{"function": FUNCTION, "id": release.id, "outlet": outlet, "locale": locale},
+                "function": FUNCTION, "id": release.id, "outlet": outlet, "locale": locale,
                 "revision": release.revision,
             },
         )
@@ -213,6 +214,6 @@ def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | No
 def hashes(shelf: Shelf) -> Mapping[tuple[str, int], str]:
     """Of each release as its files are now."""
     return {
-        (release.id, release.revision): planning.content_hash(release, shelf.revision(release).templates)
+        (release.id, release.revision): content_hash(release, shelf.revision(release).templates)
         for release in shelf.releases.values()
     }

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,21 +61,18 @@ def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
     with opened(desk, [code]) as outlets:
         if code not in outlets:
             raise Misconfigured([Fault(f"outlet {code}", "is not there, has a fault, or is switched off")])
-        carrier = ReleaseCarrier(outlets[code], desk)
+        carrier = ReleaseCarrier(outlets[code], desk.releases.payload)
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
         yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier
 
 
-@dataclass
 class ReleaseCarrier:
     """An outlet with the payloads that were made for it when the release was planned."""
 
-    outlet: Outlet
-    desk: Desk
-
-    @property
-    def is_repeatable(self) -> bool:
-        return self.outlet.is_repeatable
+    def __init__(self, outlet: Outlet, payload_of: Callable[[PayloadKey], Payload | None]) -> None:
+        self.outlet = outlet
+        self.is_repeatable = outlet.is_repeatable
+        self._kept = cache(payload_of)
 
     def hand_over(self, message: Message) -> Outcome:
         payload = self._payload(message)
@@ -95,9 +92,6 @@ class ReleaseCarrier:
 
     def _payload(self, message: Message) -> Payload | None:
         return self._kept(PayloadKey.of(message))
-
-    def __post_init__(self) -> None:
-        self._kept = cache(self.desk.releases.payload)
 
 
 @dataclass(frozen=True)
@@ -121,7 +115,7 @@ def gate_of(desk: Desk, outlet: str) -> Gate:
     today = utc_now().date()
 
     @cache
-    def hours(market: str, zone: str | None) -> Spine | None:
+    def hours(market: str, zone: str | None) -> Spine:
         return contact_spine(configuration.markets[market], "email", end, zone)
 
     contact = ContactGate(

@@ -141,6 +141,9 @@ class MailOutlet(OutletAccount):
     is_mail = True
     connection: _Connection
     sender: MailAddress
+    sender_name: Line
+    postal_address: Line
+    """In one line: the laws of many markets ask for it in every mail."""
     reply_to: MailAddress | None = None
     unsubscribe_url: Address
     per_second: Rate = Decimal(1)

@@ -1,0 +1,100 @@
+"""Outlets as releases' steps use them, from their files and connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from caravan import TEMPLATES_DIR
+from caravan.assembly.connections import current
+from caravan.assembly.warehouse import utc_now
+from caravan.config import outlets as config
+from caravan.config.settings import Settings
+from caravan.core.errors import Fault, Misconfigured
+from caravan.core.release import Outlet
+
+if TYPE_CHECKING:
+    from caravan.clients.mail.mailing import Mailing
+    from caravan.clients.mail.rate import Throttle
+
+_TEMPLATES = TEMPLATES_DIR / "release"
+_KEY_ID = "k1"
+
+
+@contextmanager
+def open_outlet(
+    account: config.OutletAccount, settings: Settings, key: bytes, variables: Sequence[str] = ()
+) -> Iterator[Outlet]:
+    """`key`: signs links to unsubscribe. `variables`: what every recipient has. Nothing is asked of anybody yet.
+
+    Raises Misconfigured for a connection that is missing or makes no sense.
+    """
+    match account:
+        case config.SiteOutlet():
+            yield _site(account, settings)
+        case config.SmtpOutlet():
+            from caravan.clients.mail.smtp import SmtpOutlet
+
+            connection = current().get(account.connection)
+            with SmtpOutlet(account.code, connection, _mailing(account, key, variables), _throttle(account)) as outlet:
+                yield outlet
+        case config.SesOutlet():
+            from caravan.clients.aws import open_service
+            from caravan.clients.mail.ses import SesOutlet
+
+            connection = current().get(account.connection)
+            yield SesOutlet(
+                account.code,
+                connection,
+                open_service(connection, "sesv2", tries_once=True),
+                _mailing(account, key, variables),
+                account.configuration_set,
+                _throttle(account),
+            )
+        case _:
+            raise Misconfigured([Fault(f"outlet {account.code}", f"{account.kind} is not connected yet")])
+
+
+def normalise(address: str) -> tuple[str, str | None]:
+    """Of recipients' files: the address as it is sent to, and what is wrong with it."""
+    from caravan.clients.mail.addresses import Invalid, normalised
+
+    found = normalised(address)
+    if isinstance(found, Invalid):
+        return "", found.reason
+    if found.is_role:
+        return "", "stands for nobody in particular (postmaster@, info@): who reads it has not subscribed"
+    return found.text, None
+
+
+def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
+    from caravan.clients.site.bucket import BucketStore
+    from caravan.clients.site.outlet import SiteOutlet
+    from caravan.clients.site.page import Site
+    from caravan.clients.site.store import FolderStore, Store
+
+    store: Store
+    if account.bucket:
+        store = BucketStore(current().get(account.connection), account.bucket, account.prefix.strip("/"))
+    else:
+        store = FolderStore(settings.home / (account.folder or "site"))
+    return SiteOutlet(account.code, Site(account.base_url, account.publisher), store, utc_now)
+
+
+def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
+    from caravan.clients.mail.mailing import Mailing
+    from caravan.clients.mail.template import MailTemplate, Sender
+    from caravan.clients.mail.tokens import Keys, Links
+
+    sender = Sender(account.sender, account.sender_name, account.postal_address, account.reply_to)
+    links = Links(account.unsubscribe_url, Keys(_KEY_ID, {_KEY_ID: key}))
+    return Mailing(sender, MailTemplate(_TEMPLATES / "mail"), utc_now, links, frozenset(variables))
+
+
+def _throttle(account: config.MailOutlet) -> Throttle:
+    from caravan.clients.mail.rate import Throttle
+
+    per_domain = {"*": float(account.per_domain_per_second)} if account.per_domain_per_second else {}
+    return Throttle(time.monotonic, time.sleep, float(account.per_second), per_domain)
