@@ -99,7 +99,14 @@ def test_whatever_keeps_a_channel_from_being_read_is_on_record(store, parsed, co
     assert is_unread(store)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)])
+def interrupted_query() -> RuntimeError:
+    """As DuckDB says it, when Ctrl-C meets a running query."""
+    error = RuntimeError("Query interrupted")
+    error.__cause__ = KeyboardInterrupt()
+    return error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), interrupted_query()])
 def test_who_stops_a_run_knows_it(store, collect, error):  # noqa: F811
     with pytest.raises(type(error)):
         collect(Folder(away=error))

@@ -202,7 +202,10 @@ def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | No
             "function = :function AND object_id = :id AND outlet = :outlet AND target = :locale "
             "AND revision < :revision AND state = 'accepted' AND provider_id IS NOT NULL",
             {
-                "function": FUNCTION, "id": release.id, "outlet": outlet, "locale": locale,
+                "function": FUNCTION,
+                "id": release.id,
+                "outlet": outlet,
+                "locale": locale,
                 "revision": release.revision,
             },
         )

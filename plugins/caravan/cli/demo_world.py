@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from caravan import INCLUDE_DIR
 from caravan.core.connections import Connection
+from caravan.core.errors import CaravanError
 
 if TYPE_CHECKING:
     from caravan.config.types import Configuration
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 CHANNELS = INCLUDE_DIR / "demo" / "channels"
 """Those that only the demo has: with accounts that nobody else could have."""
 
+WORLD = "world.json"
+"""In a home: whose files lie there."""
 HISTORY_DAYS = 99
 """Before the 21 days on which something is planted: 120 on all."""
 
@@ -48,10 +51,24 @@ class World:
         with TemporaryDirectory(prefix="caravan-world-") as folder:
             return cls.of(write_config(INCLUDE_DIR / "config", Path(folder) / "config"), seed, scale)
 
+    @classmethod
+    def of_home(cls, home: Path, seed: int | None, scale: float | None) -> World:
+        """That whose files are in `home`, where nothing else is asked for; else as `by_itself`."""
+        there = json.loads((home / WORLD).read_text()) if (home / WORLD).exists() else {}
+        return cls.by_itself(there.get("seed") if seed is None else seed, scale or there.get("scale", 1))
+
     def generate(self, home: Path | None = None) -> Truth:
-        """What is so. Writes the files below `home`, if one is given."""
+        """What is so. Writes the files below `home`, if one is given. CaravanError where those of another world are."""
         from caravan.demo.orders import generate
 
+        if home is not None:
+            mine = {"seed": self.seed, "scale": self.scale}
+            there = json.loads((home / WORLD).read_text()) if (home / WORLD).exists() else mine
+            if there != mine:
+                told = f"--seed {there['seed']} --scale {there['scale']:g}"
+                raise CaravanError(f"{home} holds the files of another world ({told}): name another folder")
+            home.mkdir(parents=True, exist_ok=True)
+            (home / WORLD).write_text(json.dumps(mine))
         return generate(home, self.configuration, self.seed, history=HISTORY_DAYS, scale=self.scale)
 
     @contextmanager

@@ -21,7 +21,7 @@ from caravan.cli.dry_run import dry_run, has_lake
 from caravan.cli.private_airflow import dags_folder, start_private_airflow
 from caravan.cli.steps import close_run
 from caravan.config.settings import BY_HAND, Settings
-from caravan.core.errors import CaravanError, Retryable, nearest
+from caravan.core.errors import CaravanError, Retryable, nearest, stop_of
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -159,6 +159,7 @@ def _execute(dag: DAG, conf: dict[str, Any], say: Say) -> tuple[RunResult, set[s
         # A run woken by an asset has no logical date and no interval; dag.test() would make one up.
         run = dag.test(run_conf=conf, logical_date=None) if awaited_assets(dag) else dag.test(run_conf=conf)
     except (KeyboardInterrupt, SystemExit):
+        say(f"{dag.dag_id}: interrupted; run it again when you like: what was loaded is not loaded twice")
         if narrator.run_id:
             _note_interrupted(dag.dag_id, narrator.run_id)
         raise
@@ -214,8 +215,8 @@ class _Narrator:
 
     @_hook
     def on_task_instance_failed(self, task_instance: Any, error: object) -> None:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise error  # Airflow would take it for the task's failure, and try again
+        if (stop := stop_of(error)) is not None:
+            raise stop  # Airflow would take it for the task's failure, and try again
         message = str(error) if isinstance(error, CaravanError) else f"{type(error).__name__}: {error}"
         self.messages[_label(task_instance)] = message
         self.say(f"    failed, {time.monotonic() - self._started:.1f} s: {message}")

@@ -68,21 +68,28 @@ def serve(
 @app.command()
 def truth(
     seed: Seed = None,
-    scale: Scale = 1,
+    scale: Annotated[float | None, typer.Option(min=0.5, max=100, help="So many times the usual orders.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="All of it, by delivery, market, channel and day.")] = False,
 ) -> None:
-    """Show what is really so: what was sold, given back and delivered, whatever Caravan makes of it."""
+    """Show what is really so: what was sold, given back and delivered, whatever Caravan makes of it.
+
+    Of the world whose files are in CARAVAN_HOME, unless a seed or a scale is given.
+    """
     from caravan.cli.demo_verdict import true_sales, truth_table
     from caravan.demo.truth import as_json as in_json
 
-    found = World.by_itself(seed, scale).generate()
+    world = World.of_home(Settings.from_environment().home, seed, scale)
+    found = world.generate()
     if as_json:
         typer.echo(in_json(found))
         return
     console().print(truth_table(true_sales(found)))
     if found.campaigns:
         console().print(_campaigns_table(found.campaigns))
-    say(f"seed {found.seed}, orders of {found.first} to {found.last}, {len(found.deliveries)} deliveries")
+    say(
+        f"seed {found.seed}, scale {world.scale:g}, orders of {found.first} to {found.last}, "
+        f"{len(found.deliveries)} deliveries"
+    )
 
 
 @app.command()

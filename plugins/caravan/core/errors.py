@@ -76,6 +76,15 @@ class Misconfigured(CaravanError):
         super().__init__("\n".join([f"{head} found:", *(f"  - {fault}" for fault in self.faults)]))
 
 
+def stop_of(error: object) -> BaseException | None:
+    """Ctrl-C or a termination that the error is, or came of: a running query makes another error of it."""
+    while isinstance(error, BaseException):
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word: `; did you mean 'x'?`, or the list when nothing is near."""
     names = sorted(known)

@@ -23,7 +23,7 @@ FaultName = Literal[
 ]
 
 FAULTS: Mapping[FaultName, str] = {
-    "ok": "nothing, from now on",
+    "ok": "no fault, from now on",
     "html": "200 with a page about maintenance",
     "denied": "401: the key is refused",
     "busy": "429 with seconds to wait",

@@ -31,7 +31,9 @@ class Verdicts:
     def summary(self) -> str:
         warned = sum(1 for result in self.results if result.outcome == "warn")
         blocked = len(self.failed) + (1 if self.failed_whole else 0)
-        return f"{blocked} blocked, {warned} warnings" if blocked or warned else "all checks passed"
+        names = ", ".join(sorted({result.check_name for result in self.results if result.outcome == "warn"}))
+        found = [f"{blocked} blocked"] * bool(blocked) + [f"{warned} warnings ({names})"] * bool(warned)
+        return ", ".join(found) or "all checks passed"
 
 
 def judge(session: Session, model: Model, relations: Sequence[str]) -> Verdicts:

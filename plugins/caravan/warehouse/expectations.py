@@ -158,10 +158,11 @@ def _great_expectations() -> tuple[Any, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gx = importlib.import_module("great_expectations")
-        bars = importlib.import_module("great_expectations.data_context.types.base").ProgressBarsConfig
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+        base = importlib.import_module("great_expectations.data_context.types.base")
+    for name in ("great_expectations", base.__name__):  # the latter sets a level of its own
+        logging.getLogger(name).setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = bars(globally=False)
+    context.variables.progress_bars = base.ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("slices").add_dataframe_asset("slices")
     return gx, asset.add_batch_definition_whole_dataframe("slices")
 

@@ -111,7 +111,9 @@ def collect(
         for counts in _heal(run_id, channel, inbox, deliveries, store, limits, clock):
             _add(totals, counts)
     totals["refused"] = len(refused)
-    log.info("%s: %s", channel, totals)
+    log.info(
+        "%s: %s", channel, ", ".join(f"{count} {word}" for word, count in totals.items() if count) or "nothing new"
+    )
     if refused:
         lines = "\n".join(f"  - {each}" for each in refused)
         raise Rejected("DELIVERIES_REFUSED", f"{channel}: {len(refused)} refused\n{lines}")
@@ -241,7 +243,7 @@ def verdict(
     lines = [*failures, *(f"warning: {line}" for line in warnings)]
     store.end_run(run_id, "failed" if failures else "success", "\n".join(lines))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", f"{len(failures)} failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
     return warnings
 
 

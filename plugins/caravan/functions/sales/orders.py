@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from caravan.config.types import Channel, Configuration
 from caravan.core.entities import EntityName
-from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest, stop_of
 from caravan.core.protocols import D, Inbox, Layer, LoadCounts, OrderStore
 from caravan.core.scope import RunScope
 from caravan.core.window import DayRange
@@ -150,7 +150,9 @@ def collect(
     if not scope.dry_run:
         store.note_read(scope.run_id, channel.code, next(iter(inboxes)), clock())
     totals["refused"] = len(refused)
-    log.info("%s: %s", channel.code, totals)
+    log.info(
+        "%s: %s", channel.code, ", ".join(f"{count} {word}" for word, count in totals.items() if count) or "nothing new"
+    )
     if refused:
         raise Rejected(
             "DELIVERIES_REFUSED", f"{channel.code}: {len(refused)} refused\n" + "\n".join(f"  - {e}" for e in refused)
@@ -169,9 +171,9 @@ def failure_noted(
     """
     try:
         yield
-    except (Rejected, KeyboardInterrupt, SystemExit):
-        raise
     except BaseException as error:
+        if isinstance(error, Rejected) or stop_of(error) is not None:
+            raise
         message = str(error) if isinstance(error, CaravanError) else type(error).__name__
         try:
             if not scope.dry_run:
@@ -338,4 +340,4 @@ def verdict(scope: RunScope, configuration: Configuration, store: OrderStore, fa
         log.warning("%s", line)
     store.end_run(scope.run_id, "failed" if failures else "success", "\n".join([*failures, *standing]))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", f"{len(failures)} failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))

@@ -1,0 +1,157 @@
+"""A release from its files to site and mail, over real SMTP: once each, approved as it is, and to nobody who must not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from release_world import NOW, ReleaseWorld, agreed
+
+from caravan.assembly import releases
+from caravan.core.contacts import Suppression
+from caravan.core.errors import Rejected
+from caravan.core.privacy import ConsentEvent
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseWorld]:
+    world = ReleaseWorld(tmp_path, monkeypatch)
+    world.people(
+        *agreed("anna"), *agreed("ben", "GB"), *agreed("chloe"), "dora@example.com,DE,,,,,Dora", "bad,DE,,,,,x"
+    )
+    yield world
+    world.controller.stop()
+
+
+def test_approved_planned_and_sent_once(world):
+    assert world.plan() == {"state": "in_review", "reasons": ["approved by 0 of 1"]}
+    assert world.states() == {}
+    world.approve()
+    counts = world.plan()
+    assert counts == {
+        "state": "planned",
+        "new": 2,
+        "letter": {"received": 8, "planned": 7, "new": 4, "bad": 1, "elsewhere": {}},
+    }
+    assert world.send() == {"site": {"accepted": 2}, "letter": {"accepted": 3, "skipped": 1}}
+    assert world.received() == ["anna@example.com", "ben@example.com", "chloe@example.com"]
+    assert world.states()["dora@example.com"] == "skipped", "never asked"
+    for _ in range(2):
+        world.plan()
+        assert world.send() == {}
+        world.now += timedelta(minutes=1)
+    assert len(world.box.mails) == 3
+    with world.desk() as desk:
+        assert desk.outbox.verify() is None
+
+
+def test_each_in_the_language_of_its_market_with_what_bulk_mail_needs(world):
+    world.approve()
+    world.plan()
+    world.send()
+    mails = dict(world.box.mails)
+    assert mails["ben@example.com"]["Subject"] == "Autumn teapots"
+    assert mails["anna@example.com"]["Subject"] == "Teekannen im Herbst"
+    mail = mails["anna@example.com"]
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["List-Unsubscribe"].startswith("<https://www.example.com/unsubscribe/1.k1.")
+    assert mail["Caravan-Message-Id"] in mail["Message-ID"]
+    assert mail.get_content_type() == "multipart/alternative"
+    page = (world.home / "site" / "de-DE" / "autumn" / "index.html").read_text()
+    assert "Teekannen im Herbst" in page and 'hreflang="en-GB"' in page
+    assert "autumn" in (world.home / "site" / "sitemap.xml").read_text()
+
+
+def test_its_author_does_not_approve_it(world):
+    world.approve("maria")
+    assert world.plan()["reasons"] == ["approved by its author alone: somebody else has to"]
+
+
+def test_what_was_edited_after_the_approval_does_not_leave(world):
+    world.approve()
+    world.plan()
+    text = world.folder / "de-DE.md"
+    approved = text.read_text()
+    text.write_text(approved.replace("unsere", "andere"))
+    assert world.plan()["reasons"] == ["changed since it was approved"]
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    assert world.box.mails == [] and not (world.home / "site").exists()
+    text.write_text(approved)
+    world.now += timedelta(minutes=5)
+    assert world.send()["letter"] == {"accepted": 3, "skipped": 1}
+
+
+def test_who_says_no_between_planning_and_sending_gets_nothing(world):
+    world.approve()
+    world.plan()
+    with world.desk() as desk:
+        anna, ben = desk.subject_of("anna@example.com"), desk.subject_of("ben@example.com")
+        no = ConsentEvent(anna, "marketing_email", "email", "withdrawn", NOW - HOUR, "click", "v1")
+        desk.contacts.add_consent([no], NOW, "unsubscribe")
+        desk.contacts.suppress([Suppression(ben, "email", "complaint", NOW - HOUR, "event")], NOW)
+    assert world.send()["letter"] == {"accepted": 1, "skipped": 3}
+    assert world.received() == ["chloe@example.com"]
+
+
+def test_too_late_is_missed_and_told(world):
+    world.approve()
+    world.plan()
+    world.now += 3 * HOUR
+    assert world.send() == {}
+    assert set(world.states().values()) == {"missed"}
+    assert world.box.mails == []
+
+
+def test_a_release_of_long_ago_sends_nothing_however_often_it_is_run(world):
+    world.approve()
+    world.now += timedelta(days=30)
+    assert releases.list_releases() == []
+    assert world.plan()["state"] == "over"
+    assert world.send() == {} and world.box.mails == []
+
+
+def test_a_lost_answer_is_not_sent_again(world):
+    world.box.lose = 1
+    world.approve()
+    world.plan()
+    assert world.send()["letter"] == {"accepted": 2, "skipped": 1, "unknown": 2}, (
+        "once sent, once settled without evidence"
+    )
+    for _ in range(3):
+        world.now += timedelta(minutes=10)
+        world.send()
+    assert len(world.box.mails) == 3
+    assert sorted(world.states().values()).count("unknown") == 1
+
+
+def test_the_embargo_holds_whoever_sends(world):
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(text + "embargo_until: 2026-11-25T10:00:00Z\n")
+    world.approve()
+    world.plan()
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    world.now = NOW + HOUR / 2
+    assert world.send()["letter"] == {"accepted": 3, "skipped": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "why"),
+    [
+        ("lists/letters.yml", "purpose: marketing_email", "purpose: survey", "the list letters is for survey"),
+        ("lists/letters.yml", "audience: customer", "audience: press", "the list letters is of press"),
+        ("lists/letters.yml", "provenance: sign-up form of the shop, confirmed by mail\n", "", "there is no list 'letters'"),
+        ("lists/letters.yml", "lists/letters.csv", "lists/gone.csv", "lists/gone.csv is not in CARAVAN_HOME"),
+    ],
+)  # fmt: skip
+def test_a_list_that_does_not_fit_is_refused(world, file, old, new, why):
+    path = world.config / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    world.approve()
+    with pytest.raises(Rejected, match=why):
+        world.plan()
+    assert world.box.mails == []
