@@ -80,7 +80,8 @@ def list_releases() -> None:
     else:
         say("There is no release; add a folder to include/config/releases.")
     if shelf.faults:
-        say(f"{len(shelf.faults)} faults left something out; `caravan release lint` shows them")
+        counted = "1 fault" if len(shelf.faults) == 1 else f"{len(shelf.faults)} faults"
+        say(f"{counted} left something out; `caravan release lint` tells all")
 
 
 def release_table(shelf: Shelf) -> Table:

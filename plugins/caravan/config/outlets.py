@@ -145,7 +145,7 @@ class MailOutlet(OutletAccount):
     unsubscribe_url: Address
     per_second: Rate = Decimal(1)
     per_domain_per_second: Rate | None = None
-    seeds: tuple[MailAddress, ...] = ()
+    seeds: Annotated[tuple[MailAddress, ...], Field(repr=False)] = ()
 
 
 class SmtpOutlet(MailOutlet):
