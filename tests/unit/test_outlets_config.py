@@ -71,6 +71,8 @@ FAULTS = [
     ("webhook", "connection", "conection", ":4 conection: unknown key 'conection'; did you mean 'connection'?"),
     ("webhook", "code: x", "code: y", ":1 code: 'y' differs from the file's name; rename the file to y.yml"),
     ("webhook", "markets: [DE]", "markets: [DX]", ":5 markets[0]: there is no market 'DX'; known are DE"),
+    ("webhook", "pt-BR", "pt_BR", ":6 locales[1]: 'pt_BR' is written pt-BR"),
+    ("webhook", "pt-BR", "xx", ":6 locales[1]: 'xx' is no BCP 47 tag of a language (like pt-BR)"),
     ("webhook", "name: X", 'name: "X\\nY"', ":2 name: has a line break or a control character"),
     ("site", "bucket: news-eu\n", "", ":1: give either `folder` or `bucket`: where its files are put"),
     ("site", "bucket: news-eu", "bucket: news-eu\nfolder: a", ":1: give either `folder` or `bucket`"),

@@ -169,6 +169,14 @@ def test_a_missing_text_follows_the_policy(config: Path, policy: str, locale: st
     assert [str(each) for each in missing(release, MARKETS)] == expected
 
 
+def test_where_nothing_can_stand_in_the_gate_names_the_chain(config: Path) -> None:
+    (config / "releases/spring/en.md").unlink()
+    edit(config / "releases/spring/release.yml", "source_locale: en", "source_locale: de")
+    assert [str(each) for each in missing(release_of(config), MARKETS)] == [
+        "releases/spring/release.yml: BR: there is no text in any of pt-BR, pt, en; add one"
+    ]
+
+
 @pytest.mark.parametrize(("policy", "locale"), [("require", None), ("fallback", "en"), ("skip", None)])
 def test_a_translation_of_an_older_source_counts_as_none(config: Path, policy: str, locale: str | None) -> None:
     now = release_of(config).source.sha256

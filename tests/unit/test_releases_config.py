@@ -96,6 +96,7 @@ FILE_FAULTS = [
     ("method: content", "method: contents", ":9 method: there is no method 'contents'; did you mean 'content'?"),
     ("BR: fallback", "US: fallback", ":10 translations.US: 'US' is no market of this release"),
     ("BR: fallback", "BR: falback", ":10 translations.BR: 'falback' is not known; did you mean 'fallback'?"),
+    ("{default: require, BR: fallback}", "never", ":10 translations: 'never' is not known; known are fallback, requ"),
     ("kind: news", "kind: notice", ":10 translations.BR: a notice is told in the reader's language"),
     ("audience: public", "audience: customer", ":1 purpose: is required: a release for customer goes to people"),
 ]
@@ -241,6 +242,20 @@ def test_two_releases_with_one_id_are_both_left_out(config: Path) -> None:
         "releases/copy/release.yml:1 id: 'spring' is also the id of releases/spring/release.yml",
         "releases/spring/release.yml:1 id: 'spring' is also the id of releases/copy/release.yml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "policies"),
+    [
+        ("skip", ["skip", "skip", "skip"]),
+        ("{BR: skip}", ["require", "skip", "require"]),
+        ("{default: fallback, DE: require}", ["require", "fallback", "fallback"]),
+    ],
+)
+def test_what_a_market_without_a_text_gets(config: Path, given: str, policies: list[str]) -> None:
+    edit(config / "releases/spring/release.yml", "{default: require, BR: fallback}", given)
+    release = release_of(config)
+    assert [release.policy(market) for market in ("DE", "BR", "AE")] == policies
 
 
 def test_markets_and_outlets_have_to_meet(config: Path) -> None:
