@@ -80,14 +80,17 @@ def list_releases() -> None:
     else:
         say("There is no release; add a folder to include/config/releases.")
     if shelf.faults:
-        say(f"{len(shelf.faults)} faults left something out; `caravan release lint` shows them")
+        counted = "1 fault" if len(shelf.faults) == 1 else f"{len(shelf.faults)} faults"
+        say(f"{counted} left something out; `caravan release lint` tells all")
 
 
 def release_table(shelf: Shelf) -> Table:
-    """A row for each release, in the order of their ids."""
+    """A row for each release, in the order of their ids; due when its first market is."""
     table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for title in ("release", "revision", "kind", "audience", "markets", "outlets", "when", "first due, UTC"):
-        table.add_column(title, justify="right" if title == "revision" else "left")
+    for title in ("release", "revision", "kind", "audience", "markets", "outlets", "when", "due, UTC"):
+        table.add_column(
+            title, justify="right" if title == "revision" else "left", no_wrap=title in ("release", "when", "due, UTC")
+        )
     for release in shelf.releases.values():
         when = f"{release.when.local:%Y-%m-%d %H:%M} local" if release.when.local else "at one instant"
         due = min(release.when.instant(shelf.known.markets[market].zone) for market in release.markets)

@@ -82,8 +82,8 @@ def _jpeg(content: bytes) -> tuple[int, int]:
 def _webp(content: bytes) -> tuple[int, int]:
     kind = content[12:16]
     if kind == b"VP8X":
-        wide, high = content[24:27], content[27:30]
-        return int.from_bytes(wide, "little") + 1, int.from_bytes(high, "little") + 1
+        wide, wider, high, higher = struct.unpack("<HBHB", content[24:30])
+        return (wider << 16 | wide) + 1, (higher << 16 | high) + 1
     if kind == b"VP8L":
         (bits,) = struct.unpack("<I", content[21:25])
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
+import langcodes
 from email_validator import EmailNotValidError, validate_email
+from langcodes.tag_parser import LanguageTagError
 from pydantic import AfterValidator, Field, model_validator
 
 from caravan.config.document import Document, read
@@ -47,6 +49,19 @@ def web_address(text: str) -> str:
         raise ValueError(f"'{text}' is no address (like https://www.example.com)")
     if has_login:
         raise ValueError("a login has no place in an address; put it into the connection")
+    return text
+
+
+def language_tag(text: str) -> str:
+    """A BCP 47 tag as it is written; ValueError for anything else."""
+    try:
+        is_valid, standard = langcodes.tag_is_valid(text), langcodes.standardize_tag(text)
+    except LanguageTagError:
+        is_valid, standard = False, text
+    if not is_valid:
+        raise ValueError(f"'{text}' is no BCP 47 tag of a language (like pt-BR)")
+    if standard != text:
+        raise ValueError(f"'{text}' is written {standard}")
     return text
 
 
@@ -87,7 +102,7 @@ class OutletAccount(Frozen):
     kind: str
     enabled: bool = True
     markets: _Listed | None = None
-    locales: _Listed | None = None
+    locales: Annotated[tuple[Annotated[str, AfterValidator(language_tag)], ...], Field(min_length=1)] | None = None
 
     def serves(self, market: str, locale: str) -> bool:
         return self.serves_market(market) and (
@@ -148,7 +163,7 @@ class MailOutlet(OutletAccount):
     unsubscribe_url: Address
     per_second: Rate = Decimal(1)
     per_domain_per_second: Rate | None = None
-    seeds: tuple[MailAddress, ...] = ()
+    seeds: Annotated[tuple[MailAddress, ...], Field(repr=False)] = ()
 
 
 class SmtpOutlet(MailOutlet):

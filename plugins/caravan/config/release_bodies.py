@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import langcodes
-from langcodes.tag_parser import LanguageTagError
 from pydantic import Field
 
 from caravan.config.document import Document, parse
 from caravan.config.frozen import Frozen
 from caravan.config.images import MEDIA_TYPES, ImageFile
 from caravan.config.markdown import Reference, references
-from caravan.config.outlets import Line
+from caravan.config.outlets import Line, language_tag
 from caravan.config.validation import validate
 from caravan.core.errors import Fault, nearest
 
@@ -96,13 +94,9 @@ def is_file_name(target: str) -> bool:
 def locale_problem(tag: str, known: Collection[str]) -> str | None:
     """Why it is no language that anybody reads; None if it is one. `known`: all that markets lead to."""
     try:
-        is_valid, standard = langcodes.tag_is_valid(tag), langcodes.standardize_tag(tag)
-    except LanguageTagError:
-        is_valid, standard = False, tag
-    if not is_valid:
-        return f"'{tag}' is no BCP 47 tag of a language (like pt-BR){nearest(tag, known)}"
-    if standard != tag:
-        return f"'{tag}' is written {standard}"
+        language_tag(tag)
+    except ValueError as error:
+        return str(error)
     if tag not in known:
         return f"no market reads '{tag}'{nearest(tag, known)}"
     return None

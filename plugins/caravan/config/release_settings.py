@@ -14,13 +14,14 @@ from caravan.core.errors import Fault
 
 FILE = "releases.yml"
 
-_Host = Annotated[str, Field(pattern=r"^[a-z0-9*][a-z0-9.*-]*$")]
+_Host = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+_HostPattern = Annotated[str, Field(pattern=r"^[a-z0-9*][a-z0-9.*-]*$")]
 
 
 class ReleaseSettings(Frozen):
     own_hosts: tuple[_Host, ...] = ()
     """Hosts of ours, with their subdomains: links to them are tagged."""
-    staging_hosts: tuple[_Host, ...] = (
+    staging_hosts: tuple[_HostPattern, ...] = (
         *("localhost", "127.*", "10.*", "192.168.*", "*.local", "*.localhost", "*.test", "*.internal", "*.invalid"),
         *("staging.*", "*.staging.*", "stage.*", "dev.*", "*.dev.*", "preview.*", "test.*"),
     )

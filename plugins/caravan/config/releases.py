@@ -47,9 +47,12 @@ def _moment(given: object, *, is_utc: bool) -> datetime:
         form = "2026-11-25 08:30 or 2026-11-25T08:30:00Z, in UTC" if is_utc else "2026-11-25 09:30, without zone"
         raise ValueError(f"'{given}' is no time (like {form})")
     try:
-        return datetime.fromisoformat(found[0].removesuffix("Z"))
+        moment = datetime.fromisoformat(found[0].removesuffix("Z"))
     except ValueError as error:
         raise ValueError(f"'{given}' is no time of the calendar: {error}") from error
+    if not 2000 <= moment.year < 2100:
+        raise ValueError(f"'{given}' is not of this century")
+    return moment
 
 
 def _duration(given: object) -> timedelta:
@@ -104,7 +107,7 @@ class ReleaseFile(Frozen):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     kind: Kind
     audience: Audience
-    owner: Line
+    owner: Annotated[Line, Field(repr=False)]
     """Its author: whoever approves it is somebody else."""
     markets: _Listed
     outlets: _Listed
@@ -196,7 +199,7 @@ def load_releases(
     for name in names:
         if name.startswith("."):
             continue
-        where = os.fsencode(f"{FOLDER}/{name}").decode("utf-8", "backslashreplace")
+        where = _shown(f"{FOLDER}/{name}")
         if not (folder / name).is_dir():
             faults.append(Fault(where, "is no folder; each release has one, with release.yml and its texts"))
             continue
@@ -256,6 +259,11 @@ def _read_folder(
     return document, release, []
 
 
+def _shown(path: str) -> str:
+    """As faults show it, also where a name is no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _read_bodies(
     folder: Path, where: str, names: Collection[str], images: Mapping[str, ImageFile | None], locales: Collection[str]
 ) -> tuple[dict[str, Body], list[Fault]]:
@@ -264,12 +272,12 @@ def _read_bodies(
     for name in names:
         if name.endswith((".markdown", ".yaml")):
             right = ".md" if name.endswith(".markdown") else ".yml"
-            faults.append(Fault(f"{where}/{name}", f"is not read; rename it to {Path(name).stem}{right}"))
+            faults.append(Fault(_shown(f"{where}/{name}"), f"is not read; rename it to {Path(name).stem}{right}"))
         if not name.endswith(".md"):
             continue
         if problem := locale_problem(name.removesuffix(".md"), locales):
-            faults.append(Fault(f"{where}/{name}:1", problem))
-        body, more = read_body(folder / name, f"{where}/{name}", images)
+            faults.append(Fault(_shown(f"{where}/{name}:1"), _shown(problem)))
+        body, more = read_body(folder / name, _shown(f"{where}/{name}"), images)
         faults += more
         if body is not None:
             bodies[body.locale] = body
@@ -289,13 +297,13 @@ def _read_images(
             size = (folder / name).stat().st_size
             if size > limit:
                 message = f"has {size:,} bytes; an image may have {limit:,} (image_bytes in releases.yml)"
-                faults.append(Fault(f"{where}/{name}", message))
+                faults.append(Fault(_shown(f"{where}/{name}"), message))
             else:
                 images[name] = read_image(folder / name)
         except ValueError as error:
-            faults.append(Fault(f"{where}/{name}", str(error)))
+            faults.append(Fault(_shown(f"{where}/{name}"), str(error)))
         except OSError as error:
-            faults.append(Fault(f"{where}/{name}", f"cannot be read: {error.strerror}"))
+            faults.append(Fault(_shown(f"{where}/{name}"), f"cannot be read: {error.strerror}"))
     return images, faults
 
 

@@ -1,0 +1,178 @@
+"""`caravan release`: what is listed, told, shown and put into calendars."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import icalendar
+import pytest
+from config_case import edit
+from release_case import known, release_of, revision_of, write_releases
+from typer.testing import CliRunner
+
+from caravan import INCLUDE_DIR
+from caravan.cli.release import app, read_shelf
+from caravan.core.errors import Misconfigured
+from caravan.functions.release.calendar import editorial_calendar
+from caravan.functions.release.lint import lint
+from caravan.functions.release.preview import preview
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The markets that Caravan comes with, and one release."""
+    folder = tmp_path / "config"
+    shutil.copytree(INCLUDE_DIR / "config", folder, ignore=shutil.ignore_patterns("releases*", "outlets"))
+    write_releases(folder)
+    (folder / "releases.yml").write_text("own_hosts: [example.com]\n")
+    monkeypatch.setenv("CARAVAN_CONFIG", str(folder))
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return folder
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    if isinstance(result.exception, Misconfigured):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_the_releases_are_listed_with_the_first_instant(config: Path) -> None:
+    code, output = run("list")
+    assert code == 0
+    row = next(line for line in output.splitlines() if "spring" in line)
+    assert re.split(r"\s{2,}", row.strip()) == [
+        *("spring", "1", "news", "public", "DE BR AE", "site toots", "2026-11-25 09:30 local", "2026-11-25 05:30")
+    ]
+    shutil.rmtree(config / "releases")
+    assert run("list") == (0, "There is no release; add a folder to include/config/releases.\n")
+
+
+def test_lint_ends_with_what_it_found(config: Path) -> None:
+    assert run("lint") == (0, "1 release read, nothing wrong\n")
+    assert run("lint", "spring") == (0, "1 release read, nothing wrong\n")
+    edit(config / "releases/spring/de.md", "https://shop.example.com/de/taschen", "http://shop.example.com/b")
+    edit(config / "outlets/letters.yml", "sender", "sendr")
+    code, output = run("lint")
+    assert (code, output.splitlines()) == (
+        1,
+        [
+            "outlets/letters.yml:1 sender: is required",
+            "outlets/letters.yml:5 sendr: unknown key 'sendr'; did you mean 'sender'?",
+            "releases/spring/de.md:5: the link http://shop.example.com/b is http only; use https or mailto or tel",
+            "1 release read, 3 to be put right",
+        ],
+    )
+    assert run("lint", "spring")[1].splitlines()[-1] == "1 release read, 1 to be put right"
+
+
+def test_a_release_with_faults_or_none_of_that_name_is_told_so(config: Path) -> None:
+    with pytest.raises(Misconfigured, match="there is no release 'sprig'; did you mean 'spring'"):
+        run("preview", "sprig")
+    edit(config / "releases/spring/release.yml", "kind: news", "kind: mews")
+    with pytest.raises(Misconfigured, match="'mews' is not known"):
+        run("lint", "spring")
+    code, output = run("list")
+    assert code == 0
+    assert "1 fault left something out; `caravan release lint` tells all" in output
+
+
+class _Asked(HTMLParser):
+    """What a browser would fetch by itself, and where links lead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.links: list[str] = []
+        self.opened: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.opened.append(tag)
+        self.links += [values["href"]] if tag == "a" and "href" in values else []
+        self.fetched += [values[name] for name in ("src", "srcset", "data", "poster") if name in values]
+        self.fetched += [values["href"]] if tag in ("link", "base") else []
+
+
+def test_the_preview_asks_for_nothing_outside_its_files(config: Path, tmp_path: Path) -> None:
+    code, output = run("preview", "spring", "--out", str(tmp_path / "out"))
+    assert (code, output) == (0, f"7 files written; open {tmp_path / 'out' / 'index.html'}\n")
+    files = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*.html")}
+    pages = [f"{locale}/{outlet}.html" for locale in ("ar", "de", "en") for outlet in ("site", "toots")]
+    assert sorted(files) == [*pages[:6], "index.html"]
+    for path in files.values():
+        text = path.read_text(encoding="utf-8")
+        asked = _Asked()
+        asked.feed(text)
+        assert not [each for each in asked.fetched if not each.startswith("data:image/png;base64,")], path
+        assert not {"script", "iframe", "form", "link", "base"} & set(asked.opened)
+        assert "url(" not in text and "@import" not in text
+        assert "width=device-width" in text and "prefers-color-scheme: dark" in text
+        assert "default-src 'none'" in text
+    index = _Asked()
+    index.feed(files["index.html"].read_text(encoding="utf-8"))
+    assert index.links == pages
+    assert len([each for each in files.values() if "data:image/png" in each.read_text()]) == 1, "the page in English"
+    assert '<html lang="ar" dir="rtl">' in files["ar/site.html"].read_text(encoding="utf-8")
+
+
+def test_the_preview_lies_in_the_home_folder_where_none_is_given(config: Path, tmp_path: Path) -> None:
+    assert run("preview", "spring")[0] == 0
+    assert (tmp_path / "home/previews/spring/index.html").is_file()
+
+
+def test_the_index_says_who_reads_what_and_what_is_wrong(config: Path) -> None:
+    edit(config / "releases/spring/de.md", "Alle", "<b>Alle</b>")
+    revision = revision_of(config)
+    files = preview(revision, lint(revision), {release_of(config).images["bags.png"].published_name: b"x"})
+    assert sorted(files) == ["ar/site.html", "ar/toots.html", "en/site.html", "en/toots.html", "index.html"]
+    index = files["index.html"]
+    assert "releases/spring/de.md:5: HTML, &lt;b&gt;, is refused" in index
+    assert (
+        '<td>BR</td><td>pt-BR</td>\n<td><span class="warn">en stands in</span></td>\n<td>2026-11-25 12:30</td>' in index
+    )
+    assert "25 % of the languages of these markets have no text of their own." in index
+
+
+def test_a_mail_shows_its_sender_and_its_plain_text(config: Path) -> None:
+    edit(config / "releases/spring/release.yml", "[site, toots]", "[letters, site]")
+    edit(config / "releases/spring/release.yml", "method: content", "method: email\nlist: readers.csv")
+    files = preview(revision_of(config), [], {release_of(config).images["bags.png"].published_name: b"x"})
+    mail = files["en/letters.html"]
+    assert "<dd>News &lt;news@example.com&gt;</dd>" in mail
+    assert (
+        "<pre>What is new\n\nAll bags come in six colours (https://shop.example.com/bags?size=m&amp;utm_source=" in mail
+    )
+    assert 'src="data:image/png;base64,eA=="' in mail
+
+
+def test_the_calendar_has_an_event_for_each_market_at_its_instant(config: Path) -> None:
+    now = datetime(2026, 11, 1, 12)
+    content = editorial_calendar([release_of(config)], known(config), now)
+    assert content == editorial_calendar([release_of(config)], known(config), now)
+    events = list(icalendar.Calendar.from_ical(content).walk("VEVENT"))
+    assert [(str(each["uid"]), str(each["summary"]), each.decoded("dtstart")) for each in events] == [
+        ("spring-de@caravan", "DE: Spring is here", datetime(2026, 11, 25, 8, 30, tzinfo=UTC)),
+        ("spring-br@caravan", "BR: Spring is here", datetime(2026, 11, 25, 12, 30, tzinfo=UTC)),
+        ("spring-ae@caravan", "AE: Spring is here", datetime(2026, 11, 25, 5, 30, tzinfo=UTC)),
+    ]
+    assert b"DTSTART:20261125T083000Z\r\n" in content
+
+
+def test_the_calendar_is_written_or_printed(config: Path, tmp_path: Path) -> None:
+    assert run("calendar", "--out", str(tmp_path / "new/releases.ics"))[0] == 0
+    assert (tmp_path / "new/releases.ics").read_bytes().count(b"BEGIN:VEVENT") == 3
+    assert run("calendar")[1].count("BEGIN:VEVENT") == 3
+
+
+def test_a_release_knows_the_markets_newest_languages(config: Path) -> None:
+    shelf = read_shelf(config)
+    assert shelf.faults == []
+    assert shelf.known.markets["AE"].chains == (("ar-AE", "ar", "en"), ("en-AE", "en"))
+    assert shelf.known.markets["BR"].zone == "America/Sao_Paulo"
+    assert {"content", "email"} <= set(shelf.known.methods) and "marketing_email" in shelf.known.purposes
