@@ -16,6 +16,7 @@ from test_notify import PLAIN, free_port
 from caravan import INCLUDE_DIR
 from caravan.assembly import outlets, releases, sending
 from caravan.assembly.releases import Desk
+from caravan.assembly.shelf import read_shelf
 from caravan.config.settings import Settings
 
 NOW = datetime(2026, 11, 25, 9, 30)
@@ -54,7 +55,7 @@ outlets: [site, letter]
 source_locale: en-GB
 when: {utc: 2026-11-25T09:30:00Z}
 max_lateness: 2h
-method: METHOD
+method: email
 list: letters
 """
 TEXTS = {"en-GB": ("Autumn teapots", "See [our pots]"), "de-DE": ("Teekannen im Herbst", "Hier sind [unsere Kannen]")}
@@ -68,7 +69,7 @@ class Box:
         self.mails: list[tuple[str, EmailMessage]] = []
         self.lose = 0
 
-    async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802, ANN001
+    async def handle_DATA(self, server, session, envelope) -> str:
         content = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(content, EmailMessage)
         self.mails += [(to, content) for to in envelope.rcpt_tos]
@@ -90,11 +91,7 @@ class ReleaseWorld:
         (self.config / "outlets" / "site.yml").write_text(SITE)
         (self.config / "outlets" / "letter.yml").write_text(LETTER)
         (self.config / "lists" / "letters.yml").write_text(LIST)
-        methods = (self.config / "methods.yml").read_text()
-        code = next(
-            line.split("code:")[1].split(",")[0].strip(" }") for line in methods.splitlines() if "code:" in line
-        )
-        (self.folder / "release.yml").write_text(RELEASE.replace("METHOD", code))
+        (self.folder / "release.yml").write_text(RELEASE)
         for locale, (title, text) in TEXTS.items():
             body = f"---\ntitle: {title}\nsummary: New in autumn.\n---\n{text}(https://www.example.com/pots).\n"
             (self.folder / f"{locale}.md").write_text(body)
@@ -122,8 +119,9 @@ class ReleaseWorld:
         (self.home / "lists" / "letters.csv").write_text("\n".join([HEADER, *rows]) + "\n")
 
     def approve(self, by: str = "Omar") -> None:
-        (content,) = releases.hashes(releases.read_shelf(self.settings)).values()
-        signed = f"approvals:\n  - {{by: {by}, at: '{self.now - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}', hash: '{content}'}}\n"
+        (content,) = releases.hashes(read_shelf(self.config)).values()
+        at = f"{self.now - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+        signed = f"approvals:\n  - {{by: {by}, at: '{at}', hash: '{content}'}}\n"
         (self.folder / "approvals.yml").write_text(signed)
 
     def plan(self) -> dict[str, object]:
@@ -136,7 +134,7 @@ class ReleaseWorld:
         with self.desk() as desk:
             return {each.key.target: each.state for each in desk.outbox.find()}
 
-    def desk(self):  # noqa: ANN201
+    def desk(self):
         return releases.open_desk(self.settings)
 
     def received(self) -> list[str]:

@@ -21,13 +21,14 @@ from caravan.core.window import Window
 
 COMMANDS = (
     *("demo", "up", "down", "airflow", "check", "run", "query", "models", "migrate", "doctor", "calendar"),
-    *("upkeep", "backup", "restore", "privacy", "alerts", "heartbeat", "connections", "world", "outbox"),
+    *("upkeep", "backup", "restore", "privacy", "alerts", "heartbeat", "connections", "world", "outbox", "release"),
     *("sales", "reporting", "markets"),
 )
 STEPS = {
     "sales": ("list-channels", "collect", "stage", "validate", "build", "verdict"),
     "reporting": ("drain", "publish", "upload", "report"),
     "world": ("serve", "truth", "fault"),
+    "release": ("list", "lint", "preview", "calendar"),
     "outbox": ("list", "explain", "settle", "retry", "verify"),
 }
 

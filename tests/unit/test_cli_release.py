@@ -15,7 +15,8 @@ from release_case import known, release_of, revision_of, write_releases
 from typer.testing import CliRunner
 
 from caravan import INCLUDE_DIR
-from caravan.cli.release import app, read_shelf
+from caravan.assembly.shelf import read_shelf
+from caravan.cli.release import app
 from caravan.core.errors import Misconfigured
 from caravan.functions.release.calendar import editorial_calendar
 from caravan.functions.release.lint import lint

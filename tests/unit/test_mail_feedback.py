@@ -34,9 +34,17 @@ def test_what_a_status_says_of_an_address(status, kind):
 @pytest.mark.parametrize(
     ("name", "kind", "detail"),
     [
-        ("unknown_user", "hard_bounce", "failed 5.1.1 smtp; 550 5.1.1 <address>: Recipient address rejected: User unknown"),
+        (
+            "unknown_user",
+            "hard_bounce",
+            "failed 5.1.1 smtp; 550 5.1.1 <address>: Recipient address rejected: User unknown",
+        ),
         ("headers_only", "hard_bounce", "failed 5.1.1 smtp; 550 5.1.1 User unknown"),
-        ("status_in_diagnosis", "hard_bounce", "failed 5.1.10 smtp; 550 5.1.10 RESOLVER.ADR.RecipientNotFound; <address>"),
+        (
+            "status_in_diagnosis",
+            "hard_bounce",
+            "failed 5.1.10 smtp; 550 5.1.10 RESOLVER.ADR.RecipientNotFound; <address>",
+        ),
         ("mailbox_full", "soft_bounce", "failed 5.2.2 smtp; 552 5.2.2 <address>: mailbox is full"),
         ("policy", "soft_bounce", "failed 5.7.1 smtp; 554 5.7.1 Message looks like spam"),
         ("gave_up", "soft_bounce", "failed 4.4.1 smtp; connect to mx.example.com[192.0.2.1]:25: Connection timed out"),
@@ -98,12 +106,19 @@ def test_a_cut_or_changed_report_never_becomes_another_fact():
 
 
 def test_what_is_not_mail_at_all_is_unreadable():
-    for content in (b"", b"\x00\xff" * 100, b"Content-Type: multipart/report; report-type=delivery-status\r\n\r\n", b"x" * 6_000_000):
+    for content in (
+        b"",
+        b"\x00\xff" * 100,
+        b"Content-Type: multipart/report; report-type=delivery-status\r\n\r\n",
+        b"x" * 6_000_000,
+    ):
         (found,) = REPORTS.parse(content, NOW)
         assert isinstance(found, Unreadable)
 
 
-QUEUE = SesQueue(Connection("aws_mail", "aws"), None, "https://sqs.example/1/events", hash_address=lambda text: f"#{len(text)}")
+QUEUE = SesQueue(
+    Connection("aws_mail", "aws"), None, "https://sqs.example/1/events", hash_address=lambda text: f"#{len(text)}"
+)
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:mail"
 AT = "2026-03-02T12:05:00.000Z"
 
@@ -124,7 +139,11 @@ def bounce(kind, sub="General", **recipient):
     return {"bounceType": kind, "bounceSubType": sub, "timestamp": AT, "bouncedRecipients": [{**given, **recipient}]}
 
 
-COMPLAINT = {"complainedRecipients": [{"emailAddress": "zoe@example.com"}], "timestamp": AT, "complaintFeedbackType": "abuse"}
+COMPLAINT = {
+    "complainedRecipients": [{"emailAddress": "zoe@example.com"}],
+    "timestamp": AT,
+    "complaintFeedbackType": "abuse",
+}
 
 
 def in_sns(content, topic=TOPIC):

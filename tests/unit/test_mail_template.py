@@ -47,7 +47,7 @@ def test_styles_are_inlined_but_for_those_of_dark_and_narrow_screens():
 
 
 def test_nothing_is_fetched_from_others_when_a_mail_is_opened():
-    assert re.findall(r'(?:src|url\(|@import|<link)[^>]*', compiled().html) == []
+    assert re.findall(r"(?:src|url\(|@import|<link)[^>]*", compiled().html) == []
 
 
 def test_a_script_that_runs_from_right_to_left():
@@ -113,7 +113,15 @@ def test_a_recipient_without_a_value_gets_no_mail_with_a_hole():
 
 @pytest.mark.parametrize(
     "body",
-    ["{{ 7 * 7 }}", "{{ x.__class__ }}", "{{ x | safe }}", "{% for a in b %}{% endfor %}", "{{ f() }}", "{% raw", "{{ x"],
+    [
+        "{{ 7 * 7 }}",
+        "{{ x.__class__ }}",
+        "{{ x | safe }}",
+        "{% for a in b %}{% endfor %}",
+        "{{ f() }}",
+        "{% raw",
+        "{{ x",
+    ],
 )
 def test_who_writes_a_release_writes_no_program(body):
     with pytest.raises(Rejected, match="TEMPLATE_BROKEN"):

@@ -11,17 +11,15 @@ from itertools import islice
 
 from caravan.assembly.outbox import open_ledger, secret_key
 from caravan.assembly.outlets import normalise, open_outlet
+from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.assembly.warehouse import utc_now
 from caravan.config.approvals import load_approvals
-from caravan.config.lists import RecipientList, load_lists
-from caravan.config.loader import load
-from caravan.config.outlets import OutletAccount, load_outlets
-from caravan.config.release_settings import ReleaseSettings, read_settings
-from caravan.config.releases import FOLDER, Known, Release, load_releases
+from caravan.config.lists import RecipientList
+from caravan.config.outlets import OutletAccount
+from caravan.config.releases import FOLDER, Release
 from caravan.config.settings import Settings
-from caravan.config.types import Configuration
 from caravan.core.contacts import subject_of
-from caravan.core.errors import Fault, Misconfigured, Rejected, in_order, nearest
+from caravan.core.errors import Rejected
 from caravan.core.outbox import Intention
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
@@ -36,44 +34,6 @@ from caravan.warehouse.releases import StoredReleases
 log = logging.getLogger(__name__)
 
 _BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """All that is configured of releases. `faults`: of files; a release that has one is not in `releases`."""
-
-    configuration: Configuration
-    releases: dict[str, Release]
-    lists: dict[str, RecipientList]
-    known: Known
-    settings: ReleaseSettings
-    faults: list[Fault]
-
-    def faults_of(self, release_id: str) -> list[Fault]:
-        return [fault for fault in self.faults if fault.where.startswith(f"releases/{release_id}/")]
-
-    def release(self, release_id: str) -> Release:
-        """Misconfigured with its faults, or for one that there is not."""
-        if release_id in self.releases:
-            return self.releases[release_id]
-        if own := self.faults_of(release_id):
-            raise Misconfigured(own)
-        message = f"there is no release '{release_id}'{nearest(release_id, self.releases)}"
-        raise Misconfigured([Fault("release", message)])
-
-    def revision(self, release: Release) -> Revision:
-        return Revision(release, self.known, self.settings, templates={}, published_at={})
-
-
-def read_shelf(settings: Settings) -> Shelf:
-    configuration = load(settings.config_dir)
-    release_settings, faults = read_settings(settings.config_dir)
-    outlets, of_outlets = load_outlets(settings.config_dir, configuration.markets)
-    lists, of_lists = load_lists(settings.config_dir, configuration.privacy.purposes, configuration.markets)
-    known = Known.of(configuration, outlets, settings.config_dir)
-    releases, of_releases = load_releases(settings.config_dir, known, release_settings)
-    found = in_order([*faults, *of_outlets, *of_lists, *of_releases])
-    return Shelf(configuration, releases, lists, known, release_settings, found)
 
 
 @dataclass(frozen=True)
@@ -96,7 +56,7 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
     settings = settings or Settings.from_environment()
     with open_ledger(settings) as ledger:
         stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger)
-        yield Desk(settings, read_shelf(settings), *stores, secret_key(settings))
+        yield Desk(settings, read_shelf(settings.config_dir), *stores, secret_key(settings))
 
 
 @contextmanager
@@ -113,7 +73,7 @@ def opened(desk: Desk, codes: Sequence[str], variables: Sequence[str] = ()) -> I
 
 def list_releases() -> list[str]:
     """Those that can still reach somebody. Every fault of the others is told, and stops none of these."""
-    shelf, now = read_shelf(Settings.from_environment()), utc_now()
+    shelf, now = read_shelf(Settings.from_environment().config_dir), utc_now()
     for fault in shelf.faults:
         log.error("left out: %s", fault)
     return [

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 TICK = timedelta(seconds=75)
 """What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
 late."""
-_AGAIN = timedelta(minutes=1)
+_AGAIN = timedelta(minutes=5)
 _CALENDAR_DAYS = 400
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,60 +13,19 @@ from rich.text import Text
 
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
-from caravan.core.errors import Fault, Misconfigured, in_order, nearest
+from caravan.core.errors import in_order
 
 if TYPE_CHECKING:
-    from caravan.config.release_settings import ReleaseSettings
-    from caravan.config.releases import Known, Release
-    from caravan.functions.release.content import Revision
+    from caravan.assembly.shelf import Shelf
 
 app = typer.Typer(help="Releases: what is told where, in which languages, and when.", no_args_is_help=True)
 
 ReleaseId = Annotated[str, typer.Argument(metavar="ID", help="Name of the release's folder.")]
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """All that is configured of releases. `faults`: of files; a release that has one is not in `releases`."""
-
-    releases: dict[str, Release]
-    known: Known
-    settings: ReleaseSettings
-    faults: list[Fault]
-
-    def faults_of(self, release_id: str) -> list[Fault]:
-        return [fault for fault in self.faults if fault.where.startswith(f"releases/{release_id}/")]
-
-    def release(self, release_id: str) -> Release:
-        """Misconfigured with its faults, or for one that there is not."""
-        if release_id in self.releases:
-            return self.releases[release_id]
-        if own := self.faults_of(release_id):
-            raise Misconfigured(own)
-        message = f"there is no release '{release_id}'{nearest(release_id, self.releases)}"
-        raise Misconfigured([Fault("ID", message)])
-
-    def revision(self, release: Release) -> Revision:
-        from caravan.functions.release.content import Revision
-
-        return Revision(release, self.known, self.settings, templates={}, published_at={})
-
-
-def read_shelf(config_dir: Path) -> Shelf:
-    from caravan.config.loader import load
-    from caravan.config.outlets import load_outlets
-    from caravan.config.release_settings import read_settings
-    from caravan.config.releases import Known, load_releases
-
-    configuration = load(config_dir)
-    settings, faults = read_settings(config_dir)
-    outlets, of_outlets = load_outlets(config_dir, configuration.markets)
-    known = Known.of(configuration, outlets, config_dir)
-    releases, of_releases = load_releases(config_dir, known, settings)
-    return Shelf(releases, known, settings, in_order([*faults, *of_outlets, *of_releases]))
-
-
 def _shelf() -> Shelf:
+    from caravan.assembly.shelf import read_shelf
+
     return read_shelf(Settings.from_environment().config_dir)
 
 
@@ -139,7 +97,7 @@ def preview(
     from caravan.functions.release.preview import preview as render
 
     settings = Settings.from_environment()
-    shelf = read_shelf(settings.config_dir)
+    shelf = _shelf()
     release = shelf.release(release_id)
     revision = shelf.revision(release)
     pictures = {image.published_name: image.path.read_bytes() for image in release.images.values()}
