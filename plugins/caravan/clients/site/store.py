@@ -18,7 +18,7 @@ from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _UNFINISHED = ".part"
 _LOCK = ".lock"
-_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP)
 """What no second attempt mends."""
 
 
