@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import site_case as case
 from object_store import ObjectStore
+from site_places import Dying, Killed, Place
 
 from caravan.clients.site.bucket import BucketStore
 from caravan.clients.site.lists import CATALOGUE
@@ -28,18 +28,6 @@ from caravan.core.outbox import Accepted, Refused, Unknown
 PAGE, MANIFEST = "de-DE/r-1/index.html", "de-DE/r-1/release.json"
 URL = "https://news.example.com/press/de-DE/r-1/"
 WORKER = Path(__file__).with_name("site_worker.py")
-
-
-@dataclass
-class Place:
-    """`told`: the store as JSON, for another process."""
-
-    store: Any
-    told: dict[str, Any]
-
-    def files(self) -> dict[str, bytes]:
-        """All but the catalogue, which holds versions."""
-        return {path: self.store.get(path) for path in self.store.list() if path != CATALOGUE}
 
 
 @pytest.fixture(scope="module")
@@ -242,24 +230,6 @@ def test_a_picture_that_is_gone_stops_its_page(place: Place, outlet: SiteOutlet,
     assert place.store.list() == {}
 
 
-class Killed(BaseException):
-    """As by SIGKILL: nothing catches it, nothing is tidied."""
-
-
-class Dying:
-    """A store whose worker dies before its n-th change."""
-
-    def __init__(self, store: Any, changes: int) -> None:
-        self._store, self.left = store, changes
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("put", "delete"):
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
-        return getattr(self._store, name)
-
-
 def work(store: Any, folder: Path) -> None:
     """A publication, a correction with another picture, a withdrawal; lists after the first and the last."""
     outlet = case.outlet(store)
@@ -334,6 +304,29 @@ def test_a_slow_worker_does_not_write_old_lists_over_new_ones(place: Place) -> N
     case.outlet(Slow(place.store, 1)).publish_lists()
     assert place.files()["feed.atom"].count(b"<entry") == 3
     assert case.outlet(place.store).publish_lists().written == ()
+
+
+def test_a_listing_that_is_older_at_its_begin_than_at_its_end_is_taken_again(place: Place) -> None:
+    outlet = case.outlet(place.store)
+    publish(outlet)
+    outlet.publish_lists()
+
+    class Paged(Dying):
+        """While the listing is read, page by page, another worker publishes everything."""
+
+        is_first = True
+
+        def list(self, folder: str = "") -> dict[str, str]:
+            found: dict[str, str] = self._store.list(folder)
+            if self.is_first:
+                self.is_first = False
+                publish(outlet, "en-GB", "r-2")
+                outlet.publish_lists()
+                found |= {path: version for path, version in self._store.list().items() if path in found}
+            return found
+
+    case.outlet(Paged(place.store, 10**6)).publish_lists()
+    assert place.files()["feed.atom"].count(b"<entry") == 2
 
 
 def test_fewer_pages_leave_no_index_page_and_no_other_file_is_touched(place: Place) -> None:

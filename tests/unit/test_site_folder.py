@@ -71,3 +71,4 @@ def test_a_reader_may_read_what_was_put(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "site" / PAGE).stat().st_mode & 0o777 == 0o644
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "site", tmp_path / "site/de-DE/r-1")] == [0o755] * 2
