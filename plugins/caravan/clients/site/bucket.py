@@ -17,10 +17,11 @@ from caravan.core.connections import Connection
 from caravan.core.errors import Retryable
 
 _CACHE = {"text/html": "max-age=60", "image/": "max-age=31536000, immutable"}
-"""By the begin of the content's type. An image's name holds its hash; everything else keeps its name when it changes."""
+"""By the begin of the content's type. An image's name holds its hash; all else keeps its name when it changes."""
 _CACHE_OTHERS = "max-age=300"
 _GONE = ("NoSuchKey", "404", "NotFound")
-_CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey")
+"""The last one: what a put was to replace has been deleted."""
 
 
 class BucketStore:

@@ -15,6 +15,19 @@ X_DEFAULT = "x-default"
 _TAG_YEAR = "2026"
 """RFC 4151 wants a date on which the name was ours. One for all: an entry's id must not move with its dates."""
 
+_TEXTS = (
+    "release_id",
+    "kind",
+    "market_code",
+    "locale",
+    "entry_id",
+    "url",
+    "title",
+    "summary",
+    "content_hash",
+    "page_hash",
+)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -70,12 +83,14 @@ def entry_of(found: Mapping[str, Any]) -> Entry:
     """From JSON; names that are not known are left out, so that an older version reads a newer one's files."""
     known = {name: found[name] for name in (each.name for each in fields(Entry)) if name in found}
     try:
+        for name in _TEXTS:
+            known[name].encode()  # also refuses half a character, which no file can hold
         known |= {name: datetime.fromisoformat(known[name]) for name in ("published_at", "updated_at")}
         known |= {name: tuple(known.get(name, ())) for name in ("images", "tags")}
         entry = Entry(**known)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"is no entry: {error}") from None
-    if not isinstance(entry.revision, int) or not isinstance(entry.alternates, dict):
+    if type(entry.revision) is not int or not isinstance(entry.alternates, dict):
         raise ValueError("is no entry: its revision is no number, or its alternates no object")
     return entry
 

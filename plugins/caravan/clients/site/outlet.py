@@ -96,8 +96,8 @@ class SiteOutlet:
             return Refused(str(error))
         except Misconfigured as error:
             return Refused("; ".join(map(str, error.faults)), after=_WHEN_MENDED)
-        except Retryable as error:
-            return Unknown(str(error))
+        except Retryable as error:  # a throttled put was not done; of any other nobody knows
+            return Refused(str(error), after=error.after) if error.after else Unknown(str(error))
         return Unknown(f"{self.store.name}: another worker puts the same page again and again")
 
     def find(self, message: Message, payload: Payload) -> Accepted | Refused | None:

@@ -18,7 +18,7 @@ from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _UNFINISHED = ".part"
 _LOCK = ".lock"
-_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP)
 """What no second attempt mends."""
 
 
@@ -103,7 +103,7 @@ class FolderStore:
                 return False
             if version != seen:
                 raise Conflict(f"{self.name}: {path} was changed by another worker")
-            file.parent.mkdir(parents=True, exist_ok=True)
+            self._make(file.parent)
             # What a killed writer left has the same name, and is written over.
             unfinished = file.with_name(f".{file.name}{_UNFINISHED}")
             with unfinished.open("wb") as handle:
@@ -153,10 +153,19 @@ class FolderStore:
             raise Rejected("PATH_REFUSED", f"{self.name}: {path} is a link, or leads out of the folder")
         return file
 
+    def _make(self, folder: Path) -> None:
+        """Readable for a web server of another user, whatever this process's umask is."""
+        if folder.is_dir():
+            return
+        if folder != self._folder:
+            self._make(folder.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+
     @contextmanager
     def _alone(self, path: str) -> Iterator[None]:
         with self._typed_errors(path):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make(self._folder)
             with (self._folder / _LOCK).open("a") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 yield
