@@ -26,8 +26,7 @@ code: letter
 name: Newsletter
 kind: smtp
 connection: smtp_letter
-sender: news@example.com
-sender_name: Teapots
+sender: Teapots <news@example.com>
 postal_address: Teapots Ltd, 1 High Street, London
 unsubscribe_url: https://www.example.com/unsubscribe
 per_second: 1000

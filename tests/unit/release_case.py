@@ -70,6 +70,7 @@ kind: smtp
 connection: smtp_letters
 sender: News <news@example.com>
 unsubscribe_url: https://news.example.com/unsubscribe
+postal_address: Teapots Ltd, London
 """
 
 MARKETS = {

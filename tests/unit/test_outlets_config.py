@@ -85,7 +85,7 @@ FAULTS = [
     ("smtp", "News <news@example.com>", "News", ":5 sender: 'News' is no mail address (like News <news@example.com>)"),
     ("smtp", "News <news@example.com>", '"a@example.com\\nBcc: b@example.com"', ":5 sender: has a line break"),
     ("smtp", "unsubscribe_url", "unsubscribe", ":6 unsubscribe: unknown key 'unsubscribe'; did you mean 'unsubscribe_"),
-    ("ses", "per_second: 12.5", "per_second: 0", ":8 per_second: '0': input should be greater than 0"),
+    ("ses", "per_second: 12.5", "per_second: 0", ":9 per_second: '0': input should be greater than 0"),
     ("mastodon", "unlisted", "unlist", ":5 visibility: 'unlist' is not known; did you mean 'unlisted'?"),
     ("bluesky", "news.example.com", "News", ":5 handle: 'News' does not have the form"),
     ("wordpress", "category: 7", "category: news", ":5 category: 'news' is no whole number"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
 from caravan import TEMPLATES_DIR
@@ -88,7 +89,8 @@ def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -
     from caravan.clients.mail.template import MailTemplate, Sender
     from caravan.clients.mail.tokens import Keys, Links
 
-    sender = Sender(account.sender, account.sender_name, account.postal_address, account.reply_to)
+    name, address = parseaddr(account.sender)
+    sender = Sender(address, name or account.name, account.postal_address, account.reply_to)
     links = Links(account.unsubscribe_url, Keys(_KEY_ID, {_KEY_ID: key}))
     return Mailing(sender, MailTemplate(_TEMPLATES / "mail"), utc_now, links, frozenset(variables))
 

@@ -156,7 +156,6 @@ class MailOutlet(OutletAccount):
     is_mail = True
     connection: _Connection
     sender: MailAddress
-    sender_name: Line
     postal_address: Line
     """In one line: the laws of many markets ask for it in every mail."""
     reply_to: MailAddress | None = None
