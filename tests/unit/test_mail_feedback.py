@@ -34,9 +34,17 @@ def test_what_a_status_says_of_an_address(status, kind):
 @pytest.mark.parametrize(
     ("name", "kind", "detail"),
     [
-        ("unknown_user", "hard_bounce", "failed 5.1.1 smtp; 550 5.1.1 <address>: Recipient address rejected: User unknown"),
+        (
+            "unknown_user",
+            "hard_bounce",
+            "failed 5.1.1 smtp; 550 5.1.1 <address>: Recipient address rejected: User unknown",
+        ),
         ("headers_only", "hard_bounce", "failed 5.1.1 smtp; 550 5.1.1 User unknown"),
-        ("status_in_diagnosis", "hard_bounce", "failed 5.1.10 smtp; 550 5.1.10 RESOLVER.ADR.RecipientNotFound; <address>"),
+        (
+            "status_in_diagnosis",
+            "hard_bounce",
+            "failed 5.1.10 smtp; 550 5.1.10 RESOLVER.ADR.RecipientNotFound; <address>",
+        ),
         ("mailbox_full", "soft_bounce", "failed 5.2.2 smtp; 552 5.2.2 <address>: mailbox is full"),
         ("policy", "soft_bounce", "failed 5.7.1 smtp; 554 5.7.1 Message looks like spam"),
         ("gave_up", "soft_bounce", "failed 4.4.1 smtp; connect to mx.example.com[192.0.2.1]:25: Connection timed out"),
@@ -98,12 +106,19 @@ def test_a_cut_or_changed_report_never_becomes_another_fact():
 
 
 def test_what_is_not_mail_at_all_is_unreadable():
-    for content in (b"", b"\x00\xff" * 100, b"Content-Type: multipart/report; report-type=delivery-status\r\n\r\n", b"x" * 6_000_000):
+    for content in (
+        b"",
+        b"\x00\xff" * 100,
+        b"Content-Type: multipart/report; report-type=delivery-status\r\n\r\n",
+        b"x" * 6_000_000,
+    ):
         (found,) = REPORTS.parse(content, NOW)
         assert isinstance(found, Unreadable)
 
 
-QUEUE = SesQueue(Connection("aws_mail", "aws"), None, "https://sqs.example/1/events", hash_address=lambda text: f"#{len(text)}")
+QUEUE = SesQueue(
+    Connection("aws_mail", "aws"), None, "https://sqs.example/1/events", hash_address=lambda text: f"#{len(text)}"
+)
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:mail"
 AT = "2026-03-02T12:05:00.000Z"
 
@@ -124,7 +139,15 @@ def bounce(kind, sub="General", **recipient):
     return {"bounceType": kind, "bounceSubType": sub, "timestamp": AT, "bouncedRecipients": [{**given, **recipient}]}
 
 
-COMPLAINT = {"complainedRecipients": [{"emailAddress": "zoe@example.com"}], "timestamp": AT, "complaintFeedbackType": "abuse"}
+HARD = bounce("Permanent")
+TAKEN = {"timestamp": AT, "smtpResponse": "250 ok zoe@example.com"}
+BAD = "5.1.1 550 <address> unknown"
+NO_ID = "its tag caravan_message is no id of ours"
+COMPLAINT = {
+    "complainedRecipients": [{"emailAddress": "zoe@example.com"}],
+    "timestamp": AT,
+    "complaintFeedbackType": "abuse",
+}
 
 
 def in_sns(content, topic=TOPIC):
@@ -136,10 +159,10 @@ def in_sns(content, topic=TOPIC):
     ("content", "kind", "detail", "minute"),
     [
         (event("Send", send={}), "accepted", "", 0),
-        (event("Delivery", delivery={"timestamp": AT, "smtpResponse": "250 ok zoe@example.com"}), "delivered", "250 ok <address>", 5),
-        (event("Bounce", bounce=bounce("Permanent")), "hard_bounce", "Permanent General 5.1.1 550 <address> unknown", 5),
-        (event("Bounce", bounce=bounce("Transient", "MailboxFull")), "soft_bounce", "Transient MailboxFull 5.1.1 550 <address> unknown", 5),
-        (event("Bounce", bounce=bounce("Undetermined")), "soft_bounce", "Undetermined General 5.1.1 550 <address> unknown", 5),
+        (event("Delivery", delivery=TAKEN), "delivered", "250 ok <address>", 5),
+        (event("Bounce", bounce=bounce("Permanent")), "hard_bounce", f"Permanent General {BAD}", 5),
+        (event("Bounce", bounce=bounce("Transient", "MailboxFull")), "soft_bounce", f"Transient MailboxFull {BAD}", 5),
+        (event("Bounce", bounce=bounce("Undetermined")), "soft_bounce", f"Undetermined General {BAD}", 5),
         (event("Complaint", complaint=COMPLAINT), "complaint", "abuse", 5),
         (event("Reject", reject={"reason": "Bad content"}), "reject", "Bad content", 0),
         (event("Rendering Failure", failure={"errorMessage": "x"}), "reject", "x", 0),
@@ -179,12 +202,12 @@ def test_an_event_that_decides_nothing(kind):
         (json.dumps({"detail-type": "x", "detail": event("Send")}), "mail is no JSON object"),
         (json.dumps(event("Exploded")), "is of no kind that SES is known to send"),
         (json.dumps(event("Bounce")), "bounce is no JSON object"),
-        (json.dumps(event("Bounce", bounce={**bounce("Permanent"), "bouncedRecipients": []})), "has no bouncedRecipients"),
-        (json.dumps(event("Bounce", bounce={**bounce("Permanent"), "bounceType": None})), "has no bounceType"),
-        (json.dumps(event("Bounce", bounce={**bounce("Permanent"), "timestamp": "soon"})), "has a timestamp that is none"),
+        (json.dumps(event("Bounce", bounce={**HARD, "bouncedRecipients": []})), "has no bouncedRecipients"),
+        (json.dumps(event("Bounce", bounce={**HARD, "bounceType": None})), "has no bounceType"),
+        (json.dumps(event("Bounce", bounce={**HARD, "timestamp": "soon"})), "has a timestamp that is none"),
         (json.dumps(event("Send", mail={"messageId": ""})), "has no mail.messageId"),
-        (json.dumps(event("Send", mail={"tags": {"caravan_message": ["x"]}})), "its tag caravan_message is no id of ours"),
-        (json.dumps(event("Send", mail={"tags": {"caravan_message": [ID, ID]}})), "its tag caravan_message is no id of ours"),
+        (json.dumps(event("Send", mail={"tags": {"caravan_message": ["x"]}})), NO_ID),
+        (json.dumps(event("Send", mail={"tags": {"caravan_message": [ID, ID]}})), NO_ID),
     ],
 )  # fmt: skip
 def test_an_event_that_is_not_as_ses_writes_it(body, reason):

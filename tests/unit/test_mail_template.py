@@ -1,4 +1,4 @@
-"""A release becomes a mail once, and each recipient's mail of that; what is wrong is said before anything is planned."""
+"""A release becomes a mail once, and each recipient's mail of that; what is wrong is said before."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_styles_are_inlined_but_for_those_of_dark_and_narrow_screens():
 
 
 def test_nothing_is_fetched_from_others_when_a_mail_is_opened():
-    assert re.findall(r'(?:src|url\(|@import|<link)[^>]*', compiled().html) == []
+    assert re.findall(r"(?:src|url\(|@import|<link)[^>]*", compiled().html) == []
 
 
 def test_a_script_that_runs_from_right_to_left():
@@ -66,7 +66,8 @@ def test_a_notice_has_no_link_to_unsubscribe_and_says_why_it_comes():
 
 @pytest.mark.parametrize(
     ("locale", "word"),
-    [("en-GB", "Unsubscribe"), ("zh-Hans-CN", "退订"), ("pt-BR", "Cancelar inscrição"), ("ja-JP", "配信停止"), ("fr", "Se désabonner")],
+    [("en-GB", "Unsubscribe"), ("zh-Hans-CN", "退订"), ("pt-BR", "Cancelar inscrição"),
+     ("ja-JP", "配信停止"), ("fr", "Se désabonner")],
 )  # fmt: skip
 def test_words_of_a_language_are_those_of_its_parent(locale, word):
     found = words_for(locale, read_words(FOLDER / "words.yml"))
@@ -113,7 +114,15 @@ def test_a_recipient_without_a_value_gets_no_mail_with_a_hole():
 
 @pytest.mark.parametrize(
     "body",
-    ["{{ 7 * 7 }}", "{{ x.__class__ }}", "{{ x | safe }}", "{% for a in b %}{% endfor %}", "{{ f() }}", "{% raw", "{{ x"],
+    [
+        "{{ 7 * 7 }}",
+        "{{ x.__class__ }}",
+        "{{ x | safe }}",
+        "{% for a in b %}{% endfor %}",
+        "{{ f() }}",
+        "{% raw",
+        "{{ x",
+    ],
 )
 def test_who_writes_a_release_writes_no_program(body):
     with pytest.raises(Rejected, match="TEMPLATE_BROKEN"):

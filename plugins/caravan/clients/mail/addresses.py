@@ -79,7 +79,7 @@ def distinct(addresses: Iterable[str]) -> tuple[tuple[Address, ...], tuple[tuple
 
 
 def has_control(text: str) -> bool:
-    """Line breaks of any script, control characters, halves of characters: they would end a header, or cannot be sent."""
+    """Line breaks of any script, control characters, halves of characters: they end a header, or cannot be sent."""
     return any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text)
 
 
