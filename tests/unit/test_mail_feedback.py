@@ -139,6 +139,10 @@ def bounce(kind, sub="General", **recipient):
     return {"bounceType": kind, "bounceSubType": sub, "timestamp": AT, "bouncedRecipients": [{**given, **recipient}]}
 
 
+HARD = bounce("Permanent")
+TAKEN = {"timestamp": AT, "smtpResponse": "250 ok zoe@example.com"}
+BAD = "5.1.1 550 <address> unknown"
+NO_ID = "its tag caravan_message is no id of ours"
 COMPLAINT = {
     "complainedRecipients": [{"emailAddress": "zoe@example.com"}],
     "timestamp": AT,
@@ -155,10 +159,10 @@ def in_sns(content, topic=TOPIC):
     ("content", "kind", "detail", "minute"),
     [
         (event("Send", send={}), "accepted", "", 0),
-        (event("Delivery", delivery={"timestamp": AT, "smtpResponse": "250 ok zoe@example.com"}), "delivered", "250 ok <address>", 5),
-        (event("Bounce", bounce=bounce("Permanent")), "hard_bounce", "Permanent General 5.1.1 550 <address> unknown", 5),
-        (event("Bounce", bounce=bounce("Transient", "MailboxFull")), "soft_bounce", "Transient MailboxFull 5.1.1 550 <address> unknown", 5),
-        (event("Bounce", bounce=bounce("Undetermined")), "soft_bounce", "Undetermined General 5.1.1 550 <address> unknown", 5),
+        (event("Delivery", delivery=TAKEN), "delivered", "250 ok <address>", 5),
+        (event("Bounce", bounce=bounce("Permanent")), "hard_bounce", f"Permanent General {BAD}", 5),
+        (event("Bounce", bounce=bounce("Transient", "MailboxFull")), "soft_bounce", f"Transient MailboxFull {BAD}", 5),
+        (event("Bounce", bounce=bounce("Undetermined")), "soft_bounce", f"Undetermined General {BAD}", 5),
         (event("Complaint", complaint=COMPLAINT), "complaint", "abuse", 5),
         (event("Reject", reject={"reason": "Bad content"}), "reject", "Bad content", 0),
         (event("Rendering Failure", failure={"errorMessage": "x"}), "reject", "x", 0),
@@ -198,12 +202,12 @@ def test_an_event_that_decides_nothing(kind):
         (json.dumps({"detail-type": "x", "detail": event("Send")}), "mail is no JSON object"),
         (json.dumps(event("Exploded")), "is of no kind that SES is known to send"),
         (json.dumps(event("Bounce")), "bounce is no JSON object"),
-        (json.dumps(event("Bounce", bounce={**bounce("Permanent"), "bouncedRecipients": []})), "has no bouncedRecipients"),
-        (json.dumps(event("Bounce", bounce={**bounce("Permanent"), "bounceType": None})), "has no bounceType"),
-        (json.dumps(event("Bounce", bounce={**bounce("Permanent"), "timestamp": "soon"})), "has a timestamp that is none"),
+        (json.dumps(event("Bounce", bounce={**HARD, "bouncedRecipients": []})), "has no bouncedRecipients"),
+        (json.dumps(event("Bounce", bounce={**HARD, "bounceType": None})), "has no bounceType"),
+        (json.dumps(event("Bounce", bounce={**HARD, "timestamp": "soon"})), "has a timestamp that is none"),
         (json.dumps(event("Send", mail={"messageId": ""})), "has no mail.messageId"),
-        (json.dumps(event("Send", mail={"tags": {"caravan_message": ["x"]}})), "its tag caravan_message is no id of ours"),
-        (json.dumps(event("Send", mail={"tags": {"caravan_message": [ID, ID]}})), "its tag caravan_message is no id of ours"),
+        (json.dumps(event("Send", mail={"tags": {"caravan_message": ["x"]}})), NO_ID),
+        (json.dumps(event("Send", mail={"tags": {"caravan_message": [ID, ID]}})), NO_ID),
     ],
 )  # fmt: skip
 def test_an_event_that_is_not_as_ses_writes_it(body, reason):

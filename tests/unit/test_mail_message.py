@@ -37,7 +37,8 @@ def test_an_address_in_its_normal_form(text, address):
     "text",
     [
         "", "a", "@example.com", "a@", "a@localhost", "a@@example.com", "a b@example.com", "a@exa mple.com",
-        "A <a@example.com>", "a@[127.0.0.1]", '"a b"@example.com', "a@example.com\nBcc: b@example.com", "a\r@example.com",
+        "A <a@example.com>", "a@[127.0.0.1]", '"a b"@example.com', "a@example.com\nBcc: b@example.com",
+        "a\r@example.com",
         "a\x00@example.com", "a@-x.com", "a@x.test", ".a@example.com", f"{'a' * 65}@example.com", "a" * 2000,
     ],
 )  # fmt: skip
@@ -110,7 +111,9 @@ def test_a_mail_is_seven_bit_with_text_before_html_and_the_same_each_time():
 
 def test_a_notice_is_no_bulk_mail():
     mail = parsed(compose(kind="notice"))
-    assert [name for name in mail.keys() if name in ("List-Unsubscribe", "List-Unsubscribe-Post", "Precedence")] == []
+    assert [
+        name for name, _ in mail.items() if name in ("List-Unsubscribe", "List-Unsubscribe-Post", "Precedence")
+    ] == []
 
 
 def test_a_mail_to_an_address_of_other_letters_is_in_utf_8():

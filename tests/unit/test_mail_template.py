@@ -1,4 +1,4 @@
-"""A release becomes a mail once, and each recipient's mail of that; what is wrong is said before anything is planned."""
+"""A release becomes a mail once, and each recipient's mail of that; what is wrong is said before."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def test_a_notice_has_no_link_to_unsubscribe_and_says_why_it_comes():
 
 @pytest.mark.parametrize(
     ("locale", "word"),
-    [("en-GB", "Unsubscribe"), ("zh-Hans-CN", "退订"), ("pt-BR", "Cancelar inscrição"), ("ja-JP", "配信停止"), ("fr", "Se désabonner")],
+    [("en-GB", "Unsubscribe"), ("zh-Hans-CN", "退订"), ("pt-BR", "Cancelar inscrição"),
+     ("ja-JP", "配信停止"), ("fr", "Se désabonner")],
 )  # fmt: skip
 def test_words_of_a_language_are_those_of_its_parent(locale, word):
     found = words_for(locale, read_words(FOLDER / "words.yml"))

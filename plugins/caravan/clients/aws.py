@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import botocore.exceptions as boto_errors
+import urllib3.exceptions
 from botocore.config import Config
 
 from caravan.core.connections import Connection
@@ -15,6 +16,16 @@ from caravan.core.errors import nearest
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 ATTEMPTS = 4
 """Of one request: botocore repeats 500, 502, 503, 504, throttling and broken connections, waiting ever longer."""
+
+BROKEN = (
+    boto_errors.HTTPClientError,
+    boto_errors.IncompleteReadError,
+    boto_errors.ResponseStreamingError,
+    urllib3.exceptions.HTTPError,
+    ConnectionError,
+    TimeoutError,
+)
+"""The connection broke, while asking or while reading an answer."""
 
 _EXTRAS = (
     "region_name",

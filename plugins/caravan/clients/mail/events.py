@@ -45,8 +45,8 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Received:
-    """What one message of a queue or mailbox tells: nothing, where it is of no concern. `ack`: after it is stored;
-    without that the same comes again, and must then be seen to be the same by `raw_id`."""
+    """What one message of a queue or mailbox tells: nothing, where it is of no concern. `ack`: after it is stored,
+    and before the next is asked for; without that the same comes again, and is seen to be the same by `raw_id`."""
 
     found: tuple[Feedback | Unreadable, ...]
     ack: Callable[[], None]

@@ -90,22 +90,20 @@ def build(filled: Compiled, sender: Sender, envelope: Envelope) -> Mail:
         # Holiday notices stay away. No Auto-Submitted (RFC 3834): a person has approved this, it answers nothing,
         # and filters that look for machines' mail would take it for a machine's. And a notice is no bulk mail.
         mail["Precedence"] = "bulk"
-    mail["MIME-Version"] = "1.0"
-    # Quoted-printable never writes "=_": the boundary is in no part.
-    mail["Content-Type"] = f'multipart/alternative; boundary="=_{envelope.message_id}"'
-    mail.attach(_part("plain", filled.text))
-    mail.attach(_part("html", filled.html))
-    return Mail(envelope.message_id, sender.address, envelope.to, mail.as_bytes())
+    # The headers are the library's work. The parts are not: it takes longer for them than for all else a mail needs.
+    head = mail.as_bytes().removesuffix(b"\r\n")
+    return Mail(envelope.message_id, sender.address, envelope.to, head + _parts(filled, envelope.message_id.encode()))
 
 
-def _part(subtype: str, text: str) -> EmailMessage:
-    """Not by set_content(): its quoted-printable takes longer than everything else a mail needs."""
-    part = EmailMessage(policy=_POLICY)
-    part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
-    part["Content-Transfer-Encoding"] = "quoted-printable"
-    content = text.replace("\r\n", "\n").encode("utf-8", "replace")
-    part.set_payload(binascii.b2a_qp(content, istext=True).decode("ascii"))
-    return part
+def _parts(filled: Compiled, message_id: bytes) -> bytes:
+    """Of multipart/alternative, the best one last. Quoted-printable never writes `=_`: the boundary is in no part."""
+    boundary = b"=_" + message_id
+    content = b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="' + boundary + b'"\r\n'
+    for subtype, text in ((b"plain", filled.text), (b"html", filled.html)):
+        encoded = binascii.b2a_qp(text.replace("\r\n", "\n").encode("utf-8", "replace"), istext=True)
+        content += b"\r\n--" + boundary + b"\r\nContent-Type: text/" + subtype + b'; charset="utf-8"\r\n'
+        content += b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + encoded.replace(b"\n", b"\r\n")
+    return content + b"\r\n--" + boundary + b"--\r\n"
 
 
 def _require_one_line(what: str, text: str) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import botocore.exceptions as boto_errors
 from botocore.parsers import ResponseParserError
 
+from caravan.clients.aws import BROKEN
 from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Mailing
 from caravan.clients.mail.message import Mail
 from caravan.clients.mail.rate import Throttle
-from caravan.clients.storage.s3 import BROKEN
 from caravan.core.connections import Connection
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
 from caravan.core.release import Content, Payload

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import botocore.exceptions as boto_errors
+from botocore.parsers import ResponseParserError
+
+from caravan.clients.aws import BROKEN
 from caravan.clients.mail.events import Feedback, HashAddress, Kind, Received, Unreadable, is_message_id, utc
 from caravan.clients.mail.events import without_addresses as shown
 from caravan.clients.mail.ses import TAG
-from caravan.clients.storage.s3 import typed_errors
 from caravan.core.connections import Connection
+from caravan.core.errors import Retryable
 
 _MOST_AT_ONCE = 10  # of SQS
 _IGNORED = frozenset(("Open", "Click", "DeliveryDelay"))
@@ -46,7 +51,7 @@ class SesQueue:
         """Until the queue gives nothing more, or `most` have come. Raises Retryable and Misconfigured."""
         count = 0
         while count < most:
-            with typed_errors(self.connection, f"queue {self.url}"):
+            with _typed_errors(self.connection):
                 answer = self.client.receive_message(
                     QueueUrl=self.url,
                     MaxNumberOfMessages=min(_MOST_AT_ONCE, most - count),
@@ -69,7 +74,7 @@ class SesQueue:
 
     def _delete(self, handle: str) -> Callable[[], None]:
         def ack() -> None:
-            with typed_errors(self.connection, f"queue {self.url}"):
+            with _typed_errors(self.connection):
                 self.client.delete_message(QueueUrl=self.url, ReceiptHandle=handle)
 
         return ack
@@ -128,6 +133,24 @@ class SesQueue:
 
     def _hash(self, address: object) -> str | None:
         return self.hash_address(address) if self.hash_address and isinstance(address, str) and address else None
+
+
+@contextmanager
+def _typed_errors(connection: Connection) -> Iterator[None]:
+    where = f"the queue of connection {connection.conn_id}"
+    try:
+        yield
+    except boto_errors.ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if status >= 500 or status == 429 or "Throttl" in code or code.endswith("ReceiptHandleIsInvalid"):
+            raise Retryable(f"{where} answers {code or status}") from None
+        message = f"{where} answers {code or status}: its URL, or the right to sqs:ReceiveMessage and sqs:DeleteMessage"
+        raise connection.misconfigured(message) from None
+    except (boto_errors.NoCredentialsError, boto_errors.ParamValidationError, boto_errors.SSLError) as error:
+        raise connection.misconfigured(f"{where}: {connection.hide(error)}") from None
+    except (boto_errors.BotoCoreError, ResponseParserError, *BROKEN) as error:
+        raise Retryable(f"{where} cannot be read: {connection.hide(error)}") from None
 
 
 def _message_id(mail: Mapping[str, Any]) -> str | None:

@@ -27,7 +27,7 @@ _WEB = re.compile(r"https?://[^\s]+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Sender:
-    """`postal_address`: in one line; many laws ask for it in every mail. Raises Misconfigured for what fits no header."""
+    """`postal_address`: in one line; many laws ask for it. Raises Misconfigured for what fits no header."""
 
     address: str
     name: str

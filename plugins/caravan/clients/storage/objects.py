@@ -13,7 +13,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from caravan.clients.storage.s3 import BROKEN, typed_errors
+from caravan.clients.aws import BROKEN
+from caravan.clients.storage.s3 import typed_errors
 from caravan.core.connections import Connection
 from caravan.core.errors import Retryable
 

@@ -9,22 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import botocore.exceptions as boto_errors
-import urllib3.exceptions
 from botocore.parsers import ResponseParserError
 
-from caravan.clients.aws import endpoint_of, open_service
+from caravan.clients.aws import BROKEN, endpoint_of, open_service
 from caravan.core.connections import Connection
 from caravan.core.errors import CaravanError, Rejected, Retryable
-
-BROKEN = (
-    boto_errors.HTTPClientError,
-    boto_errors.IncompleteReadError,
-    boto_errors.ResponseStreamingError,
-    urllib3.exceptions.HTTPError,
-    ConnectionError,
-    TimeoutError,
-)
-"""The connection broke, while asking or while reading an answer."""
 
 _AWS = re.compile(r"s3([.-][a-z0-9-]+)*\.amazonaws\.com(:443)?")
 """A region's own endpoint leads to the same buckets as none at all."""
