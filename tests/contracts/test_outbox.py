@@ -217,6 +217,14 @@ def test_who_edits_the_log_is_found_out(outbox, open_ledger, edit, first_wrong):
     assert outbox.verify() == first_wrong
 
 
+def test_nobody_else_reads_whom_we_write_to(tmp_path):
+    with SqliteLedger(tmp_path / FILE) as ledger:
+        StoredOutbox(ledger)
+        assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
+            (FILE, f"{FILE}-wal", f"{FILE}-shm"), 0o600
+        )
+
+
 def test_an_error_inside_leaves_nothing(open_ledger):
     def die(phase: str) -> None:
         if phase == "planned":

@@ -82,7 +82,11 @@ def _standing(found: Standing) -> str:
 def lint(
     release_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this release; all if absent.")] = None,
 ) -> None:
-    """Tell everything that is wrong with a release, or with all of them; ends with 1 if anything is."""
+    """Tell everything that is wrong with a release, or with all of them; ends with 1 if anything is.
+
+    Of one that is sound, the hash that whoever approves it signs.
+    """
+    from caravan.functions.release.hashes import content_hash
     from caravan.functions.release.lint import lint as find
 
     shelf = _shelf()
@@ -98,6 +102,8 @@ def lint(
     say(f"{counted} read, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
     if faults:
         raise typer.Exit(1)
+    if release_id is not None:
+        say(f"content {content_hash(asked[0], shelf.revision(asked[0]).templates)}")
 
 
 @app.command()

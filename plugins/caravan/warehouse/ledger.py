@@ -95,6 +95,9 @@ class SqliteLedger(Ledger):
     def __init__(self, path: Path, wait_seconds: float = WAIT_SECONDS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        if not path.exists():
+            # It holds addresses: for its owner alone. What SQLite puts beside it gets the same mode.
+            path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
         with self._named_errors():
             self._connection.execute("PRAGMA journal_mode = WAL")
