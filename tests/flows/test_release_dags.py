@@ -124,28 +124,16 @@ def test_an_outlet_with_a_fault_fails_and_stops_no_other(world, dags):
     assert (world.received(), world.states()) == (MAILED, SENT)
 
 
-def test_a_release_with_a_fault_stops_no_other(world, dags):
-    other = world.folder.with_name("winter")
-    other.mkdir()
-    for path in world.folder.iterdir():
-        (other / path.name).write_text(path.read_text().replace("id: autumn", "id: winter"))
-    world.approve()
-    with (world.folder / "release.yml").open("a") as file:
-        file.write("kindd: news\n")
-    result, said = run(dags, PLAN)
-    assert result, said
-    assert tasks(said) == ["plan [winter]"]
-    assert set(world.states()) == set(SENT)
-
-
-def test_a_release_that_its_list_refuses_fails_and_stops_no_other(world, dags):
-    other = world.folder.with_name("winter")
-    other.mkdir()
-    for path in world.folder.iterdir():
-        text = path.read_text().replace("id: autumn", "id: winter").replace("list: letters", "list: gone")
-        (other / path.name).write_text(text)
+def test_a_release_with_a_fault_or_that_its_list_refuses_stops_no_other(world, dags):
+    for name, spoilt in (("spring", "list: letters\nkindd: news\n"), ("winter", "list: gone\n")):
+        other = world.folder.with_name(name)
+        other.mkdir()
+        for path in world.folder.iterdir():
+            text = path.read_text().replace("id: autumn", f"id: {name}").replace("list: letters\n", spoilt)
+            (other / path.name).write_text(text)
     world.approve()
     result, said = run(dags, PLAN)
+    assert tasks(said) == ["plan [autumn]", "plan [winter]"], "a fault of a file is told by the first task's log"
     assert sorted(result.failures) == ["plan [winter]", "verdict"], said
     assert "there is no list 'gone'" in result.failures["plan [winter]"]
     assert set(world.states()) == set(SENT)
