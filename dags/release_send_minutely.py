@@ -32,7 +32,7 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     schedule=CronTriggerTimetable("* * * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # A large list takes longer than a minute: the next run sends on other outlets, and claims what this one has not.
+    # A large list takes its whole turn: the next run sends on other outlets, and claims what this one has not.
     max_active_runs=2,
     allowed_run_types=["scheduled", "manual"],
     # A retry does what the next run does anyway.

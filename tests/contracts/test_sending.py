@@ -87,6 +87,15 @@ def test_what_falls_due_before_the_next_tick_waits_for_its_instant(world):
     assert world.sent == [("a", NOW + timedelta(seconds=20))]
 
 
+def test_a_long_list_ends_its_turn_after_a_batch_and_goes_on_in_the_next(world):
+    for number, target in enumerate("abcde"):
+        world.plan(target, planned_for=NOW + timedelta(seconds=10 * number))
+    assert world.sender.send_due(NOW + MINUTE, NOW) == Counter()
+    assert world.sender.send_due(NOW + MINUTE, NOW + timedelta(seconds=25)) == Counter(accepted=4), "two batches of two"
+    assert world.states()["e"] == "planned"
+    assert world.sender.send_due(NOW + MINUTE, NOW + MINUTE) == Counter(accepted=1)
+
+
 def test_nothing_is_sent_late_and_nothing_before_its_embargo(world):
     world.plan("late", not_after=NOW - MINUTE)
     world.plan("held", embargo_until=NOW + 5 * MINUTE)

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 TICK = timedelta(seconds=75)
 """What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
 late."""
+TURN = timedelta(minutes=2)
+"""A long list goes on in the next runs: with all places taken by it, a page that falls due would be missed."""
 _AGAIN = timedelta(minutes=5)
 _CALENDAR_DAYS = 400
 
@@ -51,9 +53,10 @@ def list_outlets() -> list[str]:
 
 
 def send(outlet: str) -> dict[str, int]:
-    """Everything of one outlet that falls due before the next tick; then evidence of what nobody knows."""
+    """What of one outlet falls due before the next tick, for one turn; then evidence of what nobody knows."""
     with open_desk() as desk, _sender(desk, outlet) as (sender, carrier):
-        counts = sender.send_due(utc_now() + TICK)
+        now = utc_now()
+        counts = sender.send_due(now + TICK, now + TURN)
         if counts["accepted"]:
             carrier.finish()
         counts += sender.settle()

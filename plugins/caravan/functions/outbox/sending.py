@@ -52,15 +52,19 @@ class Sender:
     sleep: Callable[[float], None]
     pace: Pace = USUAL
 
-    def send_due(self, until: datetime) -> Counter[str]:
-        """Everything that falls due before `until`, each at its instant; counts by what became of it.
+    def send_due(self, until: datetime, stop_at: datetime | None = None) -> Counter[str]:
+        """Everything that falls due before `until`, each at its instant; counts by what became of it. Nothing more is
+        claimed from `stop_at` on.
 
         Raises Misconfigured when the outlet does not take our credentials: what is left stays planned.
         """
         counts: Counter[str] = Counter()
-        while messages := self.outbox.claim(
-            self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch
-        ):
+        while stop_at is None or self.clock() < stop_at:
+            messages = self.outbox.claim(
+                self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch
+            )
+            if not messages:
+                break
             for number, message in enumerate(messages):
                 try:
                     counts[self._send(message)] += 1
