@@ -26,10 +26,9 @@ from typing import Any
 
 from airflow.sdk import Param, dag
 
-from caravan.config.pools import OUTBOX
 from caravan.orchestration.approvals import AskApprover, responder
 from caravan.orchestration.assets import RELEASE_APPROVALS
-from caravan.orchestration.steps import DEFAULTS, last_step, step
+from caravan.orchestration.steps import OUTBOX_DEFAULTS, last_step, step
 
 
 @dag(
@@ -40,7 +39,7 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     max_active_runs=50,
     allowed_run_types=["manual"],
     params={"release_id": Param(None, "Name of its folder.", title="Release", type="string", minLength=1)},
-    default_args={**DEFAULTS, "pool": OUTBOX},
+    default_args=OUTBOX_DEFAULTS,
     tags=["rerun:manual", "tier:2", "function:release"],
     doc_md=__doc__,
 )

@@ -24,9 +24,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag
 
-from caravan.config.pools import OUTBOX
 from caravan.orchestration.assets import RELEASE_APPROVALS
-from caravan.orchestration.steps import DEFAULTS, last_step, step
+from caravan.orchestration.steps import OUTBOX_DEFAULTS, last_step, step
 
 
 @dag(
@@ -37,7 +36,7 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     catchup=False,
     max_active_runs=1,
     allowed_run_types=["scheduled", "manual", "asset_triggered"],
-    default_args={**DEFAULTS, "pool": OUTBOX},
+    default_args=OUTBOX_DEFAULTS,
     tags=["rerun:now", "tier:1", "function:release"],
     doc_md=__doc__,
 )
