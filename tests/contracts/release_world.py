@@ -1,4 +1,4 @@
-"""An installation with a release for two markets, a list, a site in a folder and a mail server that can be told to fail."""
+"""An installation with a release for two markets, a list, a site in a folder and a mail server that loses answers."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ from caravan.core.release import Outlet
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.rate import Throttle
+    from caravan.clients.mail.tokens import Keys
 
-_TEMPLATES = TEMPLATES_DIR / "release"
+TEMPLATES = TEMPLATES_DIR / "release"
 _KEY_ID = "k1"
 
 
@@ -87,12 +88,19 @@ def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
 def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.template import MailTemplate, Sender
-    from caravan.clients.mail.tokens import Keys, Links
+    from caravan.clients.mail.tokens import Links
 
     name, address = parseaddr(account.sender)
     sender = Sender(address, name or account.name, account.postal_address, account.reply_to)
-    links = Links(account.unsubscribe_url, Keys(_KEY_ID, {_KEY_ID: key}))
-    return Mailing(sender, MailTemplate(_TEMPLATES / "mail"), utc_now, links, frozenset(variables))
+    links = Links(account.unsubscribe_url, keys_of(key))
+    return Mailing(sender, MailTemplate(TEMPLATES / "mail"), utc_now, links, frozenset(variables))
+
+
+def keys_of(key: bytes) -> Keys:
+    """What signs links to unsubscribe."""
+    from caravan.clients.mail.tokens import Keys
+
+    return Keys(_KEY_ID, {_KEY_ID: key})
 
 
 def _throttle(account: config.MailOutlet) -> Throttle:
