@@ -83,6 +83,7 @@ class Answer:
     where: str
     publishes: bool
     body: bytes = field(repr=False)
+    connection: Connection = field(repr=False)
 
     def json(self, shape: type = dict, needs: Sequence[str] = ()) -> Any:
         """All numbers as text. `needs`: texts or numbers an object must have. Raises Stopped."""
@@ -97,7 +98,8 @@ class Answer:
     def error(self) -> str:
         """The service's own word for an error, in brackets; empty without one."""
         try:
-            return error_word(read_json(self.body, dict, self.where))
+            # Some repeat the key that they refuse.
+            return self.connection.hide(error_word(read_json(self.body, dict, self.where)))
         except (Passing, Doubtful):
             return ""
 
@@ -191,7 +193,7 @@ class Call:
                 reason = error.reason if isinstance(error, Passing) else f"answer is cut ({type(error).__name__})"
                 raise Stopped(_doubt(f"{where}: {reason}", publishes)) from None
             body = b""  # the status says enough
-        answer = Answer(status, where, publishes, body)
+        answer = Answer(status, where, publishes, body, self.connection)
         if 200 <= status < 300 or status in expected:
             return answer
         said = f"answered {status}{answer.error}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from caravan.clients.http.address import is_private
-from caravan.clients.posts.call import Call
+from caravan.clients.posts.call import Call, Stopped
 from caravan.clients.posts.posting import Posting
 from caravan.clients.posts.websub import url_faults
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
@@ -40,7 +40,7 @@ class IndexNow(Posting):
 
 
 def submit(call: Call, urls: Sequence[str], key: str, key_location: str) -> Outcome:
-    """One POST of the pages given, and no others. Raises Stopped, Misconfigured for a key that cannot be one."""
+    """One POST of the pages given, and no others. Raises Misconfigured, also for a key that cannot be one."""
     if not _KEY.fullmatch(key):
         raise call.connection.misconfigured("its password is no key: 8 to 128 letters, digits and hyphens")
     if list_faults(urls, key_location):
@@ -54,13 +54,16 @@ def submit(call: Call, urls: Sequence[str], key: str, key_location: str) -> Outc
         "keyLocation": key_location,
         "urlList": list(urls),
     }
-    # 403: the key's file was not found or holds another one. It is the site's fault, not the account's.
-    answer = call.ask("POST", url, "its address", publishes=True, expected=(403,), json=body)
-    if answer.status == 403:
-        return Refused(f"{answer.where} answered 403: the engine does not find the key at its key_location")
-    if answer.status not in (200, 202):
-        raise answer.doubt(f"answered {answer.status}, which IndexNow does not know")
-    answer.receipt()
+    try:
+        # 403: the key's file was not found or holds another one. It is the site's fault, not the account's.
+        answer = call.ask("POST", url, "its address", publishes=True, expected=(403,), json=body)
+        if answer.status == 403:
+            return Refused(f"{answer.where} answered 403: the engine does not find the key at its key_location")
+        if answer.status not in (200, 202):
+            raise answer.doubt(f"answered {answer.status}, which IndexNow does not know")
+        answer.receipt()
+    except Stopped as stopped:
+        return stopped.outcome
     return Accepted()
 
 

@@ -106,10 +106,8 @@ class Mastodon(Posting):
                     return Accepted(number)
             if not listed or min(created for _, created, _ in listed) < since:
                 return self._absent(message)
-            if before == {"max_id": listed[-1][0]}:
-                return None  # the same page again: the list cannot be trusted
             before = {"max_id": listed[-1][0]}
-        return None
+        return None  # too long, or the same page for ever
 
     def _absent(self, message: Message) -> Refused | None:
         waited = self.clock() - (message.changed_at or message.intention.planned_for)

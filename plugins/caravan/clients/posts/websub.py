@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from caravan.clients.http.address import is_private
-from caravan.clients.posts.call import Call
+from caravan.clients.posts.call import Call, Stopped
 from caravan.clients.posts.posting import Posting
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Payload
@@ -36,14 +36,17 @@ class WebSub(Posting):
 
 
 def tell_hub(call: Call, urls: Sequence[str]) -> Outcome:
-    """One POST for all feeds. Raises Stopped, Misconfigured."""
+    """One POST for all feeds. Raises Misconfigured."""
     if url_faults(urls, "feed"):
         return Refused("; ".join(url_faults(urls, "feed")))
     hub = call.connection.url()
     if not is_private(hub):
         raise call.connection.misconfigured("sends in the clear: give a host that begins with https://")
     form = [("hub.mode", "publish"), *(("hub.url", url) for url in urls)]
-    call.ask("POST", hub, "its hub", publishes=True, data=form).receipt()
+    try:
+        call.ask("POST", hub, "its address", publishes=True, data=form).receipt()
+    except Stopped as stopped:
+        return stopped.outcome
     return Accepted()
 
 

@@ -144,7 +144,7 @@ class WordPress(Posting):
             return Refused(f"connection {self.connection.conn_id}: slug {wanted} is taken by a post that is not ours")
         ours = [post for post in posts if post.message_id]
         for younger in ours[1:]:
-            self._ask("DELETE", f"/posts/{younger.number}", publishes=publishes)
+            self._ask("DELETE", f"/posts/{younger.number}", publishes=publishes, expected=(404, 410))
         return ours[0] if ours else None
 
     def _look(self, wanted: str, publishes: bool) -> list[_Post]:

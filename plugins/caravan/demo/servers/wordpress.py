@@ -118,6 +118,9 @@ def application(site: Site) -> FastAPI:
 
     @app.delete("/wp-json/wp/v2/posts/{number}")
     async def delete(request: Request, number: int) -> Response:
+        if site.posts.get(number, {}).get("status") == "trash":
+            return Response('{"code": "rest_already_trashed"}', 410, media_type="application/json")
+
         def binned() -> Any:
             return site.update(number, {"status": "trash", "slug": f"{site.posts[number]['slug']}__trashed"})
 
