@@ -128,6 +128,18 @@ def test_who_may_not_publish_is_told_so(blog):
     assert isinstance(outcome, Refused) and "post 101 was kept as pending" in outcome.reason
 
 
+def test_a_post_may_wait_for_an_editor(blog):
+    stand, outlet = blog
+    outlet.status = "pending"
+    assert hand_over(outlet) == Accepted("101")
+    assert [post["status"] for post in stand.state.posts.values()] == ["pending"]
+    assert outlet.find(message(), outlet.render(CONTENT)) == Accepted("101")
+    stand.state.update(101, {"status": "publish"})
+    assert outlet.find(message(), outlet.render(CONTENT)) == Accepted("101"), "the editor let it out"
+    assert hand_over(outlet) == Accepted("101")
+    assert [post["status"] for post in stand.state.posts.values()] == ["publish"]
+
+
 def test_images_are_put_once_and_linked(blog, pictured):
     stand, outlet = blog
     for revision in (1, 2):

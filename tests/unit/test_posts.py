@@ -219,7 +219,7 @@ def test_what_is_too_long_is_said_and_not_cut():
     assert toots.render(long)["text"] == f"{'x' * 300}\n\n{'👍🏽' * 250}"
     length = 300 + 2 + 250 + 2 + 23 + 2 + len("#prixbas")
     assert toots.check(toots.render(long)) == [f"has {length} characters, and at most 500 are taken; a link counts 23"]
-    toots.most_characters = length
+    toots.max_characters = length
     assert toots.check(toots.render(long)) == []
     assert sky.check(sky.render(long)) == ["has 565 characters, and at most 300 are taken"]
     assert sky.check(sky.render(replace(CONTENT, summary="x" + "e\u0301" * 280 + "\u0301" * 1500))) == [
@@ -300,9 +300,9 @@ def test_slugs_are_as_wordpress_keeps_them(release, locale, expected):
 
 
 def test_images_in_the_text_lead_to_where_they_were_put():
-    html = '<img src="images/a-1f.png" alt="a"><img src="b.png"><a href="a-1f.png">'
+    html = '<img src="images/a-1f.png" alt="a"><img src="ba-1f.png"><a href="a-1f.png">'
     assert _linked(html, "a-1f.png", "https://w.example/a?x&y") == (
-        '<img src="https://w.example/a?x&amp;y" alt="a"><img src="b.png"><a href="a-1f.png">'
+        '<img src="https://w.example/a?x&amp;y" alt="a"><img src="ba-1f.png"><a href="a-1f.png">'
     )
 
 

@@ -35,10 +35,10 @@ _PAGE, _MOST_PAGES = 40, 25
 
 @dataclass
 class Mastodon(Posting):
-    """`most_characters`: of the server, if it allows more. `pause`: seconds."""
+    """`max_characters`: of the server, if it allows more. `pause`: seconds."""
 
     visibility: Literal["public", "unlisted", "private"] = field(default="public", kw_only=True)
-    most_characters: int = field(default=500, kw_only=True)
+    max_characters: int = field(default=500, kw_only=True)
     pause: Callable[[float], object] = field(default=time.sleep, kw_only=True, repr=False)
     polls: int = field(default=30, kw_only=True)
 
@@ -60,8 +60,8 @@ class Mastodon(Posting):
         if not payload["url"]:
             found.append("has no page of its own to link to: what became of a lost answer could not be seen")
         length = counted(composed(payload, payload["url"] or ""))
-        if length > self.most_characters:
-            found.append(f"has {length} characters, and at most {self.most_characters} are taken; a link counts 23")
+        if length > self.max_characters:
+            found.append(f"has {length} characters, and at most {self.max_characters} are taken; a link counts 23")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:

@@ -42,9 +42,10 @@ class _Post:
 
 @dataclass
 class WordPress(Posting):
-    """`category`: its slug. `withdrawn_status`: of a post that was taken back."""
+    """`category`: its slug. `status`: of what is handed over, `withdrawn_status`: of what was taken back."""
 
     category: str | None = field(default=None, kw_only=True)
+    status: Literal["publish", "draft", "private", "pending"] = field(default="publish", kw_only=True)
     withdrawn_status: Literal["draft", "private"] = field(default="draft", kw_only=True)
 
     def render(self, content: Content) -> Payload:
@@ -72,13 +73,15 @@ class WordPress(Posting):
         post = self._only(payload["slug"], message, publishes=False)
         if isinstance(post, Refused):
             return post
+        if post and self._has_it(post, message):
+            return Accepted(str(post.number))  # written again it would undo what an editor has done since
         html, media = payload["html"], []
         for image, content in zip(payload["images"], files, strict=True):
             number, url = self._upload(image, content)
             media.append(number)
             html = _linked(html, image["name"], url)
         body: dict[str, Any] = {
-            "status": "publish",
+            "status": self.status,
             "slug": payload["slug"],
             "title": payload["title"],
             "excerpt": payload["summary"],
@@ -119,9 +122,13 @@ class WordPress(Posting):
             is_gone = ours and all(post.status == self.withdrawn_status for post in ours)
             return Accepted(str(ours[0].number)) if is_gone else None
         for post in ours:
-            if post.message_id == message.message_id and post.status == "publish":
+            if self._has_it(post, message):
                 return Accepted(str(post.number))
         return None
+
+    def _has_it(self, post: _Post, message: Message) -> bool:
+        """Published counts too where it was to wait for an editor."""
+        return post.message_id == message.message_id and post.status in (self.status, "publish")
 
     def _write(self, path: str, body: Mapping[str, Any], message: Message) -> Outcome:
         answer = self._ask("POST", path, publishes=True, json=body)
@@ -131,10 +138,10 @@ class WordPress(Posting):
             raise answer.doubt("the answer is not this message's post; does a plugin take comments out of posts?")
         if path != "/posts" and not path.endswith(f"/{post.number}"):
             raise answer.doubt("the answer is another post's")
-        if post.status in ("draft", "pending", "private", "future"):
+        if post.status != self.status and post.status in ("draft", "pending", "private", "future"):
             return Refused(f"{answer.where}: post {post.number} was kept as {post.status}; may this user publish?")
-        if post.status != "publish":
-            raise answer.doubt("the answer does not say that it is published")
+        if post.status != self.status:
+            raise answer.doubt(f"the answer does not say that its status is {self.status}")
         return Accepted(str(post.number))
 
     def _only(self, wanted: str, message: Message, *, publishes: bool) -> _Post | Refused | None:
@@ -194,7 +201,7 @@ def slug(release_id: str, locale: str) -> str:
 
 def _linked(html: str, name: str, url: str) -> str:
     """With the address of an image wherever its name is the end of one."""
-    return re.sub(rf'(?<=\ssrc=")[^"]*{re.escape(name)}(?=")', lambda _: escape(url), html)
+    return re.sub(rf'(?<=\ssrc=")(?:[^"]*/)?{re.escape(name)}(?=")', lambda _: escape(url), html)
 
 
 def _sanitised(text: str) -> str:
