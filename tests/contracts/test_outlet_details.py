@@ -69,8 +69,31 @@ def test_a_correction_is_written_to_the_same_post(blog):
     assert hand_over(outlet, message(revision=2), replace(CONTENT, title="Soldes d'été")) == Accepted("101")
     (post,) = stand.state.published
     assert (post["slug"], post["title"], post["excerpt"]) == (SLUG, "Soldes d'été", "Tout à moitié prix.")
-    assert post["content"]["raw"] == f"{CONTENT.html}\n<!-- caravan:{message(revision=2).message_id} -->"
+    marks = f"<!-- caravan:{message(revision=2).message_id} --><!-- caravan-revision:2 -->"
+    assert post["content"]["raw"] == f"{CONTENT.html}\n{marks}"
     assert outlet.find(message(), outlet.render(CONTENT)) is None, "it holds another message's text now"
+
+
+def test_an_older_revision_never_takes_a_newer_ones_place(blog):
+    stand, outlet = blog
+    outdated = Refused("connection wordpress_demo: post 101 is of revision 2")
+    hand_over(outlet)
+    hand_over(outlet, message(revision=2))
+    assert hand_over(outlet) == outdated
+    assert hand_over(outlet, message(1, action="withdraw")) == outdated
+    assert len(stand.state.published) == 1
+
+
+def test_what_was_withdrawn_comes_back_only_as_a_newer_revision(blog):
+    stand, outlet = blog
+    hand_over(outlet)
+    hand_over(outlet, message(2, action="withdraw"))
+    assert hand_over(outlet) == Refused("connection wordpress_demo: post 101 is of revision 2")
+    assert stand.state.published == []
+    assert hand_over(outlet, message(revision=3)) == Accepted("101")
+    assert outlet.find(message(2, action="withdraw"), outlet.render(CONTENT)) is None
+    (post,) = stand.state.published
+    assert post["content"]["raw"].endswith("<!-- caravan-revision:3 -->")
 
 
 def test_two_workers_at_once_leave_one_post(blog):

@@ -314,7 +314,7 @@ def test_right_to_left_is_said_and_posts_are_checked():
     assert outlet.check(outlet.render(wrong)) == [
         "has no title",
         f"its slug {'x' * 200}-fr-fr is longer than 190 characters",
-        "its text holds a comment that begins with caravan:, which is how posts are found",
+        "its text holds a comment that begins with caravan, which is how posts are found",
     ]
 
 

@@ -1,7 +1,8 @@
 """Posts of a WordPress site, by its REST API wp/v2 and an application password.
 
-A release has one post per language, for good: its slug is `<release>-<locale>`, and a comment in its content names the
-message it was last written by. It is looked up before it is written, so that repeating changes nothing.
+A release has one post per language, for good: its slug is `<release>-<locale>`, and comments in its content name the
+message it was last written by and the revision. It is looked up before it is written: repeating changes nothing, an
+older revision never takes a newer one's place, and what was withdrawn comes back only as a newer one.
 
 Two workers that look at once may both create: WordPress then calls one of them `<slug>-2`. Whoever is told so, and
 whoever looks next, moves the younger one to the bin and writes to the older.
@@ -28,6 +29,7 @@ MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT = 20, 10 << 20, 1000
 """Caravan's own limits; a site's differ with its PHP."""
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _MARKER = re.compile(r"<!-- caravan:([0-9a-f]{32}) -->")
+_REVISION = re.compile(r"<!-- caravan-revision:([0-9]{1,9}) -->")
 _FIELDS = "id,slug,status,content"
 
 
@@ -36,8 +38,18 @@ class _Post:
     number: int
     slug: str
     status: str
-    message_id: str | None
-    """Of the message that wrote it; None for somebody else's post."""
+    raw: str
+    """Its content as it was written."""
+
+    @property
+    def message_id(self) -> str | None:
+        """Of the message that wrote it; None for somebody else's post."""
+        found = _MARKER.findall(self.raw)
+        return found[-1] if found else None
+
+    @property
+    def revision(self) -> int:
+        return max(map(int, _REVISION.findall(self.raw)), default=0)
 
 
 @dataclass
@@ -64,15 +76,17 @@ class WordPress(Posting):
         found = [f"has no {name}" for name in ("title", "html") if not payload[name].strip()]
         if len(payload["slug"]) > LONGEST_SLUG:
             found.append(f"its slug {payload['slug']} is longer than {LONGEST_SLUG} characters")
-        if _MARKER.search(payload["html"]):
-            found.append("its text holds a comment that begins with caravan:, which is how posts are found")
+        if "<!-- caravan" in payload["html"]:
+            found.append("its text holds a comment that begins with caravan, which is how posts are found")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         files = [read_image(image) for image in payload["images"]]
-        post = self._only(payload["slug"], message, publishes=False)
+        post = self._only(payload["slug"], publishes=False)
         if isinstance(post, Refused):
             return post
+        if post and post.revision > message.key.revision:
+            return self._outdated(post)
         if post and self._has_it(post, message):
             return Accepted(str(post.number))  # written again it would undo what an editor has done since
         html, media = payload["html"], []
@@ -85,7 +99,7 @@ class WordPress(Posting):
             "slug": payload["slug"],
             "title": payload["title"],
             "excerpt": payload["summary"],
-            "content": f"{html}\n<!-- caravan:{message.message_id} -->",
+            "content": f"{html}\n<!-- caravan:{message.message_id} -->{_revision(message)}",
         }
         if media:
             body["featured_media"] = media[0]
@@ -96,35 +110,44 @@ class WordPress(Posting):
         outcome = self._write("/posts", body, message)
         if isinstance(outcome, Accepted):
             # Somebody may have created it since we looked.
-            post = self._only(payload["slug"], message, publishes=True)
+            post = self._only(payload["slug"], publishes=True)
             if isinstance(post, _Post) and str(post.number) != outcome.provider_id:
                 return self._write(f"/posts/{post.number}", body, message)
         return outcome
 
     def _withdraw(self, message: Message, payload: Payload) -> Outcome:
-        numbers = [post.number for post in self._look(payload["slug"], publishes=False) if post.message_id]
+        posts = [post for post in self._look(payload["slug"], publishes=False) if post.message_id]
         known = message.intention.payload.get("provider_id")
-        if not numbers and isinstance(known, str) and known.isdecimal():
-            numbers = [int(known)]  # a list that shows nothing, e.g. from a cache, is not enough
-        for number in numbers:
-            body = {"status": self.withdrawn_status}
-            answer = self._ask("POST", f"/posts/{number}", publishes=True, expected=(404,), json=body)
-            if answer.status == 404:
-                continue
-            post = _read(answer, answer.json())
-            if (post.number, post.status) != (number, self.withdrawn_status):
+        if not posts and isinstance(known, str) and known.isdecimal():
+            # A list that shows nothing, e.g. from a cache, is not enough.
+            path = f"/posts/{known}"
+            answer = self._ask("GET", path, expected=(404,), params={"context": "edit", "_fields": _FIELDS})
+            posts = [] if answer.status == 404 else [_read(answer, answer.json())]
+        for post in posts:
+            if post.revision > message.key.revision:
+                return self._outdated(post)
+            content = _REVISION.sub("", post.raw) + _revision(message)
+            body = {"status": self.withdrawn_status, "content": content}
+            answer = self._ask("POST", f"/posts/{post.number}", publishes=True, expected=(404,), json=body)
+            if answer.status != 404 and not self._is_withdrawn(_read(answer, answer.json()), message):
                 raise answer.doubt("the post did not take its new status")
-        return Accepted(str(numbers[0]) if numbers else None)
+        return Accepted(str(posts[0].number) if posts else None)
+
+    def _is_withdrawn(self, post: _Post, message: Message) -> bool:
+        return (post.status, post.revision) == (self.withdrawn_status, message.key.revision)
 
     def _evidence(self, message: Message, payload: Payload) -> Accepted | Refused | None:
         ours = [post for post in self._look(payload["slug"], publishes=False) if post.message_id]
         if withdraws(message):
-            is_gone = ours and all(post.status == self.withdrawn_status for post in ours)
+            is_gone = ours and all(self._is_withdrawn(post, message) for post in ours)
             return Accepted(str(ours[0].number)) if is_gone else None
         for post in ours:
             if self._has_it(post, message):
                 return Accepted(str(post.number))
         return None
+
+    def _outdated(self, post: _Post) -> Refused:
+        return Refused(f"connection {self.connection.conn_id}: post {post.number} is of revision {post.revision}")
 
     def _has_it(self, post: _Post, message: Message) -> bool:
         """Published counts too where it was to wait for an editor."""
@@ -144,7 +167,7 @@ class WordPress(Posting):
             raise answer.doubt(f"the answer does not say that its status is {self.status}")
         return Accepted(str(post.number))
 
-    def _only(self, wanted: str, message: Message, *, publishes: bool) -> _Post | Refused | None:
+    def _only(self, wanted: str, *, publishes: bool) -> _Post | Refused | None:
         """The release's post, the oldest where there are several; the others are moved to the bin."""
         posts = self._look(wanted, publishes)
         if any(post.slug == wanted and post.message_id is None for post in posts):
@@ -199,6 +222,10 @@ def slug(release_id: str, locale: str) -> str:
     return _sanitised(f"{release_id}-{locale}")
 
 
+def _revision(message: Message) -> str:
+    return f"<!-- caravan-revision:{message.key.revision} -->"
+
+
 def _linked(html: str, name: str, url: str) -> str:
     """With the address of an image wherever its name is the end of one."""
     return re.sub(rf'(?<=\ssrc=")(?:[^"]*/)?{re.escape(name)}(?=")', lambda _: escape(url), html)
@@ -215,8 +242,7 @@ def _read(answer: Answer, item: object) -> _Post:
         content = item.get("content")
         raw = content.get("raw") if isinstance(content, dict) else None
         if isinstance(number, str) and number.isdecimal() and all(isinstance(it, str) for it in (name, status, raw)):
-            markers = _MARKER.findall(raw or "")
-            return _Post(int(number), str(name), str(status), markers[-1] if markers else None)
+            return _Post(int(number), str(name), str(status), str(raw))
     raise answer.doubt("no post with id, slug, status and content" + answer.error)
 
 

@@ -111,6 +111,10 @@ def application(site: Site) -> FastAPI:
 
         return answer(request, created)
 
+    @app.get("/wp-json/wp/v2/posts/{number}")
+    async def one(request: Request, number: int) -> Response:
+        return answer(request, lambda: site.posts[number])
+
     @app.post("/wp-json/wp/v2/posts/{number}")
     async def update(request: Request, number: int) -> Response:
         given = await request.json()
