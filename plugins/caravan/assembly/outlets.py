@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from caravan.clients.mail.tokens import Keys
 
 TEMPLATES = TEMPLATES_DIR / "release"
-INDEXNOW = "https://api.indexnow.org/indexnow"
-"""It tells the other search engines."""
 _KEY_ID = "k1"
 
 
@@ -90,11 +88,11 @@ def _post(account: config.OutletAccount) -> Outlet:
 
     match account:
         case config.WordPressOutlet():
-            given = {"category": account.category, "status": account.status}
-            return WordPress(account.code, current().get(account.connection), utc_now, **given)
+            blog = current().get(account.connection)
+            return WordPress(account.code, blog, utc_now, category=account.category, status=account.status)
         case config.MastodonOutlet():
-            limits = {"visibility": account.visibility, "max_characters": account.max_characters}
-            return Mastodon(account.code, current().get(account.connection), utc_now, **limits)
+            server, most = current().get(account.connection), account.max_characters
+            return Mastodon(account.code, server, utc_now, visibility=account.visibility, max_characters=most)
         case config.BlueskyOutlet():
             return Bluesky(account.code, current().get(account.connection), utc_now)
         case config.WebhookOutlet():
@@ -119,9 +117,8 @@ def _notice(
         feeds = [f"{base}/feed.{kind}" for kind in ("rss", "atom", "json")]
         return WebSub(account.code, hub, utc_now, feeds=feeds)
     place = {"key_location": f"{base}/{account.key}.txt"}
-    return IndexNow(
-        account.code, Connection(account.code, "http", host=INDEXNOW, password=account.key, extra=place), utc_now
-    )
+    engines = Connection(account.code, "http", host=account.endpoint, password=account.key, extra=place)
+    return IndexNow(account.code, engines, utc_now)
 
 
 def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:

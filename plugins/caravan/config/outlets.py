@@ -230,6 +230,8 @@ class IndexNowOutlet(OutletAccount):
     kind: Literal["indexnow"]
     key: _IndexNowKey
     """No secret: the site shows it, which proves whose it is."""
+    endpoint: Address = "https://api.indexnow.org/indexnow"
+    """It tells the other search engines."""
     site: _OutletCode
 
 

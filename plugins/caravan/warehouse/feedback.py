@@ -21,12 +21,12 @@ class StoredFeedback:
         ledger.make(SCHEMA)
 
     def add(self, outlet: str, found: Feedback | Unreadable, now: datetime) -> bool:
+        said: tuple[str | None, ...]
         if isinstance(found, Unreadable):
-            said = ("unreadable", "", None, now, found.reason)
+            said = ("unreadable", "", None, as_text(now), found.reason)
         else:
-            said = (found.kind, found.message_id or "", found.provider_id, found.at, found.detail)
-        kind, message_id, provider_id, at, detail = said
-        values = (outlet, found.raw_id, kind, message_id, provider_id, as_text(at), detail, as_text(now))
+            said = (found.kind, found.message_id or "", found.provider_id, as_text(found.at), found.detail)
+        values = (outlet, found.raw_id, *said, as_text(now))
         with self._ledger.write() as transaction:
             return bool(
                 transaction.rows(
@@ -40,7 +40,7 @@ class StoredFeedback:
         """By kind, since then."""
         with self._ledger.read() as transaction:
             rows = transaction.rows(
-                "SELECT kind, COUNT(*) FROM feedback WHERE outlet = :outlet AND at >= :since GROUP BY kind ORDER BY kind",
+                "SELECT kind, COUNT(*) FROM feedback WHERE outlet = :outlet AND at >= :since GROUP BY kind ORDER BY 1",
                 {"outlet": outlet, "since": as_text(since)},
             )
         return {row[0]: int(row[1]) for row in rows}
