@@ -114,6 +114,12 @@ def test_a_mail_is_seven_bit_with_text_before_html_and_the_same_each_time():
     assert "Grüße = Zoë " + "x" * 3000 in html.get_content()
 
 
+def test_a_name_brings_no_line_ends_of_its_own_into_the_mail():
+    mail = compose(message(variables={"first_name": "Z\r.\r\r\nMAIL FROM:<eve@example.com>\r"}), title="x")
+    assert b"\r" not in mail.content.replace(b"\r\n", b"")
+    assert b"\n" not in mail.content.replace(b"\r\n", b"")
+
+
 def test_a_notice_is_no_bulk_mail():
     mail = parsed(compose(kind="notice"))
     assert [

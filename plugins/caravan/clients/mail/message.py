@@ -98,7 +98,9 @@ def _parts(filled: Compiled, message_id: bytes) -> bytes:
     boundary = b"=_" + message_id
     content = b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="' + boundary + b'"\r\n'
     for subtype, text in ((b"plain", filled.text), (b"html", filled.html)):
-        encoded = binascii.b2a_qp(text.replace("\r\n", "\n").encode("utf-8", "replace"), istext=True)
+        # No lone CR either: servers that take it for the end of a line see other mails in ours.
+        lines = text.replace("\r\n", "\n").replace("\r", "\n")
+        encoded = binascii.b2a_qp(lines.encode("utf-8", "replace"), istext=True)
         content += b"\r\n--" + boundary + b"\r\nContent-Type: text/" + subtype + b'; charset="utf-8"\r\n'
         content += b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + encoded.replace(b"\n", b"\r\n")
     return content + b"\r\n--" + boundary + b"--\r\n"
