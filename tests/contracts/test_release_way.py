@@ -12,7 +12,7 @@ from release_world import NOW, ReleaseWorld, agreed
 
 from caravan.assembly import feedback, releases
 from caravan.core.contacts import Suppression
-from caravan.core.errors import Rejected
+from caravan.core.errors import Rejected, Retryable
 from caravan.core.privacy import ConsentEvent
 
 HOUR = timedelta(hours=1)
@@ -177,3 +177,15 @@ def test_one_click_and_nothing_more_comes(world):
     world.box.mails.clear()
     assert world.send()["letter"] == {"accepted": 2, "skipped": 2}
     assert world.received() == ["ben@example.com", "chloe@example.com"]
+
+
+def test_a_mail_server_that_is_down_costs_nobody_a_mail(world):
+    world.approve()
+    world.plan()
+    world.controller.stop()
+    with pytest.raises(Retryable):
+        world.send()
+    assert {state for target, state in world.states().items() if "@" in target} == {"planned"}
+    world.start_mail()
+    world.now += timedelta(minutes=3)
+    assert world.send()["letter"] == {"accepted": 3, "skipped": 1}
