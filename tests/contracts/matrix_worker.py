@@ -17,8 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import holidays.countries  # noqa: F401  (as below: a fork of whoever has it finds it loaded)
+
 from caravan.assembly import outlets, releases, sending
-from caravan.clients.mail import ses, smtp  # noqa: F401  (so that a fork of whoever has it finds it loaded)
+from caravan.clients.mail import ses, smtp  # noqa: F401
+from caravan.core.codes import country_codes
 from caravan.core.outbox import Message
 from caravan.functions.outbox.sending import Pace, Sender
 from caravan.warehouse.ledger import Ledger
@@ -26,6 +29,7 @@ from caravan.warehouse.outbox import StoredOutbox
 
 LEASE = timedelta(seconds=3)
 PACE = Pace(batch=5, lease=LEASE)
+country_codes()
 _ANSWERED = ("after accepted", "after rejected", "after unknown")
 
 Step = Literal["plan", "cancel", "send"]
