@@ -92,7 +92,7 @@ def personal_data_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
 
 
 def personal_classes(models: Iterable[Model]) -> dict[str, dict[str, str]]:
-    """Table to column to personal-data class, for models, what they read, and the ops tables that hold what was delivered.
+    """Table to column to personal-data class, for models, what they read, and the ops table of what was delivered.
 
     Raw tables declare no classes: a column has the class that any model gives to one of its name.
     """

@@ -118,13 +118,10 @@ def _position(session: Session) -> _Position | None:
 
 def _copied(row: dict[str, Any]) -> dict[str, Any]:
     """What of the outbox's row goes into the warehouse."""
-    copied = {name: row.get(name) for name in OUTBOX.columns}
-    for name, kind in OUTBOX.columns.items():
-        if kind == "TIMESTAMP":
-            copied[name] = as_moment(row[name])
-    copied["planned_date"] = copied["planned_for"].date()
-    copied["reason"] = _without_address(row)
-    return copied
+    copied: dict[str, Any] = {
+        name: as_moment(row[name]) if kind == "TIMESTAMP" else row.get(name) for name, kind in OUTBOX.columns.items()
+    }
+    return copied | {"planned_date": copied["planned_for"].date(), "reason": _without_address(row)}
 
 
 def _without_address(row: dict[str, Any]) -> str | None:
