@@ -189,13 +189,14 @@ def test_contacts_are_those_that_left_or_may_have(outbox):
 
 def test_the_mirror_gets_each_change_once(outbox):
     outbox.plan([intention("a"), intention("b")], NOW, "me")
-    seen = outbox.changes(0, 10)
+    seen = outbox.changes((0, ""), 10)
     assert {(row["target"], row["state"], row["planned_at"]) for row in seen} == {
         (target, "planned", "2026-11-25T08:30:00.000000") for target in ("a", "b")
     }
-    assert outbox.changes(seen[-1]["changed_seq"], 10) == []
+    last = seen[-1]["changed_seq"], seen[-1]["message_id"]
+    assert outbox.changes(last, 10) == []
     (claimed,) = claim(outbox, limit=1)
-    (changed,) = outbox.changes(seen[-1]["changed_seq"], 10)
+    (changed,) = outbox.changes(last, 10)
     assert (changed["target"], changed["state"]) == (claimed.key.target, "claimed")
     assert outbox.counts() == [("release", "newsletter", "claimed", 1), ("release", "newsletter", "planned", 1)]
 

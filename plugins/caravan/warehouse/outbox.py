@@ -254,15 +254,25 @@ class StoredOutbox:
             )
         return [(row[0], row[1], row[2], int(row[3])) for row in rows]
 
-    def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
-        """Rows as they stand that changed after a number of the log, in that order; for the mirror."""
+    def changes(self, after: tuple[int, str], limit: int) -> list[dict[str, Any]]:
+        """Rows as they stand that changed after a number of the log and a message in it, in that order; for the mirror.
+
+        Of a plan many rows have one number: the message says how far among them.
+        """
         with self._ledger.read() as transaction:
             rows = transaction.rows(
-                f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE changed_seq > :after "
+                f"SELECT {', '.join(COLUMNS)} FROM outbox_message "
+                "WHERE (changed_seq, message_id) > (:seq, :message) "
                 "ORDER BY changed_seq, message_id LIMIT :limit",
-                {"after": after, "limit": limit},
+                {"seq": after[0], "message": after[1], "limit": limit},
             )
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+    def logged_at(self, seq: int) -> str | None:
+        """When the log got this number; None while it has not."""
+        with self._ledger.read() as transaction:
+            found = transaction.row("SELECT at FROM outbox_event WHERE seq = :seq", {"seq": seq})
+        return found[0] if found else None
 
     def events(self, message_id: str) -> list[Event]:
         """What became of a message, in order."""
