@@ -1,13 +1,13 @@
 """Takes in what comes back of mails: evidence of what nobody knew, addresses that are gone, complaints.
 
-**Rerun class** `rerun:now`: it reads what is there now; a backfill is refused. Clear any task as often as you like: what
-was told is told once.
+**Rerun class** `rerun:now`: it reads what is there now; a backfill is refused. Clear any task as often as you like:
+what was told is told once.
 
 **When**: each hour.
 
-**Inputs**: of each outlet for mail the queue that Amazon SES writes into (`events`), and the mailbox that bounces come to
-(`bounces`). **Output**: messages that are settled by evidence; suppression of addresses that bounce for good, or softly
-three times in two weeks, and of people who complain.
+**Inputs**: of each outlet for mail the queue that Amazon SES writes into (`events`), and the mailbox that bounces come
+to (`bounces`). **Output**: messages that are settled by evidence; suppression of addresses that bounce for good, or
+softly three times in two weeks, and of people who complain.
 
 **When it fails**
 
