@@ -25,7 +25,8 @@ def message(number: int, state: str, late: timedelta | None = None, **change: An
         "message_id": f"{number:032x}", "function": "release", "object_id": "autumn", "revision": 1, "outlet": "letter",
         "market_code": "DE", "locale": "de-DE", "content_hash": "c", "state": state, "attempt": 1,
         "planned_for": PROMISED, "not_after": PROMISED + HOUR, "due_at": PROMISED, "changed_at": PROMISED + HOUR,
-        "planned_at": PROMISED - HOUR, "handed_over_at": late if late is None else PROMISED + late, "changed_seq": number,
+        "planned_at": PROMISED - HOUR, "changed_seq": number,
+        "handed_over_at": None if late is None else PROMISED + late,
     }  # fmt: skip
     row |= change
     return row | {"planned_date": row["planned_for"].date()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from caravan.reporting.tables import Reader
 
 DELIVERY, RELEASE, ON_TIME = "mart.fct_delivery", "mart.fct_release", "mart.rpt_release__on_time"
 RELEASES_SHOWN = 50
-_WORDS = {"handed_over": "handed over", "operator": "waiting for a decision"}
+_WORDS: Mapping[str, str] = {"handed_over": "handed over", "operator": "waiting for a decision"}
 
 Standing = Literal["decide", "missed", "unknown", "waiting", "nothing", "sent"]
 
@@ -91,7 +92,7 @@ def read_outgoing(reader: Reader) -> Outgoing:
     )
     totals = reader.rows((RELEASE,), f"SELECT COUNT(*) FROM {RELEASE}")
     return Outgoing(
-        counts=tuple((_WORDS.get(state, state), count) for state, count, _ in states),
+        counts=tuple((_WORDS.get(str(state), str(state)), count) for state, count, _ in states),
         last_at=max((changed_at for _, _, changed_at in states), default=None),
         releases=_releases(reader),
         release_count=int(totals[0][0]) if totals else 0,
