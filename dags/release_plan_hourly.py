@@ -3,7 +3,7 @@
 **Rerun class** `rerun:now`: a backfill is refused; what is planned again is there already, under its key. Clear any
 task as often as you like.
 
-**When**: each hour. By hand: at once, after an approval for instance.
+**When**: each hour, and after an approval in `release_approve_manual`. By hand: at once, after one in a file.
 
 **Inputs**: `include/config/releases`, `outlets`, `lists` and `releases.yml`; approvals, in `approvals.yml` beside a
 release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./caravan outbox list`), which
@@ -24,18 +24,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import CronTriggerTimetable, TriggerRule, dag
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, dag
 
+from caravan.config.pools import OUTBOX
+from caravan.orchestration.assets import RELEASE_APPROVALS
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
 @dag(
-    schedule=CronTriggerTimetable("5 * * * *", timezone="UTC"),
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("5 * * * *", timezone="UTC"), assets=[RELEASE_APPROVALS]
+    ),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    allowed_run_types=["scheduled", "manual"],
-    default_args={**DEFAULTS, "pool": "default_pool"},
+    allowed_run_types=["scheduled", "manual", "asset_triggered"],
+    default_args={**DEFAULTS, "pool": OUTBOX},
     tags=["rerun:now", "tier:1", "function:release"],
     doc_md=__doc__,
 )

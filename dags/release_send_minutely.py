@@ -1,7 +1,7 @@
 """Hands over what is due: each message once, at its instant, to whom it may go. Nothing is ever sent twice.
 
-**Rerun class** `rerun:now`: it acts on what is due now, whatever its run is about; a backfill is refused. Clear any task
-as often as you like: what was handed over is not handed over again, and what nobody knows is not sent but settled.
+**Rerun class** `rerun:now`: it acts on what is due now, whatever its run is about; a backfill is refused. Clear any
+task as often as you like: what was handed over is not handed over again, and what nobody knows is not sent but settled.
 
 **When**: each minute; what falls due before the next run is held until its instant. What is later than a release's
 `max_lateness` is not sent but `missed`.
@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
 
+from caravan.config.pools import OUTBOX
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
@@ -35,7 +36,7 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     max_active_runs=2,
     allowed_run_types=["scheduled", "manual"],
     # A retry does what the next run does anyway.
-    default_args={**DEFAULTS, "pool": "default_pool", "retries": 0},
+    default_args={**DEFAULTS, "pool": OUTBOX, "retries": 0},
     tags=["rerun:now", "tier:1", "function:release", "effect:outward"],
     doc_md=__doc__,
 )

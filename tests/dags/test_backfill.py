@@ -32,6 +32,9 @@ def test_a_dag_allows_the_runs_of_its_rerun_class(bag, dag_id):
     if rerun_class(dag) == "rerun:window":
         assert dag.allowed_run_types is None
         assert type(dag.timetable).__name__ == "WindowTimetable"
+    if rerun_class(dag) == "rerun:manual":
+        assert [getattr(kind, "value", kind) for kind in dag.allowed_run_types] == ["manual"]
+        assert dag.schedule is None
     if rerun_class(dag) == "rerun:now":
         assert dag.allowed_run_types is not None
         assert "backfill" not in [getattr(kind, "value", kind) for kind in dag.allowed_run_types]
@@ -80,8 +83,11 @@ def backfill(dag_id, **changes):
 def test_airflow_refuses_to_backfill_what_is_only_for_now(known_dags):
     from airflow.exceptions import DagRunTypeNotAllowed
 
-    assert of_class(known_dags, "rerun:now")
-    for dag in of_class(known_dags, "rerun:now"):
+    only_now = [*of_class(known_dags, "rerun:now"), *of_class(known_dags, "rerun:manual")]
+    assert {"release_plan_hourly", "release_send_minutely", "release_approve_manual"} <= {
+        dag.dag_id for dag in only_now
+    }
+    for dag in only_now:
         with pytest.raises(DagRunTypeNotAllowed, match=f"'{dag.dag_id}' does not allow backfill runs"):
             backfill(dag.dag_id)
 

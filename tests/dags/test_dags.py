@@ -11,6 +11,8 @@ import pytest
 from airflow.sdk import CronTriggerTimetable, DeltaTriggerTimetable
 
 ROOT = Path(__file__).resolve().parents[2]
+ALONGSIDE = {"release_send_minutely": 2, "release_approve_manual": 50}
+"""Runs at once of DAGs whose runs do not wait for one another: a long list, or an answer, holds up no other."""
 DAG_FILES = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
 
 
@@ -30,7 +32,7 @@ def test_a_dag_says_what_it_is(bag, dag_id):
     assert f"function:{function}" in dag.tags
     assert {tag for tag in dag.tags if tag.startswith("rerun:")} <= {"rerun:window", "rerun:now", "rerun:manual"}
     assert {tag for tag in dag.tags if tag.startswith("tier:")} <= {"tier:1", "tier:2", "tier:3"}
-    assert cadence in ("quarterhourly", "hourly", "daily", "nightly", "weekly", "monthly", "manual")
+    assert cadence in ("minutely", "quarterhourly", "hourly", "daily", "nightly", "weekly", "monthly", "manual")
     for part in ("**Rerun class**", "**When**", "**Inputs**", "**When it fails**"):
         assert part in (dag.doc_md or "")
 
@@ -41,7 +43,7 @@ def test_a_dag_runs_one_at_a_time_from_a_fixed_start_and_without_catchup(bag, da
     assert dag.start_date is not None
     assert dag.start_date.minute == dag.start_date.second == dag.start_date.microsecond == 0
     assert dag.catchup is False
-    assert dag.max_active_runs == 1
+    assert dag.max_active_runs == ALONGSIDE.get(dag_id, 1)
 
 
 @pytest.mark.parametrize("dag_id", DAG_FILES)
@@ -60,7 +62,7 @@ def test_every_task_has_an_owner_retries_and_a_time_limit(bag, dag_id):
     assert tasks
     for task in tasks:
         assert task.owner == "caravan", task.task_id
-        assert task.retries >= 1, task.task_id
+        assert task.retries >= (dag_id != "release_send_minutely"), task.task_id  # a minute later it runs anyway
         assert task.retry_delay >= timedelta(minutes=1), task.task_id
         assert timedelta(0) < task.execution_timeout <= timedelta(hours=6), task.task_id
         policy = task.partial_kwargs["retry_policy"] if task.is_mapped else task.retry_policy
@@ -85,11 +87,22 @@ def test_every_pool_that_a_task_names_is_made_at_set_up(bag):
     from caravan.orchestration.pools import create_pools
 
     named = {task.pool for dag in bag.dags.values() for task in dag.tasks}
-    assert named == {"warehouse", "default_pool"}
-    assert create_pools(ROOT / "include/config") == ["warehouse"]
-    assert create_pools(ROOT / "include/config") == ["warehouse"], "a second time changes nothing"
+    assert named == {"warehouse", "outbox", "default_pool"}
+    assert create_pools(ROOT / "include/config") == ["warehouse", "outbox"]
+    assert create_pools(ROOT / "include/config") == ["warehouse", "outbox"], "a second time changes nothing"
     assert named <= {pool.pool for pool in Pool.get_pools()}
-    assert Pool.get_pool("warehouse").slots == 3
+    assert [Pool.get_pool(name).slots for name in ("warehouse", "outbox")] == [3, 2]
+
+
+def test_the_pools_leave_the_watch_a_place(tmp_path):
+    from caravan.cli.server import environment
+    from caravan.config.pools import load_pools
+    from caravan.config.settings import Settings
+
+    settings = Settings.from_environment({"CARAVAN_HOME": str(tmp_path)})
+    keys = dict.fromkeys(("fernet_key", "api_secret", "jwt_secret"), "k")
+    places = int(environment(settings, 9000, keys, paused=True)["AIRFLOW__CORE__PARALLELISM"])
+    assert sum(pool.slots for pool in load_pools(ROOT / "include/config")) == places - 1
 
 
 def test_a_component_that_starts_makes_the_pools_and_a_worker_does_not(bag, monkeypatch):
@@ -144,6 +157,10 @@ def test_the_verdict_is_the_one_last_task_and_runs_whatever_happened(bag, dag_id
         ("markets_rates_daily", "collect_user", "build"),
         ("reporting_marts_hourly", "drain", "publish"),
         ("reporting_marts_hourly", "drain", "report"),
+        ("release_plan_hourly", "list_releases", "plan"),
+        ("release_send_minutely", "list_outlets", "send"),
+        ("release_approve_manual", "show_release", "ask_approver"),
+        ("release_approve_manual", "ask_approver", "write_approval"),
     ],
 )
 def test_nothing_is_used_before_it_is_made_and_checked(bag, dag_id, first, then):
@@ -172,15 +189,37 @@ def test_nothing_is_built_without_the_list_of_channels(bag):
     assert stage.trigger_rule == "all_done_min_one_success"
 
 
-def test_building_orders_wakes_the_marts(bag):
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "asset", "wakes"),
+    [
+        ("sales_orders_daily", "build", ("sales_orders", "caravan://sales/orders"), "reporting_marts_hourly"),
+        ("release_approve_manual", "write_approval", ("release_approvals", "caravan://release/approvals"),
+         "release_plan_hourly"),
+    ],
+)  # fmt: skip
+def test_what_is_new_wakes_those_who_use_it(bag, dag_id, task_id, asset, wakes):
     outlets = {
         task.task_id: [(asset.name, asset.uri) for asset in task.outlets]
-        for task in bag.dags["sales_orders_daily"].tasks
+        for task in bag.dags[dag_id].tasks
         if task.outlets
     }
-    assert outlets == {"build": [("sales_orders", "caravan://sales/orders")]}
-    condition = bag.dags["reporting_marts_hourly"].timetable.asset_condition
-    assert [asset.name for asset in condition.objects] == ["sales_orders"]
+    assert outlets == {task_id: [asset]}
+    condition = bag.dags[wakes].timetable.asset_condition
+    assert [each.name for each in condition.objects] == [asset[0]]
+
+
+def test_what_is_rejected_is_not_approved_and_the_verdict_falls_all_the_same(bag):
+    """Airflow skips what comes straight after the question."""
+    asked = bag.dags["release_approve_manual"].get_task("ask_approver")
+    assert asked.downstream_task_ids == {"write_approval"}
+    assert asked.response_timeout == timedelta(days=3)
+    assert asked.defaults is None, "without an answer nothing is chosen"
+    assert (asked.ignore_downstream_trigger_rules, asked.fail_on_reject) == (False, False)
+
+
+def test_only_what_sends_is_marked_as_outward(bag):
+    outward = {dag_id for dag_id, dag in bag.dags.items() if "effect:outward" in dag.tags}
+    assert outward == {"ops_watch_quarterhourly", "release_send_minutely"}
 
 
 @pytest.mark.parametrize("dag_id", DAG_FILES)

@@ -30,7 +30,7 @@ def test_the_files_that_come_with_it_are_sound():
     assert alerts.targets == (), "nobody is told before somebody is named"
     assert (alerts.deadline(1), alerts.deadline(3)) == (timedelta(hours=3), timedelta(days=1))
     assert alerts.stale_after_hours.channels["shop_de"] == 192
-    assert [pool.name for pool in load_pools(CONFIG)] == ["warehouse"]
+    assert [pool.name for pool in load_pools(CONFIG)] == ["warehouse", "outbox"]
 
 
 def test_the_examples_in_the_file_can_be_used_as_they_stand(config):
@@ -44,7 +44,7 @@ def test_without_the_files_the_defaults_hold(config):
     (config / "alerts.yml").unlink()
     (config / "pools.yml").unlink()
     assert load_alerts(config) == Alerts()
-    assert [pool.name for pool in load_pools(config)] == ["warehouse"], "tasks name it: it must be there"
+    assert [pool.name for pool in load_pools(config)] == ["warehouse", "outbox"], "tasks name them: they must be there"
 
 
 MAIL = "- {name: a, kind: smtp, connection: smtp_a, sender: a@x.org, to: [b@x.org]}"
@@ -101,6 +101,7 @@ def test_a_fault_beside_a_target_does_not_silence_it(config, rest, told):
     [
         ("pools: []", "is empty"),
         ("pools:\n- {name: other, slots: 1, description: x}", "has no 'warehouse'"),
+        ("pools:\n- {name: warehouse, slots: 1, description: x}", "has no 'outbox'"),
         ("pools:\n- {name: warehouse, slots: 0, description: x}", "pools.yml:2 pools[0].slots"),
         ("pools:\n- {name: default_pool, slots: 1, description: x}", "is Airflow's own"),
         ("pools:\n" + "- {name: warehouse, slots: 1, description: x}\n" * 2, "another pool is called 'warehouse'"),

@@ -15,9 +15,10 @@ from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.assembly.warehouse import utc_now
 from caravan.config.approvals import load_approvals
 from caravan.config.lists import RecipientList
-from caravan.config.outlets import OutletAccount
+from caravan.config.outlets import OutletAccount, SiteOutlet
 from caravan.config.releases import FOLDER, Release
 from caravan.config.settings import Settings
+from caravan.core.approval import Approval, person
 from caravan.core.contacts import subject_of
 from caravan.core.errors import Rejected
 from caravan.core.outbox import Intention
@@ -27,6 +28,7 @@ from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
 from caravan.functions.release.planning import FUNCTION, People, Rendered, Standing
 from caravan.functions.release.recipients import read_recipients
+from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.releases import StoredReleases
@@ -62,10 +64,12 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
 @contextmanager
 def opened(desk: Desk, codes: Sequence[str], variables: Sequence[str] = ()) -> Iterator[dict[str, Outlet]]:
     """Outlets that are there and switched on, by code."""
-    accounts = [desk.shelf.known.outlets[code] for code in codes if code in desk.shelf.known.outlets]
+    known = desk.shelf.known.outlets
+    accounts = [known[code] for code in codes if code in known]
+    sites = {code: each for code, each in known.items() if isinstance(each, SiteOutlet) and each.enabled}
     with ExitStack() as stack:
         yield {
-            account.code: stack.enter_context(open_outlet(account, desk.settings, desk.key, variables))
+            account.code: stack.enter_context(open_outlet(account, desk.settings, desk.key, variables, sites))
             for account in accounts
             if account.enabled
         }
@@ -91,6 +95,48 @@ def stand(desk: Desk, release: Release) -> Standing:
         log.error("%s", fault)
     approvals = desk.releases.approvals(release.id)
     return planning.standing(desk.shelf.revision(release), approvals, desk.shelf.settings.approvals, utc_now())
+
+
+def review(release_id: str) -> dict[str, str]:
+    """What somebody is asked to approve: `release_id`, `content_hash`, `subject` and `body` (Markdown).
+
+    Rejected for one that could not go out, whoever approved it.
+    """
+    with open_desk() as desk:
+        release = desk.shelf.release(release_id)
+        found = stand(desk, release)
+        if found.state == "draft":
+            raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {each}" for each in found.reasons))
+        if found.state == "over":
+            raise Rejected("RELEASE_OVER", f"{release.id}: its time has passed; give it a later one and a new revision")
+        revision = desk.shelf.revision(release)
+        so_far = f"{release.id} is {', '.join(found.reasons) or 'approved by all that it needs'}"
+        return {
+            "release_id": release.id,
+            "content_hash": _hash(revision),
+            "subject": f"Approve {release.id}, revision {release.revision}: {release.source.front.title}",
+            "body": f"{sheet(revision)}\n{so_far}.",
+        }
+
+
+def approve(release_id: str, content_hash: str, approver: str) -> dict[str, object]:
+    """Take down that somebody has approved this very content, on Airflow's page. Returns where the release is then.
+
+    Rejected for its author, and where the files say something else by now.
+    """
+    with open_desk() as desk:
+        release = desk.shelf.release(release_id)
+        if not person(approver) or person(approver) == person(release.owner):
+            raise Rejected("AUTHOR_APPROVES", f"{release.id} is by {release.owner}: somebody else has to approve it")
+        if _hash(desk.shelf.revision(release)) != content_hash:
+            raise Rejected(
+                "OTHER_CONTENT", f"{release.id}: approved for other content than its files have by now; ask again"
+            )
+        given = Approval(release.id, content_hash, approver, utc_now(), "airflow")
+        is_new = bool(desk.releases.approve([given]))
+        found = stand(desk, release)
+        log.info("%s: %s by %s; %s", release.id, "approved" if is_new else "was approved", approver, found.state)
+        return {"state": found.state, "reasons": list(found.reasons)}
 
 
 def plan(release_id: str, by: str) -> dict[str, object]:
@@ -176,7 +222,8 @@ def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | No
 
 def hashes(shelf: Shelf) -> Mapping[tuple[str, int], str]:
     """Of each release as its files are now."""
-    return {
-        (release.id, release.revision): content_hash(release, shelf.revision(release).templates)
-        for release in shelf.releases.values()
-    }
+    return {(each.id, each.revision): _hash(shelf.revision(each)) for each in shelf.releases.values()}
+
+
+def _hash(revision: Revision) -> str:
+    return content_hash(revision.release, revision.templates)

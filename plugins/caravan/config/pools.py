@@ -17,6 +17,9 @@ FILE = "pools.yml"
 
 WAREHOUSE = "warehouse"
 """The pool of every task that may write the warehouse."""
+OUTBOX = "outbox"
+"""The pool of every task of the outbox: a long list neither waits for the warehouse nor takes the watch's place."""
+_NAMED = (WAREHOUSE, OUTBOX)
 
 
 class Pool(Frozen):
@@ -25,7 +28,10 @@ class Pool(Frozen):
     description: str
 
 
-_WITHOUT_FILE = (Pool(name=WAREHOUSE, slots=3, description="Tasks that read and write the warehouse"),)
+_WITHOUT_FILE = (
+    Pool(name=WAREHOUSE, slots=3, description="Tasks that read and write the warehouse"),
+    Pool(name=OUTBOX, slots=2, description="Tasks that plan what is to leave, and send it"),
+)
 
 
 class _Pools(Frozen):
@@ -41,7 +47,7 @@ def load_pools(config_dir: Path) -> tuple[Pool, ...]:
 
 
 def read_pools(config_dir: Path) -> tuple[tuple[Pool, ...], list[Fault]]:
-    """The pools, or none and every fault. No file: the pool that tasks name, with as many slots as `up` leaves."""
+    """The pools, or none and every fault. No file: the pools that tasks name, with as many slots as `up` leaves."""
     if not (config_dir / FILE).exists():
         return _WITHOUT_FILE, []
     document, faults = read(config_dir / FILE, FILE)
@@ -55,6 +61,7 @@ def read_pools(config_dir: Path) -> tuple[tuple[Pool, ...], list[Fault]]:
             faults.append(document.fault(("pools", index, "name"), f"another pool is called '{name}' already"))
         if name == "default_pool":
             faults.append(document.fault(("pools", index, "name"), "is Airflow's own; give another name"))
-    if found and WAREHOUSE not in names:
-        faults.append(document.fault(("pools",), f"has no '{WAREHOUSE}'; a task in a missing pool never starts"))
+    for name in _NAMED if found else ():
+        if name not in names:
+            faults.append(document.fault(("pools",), f"has no '{name}'; a task in a missing pool never starts"))
     return (found.pools if found and not faults else ()), faults

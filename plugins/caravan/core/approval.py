@@ -25,8 +25,8 @@ class Approval:
 def missing(content_hash: str, author: str, approvals: Iterable[Approval], needed: int, now: datetime) -> str | None:
     """Why it may not go out yet; None when enough people other than the author have approved this very content."""
     given = list(approvals)
-    for_this = {_person(each.approver) for each in given if each.content_hash == content_hash and each.at <= now}
-    by_others = for_this - {_person(author), ""}
+    for_this = {person(each.approver) for each in given if each.content_hash == content_hash and each.at <= now}
+    by_others = for_this - {person(author), ""}
     if len(by_others) >= needed:
         return None
     if for_this and not by_others:
@@ -36,5 +36,6 @@ def missing(content_hash: str, author: str, approvals: Iterable[Approval], neede
     return f"approved by {len(by_others)} of {needed}"
 
 
-def _person(name: str) -> str:
+def person(name: str) -> str:
+    """Whom a name stands for: spaces and capitals make nobody another one."""
     return " ".join(name.split()).casefold()

@@ -6,3 +6,6 @@ from airflow.sdk import Asset
 
 SALES_ORDERS = Asset(name="sales_orders", uri="caravan://sales/orders")
 """Orders and order lines of some slices were rebuilt; which ones is in ops.dirty_slice."""
+
+RELEASE_APPROVALS = Asset(name="release_approvals", uri="caravan://release/approvals")
+"""Somebody has approved a release on Airflow's page."""

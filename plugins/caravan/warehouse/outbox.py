@@ -51,6 +51,7 @@ SCHEMA = (
     "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at, message_id)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_provider ON outbox_message (provider_id)",
     "CREATE INDEX IF NOT EXISTS outbox_event_of ON outbox_event (message_id)",
 )
 _GENESIS = "0" * 64
@@ -227,6 +228,21 @@ class StoredOutbox:
 
     def get(self, message_id: str) -> Message | None:
         found = self.find("message_id = :id", {"id": message_id})
+        return found[0] if found else None
+
+    def sent_since(self, outlet: str, since: datetime) -> int:
+        """How many were accepted of those that were handed over since then."""
+        with self._ledger.read() as transaction:
+            found = transaction.row(
+                "SELECT COUNT(*) FROM outbox_message WHERE outlet = :outlet AND state = 'accepted' "
+                "AND handed_over_at >= :since",
+                {"outlet": outlet, "since": as_text(since)},
+            )
+        return int(found[0]) if found else 0
+
+    def by_provider(self, outlet: str, provider_id: str) -> Message | None:
+        """The message that the other side calls so."""
+        found = self.find("outlet = :outlet AND provider_id = :id", {"outlet": outlet, "id": provider_id}, 1)
         return found[0] if found else None
 
     def counts(self) -> list[tuple[str, str, str, int]]:
