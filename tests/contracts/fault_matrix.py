@@ -1,4 +1,4 @@
-"""A release to a list through one account, whose other side loses answers, sent by two workers at once that are killed."""
+"""A release to a list by one account whose other side loses answers, sent by two workers at once that are killed."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from caravan.core.outbox import (
@@ -36,6 +37,8 @@ COLUMNS = ("message_id", *_KEY, *_INTENDED, "payload", *_STANDING, "planned_at",
            "changed_seq")  # fmt: skip
 _TIMES = ("planned_for", "not_after", "embargo_until", "due_at", "lease_until", "changed_at")
 _BATCH = 500
+_PLANNED_AT_ONCE = 5000
+"""Others who write wait for so many; each is put into indexes in the order of its hash, cheaper for many together."""
 SCHEMA = (
     f"""CREATE TABLE IF NOT EXISTS outbox_message (
     message_id TEXT PRIMARY KEY, function TEXT NOT NULL, object_id TEXT NOT NULL, revision INTEGER NOT NULL,
@@ -48,9 +51,10 @@ SCHEMA = (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, message_id TEXT, from_state TEXT, to_state TEXT NOT NULL,
     attempt INTEGER NOT NULL, actor TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS outbox_restored (at TEXT NOT NULL, backup_of TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at, message_id)",
+    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
-    "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
+    "WHERE handed_over_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS outbox_event_of ON outbox_event (message_id)",
 )
 _GENESIS = "0" * 64
@@ -86,11 +90,13 @@ class StoredOutbox:
 
     def plan(self, intentions: Iterable[Intention], now: datetime, by: str) -> int:
         added, rest = 0, iter(intentions)
-        while batch := list(islice(rest, _BATCH)):
+        while batch := list(islice(rest, _PLANNED_AT_ONCE)):
             with self._ledger.write() as transaction:
                 seq, before = _tail(transaction)
                 restored = transaction.rows("SELECT MAX(at) FROM outbox_restored")[0][0]
-                transaction.many(_INSERT, [_planned(each, now, seq + 1, restored) for each in batch])
+                alike = {**_AS_PLANNED, "changed_at": as_text(now), "planned_at": as_text(now), "changed_seq": seq + 1}
+                rows = sorted((_planned(each, restored) for each in batch), key=itemgetter("message_id"))
+                transaction.many(_INSERT, [alike | row for row in rows])
                 new = transaction.rows(
                     "SELECT message_id FROM outbox_message WHERE changed_seq = :seq ORDER BY message_id",
                     {"seq": seq + 1},
@@ -132,7 +138,7 @@ class StoredOutbox:
         due = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
         values = {"function": function, "outlet": outlet, "until": as_text(until)}
         with self._ledger.write() as transaction:
-            found = _read(transaction, due, values, "due_at, message_id", limit)
+            found = _read(transaction, due, values, "due_at", limit)
             claimed = [
                 replace(each, state="claimed", attempt=each.attempt + 1, worker=worker, lease_until=now + lease)
                 for each in found
@@ -287,18 +293,25 @@ _INSERT = (
     f"INSERT INTO outbox_message ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) "
     "ON CONFLICT DO NOTHING"
 )
+_AS_PLANNED: Mapping[str, str | int | None] = dict.fromkeys(COLUMNS) | {"state": "planned", "attempt": 0}
 _FINAL = ("accepted", "rejected", "skipped", "missed", "cancelled")
 
 
-def _planned(intention: Intention, now: datetime, seq: int, restored_at: str | None) -> dict[str, Any]:
+def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
     """`restored_at`: what was promised up to then may have left already."""
-    given = {**vars(intention.key), **{name: getattr(intention, name) for name in _INTENDED}}
-    standing = {"state": "planned", "attempt": 0, "due_at": intention.planned_for, "changed_at": now, "planned_at": now}
-    row = dict.fromkeys(COLUMNS) | given | standing | {"message_id": intention.key.message_id, "changed_seq": seq}
-    row["payload"] = json.dumps(intention.payload, sort_keys=True)
+    key, planned_for = intention.key, as_text(intention.planned_for)
+    row = {name: getattr(intention, name) for name in _INTENDED} | vars(key)
+    row |= {
+        "message_id": key.message_id,
+        "planned_for": planned_for,
+        "due_at": planned_for,
+        "not_after": as_text(intention.not_after),
+        "embargo_until": as_text(intention.embargo_until),
+        "payload": json.dumps(intention.payload, sort_keys=True),
+    }
     if restored_at and intention.planned_for <= datetime.fromisoformat(restored_at):
         row |= {"state": "unknown", "reason": "promised before the store was restored: it may have left already"}
-    return {name: as_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return row
 
 
 def _read(transaction: Transaction, where: str, values: Values, order: str, limit: int) -> list[Message]:
