@@ -112,10 +112,9 @@ class StoredOutbox:
 
     def doubt(self, backup_of: datetime, now: datetime) -> int:
         """This store has just come from a backup: what fell due since may have left, and nobody here knows."""
-        count, reason = 0, f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
-        while found := self.find("state IN ('planned', 'claimed') AND due_at <= :now", {"now": as_text(now)}):
-            count += sum(self._move(each, "unknown", now, "restore", reason) for each in found)
-        return count
+        reason = f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
+        due = "state IN ('planned', 'claimed') AND due_at <= :now"
+        return self._move_all(due, {"now": as_text(now)}, "unknown", now, "restore", reason)
 
     def recover(self, now: datetime) -> dict[str, int]:
         late: tuple[tuple[State, str, State, str], ...] = (
@@ -125,11 +124,9 @@ class StoredOutbox:
         )
         moved: dict[str, int] = {}
         for state, limit, to, reason in late:
-            while found := self.find(f"state = :state AND {limit} < :now", {"state": state, "now": as_text(now)}):
-                count = sum(self._move(each, to, now, "recovery", reason) for each in found)
-                moved[to] = moved.get(to, 0) + count
-                if not count:
-                    break  # somebody else moves them
+            values = {"state": state, "now": as_text(now)}
+            if count := self._move_all(f"state = :state AND {limit} < :now", values, to, now, "recovery", reason):
+                moved[to] = count
         return moved
 
     def claim(
@@ -138,7 +135,7 @@ class StoredOutbox:
         due = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
         values = {"function": function, "outlet": outlet, "until": as_text(until)}
         with self._ledger.write() as transaction:
-            found = _read(transaction, due, values, "due_at", limit)
+            found = _read(transaction, due, values, "ORDER BY due_at", limit)
             claimed = [
                 replace(each, state="claimed", attempt=each.attempt + 1, worker=worker, lease_until=now + lease)
                 for each in found
@@ -195,7 +192,7 @@ class StoredOutbox:
         where = "function = :function AND outlet = :outlet AND state = 'unknown' AND changed_at < :before"
         values = {"function": function, "outlet": outlet, "before": as_text(before)}
         with self._ledger.read() as transaction:
-            return _read(transaction, where, values, "changed_at, message_id", limit)
+            return _read(transaction, where, values, "ORDER BY changed_at, message_id", limit)
 
     def settle(
         self, message: Message, state: State, reason: str, now: datetime, by: str, provider_id: str | None = None
@@ -207,13 +204,7 @@ class StoredOutbox:
         """Take back what is planned of an object up to a revision."""
         where = "function = :function AND object_id = :object_id AND revision <= :revision AND state = 'planned'"
         values = {"function": function, "object_id": object_id, "revision": revision}
-        count = 0
-        while found := self.find(where, values):
-            moved = sum(self._move(each, "cancelled", now, by, reason) for each in found)
-            count += moved
-            if not moved:
-                break
-        return count
+        return self._move_all(where, values, "cancelled", now, by, reason)
 
     def contacts(self, subject: str, since: datetime, function: str | None = None) -> int:
         """How often somebody was written to since then, or may have been, by one function or by all."""
@@ -229,7 +220,7 @@ class StoredOutbox:
     def find(self, where: str = "1 = 1", values: Values | None = None, limit: int = _BATCH) -> list[Message]:
         """Messages, the earliest first."""
         with self._ledger.read() as transaction:
-            return _read(transaction, where, values or {}, "planned_for, message_id", limit)
+            return _read(transaction, where, values or {}, "ORDER BY planned_for, message_id", limit)
 
     def get(self, message_id: str) -> Message | None:
         found = self.find("message_id = :id", {"id": message_id})
@@ -278,6 +269,21 @@ class StoredOutbox:
                     return event.seq
                 after, before = event.seq, event.hash
 
+    def _move_all(self, where: str, values: Values, to: State, now: datetime, by: str, reason: str) -> int:
+        """Some hundred in each transaction: what is taken back is not to leave while the disk is waited for."""
+        count = 0
+        while True:
+            with self._ledger.write() as transaction:
+                found = _read(transaction, where, values, "", _BATCH)
+                for each in found:
+                    _move(transaction, each, to, now, by, reason, {})
+                if found:
+                    self._observe(to)
+            if not found:
+                return count
+            self._observe(f"after {to}")
+            count += len(found)
+
     def _move(
         self, message: Message, to: State, now: datetime, by: str, reason: str | None, **change: str | None
     ) -> bool:
@@ -316,7 +322,7 @@ def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
 
 def _read(transaction: Transaction, where: str, values: Values, order: str, limit: int) -> list[Message]:
     rows = transaction.rows(
-        f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE {where} ORDER BY {order} LIMIT :limit",
+        f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE {where} {order} LIMIT :limit",
         {**values, "limit": limit},
     )
     return [_message(row) for row in rows]
