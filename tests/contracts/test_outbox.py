@@ -155,6 +155,18 @@ def test_too_late_is_missed_and_taken_back_is_cancelled(outbox):
     assert states(outbox) == {"late": "missed", "a": "cancelled", "b": "cancelled"} | {first.key.target: "missed"}
 
 
+def test_however_many_are_taken_back_each_is_in_the_log(outbox):
+    outbox.plan([intention(f"t{number:04}") for number in range(1100)], NOW, "me")
+    claim(outbox, limit=50)
+    assert outbox.cancel("release", "autumn", 1, "withdrawn", NOW, "maria") == 1050
+    assert outbox.recover(NOW + LEASE + MINUTE) == {"planned": 50}
+    assert outbox.cancel("release", "autumn", 1, "withdrawn", NOW, "maria") == 50
+    assert outbox.counts() == [("release", "newsletter", "cancelled", 1100)]
+    last = [outbox.events(each.message_id)[-1] for each in outbox.find(limit=30)]
+    assert {(each.from_state, each.to_state, each.actor) for each in last} == {("planned", "cancelled", "maria")}
+    assert outbox.verify() is None
+
+
 def test_a_person_decides_what_nobody_knows(outbox):
     outbox.plan([intention(target) for target in "abc"], NOW, "me")
     for message in claim(outbox):
