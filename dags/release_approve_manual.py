@@ -68,9 +68,9 @@ def release_approve_manual():
     def verdict() -> None:
         return None
 
-    shown = show_release("{{ params.release_id }}")
+    shown = show_release(release_id="{{ params.release_id }}")
     # Nothing but the approval comes straight after the question: "Reject" skips what does.
-    shown >> ask_approver >> write_approval(shown, ask_approver.output) >> verdict()
+    shown >> ask_approver >> write_approval(shown=shown, answer=ask_approver.output) >> verdict()
 
 
 release_approve_manual()

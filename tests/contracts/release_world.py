@@ -122,10 +122,10 @@ class ReleaseWorld:
         (self.home / "lists" / "letters.csv").write_text("\n".join([HEADER, *rows]) + "\n")
 
     def approve(self, by: str = "Omar") -> None:
-        (content,) = releases.hashes(read_shelf(self.config)).values()
         at = f"{self.now - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
-        signed = f"approvals:\n  - {{by: {by}, at: '{at}', hash: '{content}'}}\n"
-        (self.folder / "approvals.yml").write_text(signed)
+        for (release_id, _), content in releases.hashes(read_shelf(self.config)).items():
+            signed = f"approvals:\n  - {{by: {by}, at: '{at}', hash: '{content}'}}\n"
+            (self.folder.with_name(release_id) / "approvals.yml").write_text(signed)
 
     def plan(self) -> dict[str, object]:
         return releases.plan("autumn", "test")

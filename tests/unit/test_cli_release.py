@@ -15,12 +15,17 @@ from release_case import known, release_of, revision_of, write_releases
 from typer.testing import CliRunner
 
 from caravan import INCLUDE_DIR
+from caravan.assembly import releases
+from caravan.assembly.outbox import is_made, open_ledger
 from caravan.assembly.shelf import read_shelf
 from caravan.cli.release import app
+from caravan.config.settings import Settings
+from caravan.core.approval import Approval
 from caravan.core.errors import Misconfigured
 from caravan.functions.release.calendar import editorial_calendar
 from caravan.functions.release.lint import lint
 from caravan.functions.release.preview import preview
+from caravan.warehouse.releases import StoredReleases
 
 
 @pytest.fixture
@@ -33,6 +38,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CARAVAN_CONFIG", str(folder))
     monkeypatch.setenv("CARAVAN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(releases, "utc_now", lambda: datetime(2026, 11, 24))
     return folder
 
 
@@ -48,10 +54,48 @@ def test_the_releases_are_listed_with_the_first_instant(config: Path) -> None:
     assert code == 0
     row = next(line for line in output.splitlines() if "spring" in line)
     assert re.split(r"\s{2,}", row.strip()) == [
-        *("spring", "1", "news", "public", "DE BR AE", "site toots", "2026-11-25 09:30 local", "2026-11-25 05:30")
+        *("spring", "in_review: approved by 0 of 1", "1", "news", "public", "DE BR AE", "site toots"),
+        *("2026-11-25 09:30 local", "2026-11-25 05:30"),
     ]
+    assert not (config.parent / "home").exists(), "to look makes nothing"
     shutil.rmtree(config / "releases")
     assert run("list") == (0, "There is no release; add a folder to include/config/releases.\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "now", "state"),
+    [
+        (None, "2026-11-24", "in_review: approved by 0 of 1"),
+        ("omar", "2026-11-24", "planned"),
+        ("Ida Example", "2026-11-24", "in_review: approved by its author alone: somebody else has to"),
+        ("stored", "2026-11-24", "planned"),
+        ("broken", "2026-11-24", "in_review: releases/spring/approvals.yml:1 approvals"),
+        ("link", "2026-11-24", "draft: releases/spring/de.md:5: the link http://x.example is http only; use https or"),
+        (None, "2026-11-27", "over"),
+    ],
+)
+def test_the_state_of_a_release_is_listed_with_its_reason(
+    config: Path, monkeypatch: pytest.MonkeyPatch, change: str | None, now: str, state: str
+) -> None:
+    folder, moment = config / "releases/spring", datetime.fromisoformat(now)
+    monkeypatch.setattr(releases, "utc_now", lambda: moment)
+    monkeypatch.setenv("COLUMNS", "300")
+    settings = Settings.from_environment()
+    (content,) = releases.hashes(read_shelf(config)).values()
+    if change == "link":
+        edit(folder / "de.md", "https://shop.example.com/de/taschen", "http://x.example")
+    elif change == "broken":
+        (folder / "approvals.yml").write_text("approvals: none\n")
+    elif change == "stored":
+        with open_ledger(settings) as ledger:
+            StoredReleases(ledger).approve([Approval("spring", content, "Li", datetime(2026, 11, 1), "airflow")])
+    elif change:
+        (folder / "approvals.yml").write_text(
+            f"approvals:\n  - {{by: {change}, at: '2026-11-23T12:00:00Z', hash: '{content}'}}\n"
+        )
+    row = next(line for line in run("list")[1].splitlines() if "spring" in line)
+    assert re.split(r"\s{2,}", row.strip())[1].startswith(state)
+    assert is_made(settings) == (change == "stored")
 
 
 def test_lint_ends_with_what_it_found(config: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
-from caravan.assembly.outbox import open_ledger, secret_key
+from caravan.assembly.outbox import is_made, open_ledger, secret_key
 from caravan.assembly.outlets import normalise, open_outlet
 from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.assembly.warehouse import utc_now
@@ -95,6 +95,24 @@ def stand(desk: Desk, release: Release) -> Standing:
         log.error("%s", fault)
     approvals = desk.releases.approvals(release.id)
     return planning.standing(desk.shelf.revision(release), approvals, desk.shelf.settings.approvals, utc_now())
+
+
+def standings(settings: Settings, shelf: Shelf) -> dict[str, Standing]:
+    """Where each release is, by its id. Writes nothing, and makes no outbox where there is none."""
+    given: dict[str, list[Approval]] = {}
+    if is_made(settings):
+        with open_ledger(settings) as ledger:
+            stored = StoredReleases(ledger)
+            given = {release_id: stored.approvals(release_id) for release_id in shelf.releases}
+    found, now = {}, utc_now()
+    for release in shelf.releases.values():
+        signed, faults = load_approvals(settings.config_dir / FOLDER / release.id, release.id)
+        approvals = [*given.get(release.id, []), *signed]
+        standing = planning.standing(shelf.revision(release), approvals, shelf.settings.approvals, now)
+        if faults and standing.state == "in_review":
+            standing = replace(standing, reasons=tuple(map(str, faults)))
+        found[release.id] = standing
+    return found
 
 
 def review(release_id: str) -> dict[str, str]:

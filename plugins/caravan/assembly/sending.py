@@ -34,7 +34,10 @@ _CALENDAR_DAYS = 400
 
 
 def list_outlets() -> list[str]:
-    """What workers that died have left is put right first; then the outlets for which anything waits."""
+    """What workers that died have left is put right first; then the outlets for which anything waits.
+
+    One that is gone, or has a fault, is among them: what waits for it has to fail, or nobody would know.
+    """
     with open_desk() as desk:
         if moved := desk.outbox.recover(utc_now()):
             log.warning("left by workers that died, or too late: %s", moved)
@@ -43,7 +46,8 @@ def list_outlets() -> list[str]:
             for function, outlet, state, _ in desk.outbox.counts()
             if function == FUNCTION and state in ("planned", "unknown")
         }
-        return [code for code, each in desk.shelf.known.outlets.items() if each.enabled and code in waiting]
+        off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
+        return sorted(waiting - off)
 
 
 def send(outlet: str) -> dict[str, int]:
@@ -61,7 +65,8 @@ def send(outlet: str) -> dict[str, int]:
 def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
     with opened(desk, [code]) as outlets:
         if code not in outlets:
-            raise Misconfigured([Fault(f"outlet {code}", "is not there, has a fault, or is switched off")])
+            own = [fault for fault in desk.shelf.faults if fault.where.startswith(f"outlets/{code}.yml")]
+            raise Misconfigured(own or [Fault(f"outlet {code}", "is not there, or is switched off")])
         carrier = ReleaseCarrier(outlets[code], desk.releases.payload)
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
         yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier

@@ -16,7 +16,10 @@ from caravan.config.settings import Settings
 from caravan.core.errors import in_order
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from caravan.assembly.shelf import Shelf
+    from caravan.functions.release.planning import Standing
 
 app = typer.Typer(help="Releases: what is told where, in which languages, and when.", no_args_is_help=True)
 
@@ -31,10 +34,12 @@ def _shelf() -> Shelf:
 
 @app.command("list")
 def list_releases() -> None:
-    """Show every release: its markets, its outlets, and when it is due."""
-    shelf = _shelf()
+    """Show every release: where it is, its markets, its outlets, and when it is due."""
+    from caravan.assembly.releases import standings
+
+    settings, shelf = Settings.from_environment(), _shelf()
     if shelf.releases:
-        console().print(release_table(shelf))
+        console().print(release_table(shelf, standings(settings, shelf)))
     else:
         say("There is no release; add a folder to include/config/releases.")
     if shelf.faults:
@@ -42,10 +47,10 @@ def list_releases() -> None:
         say(f"{counted} left something out; `caravan release lint` tells all")
 
 
-def release_table(shelf: Shelf) -> Table:
+def release_table(shelf: Shelf, standings: Mapping[str, Standing]) -> Table:
     """A row for each release, in the order of their ids; due when its first market is."""
     table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for title in ("release", "revision", "kind", "audience", "markets", "outlets", "when", "due, UTC"):
+    for title in ("release", "state", "revision", "kind", "audience", "markets", "outlets", "when", "due, UTC"):
         table.add_column(
             title, justify="right" if title == "revision" else "left", no_wrap=title in ("release", "when", "due, UTC")
         )
@@ -54,6 +59,7 @@ def release_table(shelf: Shelf) -> Table:
         due = min(release.when.instant(shelf.known.markets[market].zone) for market in release.markets)
         table.add_row(
             Text(release.id),
+            Text(_standing(standings[release.id])),
             str(release.revision),
             f"{release.kind}, withdrawn" if release.action == "withdraw" else release.kind,
             release.audience,
@@ -63,6 +69,13 @@ def release_table(shelf: Shelf) -> Table:
             f"{due:%Y-%m-%d %H:%M}",
         )
     return table
+
+
+def _standing(found: Standing) -> str:
+    """One reason in full; of several, how many: `lint` tells them."""
+    if not found.reasons:
+        return found.state
+    return f"{found.state}: {found.reasons[0] if len(found.reasons) == 1 else f'{len(found.reasons)} faults'}"
 
 
 @app.command()
