@@ -26,9 +26,9 @@ from typing import Any
 
 from airflow.sdk import Param, dag
 
-from caravan.config.pools import OUTBOX
 from caravan.orchestration.approvals import AskApprover, responder
 from caravan.orchestration.assets import RELEASE_APPROVALS
+from caravan.orchestration.pools import OUTBOX
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import CronTriggerTimetable, dag
 
+from caravan.orchestration.pools import OUTBOX
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
@@ -32,7 +33,7 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     catchup=False,
     max_active_runs=1,
     allowed_run_types=["scheduled", "manual"],
-    default_args={**DEFAULTS, "pool": "default_pool"},
+    default_args={**DEFAULTS, "pool": OUTBOX},
     tags=["rerun:now", "tier:2", "function:release"],
     doc_md=__doc__,
 )

@@ -26,8 +26,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, dag
 
-from caravan.config.pools import OUTBOX
 from caravan.orchestration.assets import RELEASE_APPROVALS
+from caravan.orchestration.pools import OUTBOX
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 

@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
 
-from caravan.config.pools import OUTBOX
+from caravan.orchestration.pools import OUTBOX
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
