@@ -28,7 +28,8 @@ from airflow.sdk import Param, dag
 
 from caravan.orchestration.approvals import AskApprover, responder
 from caravan.orchestration.assets import RELEASE_APPROVALS
-from caravan.orchestration.steps import OUTBOX_DEFAULTS, last_step, step
+from caravan.orchestration.pools import OUTBOX
+from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
 @dag(
@@ -39,7 +40,7 @@ from caravan.orchestration.steps import OUTBOX_DEFAULTS, last_step, step
     max_active_runs=50,
     allowed_run_types=["manual"],
     params={"release_id": Param(None, "Name of its folder.", title="Release", type="string", minLength=1)},
-    default_args=OUTBOX_DEFAULTS,
+    default_args={**DEFAULTS, "pool": OUTBOX},
     tags=["rerun:manual", "tier:2", "function:release"],
     doc_md=__doc__,
 )

@@ -1,4 +1,4 @@
-"""Puts what is to leave of each approved release into the outbox. Sends nothing.
+"""Puts what is to leave of each approved release into the outbox, and shows the outbox in the warehouse. Sends nothing.
 
 **Rerun class** `rerun:now`: a backfill is refused; what is planned again is there already, under its key. Clear any
 task as often as you like.
@@ -7,7 +7,8 @@ task as often as you like.
 
 **Inputs**: `include/config/releases`, `outlets`, `lists` and `releases.yml`; approvals, in `approvals.yml` beside a
 release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./caravan outbox list`), which
-`release_send_minutely` hands over.
+`release_send_minutely` hands over; `ops.outbox`, a copy without addresses, with `mart.fct_delivery` and
+`mart.fct_release`.
 
 **When it fails**
 
@@ -15,6 +16,7 @@ release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./carav
   log names file and line, and so does `./caravan release lint`.
 - `plan [release]`: an outlet or the list refuses it; the log says why. The other releases are planned. A release that
   nobody has approved as it is waits, and is no failure: its log says what is missing.
+- `mirror`: the warehouse, or a check of the models; its log says which. It stops nothing from being sent.
 - `verdict`: fails whenever something above did.
 """
 
@@ -22,10 +24,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, dag
 
 from caravan.orchestration.assets import RELEASE_APPROVALS
-from caravan.orchestration.steps import OUTBOX_DEFAULTS, last_step, step
+from caravan.orchestration.pools import OUTBOX
+from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
 @dag(
@@ -36,7 +39,7 @@ from caravan.orchestration.steps import OUTBOX_DEFAULTS, last_step, step
     catchup=False,
     max_active_runs=1,
     allowed_run_types=["scheduled", "manual", "asset_triggered"],
-    default_args=OUTBOX_DEFAULTS,
+    default_args={**DEFAULTS, "pool": OUTBOX},
     tags=["rerun:now", "tier:1", "function:release"],
     doc_md=__doc__,
 )
@@ -54,12 +57,22 @@ def release_plan_hourly():
 
         return releases.plan(release_id, run_id)
 
+    # What was handed over in the last hour is to be seen, whatever became of the planning.
+    @step(pool=DEFAULTS["pool"], trigger_rule=TriggerRule.ALL_DONE)
+    def mirror(run_id: str, dag_id: str) -> dict[str, int]:
+        from caravan.assembly import mirror as mirroring
+
+        return mirroring.mirror(run_id, dag_id)
+
     @last_step()
     def verdict() -> None:
         return None
 
     found = list_releases()
-    [found, plan.expand(release_id=found)] >> verdict()
+    planned = [found, plan.expand(release_id=found)]
+    mirrored = mirror()
+    planned >> mirrored
+    [*planned, mirrored] >> verdict()
 
 
 release_plan_hourly()

@@ -30,6 +30,7 @@ class MailServer:
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 outer.connections += 1
+                self.is_in_transaction = False
                 if not self._say("banner"):
                     return
                 while line := self.rfile.readline():
@@ -37,8 +38,13 @@ class MailServer:
                     outer.verbs.append(verb)
                     if verb == "RCPT":
                         outer.recipients.append(line.decode().strip()[8:])
+                    if verb == "MAIL" and self.is_in_transaction:
+                        self.wfile.write(b"503 5.5.1 nested MAIL command\r\n")
+                        continue
                     if not self._say(verb) or verb == "QUIT":
                         return
+                    if verb in ("MAIL", "RSET"):
+                        self.is_in_transaction = verb == "MAIL" and outer.last.startswith("250")
                     if verb == "DATA" and outer.last.startswith("354") and not self._take_mail():
                         return
 
@@ -51,6 +57,7 @@ class MailServer:
                         return False
                     content += line[1:] if line.startswith(b".") else line
                 outer.mails.append(content)
+                self.is_in_transaction = False
                 time.sleep(outer.slow_seconds)
                 return self._say("mail")
 

@@ -80,8 +80,6 @@ class Box:
 
 class ReleaseWorld:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from aiosmtpd.controller import Controller
-
         self.home, self.config, self.now = home, home / "config", NOW
         shutil.copytree(INCLUDE_DIR / "config", self.config)
         self.folder = self.config / "releases" / "autumn"
@@ -104,7 +102,13 @@ class ReleaseWorld:
         self.box, port = Box(), free_port()
         connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": PLAIN}
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_LETTER", json.dumps(connection))
-        self.controller = Controller(self.box, hostname="127.0.0.1", port=port)
+        self.port = port
+        self.start_mail()
+
+    def start_mail(self) -> None:
+        from aiosmtpd.controller import Controller
+
+        self.controller = Controller(self.box, hostname="127.0.0.1", port=self.port)
         self.controller.start()
 
     def _sleep(self, seconds: float) -> None:

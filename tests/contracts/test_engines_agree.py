@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from deliveries import LINES, OBSERVED, OFFERS, ORDERS, PAYMENTS, REFUNDS, SHIPMENTS, Line, batch_of, day
 from places import table_rows
+from sent import Sent
 
 from caravan import INCLUDE_DIR, SQL_DIR
 from caravan.clients.fx.ecb import write_rates
@@ -23,7 +24,7 @@ from caravan.warehouse import lake as lake_module
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.port import Row, Warehouse
 from caravan.warehouse.raw import Batch, append, compare
-from caravan.warehouse.raw_tables import RAW, RawTable
+from caravan.warehouse.raw_tables import RAW, SOURCES, RawTable
 from caravan.warehouse.runner import Runner
 from caravan.warehouse.runner import fill as fill_in
 from caravan.warehouse.store import Store
@@ -165,7 +166,7 @@ def put(warehouse: Warehouse, catalog, batch: Batch) -> None:
     warehouse.forget_staged()
 
 
-def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
+def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch], sent: Sent) -> None:
     """Deliver and build in two waves: a first build, then what the changes make stale and a window over it."""
     catalog = load_models(SQL_DIR)
     store = Store(warehouse, catalog, "dag", CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
@@ -194,6 +195,7 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch]) -> None:
     for wave, days in ((batches[:half], None), (batches[half:], DayRange(day(1), day(5)))):
         for batch in wave:
             put(warehouse, catalog, batch)
+        sent.plan_and_send(warehouse, catalog)
         Runner(warehouse, catalog, CONSTANTS, "dag", "run").build(catalog.models, days)
 
 
@@ -207,7 +209,7 @@ def both(lakes, servers, tmp_path_factory):
         for place in places:
             # Files of its own for each engine, under the same names.
             (deliveries := folder / place.engine / "load").mkdir(parents=True)
-            fill(place.open(), rates(deliveries), all_batches(deliveries))
+            fill(place.open(), rates(deliveries), all_batches(deliveries), Sent(folder / place.engine))
         assert list((folder / "lake" / "files").rglob("adopted-*.parquet")), "no file was adopted"
     yield tuple(place.open() for place in places)
     for place in places:
@@ -215,7 +217,7 @@ def both(lakes, servers, tmp_path_factory):
 
 
 TABLES = [model.name for model in load_models(SQL_DIR).models]
-RAW_TABLES = sorted(RAW)
+READ_TABLES = sorted(SOURCES)
 
 
 def differences(both: tuple[Warehouse, Warehouse], table: str) -> list[tuple[str, Row]]:
@@ -229,7 +231,7 @@ def differences(both: tuple[Warehouse, Warehouse], table: str) -> list[tuple[str
     ] or [("lake", rows[0][0])]
 
 
-@pytest.mark.parametrize("table", [*RAW_TABLES, *TABLES])
+@pytest.mark.parametrize("table", [*READ_TABLES, *TABLES])
 def test_both_engines_have_the_same_rows(both, table):
     found = differences(both, table)
     assert not found, f"{len(found)} rows of {table} differ, such as {found[:4]}"
@@ -267,6 +269,8 @@ def test_the_data_is_worth_comparing(both):
         kinds = {row[0] for row in session.rows("SELECT DISTINCT order_kind FROM mart.fct_order")}
         assert kinds == {"sale", "cancellation", "other"}
         assert session.row("SELECT COUNT(DISTINCT week_start_date) FROM mart.rpt_sales__product_week")[0] >= 3
+        late = session.rows("SELECT DISTINCT is_late FROM mart.fct_delivery")
+        assert {row[0] for row in late} == {True, False, None}
         moved = session.row("SELECT COUNT(*) FROM raw.file_drop__order_line WHERE change = 'moved'")[0]
         deleted = session.row("SELECT COUNT(*) FROM raw.file_drop__order_line WHERE change = 'deleted'")[0]
         assert moved > 10 and deleted > 10

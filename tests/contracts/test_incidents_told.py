@@ -18,7 +18,7 @@ from test_notify import PLAIN, Postbox, free_port
 
 from caravan import INCLUDE_DIR, PROJECT_ROOT
 from caravan.assembly import incidents, ops
-from caravan.clients.notify import spool
+from caravan.clients.notify import smtp, spool
 from caravan.core.connections import Connection
 from caravan.core.errors import Rejected, Retryable
 from caravan.functions.ops.incidents import nothing, observe
@@ -53,7 +53,12 @@ def test_a_mail_server_that_was_down_gets_each_message_once(site):
 
 def test_a_target_that_is_down_is_asked_once_by_a_watch(site, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(incidents.SmtpTarget, "open", lambda target: (_ for _ in ()).throw(OSError(asked.append("x"))))
+
+    def refuse(*given: object) -> None:
+        asked.append("x")
+        raise OSError
+
+    monkeypatch.setattr(smtp, "open_server", refuse)
     fail()
     for _ in range(2):
         asked.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,7 @@ from test_connection_trials import PASSWORD, authenticate
 from test_notify import PLAIN, free_port
 
 from caravan.clients.mail.rate import Throttle
+from caravan.clients.mail.server import open_server
 from caravan.clients.mail.smtp import SmtpOutlet
 from caravan.core.connections import Connection
 from caravan.core.errors import Misconfigured, Retryable
@@ -93,6 +95,12 @@ def test_mails_arrive_as_they_were_made(inbox):
     else:
         assert foreign == Refused("ADDRESS: the mail server takes no address of other than ASCII characters")
         assert [envelope.rcpt_tos for envelope in others] == [["last@example.com"]]
+
+
+def test_the_end_of_a_mail_does_not_wait_for_the_receipt_of_what_went_before(inbox):
+    connection = Connection("smtp_news", "smtp", "127.0.0.1", port=inbox[1], extra=PLAIN)
+    with open_server(connection) as opened:
+        assert opened.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def inbox_takes_utf8(port: int) -> bool:

@@ -155,6 +155,18 @@ def test_too_late_is_missed_and_taken_back_is_cancelled(outbox):
     assert states(outbox) == {"late": "missed", "a": "cancelled", "b": "cancelled"} | {first.key.target: "missed"}
 
 
+def test_however_many_are_taken_back_each_is_in_the_log(outbox):
+    outbox.plan([intention(f"t{number:04}") for number in range(1100)], NOW, "me")
+    claim(outbox, limit=50)
+    assert outbox.cancel("release", "autumn", 1, "withdrawn", NOW, "maria") == 1050
+    assert outbox.recover(NOW + LEASE + MINUTE) == {"planned": 50}
+    assert outbox.cancel("release", "autumn", 1, "withdrawn", NOW, "maria") == 50
+    assert outbox.counts() == [("release", "newsletter", "cancelled", 1100)]
+    last = [outbox.events(each.message_id)[-1] for each in outbox.find(limit=30)]
+    assert {(each.from_state, each.to_state, each.actor) for each in last} == {("planned", "cancelled", "maria")}
+    assert outbox.verify() is None
+
+
 def test_a_person_decides_what_nobody_knows(outbox):
     outbox.plan([intention(target) for target in "abc"], NOW, "me")
     for message in claim(outbox):
@@ -189,13 +201,14 @@ def test_contacts_are_those_that_left_or_may_have(outbox):
 
 def test_the_mirror_gets_each_change_once(outbox):
     outbox.plan([intention("a"), intention("b")], NOW, "me")
-    seen = outbox.changes(0, 10)
+    seen = outbox.changes((0, ""), 10)
     assert {(row["target"], row["state"], row["planned_at"]) for row in seen} == {
         (target, "planned", "2026-11-25T08:30:00.000000") for target in ("a", "b")
     }
-    assert outbox.changes(seen[-1]["changed_seq"], 10) == []
+    last = seen[-1]["changed_seq"], seen[-1]["message_id"]
+    assert outbox.changes(last, 10) == []
     (claimed,) = claim(outbox, limit=1)
-    (changed,) = outbox.changes(seen[-1]["changed_seq"], 10)
+    (changed,) = outbox.changes(last, 10)
     assert (changed["target"], changed["state"]) == (claimed.key.target, "claimed")
     assert outbox.counts() == [("release", "newsletter", "claimed", 1), ("release", "newsletter", "planned", 1)]
 

@@ -57,7 +57,7 @@ def test_what_may_have_left_since_is_not_sent_again(engine, to, new_place, tmp_p
     source.config_dir.mkdir(parents=True)
     fill(source)
     key = secret_key(source)
-    made = make_backup(source, tmp_path / "backups", AT, secrets=True)
+    made = make_backup(source, tmp_path / "backups", AT, secrets=False)
     with open_books(source) as books:
         books.outbox.plan([intention("planned after it", 3)], AT + HOUR, "me")
 

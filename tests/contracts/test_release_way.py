@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import requests
 from release_world import NOW, ReleaseWorld, agreed
 
-from caravan.assembly import releases
+from caravan.assembly import feedback, releases
 from caravan.core.contacts import Suppression
-from caravan.core.errors import Rejected
+from caravan.core.errors import Rejected, Retryable
 from caravan.core.privacy import ConsentEvent
 
 HOUR = timedelta(hours=1)
@@ -153,3 +154,38 @@ def test_a_list_that_does_not_fit_is_refused(world, file, old, new, why):
     with pytest.raises(Rejected, match=why):
         world.plan()
     assert world.box.mails == []
+
+
+def test_one_click_and_nothing_more_comes(world):
+    world.approve()
+    world.plan()
+    world.send()
+    mails = dict(world.box.mails)
+    token = mails["anna@example.com"]["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    with feedback.served(0) as address:
+        assert requests.get(f"{address}/{token}", timeout=5).status_code == 200
+        with world.desk() as desk:
+            assert "withdrawn" not in [e.state for e in desk.contacts.consent(desk.subject_of("anna@example.com"))]
+        answer = requests.post(f"{address}/{token}", data={"List-Unsubscribe": "One-Click"}, timeout=5)
+        assert answer.status_code == 200
+        assert requests.post(f"{address}/{token[:-2]}xx", timeout=5).status_code == 404
+    text = (world.folder / "release.yml").read_text().replace("max_lateness", "revision: 2\nmax_lateness")
+    (world.folder / "release.yml").write_text(text)
+    world.now += timedelta(minutes=1)
+    world.approve()
+    world.plan()
+    world.box.mails.clear()
+    assert world.send()["letter"] == {"accepted": 2, "skipped": 2}
+    assert world.received() == ["ben@example.com", "chloe@example.com"]
+
+
+def test_a_mail_server_that_is_down_costs_nobody_a_mail(world):
+    world.approve()
+    world.plan()
+    world.controller.stop()
+    with pytest.raises(Retryable):
+        world.send()
+    assert {state for target, state in world.states().items() if "@" in target} == {"planned"}
+    world.start_mail()
+    world.now += timedelta(minutes=3)
+    assert world.send()["letter"] == {"accepted": 3, "skipped": 1}

@@ -158,6 +158,7 @@ def test_the_verdict_is_the_one_last_task_and_runs_whatever_happened(bag, dag_id
         ("reporting_marts_hourly", "drain", "publish"),
         ("reporting_marts_hourly", "drain", "report"),
         ("release_plan_hourly", "list_releases", "plan"),
+        ("release_plan_hourly", "plan", "mirror"),
         ("release_send_minutely", "list_outlets", "send"),
         ("release_approve_manual", "show_release", "ask_approver"),
         ("release_approve_manual", "ask_approver", "write_approval"),

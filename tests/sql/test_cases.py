@@ -27,7 +27,7 @@ from caravan import SQL_DIR
 from caravan.config import document
 from caravan.warehouse.catalog import Model, load_models
 from caravan.warehouse.postgres import translate
-from caravan.warehouse.raw_tables import RAW, STAMP
+from caravan.warehouse.raw_tables import OUTBOX, RAW, STAMP
 
 CASES_DIR = Path(__file__).parent
 CATALOG = load_models(SQL_DIR)
@@ -127,6 +127,7 @@ def undone(execute: Execute) -> Iterator[None]:
 
 
 RAW_COLUMNS = {name: {**table.columns, **STAMP} for name, table in RAW.items()}
+RAW_COLUMNS[OUTBOX.name] = dict(OUTBOX.columns)
 
 
 def types_of(table: str) -> dict[str, str]:

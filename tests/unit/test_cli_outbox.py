@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from caravan.assembly.outbox import KEY_FILE, KEY_VARIABLE, open_books, secret_key
+from caravan.assembly.outbox import KEY_FILE, KEY_VARIABLE, open_books, open_ledger, secret_key
 from caravan.cli import main as cli
+from caravan.cli.doctor_outbox import outbox
 from caravan.config.settings import Settings
 from caravan.core.errors import Misconfigured
 from caravan.core.outbox import Accepted, Intention, Key, Message, Unknown
@@ -121,3 +122,28 @@ def test_the_key_is_made_once_and_for_its_owner_alone(settings: Settings, monkey
     with pytest.raises(Misconfigured, match="shorter than 32"):
         secret_key(settings)
     assert os.environ["CARAVAN_HOME"] == str(settings.home)
+
+
+def test_the_doctor_tells_what_waits_and_what_was_changed(settings: Settings) -> None:
+    def told() -> list[tuple[str, str]]:
+        return [(each.state, each.what) for each in outbox(settings, NOW)]
+
+    assert told() == []
+    with open_books(settings) as books:
+        for target in ("a", "b"):
+            key = Key("release", "autumn", 1, "newsletter", target)
+            books.outbox.plan([Intention(key, NOW, NOW + HOUR, "c0ffee")], NOW, "me")
+        assert told() == [("ok", "2 messages, 2 of them to come")]
+        (message,) = books.outbox.claim("release", "newsletter", "one", NOW, NOW + HOUR, HOUR, 1)
+        begun = books.outbox.begin(message, NOW)
+        assert begun
+        books.outbox.record(begun, Unknown("no answer"), NOW)
+        found = books.outbox.get(message.message_id)
+        assert found and books.outbox.settle(found, "operator", "no evidence", NOW, "me")
+    state, what = told()[0]
+    assert (state, what.split(":")[0]) == ("note", "of 1 messages nobody knows whether they arrived")
+    late = [(each.state, each.what) for each in outbox(settings, NOW + 2 * HOUR)]
+    assert ("failed", "1 messages are too late, and nothing has noticed: does release_send_minutely run?") in late
+    with open_ledger(settings) as ledger, ledger.write() as transaction:
+        transaction.rows("UPDATE outbox_event SET actor = 'nobody' WHERE seq = 1")
+    assert told()[0][1].startswith("entry 1 of its log was changed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
@@ -53,6 +54,10 @@ def test_an_address_that_is_given_twice_counts_once():
     good, bad = distinct(["a@EXAMPLE.com", "b@example.com", "x", "a@example.com", "A@example.com"])
     assert [address.text for address in good] == ["a@example.com", "b@example.com", "A@example.com"]
     assert [place for place, _ in bad] == [2]
+
+
+HIDDEN = f"=?utf-8?b?{b64encode(b'x' + bytes([13, 10]) + b'Bcc: eve@example.com').decode()}?="
+"""An encoded word: the library decodes it, and then it is two headers."""
 
 
 def compose(given=None, /, **changes):
@@ -109,6 +114,12 @@ def test_a_mail_is_seven_bit_with_text_before_html_and_the_same_each_time():
     assert "Grüße = Zoë " + "x" * 3000 in html.get_content()
 
 
+def test_a_name_brings_no_line_ends_of_its_own_into_the_mail():
+    mail = compose(message(variables={"first_name": "Z\r.\r\r\nMAIL FROM:<eve@example.com>\r"}), title="x")
+    assert b"\r" not in mail.content.replace(b"\r\n", b"")
+    assert b"\n" not in mail.content.replace(b"\r\n", b"")
+
+
 def test_a_notice_is_no_bulk_mail():
     mail = parsed(compose(kind="notice"))
     assert [
@@ -126,6 +137,7 @@ def test_a_mail_to_an_address_of_other_letters_is_in_utf_8():
     ("given", "changes", "reason"),
     [
         ({"variables": {"first_name": "Z\r\nBcc: eve@example.com"}}, {}, "HEADER_UNFIT: the subject has a line break"),
+        ({"variables": {"first_name": HIDDEN}}, {"title": "{{ first_name }}"}, "the subject has a line break"),
         ({"variables": {"first_name": "Z\u2028oe"}}, {}, "HEADER_UNFIT: the subject has a line break"),
         ({"variables": {"first_name": "Z" * 2000}}, {}, "HEADER_UNFIT: the subject is too long"),
         ({"variables": {}}, {}, "VARIABLE_MISSING: this recipient has no first_name"),
@@ -147,6 +159,7 @@ def test_what_must_not_leave_is_refused_for_good(given, changes, reason):
     ("changes", "fault"),
     [
         ({"name": "Shop\nBcc: eve@example.com"}, "its name has to be one line of text"),
+        ({"name": HIDDEN}, "its name has to be one line of text"),
         ({"name": ""}, "its name has to be one line of text"),
         ({"postal_address": "Hauptstr. 1\nBerlin"}, "its postal address has to be one line of text"),
         ({"address": "news@shop.example\nBcc: eve@example.com"}, "its address: the address has a line break"),
@@ -173,6 +186,17 @@ def test_a_mail_that_nobody_could_unsubscribe_from_waits_for_a_person():
     refused = compose(mailing=mailing(links=None))
     assert isinstance(refused, Refused)
     assert refused.after == timedelta(hours=1)
+
+
+def test_no_header_is_written_that_would_be_two(monkeypatch):
+    """Whoever lets one pass before."""
+    monkeypatch.setattr("caravan.clients.mail.message.fits_header", lambda text: True)
+    refused = compose(message(variables={"first_name": HIDDEN}), title="{{ first_name }}")
+    assert refused == Refused("HEADER_UNFIT: the header Subject would be more than one")
+    (line,) = [
+        line for line in compose(message(f"{HIDDEN[:20]}@example.com")).content.split(b"\r\n") if line[:3] == b"To:"
+    ]
+    assert line == f"To: {HIDDEN[:20]}@example.com".encode()
 
 
 def test_neither_address_nor_content_is_shown():

@@ -177,6 +177,8 @@ def test_a_variable_that_not_every_recipient_has_is_a_fault_before_anything_is_p
         ({"html": "<p>*|FNAME|*</p>"}, "the mail's HTML has '*|FNAME|*', which nothing fills"),
         ({"text": "Hallo %%name%%"}, "the mail's text has '%%name%%', which nothing fills"),
         ({"title": "Hallo ${name}"}, "the mail's subject has '${name}', which nothing fills"),
+        ({"title": "a\nb"}, "the mail's subject has a line break"),
+        ({"title": "=?utf-8?q?x?="}, "the mail's subject has a line break, a control character or '=?'"),
         ({"title": " "}, "the mail has no subject"),
     ],
 )  # fmt: skip

@@ -16,12 +16,12 @@ HEAD = "code: x\nname: X\n"
 SOUND = {
     "site": SITE.replace("code: site", "code: x").replace("folder: published/site", "bucket: news-eu\nprefix: a/b")
     + "hub: https://hub.example.com/\nindexnow_key: 0123456789abcdef\n",
-    "wordpress": f"{HEAD}kind: wordpress\nconnection: wordpress_blog\ncategory: 7\nstatus: draft\n",
+    "wordpress": f"{HEAD}kind: wordpress\nconnection: wordpress_blog\ncategory: news\nstatus: draft\n",
     "smtp": MAIL.replace("code: letters", "code: x") + "reply_to: a@example.com\nseeds: [b@example.com]\n",
     "ses": MAIL.replace("code: letters", "code: x").replace("smtp", "ses")
     + "configuration_set: main\nper_second: 12.5\nper_domain_per_second: 2\n",
     "mastodon": TOOTS.replace("code: toots", "code: x") + "visibility: unlisted\nmax_characters: 1000\n",
-    "bluesky": f"{HEAD}kind: bluesky\nconnection: bluesky_main\nhandle: news.example.com\n",
+    "bluesky": f"{HEAD}kind: bluesky\nconnection: bluesky_main\n",
     "webhook": f"{HEAD}kind: webhook\nconnection: webhook_crm\nmarkets: [DE]\nlocales: [de, pt-BR]\nenabled: false\n",
     "websub": f"{HEAD}kind: websub\nhub: https://hub.example.com/\nsite: site\n",
     "indexnow": f"{HEAD}kind: indexnow\nkey: 0123456789abcdef\nsite: site\n",
@@ -87,8 +87,8 @@ FAULTS = [
     ("smtp", "unsubscribe_url", "unsubscribe", ":6 unsubscribe: unknown key 'unsubscribe'; did you mean 'unsubscribe_"),
     ("ses", "per_second: 12.5", "per_second: 0", ":9 per_second: '0': input should be greater than 0"),
     ("mastodon", "unlisted", "unlist", ":5 visibility: 'unlist' is not known; did you mean 'unlisted'?"),
-    ("bluesky", "news.example.com", "News", ":5 handle: 'News' does not have the form"),
-    ("wordpress", "category: 7", "category: news", ":5 category: 'news' is no whole number"),
+    ("bluesky", "connection: bluesky_main", "connection: Blue", ":4 connection: 'Blue' does not have the form"),
+    ("wordpress", "category: news", "category: News!", ":5 category: 'News!' does not have the form"),
     ("indexnow", "site: site", "site: sites", ":5 site: there is no outlet 'sites' of kind site; did you mean 'site'?"),
     ("websub", "site: site", "site: toots", ":5 site: there is no outlet 'toots' of kind site"),
 ]

@@ -74,8 +74,9 @@ def make_backup(
     more = [*_folder(settings.config_dir, "config")]
     if secrets:
         more += [_source(home / name, f"secrets/{name}") for name in SECRETS if (home / name).exists()]
-        key = settings.home / outbox.KEY_FILE
-        more += [_source(key, f"secrets/{outbox.KEY_FILE}")] if key.exists() else []
+    # Always: without it nobody knows whom the suppressions in the outbox mean, and they would be written to again.
+    key = settings.home / outbox.KEY_FILE
+    more += [_source(key, f"secrets/{outbox.KEY_FILE}")] if key.exists() else []
     with archives.new_archive(target, at, progress) as writer:
         if (home / "airflow.db").exists():
             backup.save_database(home / "airflow.db", writer, _DATABASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
@@ -13,22 +13,29 @@ from caravan.assembly.connections import current
 from caravan.assembly.warehouse import utc_now
 from caravan.config import outlets as config
 from caravan.config.settings import Settings
+from caravan.core.connections import Connection
 from caravan.core.errors import Fault, Misconfigured
 from caravan.core.release import Outlet
 
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.rate import Throttle
+    from caravan.clients.mail.tokens import Keys
 
-_TEMPLATES = TEMPLATES_DIR / "release"
+TEMPLATES = TEMPLATES_DIR / "release"
 _KEY_ID = "k1"
 
 
 @contextmanager
 def open_outlet(
-    account: config.OutletAccount, settings: Settings, key: bytes, variables: Sequence[str] = ()
+    account: config.OutletAccount,
+    settings: Settings,
+    key: bytes,
+    variables: Sequence[str] = (),
+    sites: Mapping[str, config.SiteOutlet] | None = None,
 ) -> Iterator[Outlet]:
-    """`key`: signs links to unsubscribe. `variables`: what every recipient has. Nothing is asked of anybody yet.
+    """`key`: signs links to unsubscribe. `variables`: what every recipient has. `sites`: those that hubs and search
+    engines are told of, by code. Nothing is asked of anybody yet.
 
     Raises Misconfigured for a connection that is missing or makes no sense.
     """
@@ -54,8 +61,10 @@ def open_outlet(
                 account.configuration_set,
                 _throttle(account),
             )
+        case config.WebSubOutlet() | config.IndexNowOutlet():
+            yield _notice(account, sites)
         case _:
-            raise Misconfigured([Fault(f"outlet {account.code}", f"{account.kind} is not connected yet")])
+            yield _post(account)
 
 
 def normalise(address: str) -> tuple[str, str | None]:
@@ -68,6 +77,48 @@ def normalise(address: str) -> tuple[str, str | None]:
     if found.is_role:
         return "", "stands for nobody in particular (postmaster@, info@): who reads it has not subscribed"
     return found.text, None
+
+
+def _post(account: config.OutletAccount) -> Outlet:
+    """On somebody else's service."""
+    from caravan.clients.posts.bluesky import Bluesky
+    from caravan.clients.posts.mastodon import Mastodon
+    from caravan.clients.posts.webhook import Webhook
+    from caravan.clients.posts.wordpress import WordPress
+
+    match account:
+        case config.WordPressOutlet():
+            blog = current().get(account.connection)
+            return WordPress(account.code, blog, utc_now, category=account.category, status=account.status)
+        case config.MastodonOutlet():
+            server, most = current().get(account.connection), account.max_characters
+            return Mastodon(account.code, server, utc_now, visibility=account.visibility, max_characters=most)
+        case config.BlueskyOutlet():
+            return Bluesky(account.code, current().get(account.connection), utc_now)
+        case config.WebhookOutlet():
+            return Webhook(account.code, current().get(account.connection), utc_now)
+    raise Misconfigured([Fault(f"outlet {account.code}", "is of a kind that nothing here can open")])
+
+
+def _notice(
+    account: config.WebSubOutlet | config.IndexNowOutlet, sites: Mapping[str, config.SiteOutlet] | None
+) -> Outlet:
+    """Of a site's feeds to a hub, of its pages to search engines. Neither has an account."""
+    from caravan.clients.posts.indexnow import IndexNow
+    from caravan.clients.posts.websub import WebSub
+
+    known = sites or {}
+    site = known.get(account.site) if account.site else next(iter(known.values()), None)
+    if site is None:
+        raise Misconfigured([Fault(f"outlet {account.code}", "there is no site that it could tell of")])
+    base = site.base_url.rstrip("/")
+    if isinstance(account, config.WebSubOutlet):
+        hub = Connection(account.code, "http", host=account.hub)
+        feeds = [f"{base}/feed.{kind}" for kind in ("rss", "atom", "json")]
+        return WebSub(account.code, hub, utc_now, feeds=feeds)
+    place = {"key_location": f"{base}/{account.key}.txt"}
+    engines = Connection(account.code, "http", host=account.endpoint, password=account.key, extra=place)
+    return IndexNow(account.code, engines, utc_now)
 
 
 def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
@@ -87,12 +138,19 @@ def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
 def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.template import MailTemplate, Sender
-    from caravan.clients.mail.tokens import Keys, Links
+    from caravan.clients.mail.tokens import Links
 
     name, address = parseaddr(account.sender)
     sender = Sender(address, name or account.name, account.postal_address, account.reply_to)
-    links = Links(account.unsubscribe_url, Keys(_KEY_ID, {_KEY_ID: key}))
-    return Mailing(sender, MailTemplate(_TEMPLATES / "mail"), utc_now, links, frozenset(variables))
+    links = Links(account.unsubscribe_url, keys_of(key))
+    return Mailing(sender, MailTemplate(TEMPLATES / "mail"), utc_now, links, frozenset(variables))
+
+
+def keys_of(key: bytes) -> Keys:
+    """What signs links to unsubscribe."""
+    from caravan.clients.mail.tokens import Keys
+
+    return Keys(_KEY_ID, {_KEY_ID: key})
 
 
 def _throttle(account: config.MailOutlet) -> Throttle:

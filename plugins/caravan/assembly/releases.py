@@ -15,7 +15,7 @@ from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.assembly.warehouse import utc_now
 from caravan.config.approvals import load_approvals
 from caravan.config.lists import RecipientList
-from caravan.config.outlets import OutletAccount
+from caravan.config.outlets import OutletAccount, SiteOutlet
 from caravan.config.releases import FOLDER, Release
 from caravan.config.settings import Settings
 from caravan.core.approval import Approval, person
@@ -64,10 +64,12 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
 @contextmanager
 def opened(desk: Desk, codes: Sequence[str], variables: Sequence[str] = ()) -> Iterator[dict[str, Outlet]]:
     """Outlets that are there and switched on, by code."""
-    accounts = [desk.shelf.known.outlets[code] for code in codes if code in desk.shelf.known.outlets]
+    known = desk.shelf.known.outlets
+    accounts = [known[code] for code in codes if code in known]
+    sites = {code: each for code, each in known.items() if isinstance(each, SiteOutlet) and each.enabled}
     with ExitStack() as stack:
         yield {
-            account.code: stack.enter_context(open_outlet(account, desk.settings, desk.key, variables))
+            account.code: stack.enter_context(open_outlet(account, desk.settings, desk.key, variables, sites))
             for account in accounts
             if account.enabled
         }

@@ -55,6 +55,7 @@ def list_outlets() -> list[str]:
 def send(outlet: str) -> dict[str, int]:
     """What of one outlet falls due before the next tick, for one turn; then evidence of what nobody knows."""
     with open_desk() as desk, _sender(desk, outlet) as (sender, carrier):
+        carrier.start()
         now = utc_now()
         counts = sender.send_due(now + TICK, now + TURN)
         if counts["accepted"]:
@@ -91,6 +92,12 @@ class ReleaseCarrier:
     def find(self, message: Message) -> Accepted | Refused | None:
         payload = self._payload(message)
         return None if payload is None else self.outlet.find(message, payload)
+
+    def start(self) -> None:
+        """What would fail for every message fails before one is claimed: a mail server that does not let us in."""
+        open_ = getattr(self.outlet, "open", None)
+        if open_ is not None:
+            open_()
 
     def finish(self) -> None:
         """What an outlet does once for many: a site's feeds and sitemaps."""

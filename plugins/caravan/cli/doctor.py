@@ -44,7 +44,7 @@ def examine() -> list[Finding]:
 def _surroundings(settings: Settings) -> Iterator[Finding]:
     """Disk, clock, connections, the running server: what the configuration is asked about, if it can be read."""
     from caravan.assembly.warehouse import utc_now
-    from caravan.cli import doctor_airflow, doctor_connections, doctor_machine
+    from caravan.cli import doctor_airflow, doctor_connections, doctor_machine, doctor_outbox
     from caravan.config.alerts import Alerts, load_alerts
     from caravan.config.loader import load
 
@@ -62,6 +62,7 @@ def _surroundings(settings: Settings) -> Iterator[Finding]:
     if configuration and has_lake(settings) is not False:
         of = configuration
         yield from guarded("warehouse", lambda: doctor_machine.warehouse_health(settings, of, utc_now()))
+    yield from guarded("outbox", lambda: doctor_outbox.outbox(settings, utc_now()))
     try:
         api = doctor_airflow.open_api(settings)
     except CaravanError as error:

@@ -39,7 +39,11 @@ def list_releases() -> None:
 
     settings, shelf = Settings.from_environment(), _shelf()
     if shelf.releases:
-        console().print(release_table(shelf, standings(settings, shelf)))
+        found = standings(settings, shelf)
+        console().print(release_table(shelf, found))
+        for each in found.values():
+            if each.reasons:
+                say(f"{each.release_id}: {_reason(each)}")
     else:
         say("There is no release; add a folder to include/config/releases.")
     if shelf.faults:
@@ -50,32 +54,24 @@ def list_releases() -> None:
 def release_table(shelf: Shelf, standings: Mapping[str, Standing]) -> Table:
     """A row for each release, in the order of their ids; due when its first market is."""
     table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for title in ("release", "state", "revision", "kind", "audience", "markets", "outlets", "when", "due, UTC"):
-        table.add_column(
-            title, justify="right" if title == "revision" else "left", no_wrap=title in ("release", "when", "due, UTC")
-        )
+    for title in ("release", "state", "due, UTC", "markets", "outlets"):
+        table.add_column(title, no_wrap=title in ("release", "state", "due, UTC"))
     for release in shelf.releases.values():
-        when = f"{release.when.local:%Y-%m-%d %H:%M} local" if release.when.local else "at one instant"
         due = min(release.when.instant(shelf.known.markets[market].zone) for market in release.markets)
+        revision = f" r{release.revision}" * (release.revision > 1) + ", withdrawn" * (release.action == "withdraw")
         table.add_row(
-            Text(release.id),
-            Text(_standing(standings[release.id])),
-            str(release.revision),
-            f"{release.kind}, withdrawn" if release.action == "withdraw" else release.kind,
-            release.audience,
+            Text(f"{release.id}{revision}"),
+            standings[release.id].state,
+            f"{due:%Y-%m-%d %H:%M}",
             " ".join(release.markets),
             Text(" ".join(release.outlets)),
-            when,
-            f"{due:%Y-%m-%d %H:%M}",
         )
     return table
 
 
-def _standing(found: Standing) -> str:
+def _reason(found: Standing) -> str:
     """One reason in full; of several, how many: `lint` tells them."""
-    if not found.reasons:
-        return found.state
-    return f"{found.state}: {found.reasons[0] if len(found.reasons) == 1 else f'{len(found.reasons)} faults'}"
+    return found.reasons[0] if len(found.reasons) == 1 else f"{len(found.reasons)} faults, see `caravan release lint`"
 
 
 @app.command()

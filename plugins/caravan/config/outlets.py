@@ -144,9 +144,26 @@ class WordPressOutlet(OutletAccount):
     medium = "site"
     kind: Literal["wordpress"]
     connection: _Connection
-    category: Annotated[int, Field(ge=1)] | None = None
-    """Its number in WordPress."""
+    category: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,200}$")] | None = None
+    """Its slug in WordPress."""
     status: Literal["publish", "draft", "private", "pending"] = "publish"
+
+
+class EventQueue(Frozen):
+    """An SQS queue that SES tells of mails in. `topics`: ARNs of the SNS topics that may write into it; `accounts`: AWS
+    accounts that send."""
+
+    connection: _Connection
+    url: Address
+    topics: tuple[str, ...] = ()
+    accounts: tuple[Annotated[str, Field(pattern=r"^[0-9]{12}$")], ...] = ()
+
+
+class BounceMailbox(Frozen):
+    """Where bounces and complaints come to, over IMAP."""
+
+    connection: _Connection
+    folder: Line = "INBOX"
 
 
 class MailOutlet(OutletAccount):
@@ -163,6 +180,8 @@ class MailOutlet(OutletAccount):
     per_second: Rate = Decimal(1)
     per_domain_per_second: Rate | None = None
     seeds: Annotated[tuple[MailAddress, ...], Field(repr=False)] = ()
+    events: EventQueue | None = None
+    bounces: BounceMailbox | None = None
 
 
 class SmtpOutlet(MailOutlet):
@@ -178,16 +197,17 @@ class MastodonOutlet(OutletAccount):
     medium = "social"
     kind: Literal["mastodon"]
     connection: _Connection
-    visibility: Literal["public", "unlisted", "private", "direct"] = "public"
+    visibility: Literal["public", "unlisted", "private"] = "public"
     max_characters: Annotated[int, Field(ge=50, le=100_000)] = 500
     """Of its server; 500 unless that says otherwise."""
 
 
 class BlueskyOutlet(OutletAccount):
+    """The connection's login is the handle."""
+
     medium = "social"
     kind: Literal["bluesky"]
     connection: _Connection
-    handle: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$")]
 
 
 class WebhookOutlet(OutletAccount):
@@ -210,6 +230,8 @@ class IndexNowOutlet(OutletAccount):
     kind: Literal["indexnow"]
     key: _IndexNowKey
     """No secret: the site shows it, which proves whose it is."""
+    endpoint: Address = "https://api.indexnow.org/indexnow"
+    """It tells the other search engines."""
     site: _OutletCode
 
 

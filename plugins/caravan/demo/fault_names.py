@@ -20,6 +20,7 @@ FaultName = Literal[
     "moved",
     "undated",
     "error_body",
+    "lost",
 ]
 
 FAULTS: Mapping[FaultName, str] = {
@@ -37,6 +38,7 @@ FAULTS: Mapping[FaultName, str] = {
     "moved": "a redirect to the same address",
     "undated": "all well, but for the Date",
     "error_body": "200 with an object that says that something failed",
+    "lost": "the work is done, then the connection is closed without an answer",
 }
 
 MOST_FAULTS = 10_000

@@ -12,7 +12,7 @@ from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from caravan.assembly.connections import using
-from caravan.config.pools import OUTBOX, WAREHOUSE
+from caravan.config.pools import WAREHOUSE
 from caravan.core.errors import Rejected
 from caravan.orchestration.connections import AirflowConnections
 from caravan.orchestration.errors import RetryByError
@@ -32,9 +32,6 @@ DEFAULTS: dict[str, Any] = {
     "pool": WAREHOUSE,
 }
 """`default_args` of every DAG; a task that needs other numbers says so."""
-
-OUTBOX_DEFAULTS: dict[str, Any] = {**DEFAULTS, "pool": OUTBOX}
-"""`default_args` of DAGs that plan what is to leave, or send it."""
 
 
 _GIVEN: dict[str, Callable[[Mapping[str, Any]], object]] = {

@@ -16,6 +16,7 @@ from caravan.reporting.ledger import TOP_PRODUCTS, Ledger, open_ledger
 from caravan.reporting.makers import RunKey, read_makers
 from caravan.reporting.notices import notices, span
 from caravan.reporting.operations import Blocked, Expected, Finding, Operations, read_operations
+from caravan.reporting.outgoing import read_outgoing
 from caravan.reporting.quarantine import FILES_SHOWN
 from caravan.reporting.runs import Run, read_run
 from caravan.reporting.sales import CHANNEL_DAY, PRODUCT_WEEK, RANGES, Period, Sales, ratio
@@ -63,6 +64,7 @@ class _Site:
         self.dictionary = dictionary
         self.ledger: Ledger | None = open_ledger(session)
         self.operations: Operations = read_operations(session, now, expected)
+        self.outgoing = read_outgoing(Reader(session))
         self.makers = read_makers(Reader(session), (CHANNEL_DAY, PRODUCT_WEEK))
         self.environment = templates.environment()
         self.environment.filters["days"] = templates.marking_unknown(_days)
@@ -95,6 +97,7 @@ class _Site:
                 drawing=drawings.reasons(self.operations.quarantine),
                 files_shown=FILES_SHOWN,
             ),
+            links.RELEASES: self.page(links.RELEASES, "releases.html.j2", duration=formats.duration),
             links.DEFINITIONS: self.page(links.DEFINITIONS, "definitions.html.j2", dictionary=self.dictionary),
         }
 
@@ -125,6 +128,7 @@ class _Site:
             "now": self.now,
             "last_day": self.ledger and self.ledger.last_day,
             "ops": self.operations,
+            "outgoing": self.outgoing,
             "makers": self.makers,
             "links": links,
             "nav": self.navigation(path, *([sales.days] if sales else [])),
@@ -141,6 +145,7 @@ class _Site:
             ("Products", links.products(*days)),
             ("Freshness and quality", links.QUALITY),
             ("Quarantine", links.QUARANTINE),
+            ("Releases", links.RELEASES),
             ("Definitions", links.DEFINITIONS),
         ]
         return [Link(text, target, target == path) for text, target in entries]

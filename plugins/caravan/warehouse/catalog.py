@@ -19,7 +19,7 @@ from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.protocols import Layer
 from caravan.core.window import Grain
 from caravan.warehouse.macros import expand
-from caravan.warehouse.raw_tables import RAW
+from caravan.warehouse.raw_tables import SOURCES
 
 LAYERS = ("stg", "int", "dim", "fct", "rpt")
 MODEL_KEYS = frozenset(
@@ -203,10 +203,10 @@ def _model(name: str, spec: Mapping[str, Any], declared_in: Path) -> Model:
 def _ordered(models: list[Model]) -> tuple[Model, ...]:
     by_name = {model.name: model for model in models}
     faults = [
-        Fault(model.path.name, f"reads '{name}', which no model makes{nearest(name, [*by_name, *RAW])}")
+        Fault(model.path.name, f"reads '{name}', which no model makes{nearest(name, [*by_name, *SOURCES])}")
         for model in models
         for name in sorted(model.references)
-        if name not in by_name and name not in RAW
+        if name not in by_name and name not in SOURCES
     ]
     if faults:
         raise Misconfigured(faults)

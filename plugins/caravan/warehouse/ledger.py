@@ -24,6 +24,7 @@ FILE = "outbox.sqlite"
 SCHEMA = "outbox"
 """In PostgreSQL."""
 WAIT_SECONDS = 60.0
+_CACHE_KIB = 32_000
 _LOCK = 7_236_402
 """Key of the advisory lock; beside that of the warehouse's writers (postgres.py)."""
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
@@ -103,6 +104,8 @@ class SqliteLedger(Ledger):
             self._connection.execute("PRAGMA journal_mode = WAL")
             # What is committed survives a power cut: forgotten, it would be sent again.
             self._connection.execute("PRAGMA synchronous = FULL")
+            # Ids are hashes: whoever plans a million touches every page of their index over and over.
+            self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
     def write(self) -> contextlib.AbstractContextManager[Transaction]:
         return self._transaction("BEGIN IMMEDIATE")

@@ -7,10 +7,10 @@ from datetime import datetime
 from itertools import islice
 
 from caravan.core.errors import CaravanError
-from caravan.warehouse import contacts, outbox, releases
+from caravan.warehouse import contacts, feedback, outbox, releases
 from caravan.warehouse.ledger import Ledger, Transaction, as_text
 
-SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA)
+SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA)
 _TABLES = (
     ("outbox_message", outbox.COLUMNS),
     ("outbox_event", ("seq", "at", "message_id", "from_state", "to_state", "attempt", "actor", "detail", "hash")),
@@ -19,6 +19,7 @@ _TABLES = (
                        "recorded_at")),
     ("suppression", ("subject", "channel", "reason", "at", "evidence", "recorded_at")),
     ("soft_bounce", ("subject", "channel", "at", "evidence")),
+    ("feedback", feedback.COLUMNS),
     ("release_approval", ("release_id", "content_hash", "approver", "at", "source")),
     ("release_payload", ("release_id", "revision", "outlet", "market_code", "locale", "content_hash", "payload",
                          "rendered_at")),

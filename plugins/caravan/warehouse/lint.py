@@ -13,9 +13,8 @@ from caravan.warehouse.catalog import Model, tables_in
 from caravan.warehouse.declared import DECLARATIONS, Declared, is_money, read_declarations
 from caravan.warehouse.macros import expand
 from caravan.warehouse.portable import is_double, line_of, outer_selects, parse_query, query_findings
-from caravan.warehouse.raw_tables import RAW
+from caravan.warehouse.raw_tables import SOURCES
 
-RAW_KEY = ("row_key", "version")
 _NOT_MODELS = "migrations"
 
 
@@ -58,7 +57,7 @@ def _check_file(item: Declared, models: Mapping[str, Model]) -> tuple[exp.Query 
     tree, findings = parse_query(sql)
     if tree is None:
         return None, [_at(model, finding.line, finding.message) for finding in findings]
-    keys = dict.fromkeys(RAW, RAW_KEY) | {name: other.key for name, other in models.items()}
+    keys = {name: table.key for name, table in SOURCES.items()} | {name: other.key for name, other in models.items()}
     faults = [_at(model, finding.line, finding.message) for finding in query_findings(sql, tree, keys)]
     faults += _references(model, tree, models)
     faults += _output(model, tree)
@@ -83,8 +82,8 @@ def _tables(tree: exp.Query) -> Iterator[tuple[str, exp.Table]]:
 
 def _references(model: Model, tree: exp.Query, models: Mapping[str, Model]) -> Iterator[Fault]:
     for name, table in _tables(tree):
-        if name not in models and name not in RAW:
-            hint = nearest(name, [*models, *RAW])
+        if name not in models and name not in SOURCES:
+            hint = nearest(name, [*models, *SOURCES])
             yield _at(model, line_of(table), f"reads '{name}', which no model makes{hint}")
     for name in sorted(model.look_back_days.keys() - tables_in(tree)):
         yield _at(model, 1, f"look_back_days names {name}, which the SQL does not read")
@@ -165,7 +164,7 @@ def _window(model: Model, tree: exp.Query, models: Mapping[str, Model]) -> Itera
         if name in model.by_key:
             continue
         source = models.get(name)
-        column = source.slice_column if source else (RAW[name].date_column if name in RAW else None)
+        column = source.slice_column if source else (SOURCES[name].date_column if name in SOURCES else None)
         select = table.find_ancestor(exp.Select)
         if column is None or select is None:
             continue

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from caravan.core.outbox import (
@@ -36,6 +37,8 @@ COLUMNS = ("message_id", *_KEY, *_INTENDED, "payload", *_STANDING, "planned_at",
            "changed_seq")  # fmt: skip
 _TIMES = ("planned_for", "not_after", "embargo_until", "due_at", "lease_until", "changed_at")
 _BATCH = 500
+_PLANNED_AT_ONCE = 5000
+"""Others who write wait for so many; each is put into indexes in the order of its hash, cheaper for many together."""
 SCHEMA = (
     f"""CREATE TABLE IF NOT EXISTS outbox_message (
     message_id TEXT PRIMARY KEY, function TEXT NOT NULL, object_id TEXT NOT NULL, revision INTEGER NOT NULL,
@@ -48,9 +51,11 @@ SCHEMA = (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, message_id TEXT, from_state TEXT, to_state TEXT NOT NULL,
     attempt INTEGER NOT NULL, actor TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS outbox_restored (at TEXT NOT NULL, backup_of TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at, message_id)",
+    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
-    "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
+    "WHERE handed_over_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS outbox_provider ON outbox_message (provider_id) WHERE provider_id IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS outbox_event_of ON outbox_event (message_id)",
 )
 _GENESIS = "0" * 64
@@ -86,11 +91,13 @@ class StoredOutbox:
 
     def plan(self, intentions: Iterable[Intention], now: datetime, by: str) -> int:
         added, rest = 0, iter(intentions)
-        while batch := list(islice(rest, _BATCH)):
+        while batch := list(islice(rest, _PLANNED_AT_ONCE)):
             with self._ledger.write() as transaction:
                 seq, before = _tail(transaction)
                 restored = transaction.rows("SELECT MAX(at) FROM outbox_restored")[0][0]
-                transaction.many(_INSERT, [_planned(each, now, seq + 1, restored) for each in batch])
+                alike = {**_AS_PLANNED, "changed_at": as_text(now), "planned_at": as_text(now), "changed_seq": seq + 1}
+                rows = sorted((_planned(each, restored) for each in batch), key=itemgetter("message_id"))
+                transaction.many(_INSERT, [alike | row for row in rows])
                 new = transaction.rows(
                     "SELECT message_id FROM outbox_message WHERE changed_seq = :seq ORDER BY message_id",
                     {"seq": seq + 1},
@@ -106,10 +113,9 @@ class StoredOutbox:
 
     def doubt(self, backup_of: datetime, now: datetime) -> int:
         """This store has just come from a backup: what fell due since may have left, and nobody here knows."""
-        count, reason = 0, f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
-        while found := self.find("state IN ('planned', 'claimed') AND due_at <= :now", {"now": as_text(now)}):
-            count += sum(self._move(each, "unknown", now, "restore", reason) for each in found)
-        return count
+        reason = f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
+        due = "state IN ('planned', 'claimed') AND due_at <= :now"
+        return self._move_all(due, {"now": as_text(now)}, "unknown", now, "restore", reason)
 
     def recover(self, now: datetime) -> dict[str, int]:
         late: tuple[tuple[State, str, State, str], ...] = (
@@ -119,11 +125,9 @@ class StoredOutbox:
         )
         moved: dict[str, int] = {}
         for state, limit, to, reason in late:
-            while found := self.find(f"state = :state AND {limit} < :now", {"state": state, "now": as_text(now)}):
-                count = sum(self._move(each, to, now, "recovery", reason) for each in found)
-                moved[to] = moved.get(to, 0) + count
-                if not count:
-                    break  # somebody else moves them
+            values = {"state": state, "now": as_text(now)}
+            if count := self._move_all(f"state = :state AND {limit} < :now", values, to, now, "recovery", reason):
+                moved[to] = count
         return moved
 
     def claim(
@@ -132,7 +136,7 @@ class StoredOutbox:
         due = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
         values = {"function": function, "outlet": outlet, "until": as_text(until)}
         with self._ledger.write() as transaction:
-            found = _read(transaction, due, values, "due_at, message_id", limit)
+            found = _read(transaction, due, values, "ORDER BY due_at", limit)
             claimed = [
                 replace(each, state="claimed", attempt=each.attempt + 1, worker=worker, lease_until=now + lease)
                 for each in found
@@ -189,7 +193,7 @@ class StoredOutbox:
         where = "function = :function AND outlet = :outlet AND state = 'unknown' AND changed_at < :before"
         values = {"function": function, "outlet": outlet, "before": as_text(before)}
         with self._ledger.read() as transaction:
-            return _read(transaction, where, values, "changed_at, message_id", limit)
+            return _read(transaction, where, values, "ORDER BY changed_at, message_id", limit)
 
     def settle(
         self, message: Message, state: State, reason: str, now: datetime, by: str, provider_id: str | None = None
@@ -201,13 +205,7 @@ class StoredOutbox:
         """Take back what is planned of an object up to a revision."""
         where = "function = :function AND object_id = :object_id AND revision <= :revision AND state = 'planned'"
         values = {"function": function, "object_id": object_id, "revision": revision}
-        count = 0
-        while found := self.find(where, values):
-            moved = sum(self._move(each, "cancelled", now, by, reason) for each in found)
-            count += moved
-            if not moved:
-                break
-        return count
+        return self._move_all(where, values, "cancelled", now, by, reason)
 
     def contacts(self, subject: str, since: datetime, function: str | None = None) -> int:
         """How often somebody was written to since then, or may have been, by one function or by all."""
@@ -223,10 +221,25 @@ class StoredOutbox:
     def find(self, where: str = "1 = 1", values: Values | None = None, limit: int = _BATCH) -> list[Message]:
         """Messages, the earliest first."""
         with self._ledger.read() as transaction:
-            return _read(transaction, where, values or {}, "planned_for, message_id", limit)
+            return _read(transaction, where, values or {}, "ORDER BY planned_for, message_id", limit)
 
     def get(self, message_id: str) -> Message | None:
         found = self.find("message_id = :id", {"id": message_id})
+        return found[0] if found else None
+
+    def sent_since(self, outlet: str, since: datetime) -> int:
+        """How many were accepted of those that were handed over since then."""
+        with self._ledger.read() as transaction:
+            found = transaction.row(
+                "SELECT COUNT(*) FROM outbox_message WHERE outlet = :outlet AND state = 'accepted' "
+                "AND handed_over_at >= :since",
+                {"outlet": outlet, "since": as_text(since)},
+            )
+        return int(found[0]) if found else 0
+
+    def by_provider(self, outlet: str, provider_id: str) -> Message | None:
+        """The message that the other side calls so."""
+        found = self.find("outlet = :outlet AND provider_id = :id", {"outlet": outlet, "id": provider_id}, 1)
         return found[0] if found else None
 
     def counts(self) -> list[tuple[str, str, str, int]]:
@@ -238,15 +251,25 @@ class StoredOutbox:
             )
         return [(row[0], row[1], row[2], int(row[3])) for row in rows]
 
-    def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
-        """Rows as they stand that changed after a number of the log, in that order; for the mirror."""
+    def changes(self, after: tuple[int, str], limit: int) -> list[dict[str, Any]]:
+        """Rows as they stand that changed after a number of the log and a message in it, in that order; for the mirror.
+
+        Of a plan many rows have one number: the message says how far among them.
+        """
         with self._ledger.read() as transaction:
             rows = transaction.rows(
-                f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE changed_seq > :after "
+                f"SELECT {', '.join(COLUMNS)} FROM outbox_message "
+                "WHERE (changed_seq, message_id) > (:seq, :message) "
                 "ORDER BY changed_seq, message_id LIMIT :limit",
-                {"after": after, "limit": limit},
+                {"seq": after[0], "message": after[1], "limit": limit},
             )
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+    def logged_at(self, seq: int) -> str | None:
+        """When the log got this number; None while it has not."""
+        with self._ledger.read() as transaction:
+            found = transaction.row("SELECT at FROM outbox_event WHERE seq = :seq", {"seq": seq})
+        return found[0] if found else None
 
     def events(self, message_id: str) -> list[Event]:
         """What became of a message, in order."""
@@ -272,6 +295,21 @@ class StoredOutbox:
                     return event.seq
                 after, before = event.seq, event.hash
 
+    def _move_all(self, where: str, values: Values, to: State, now: datetime, by: str, reason: str) -> int:
+        """Some hundred in each transaction: what is taken back is not to leave while the disk is waited for."""
+        count = 0
+        while True:
+            with self._ledger.write() as transaction:
+                found = _read(transaction, where, values, "", _BATCH)
+                for each in found:
+                    _move(transaction, each, to, now, by, reason, {})
+                if found:
+                    self._observe(to)
+            if not found:
+                return count
+            self._observe(f"after {to}")
+            count += len(found)
+
     def _move(
         self, message: Message, to: State, now: datetime, by: str, reason: str | None, **change: str | None
     ) -> bool:
@@ -287,23 +325,30 @@ _INSERT = (
     f"INSERT INTO outbox_message ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) "
     "ON CONFLICT DO NOTHING"
 )
+_AS_PLANNED: Mapping[str, str | int | None] = dict.fromkeys(COLUMNS) | {"state": "planned", "attempt": 0}
 _FINAL = ("accepted", "rejected", "skipped", "missed", "cancelled")
 
 
-def _planned(intention: Intention, now: datetime, seq: int, restored_at: str | None) -> dict[str, Any]:
+def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
     """`restored_at`: what was promised up to then may have left already."""
-    given = {**vars(intention.key), **{name: getattr(intention, name) for name in _INTENDED}}
-    standing = {"state": "planned", "attempt": 0, "due_at": intention.planned_for, "changed_at": now, "planned_at": now}
-    row = dict.fromkeys(COLUMNS) | given | standing | {"message_id": intention.key.message_id, "changed_seq": seq}
-    row["payload"] = json.dumps(intention.payload, sort_keys=True)
+    key, planned_for = intention.key, as_text(intention.planned_for)
+    row = {name: getattr(intention, name) for name in _INTENDED} | vars(key)
+    row |= {
+        "message_id": key.message_id,
+        "planned_for": planned_for,
+        "due_at": planned_for,
+        "not_after": as_text(intention.not_after),
+        "embargo_until": as_text(intention.embargo_until),
+        "payload": json.dumps(intention.payload, sort_keys=True),
+    }
     if restored_at and intention.planned_for <= datetime.fromisoformat(restored_at):
         row |= {"state": "unknown", "reason": "promised before the store was restored: it may have left already"}
-    return {name: as_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return row
 
 
 def _read(transaction: Transaction, where: str, values: Values, order: str, limit: int) -> list[Message]:
     rows = transaction.rows(
-        f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE {where} ORDER BY {order} LIMIT :limit",
+        f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE {where} {order} LIMIT :limit",
         {**values, "limit": limit},
     )
     return [_message(row) for row in rows]

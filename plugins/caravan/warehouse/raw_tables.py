@@ -1,4 +1,4 @@
-"""The append-only tables that deliveries fill, as the migrations make them."""
+"""The tables that models read and no model makes, as the migrations make them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class RawTable:
     has_updated_at: bool = False
     provenance: tuple[str, ...] = ()
     """Columns that say where a row comes from and are no part of its content: alone they make no new version."""
+    key: tuple[str, ...] = ("row_key", "version")
 
 
 STAMP = {"version": "INTEGER", "change": "VARCHAR", "load_id": "VARCHAR", "observed_at": "TIMESTAMP"}
@@ -115,6 +116,28 @@ RAW: dict[str, RawTable] = {
         ),
     )
 }
+
+
+OUTBOX = RawTable(
+    "ops.outbox",
+    {
+        **dict.fromkeys(("message_id", "function", "object_id"), _TEXT),
+        "revision": "INTEGER",
+        **dict.fromkeys(("outlet", "market_code", "locale", "purpose", "variant", "content_hash", "state"), _TEXT),
+        "attempt": "INTEGER",
+        **dict.fromkeys(("planned_for", "not_after", "embargo_until", "due_at", "handed_over_at"), "TIMESTAMP"),
+        **dict.fromkeys(("settled_at", "changed_at", "planned_at"), "TIMESTAMP"),
+        "reason": _TEXT,
+        "changed_seq": "BIGINT",
+        "planned_date": "DATE",
+    },
+    "planned_date",
+    key=("message_id",),
+)
+"""What left, or is to: one row a message, as it stands. No address, nothing that was said."""
+
+SOURCES: dict[str, RawTable] = {**RAW, OUTBOX.name: OUTBOX}
+"""All that models may read beside other models."""
 
 
 def table_of(entity: str) -> RawTable:

@@ -10,15 +10,15 @@ from caravan.warehouse import evidence
 from caravan.warehouse.catalog import Catalog, Model
 from caravan.warehouse.port import Session
 from caravan.warehouse.quality import CheckKind
-from caravan.warehouse.raw_tables import RAW
+from caravan.warehouse.raw_tables import SOURCES
 
 _NO_DAY = "CAST('0001-01-01' AS DATE)"
 
 
 def slice_column(catalog: Catalog, table: str) -> str | None:
-    """The date column that slices a raw table or a model; None when it has none."""
+    """The date column that slices a table; None when it has none."""
     model = catalog.by_name.get(table)
-    return model.slice_column if model else RAW[table].date_column if table in RAW else None
+    return model.slice_column if model else SOURCES[table].date_column if table in SOURCES else None
 
 
 def on_days(column: str, dates: Sequence[date]) -> str:

@@ -91,12 +91,12 @@ def read_json(body: bytes, shape: type, where: str, needs: Sequence[str] = ()) -
         raise Passing("sent JSON that is cut off or broken") from None
     if not isinstance(content, shape):
         wanted, got = ("list", "an object") if shape is list else ("object", "a list")
-        said = _shown_code(content)
+        said = error_word(content)
         _refuse("ANSWER_UNEXPECTED", f"{where} should send a JSON {wanted} and sent {got}{said}")
     texts = content if isinstance(content, dict) else {}
     lacking = [name for name in needs if not (isinstance(texts.get(name), str) and texts[name])]
     if lacking:
-        said = _shown_code(content)
+        said = error_word(content)
         _refuse("ANSWER_UNEXPECTED", f"{where} should send {', '.join(lacking)} and sent an object without{said}")
     return content
 
@@ -130,12 +130,12 @@ def _error_code(response: requests.Response) -> str:
     """The service's own word for an error: from bodies that are small and JSON, nothing else of them."""
     try:
         body = response.raw.read1(CHUNK_BYTES, decode_content=True)
-        return _shown_code(json.loads(body))
+        return error_word(json.loads(body))
     except (ValueError, RecursionError, OSError, urllib3.exceptions.HTTPError):
         return ""
 
 
-def _shown_code(content: object) -> str:
+def error_word(content: object) -> str:
     """`code` or `error` as WordPress and OAuth write it, `errors[0].code` as marketplaces do."""
     if isinstance(content, dict):
         errors = content.get("errors")

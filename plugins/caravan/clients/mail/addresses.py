@@ -83,6 +83,11 @@ def has_control(text: str) -> bool:
     return any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text)
 
 
+def fits_header(text: str) -> bool:
+    """Neither of several lines nor with `=?`, which begins an encoded word (RFC 2047): decoded, it may be two lines."""
+    return not has_control(text) and "=?" not in text
+
+
 def _without_text(message: str) -> str:
     """What the library says up to where it may quote the address."""
     return message.partition(":")[0].rstrip(". ")

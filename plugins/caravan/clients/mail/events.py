@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-Kind = Literal["accepted", "delivered", "hard_bounce", "soft_bounce", "complaint", "reject", "unsubscribe"]
+from caravan.core.feedback import Feedback, Kind, Received, Unreadable
+
+__all__ = ["Feedback", "Kind", "Received", "Unreadable"]
 
 HashAddress = Callable[[str], str]
 """Keyed: what suppression lists keep of an address."""
@@ -16,40 +17,6 @@ _MESSAGE_ID = re.compile(r"[0-9a-f]{32}")
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _ADDRESS = re.compile(r"<?[^\s<>@]+@[^\s<>@]+>?")
 _LONGEST_DETAIL = 200
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """One fact about one mail. `message_id`: ours; None when only `provider_id` tells which mail it is.
-
-    `accepted`: SES took it, which is evidence where its answer was lost. `detail`: without addresses. `raw_id`: of what
-    was read, the same each time it is read.
-    """
-
-    message_id: str | None
-    provider_id: str | None
-    kind: Kind
-    at: datetime
-    detail: str
-    raw_id: str
-    address_hash: str | None = None
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """Forged, not ours, or of a form nobody knows: for a person to look at."""
-
-    reason: str
-    raw_id: str
-
-
-@dataclass(frozen=True)
-class Received:
-    """What one message of a queue or mailbox tells: nothing, where it is of no concern. `ack`: after it is stored,
-    and before the next is asked for; without that the same comes again, and is seen to be the same by `raw_id`."""
-
-    found: tuple[Feedback | Unreadable, ...]
-    ack: Callable[[], None]
 
 
 def is_message_id(text: object) -> bool:

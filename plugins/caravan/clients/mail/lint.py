@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
+from caravan.clients.mail.addresses import fits_header
 from caravan.clients.mail.template import UNSUBSCRIBE_URL, Compiled
 from caravan.core.release import Kind
 
@@ -14,8 +15,7 @@ MOST_HTML_BYTES = 102 * 1024
 _LEFT_OVER = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}|\$\{\w+\}|\*\|\w+\|\*|%%\w+%%")
 """Of our own templates and of other mailers', from which texts are copied."""
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-_HIDDEN = ("script", "style", "iframe", "object", "embed", "form", "input", "link", "base", "video", "audio")
-_HTML_HEAD_OWN = ("style",)
+_NOT_SHOWN = ("script", "iframe", "object", "embed", "form", "input", "link", "base", "video", "audio")
 
 
 def faults(compiled: Compiled, kind: Kind) -> list[str]:
@@ -26,6 +26,8 @@ def faults(compiled: Compiled, kind: Kind) -> list[str]:
         found.append(f"the mail's HTML has {size // 1024} KB: more than {MOST_HTML_BYTES // 1024} KB is cut by Gmail")
     if not compiled.subject.strip():
         found.append("the mail has no subject")
+    if not fits_header(compiled.subject):
+        found.append("the mail's subject has a line break, a control character or '=?', which no subject can have")
     if not compiled.text.strip():
         found.append("the mail has no text for those who read no HTML")
     page = _Page()
@@ -51,13 +53,11 @@ class _Page(HTMLParser):
         self.faults: list[str] = []
         self.words = ""
         self._in_style = False
-        self._in_body = False
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attributes}
         self._in_style = tag == "style"
-        self._in_body = self._in_body or tag == "body"
-        if tag in _HIDDEN and (self._in_body or tag not in _HTML_HEAD_OWN):
+        if tag in _NOT_SHOWN:
             self._add(f"<{tag}> is shown by no mail program, or thrown away")
         if events := sorted(name for name in given if name.startswith("on")):
             self._add(f"'{events[0]}' of <{tag}> is a script: mail programs run none")

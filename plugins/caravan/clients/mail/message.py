@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
 
-from caravan.clients.mail.addresses import Address, has_control
+from caravan.clients.mail.addresses import Address, fits_header
 from caravan.clients.mail.template import Compiled, Sender
 from caravan.core.errors import Rejected
 from caravan.core.release import Kind
@@ -28,12 +28,10 @@ class _OneLine(EmailPolicy):
     that in texts only, and mail providers would see no link.
     """
 
-    def fold(self, name: str, value: str) -> str:
-        line = f"{name}: {value}"
-        return line + self.linesep if line.isascii() and len(line) <= _LONGEST_LINE else super().fold(name, value)
-
     def fold_binary(self, name: str, value: str) -> bytes:
         line = f"{name}: {value}"
+        if "\r" in line or "\n" in line:  # whatever has been decoded on its way here
+            raise Rejected("HEADER_UNFIT", f"the header {name} would be more than one")
         if line.isascii() and len(line) <= _LONGEST_LINE:
             return (line + self.linesep).encode("ascii")
         return super().fold_binary(name, value)
@@ -100,7 +98,9 @@ def _parts(filled: Compiled, message_id: bytes) -> bytes:
     boundary = b"=_" + message_id
     content = b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="' + boundary + b'"\r\n'
     for subtype, text in ((b"plain", filled.text), (b"html", filled.html)):
-        encoded = binascii.b2a_qp(text.replace("\r\n", "\n").encode("utf-8", "replace"), istext=True)
+        # No lone CR either: servers that take it for the end of a line see other mails in ours.
+        lines = text.replace("\r\n", "\n").replace("\r", "\n")
+        encoded = binascii.b2a_qp(lines.encode("utf-8", "replace"), istext=True)
         content += b"\r\n--" + boundary + b"\r\nContent-Type: text/" + subtype + b'; charset="utf-8"\r\n'
         content += b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + encoded.replace(b"\n", b"\r\n")
     return content + b"\r\n--" + boundary + b"--\r\n"
@@ -108,7 +108,7 @@ def _parts(filled: Compiled, message_id: bytes) -> bytes:
 
 def _require_one_line(what: str, text: str) -> None:
     """Without the text: it may be an address or a name."""
-    if has_control(text):
-        raise Rejected("HEADER_UNFIT", f"the {what} has a line break or a control character")
+    if not fits_header(text):
+        raise Rejected("HEADER_UNFIT", f"the {what} has a line break, a control character or an encoded word")
     if len(text.encode("utf-8")) > _LONGEST_LINE - 30:
         raise Rejected("HEADER_UNFIT", f"the {what} is too long for a header")

@@ -14,7 +14,7 @@ import mjml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from markupsafe import Markup
 
-from caravan.clients.mail.addresses import Invalid, has_control, normalised
+from caravan.clients.mail.addresses import Invalid, fits_header, normalised
 from caravan.clients.mail.words import Words, read_words, words_for
 from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.release import Content
@@ -38,7 +38,7 @@ class Sender:
         wrong = [
             Fault("sender of mails", f"its {what} has to be one line of text")
             for what, text in (("name", self.name), ("postal address", self.postal_address))
-            if not text.strip() or has_control(text)
+            if not text.strip() or not fits_header(text)
         ]
         for what, text in (("address", self.address), ("address for replies", self.reply_to)):
             found = normalised(text) if text is not None else None

@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from caravan.demo.fault_names import FaultName
+from caravan.demo.servers.serving import LOST
 
 
 @dataclass
@@ -32,6 +33,11 @@ class Faults:
     def take(self) -> FaultName:
         return self.plan.popleft() if self.plan else self.always
 
+    @staticmethod
+    def works(fault: FaultName) -> bool:
+        """Whether what was asked for is done, whatever is answered then. A gateway does not know what was."""
+        return fault not in ("denied", "busy", "busy_until", "down", "moved", "elsewhere")
+
     @property
     def now(self) -> datetime:
         """The stand-in's clock: UTC without zone."""
@@ -49,6 +55,8 @@ class Faults:
 
     def _answer(self, fault: FaultName, body: bytes) -> Response:
         wait = timedelta(seconds=self.wait_seconds)
+        if fault == "lost":
+            return Response(headers={LOST: "yes"})
         if fault == "html":
             return HTMLResponse("<!DOCTYPE html><title>Briefly unavailable for scheduled maintenance</title>")
         if fault == "denied":

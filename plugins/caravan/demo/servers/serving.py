@@ -12,6 +12,8 @@ from typing import Any
 import uvicorn
 
 START_SECONDS = 10.0
+LOST = "X-Stand-In-Lost"
+"""An answer with this header is not sent: the connection is closed instead."""
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def serve(app: Any, port: int = 0) -> Iterator[str]:
     except OSError:
         listener.close()
         raise
-    config = uvicorn.Config(app, log_level="warning", access_log=False, date_header=False, lifespan="off")
+    config = uvicorn.Config(_losing(app), log_level="warning", access_log=False, date_header=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -43,3 +45,23 @@ def serve(app: Any, port: int = 0) -> Iterator[str]:
         server.should_exit = server.force_exit = True
         thread.join(START_SECONDS)
         listener.close()
+
+
+def _losing(app: Any) -> Any:
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        is_lost = False
+
+        async def pass_on(message: Any) -> None:
+            nonlocal is_lost
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            if message["type"] == "http.response.start" and LOST.lower().encode() in names:
+                is_lost = True
+                send.__self__.transport.close()  # uvicorn's own; ASGI knows no way to say nothing
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+            if not is_lost:
+                await send(message)
+
+        await app(scope, receive, pass_on)
+
+    return served

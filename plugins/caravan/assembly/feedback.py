@@ -1,0 +1,109 @@
+"""What comes back of mails: from queues and mailboxes into the outbox and the contacts. And the page to unsubscribe."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from email.utils import parseaddr
+from typing import TYPE_CHECKING
+
+from caravan.assembly.connections import current
+from caravan.assembly.outbox import open_books, open_ledger, secret_key
+from caravan.assembly.outlets import TEMPLATES, keys_of
+from caravan.assembly.releases import open_desk
+from caravan.assembly.warehouse import utc_now
+from caravan.config.outlets import MailOutlet
+from caravan.config.settings import Settings
+from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.feedback import Received
+from caravan.functions.outbox import feedback
+from caravan.warehouse.feedback import StoredFeedback
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from caravan.clients.mail.tokens import Subscription
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "email"
+COMPLAINTS_DAYS = 30
+MOST_COMPLAINTS = 0.002
+"""Of the mails of so many days. Gmail refuses senders from 0.3 % on; whoever waits for that has lost."""
+_FEW = 100
+"""Of fewer mails a share says nothing."""
+
+
+def list_outlets() -> list[str]:
+    """Outlets for mail that have a queue or a mailbox."""
+    with open_desk() as desk:
+        return [code for code, each in desk.shelf.known.outlets.items()
+                if isinstance(each, MailOutlet) and (each.events or each.bounces)]  # fmt: skip
+
+
+def collect(outlet: str) -> dict[str, int]:
+    """Take in all that has come back of one outlet's mails. Rejected when too many people complain."""
+    settings = Settings.from_environment()
+    with open_desk(settings) as desk, open_ledger(settings) as ledger:
+        account = desk.shelf.known.outlets.get(outlet)
+        if not isinstance(account, MailOutlet):
+            raise Misconfigured([Fault(f"outlet {outlet}", "is no outlet for mail, or has a fault")])
+        notes = StoredFeedback(ledger)
+        taker = feedback.Desk(outlet, CHANNEL, desk.outbox, desk.contacts, notes, utc_now)
+        counts: Counter[str] = Counter()
+        for source in _sources(account):
+            counts += feedback.take_in(source, taker)
+        log.info("%s: %s", outlet, dict(counts))
+        since = utc_now() - timedelta(days=COMPLAINTS_DAYS)
+        complaints = notes.counts(outlet, since).get("complaint", 0)
+        sent = desk.outbox.sent_since(outlet, since)
+    if sent >= _FEW and complaints / sent > MOST_COMPLAINTS:
+        share = f"{complaints} of {sent:,} mails of {COMPLAINTS_DAYS} days, {complaints / sent:.2%}"
+        raise Rejected("TOO_MANY_COMPLAINTS", f"{outlet}: {share}: look at whom you write to before you write again")
+    return dict(counts)
+
+
+def _sources(account: MailOutlet) -> Iterator[Iterator[Received]]:
+    if account.events:
+        from caravan.clients.aws import open_service
+        from caravan.clients.mail.ses_events import SesQueue
+
+        connection = current().get(account.events.connection)
+        client = open_service(connection, "sqs")
+        topics, accounts = frozenset(account.events.topics), frozenset(account.events.accounts)
+        yield SesQueue(connection, client, account.events.url, topics, accounts).receive()
+    if account.bounces:
+        from caravan.clients.mail.bounces import Reports
+        from caravan.clients.mail.mailbox import receive
+
+        domain = parseaddr(account.sender)[1].rpartition("@")[2]
+        yield receive(current().get(account.bounces.connection), Reports(domain), utc_now, account.bounces.folder)
+
+
+def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
+    """For any WSGI server: `caravan.assembly.feedback:unsubscribe_page()`. GET shows a page, POST unsubscribes."""
+    from caravan.clients.mail.unsubscribe import application
+    from caravan.clients.mail.words import read_words
+
+    chosen = settings or Settings.from_environment()
+
+    def record(subscription: Subscription) -> None:
+        with open_books(chosen) as books:
+            message = books.outbox.get(subscription.message_id)
+            if message is not None:
+                now = utc_now()
+                feedback.unsubscribe(message, books.contacts, CHANNEL, now, now)
+
+    return application(record, keys_of(secret_key(chosen)), read_words(TEMPLATES / "mail" / "words.yml"))
+
+
+@contextmanager
+def served(port: int) -> Iterator[str]:
+    """The page on loopback, for a web server in front of it."""
+    from caravan.clients.mail.unsubscribe import serve
+
+    with serve(unsubscribe_page(), port) as address:
+        yield address

@@ -1,0 +1,119 @@
+"""What comes back: evidence of what nobody knew, addresses that are gone, and people who do not want any more."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from caravan.core.contacts import Contacts, Suppression, SuppressionReason
+from caravan.core.feedback import Feedback, Received, Unreadable
+from caravan.core.outbox import Message, State
+from caravan.core.privacy import ConsentEvent
+
+log = logging.getLogger(__name__)
+
+SOFT_BOUNCES = 3
+SOFT_DAYS = 14
+"""So many soft bounces in so many days are a hard one."""
+
+
+class Sent(Protocol):
+    """The outbox, as it is asked by what comes back."""
+
+    def get(self, message_id: str) -> Message | None: ...
+
+    def by_provider(self, outlet: str, provider_id: str) -> Message | None: ...
+
+    def settle(
+        self, message: Message, state: State, reason: str, now: datetime, by: str, provider_id: str | None = None
+    ) -> bool: ...
+
+
+class Notes(Protocol):
+    """What came back, each piece once."""
+
+    def add(self, outlet: str, found: Feedback | Unreadable, now: datetime) -> bool:
+        """False for what was there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Desk:
+    """`outlet`: whose mails are told of; what is told of another's is nobody's. `channel`: as privacy names it."""
+
+    outlet: str
+    channel: str
+    sent: Sent
+    contacts: Contacts
+    notes: Notes
+    clock: Callable[[], datetime]
+
+
+def take_in(received: Iterable[Received], desk: Desk) -> Counter[str]:
+    """Counts by kind. Each is acknowledged when all that it says is on disk; told again, it changes nothing."""
+    counts: Counter[str] = Counter()
+    for each in received:
+        for found in each.found:
+            counts[_take(found, desk)] += 1
+        each.ack()
+    return counts
+
+
+def _take(found: Feedback | Unreadable, desk: Desk) -> str:
+    now = desk.clock()
+    message = None if isinstance(found, Unreadable) else _message(found, desk)
+    # What it leads to comes first: it is the same however often it is done, and the note says that it was.
+    if isinstance(found, Feedback) and message is not None:
+        _act(found, message, desk, now)
+    is_new = desk.notes.add(desk.outlet, found, now)
+    if isinstance(found, Unreadable):
+        log.warning("%s: %s: %s", desk.outlet, found.raw_id, found.reason)
+        return "unreadable"
+    if message is None:
+        log.warning("%s: %s is about no message of ours", desk.outlet, found.raw_id)
+        return "unknown message"
+    return found.kind if is_new else "told before"
+
+
+def _message(found: Feedback, desk: Desk) -> Message | None:
+    message = desk.sent.get(found.message_id) if found.message_id else None
+    if message is None and found.provider_id:
+        message = desk.sent.by_provider(desk.outlet, found.provider_id)
+    return message if message is not None and message.key.outlet == desk.outlet else None
+
+
+def _act(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
+    if message.state in ("unknown", "operator"):
+        # Whatever comes back of a mail, but for one that was never sent on, shows that it had left.
+        state: State = "rejected" if found.kind == "reject" else "accepted"
+        desk.sent.settle(message, state, f"evidence: {found.kind}", now, found.raw_id, found.provider_id)
+    subject = message.intention.subject
+    if subject is None:
+        return
+    if found.kind == "hard_bounce":
+        _suppress(desk, subject, "hard_bounce", found, now)
+    elif found.kind == "complaint":
+        _suppress(desk, subject, "complaint", found, now)
+    elif found.kind == "soft_bounce":
+        desk.contacts.note_soft_bounce(subject, desk.channel, found.at, found.raw_id)
+        if desk.contacts.soft_bounces(subject, desk.channel, now - timedelta(days=SOFT_DAYS)) >= SOFT_BOUNCES:
+            _suppress(desk, subject, "soft_bounces", found, now)
+    elif found.kind == "unsubscribe":
+        unsubscribe(message, desk.contacts, desk.channel, found.at, now)
+
+
+def _suppress(desk: Desk, subject: str, reason: SuppressionReason, found: Feedback, now: datetime) -> None:
+    desk.contacts.suppress([Suppression(subject, desk.channel, reason, min(found.at, now), found.raw_id)], now)
+
+
+def unsubscribe(message: Message, contacts: Contacts, channel: str, at: datetime, now: datetime) -> None:
+    """From what the message was for; what a contract or the law asks to be told still comes."""
+    subject, purpose = message.intention.subject, message.intention.purpose
+    if subject and purpose:
+        evidence = f"link in message {message.message_id}"
+        said = ConsentEvent(subject, purpose, channel, "withdrawn", min(at, now), evidence, "")
+        contacts.add_consent([said], now, "unsubscribe")

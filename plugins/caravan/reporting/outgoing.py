@@ -1,0 +1,131 @@
+"""What left the machine: releases, and messages of which a person has to say what became of them. No address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from caravan.reporting.tables import Reader
+
+DELIVERY, RELEASE, ON_TIME = "mart.fct_delivery", "mart.fct_release", "mart.rpt_release__on_time"
+RELEASES_SHOWN = 50
+_WORDS: Mapping[str, str] = {"handed_over": "handed over", "operator": "waiting for a decision"}
+
+Standing = Literal["decide", "missed", "unknown", "waiting", "nothing", "sent"]
+
+
+@dataclass(frozen=True)
+class Released:
+    """A revision of a release. `due_count`, `on_time_count`: as far as the report's model has been built."""
+
+    release_id: str
+    revision: int
+    message_count: int
+    planned_count: int
+    accepted_count: int
+    unknown_count: int
+    missed_count: int
+    skipped_count: int
+    rejected_count: int
+    cancelled_count: int
+    undecided_count: int
+    first_promised_at: datetime
+    last_handed_over_at: datetime | None
+    due_count: int | None
+    on_time_count: int | None
+    most_late_seconds: Decimal | None
+
+    @property
+    def on_time_share(self) -> Decimal | None:
+        return Decimal(self.on_time_count or 0) / self.due_count if self.due_count else None
+
+    @property
+    def most_late(self) -> timedelta | None:
+        seconds = self.most_late_seconds
+        return None if seconds is None else timedelta(seconds=max(0, int(seconds)))
+
+    @property
+    def standing(self) -> Standing:
+        """The worst that can be said of it."""
+        counts: tuple[tuple[int, Standing], ...] = (
+            (self.undecided_count, "decide"),
+            (self.missed_count, "missed"),
+            (self.unknown_count, "unknown"),
+            (self.planned_count, "waiting"),
+        )
+        found = next((word for count, word in counts if count), None)
+        return found or ("sent" if self.accepted_count else "nothing")
+
+
+@dataclass(frozen=True)
+class Undecided:
+    function_code: str
+    outlet_code: str
+    message_count: int
+    since: datetime
+    """When the first of them was left to a person."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """`counts`: messages by state. `last_at`: the last change that the warehouse knows, UTC."""
+
+    counts: tuple[tuple[str, int], ...]
+    last_at: datetime | None
+    releases: tuple[Released, ...]
+    release_count: int
+    undecided: tuple[Undecided, ...]
+
+    @property
+    def message_count(self) -> int:
+        return sum(count for _, count in self.counts)
+
+
+def read_outgoing(reader: Reader) -> Outgoing:
+    states = reader.rows(
+        (DELIVERY,),
+        f"SELECT state, COUNT(*) AS message_count, MAX(changed_at) FROM {DELIVERY} GROUP BY state "
+        "ORDER BY message_count DESC, state",
+    )
+    totals = reader.rows((RELEASE,), f"SELECT COUNT(*) FROM {RELEASE}")
+    return Outgoing(
+        counts=tuple((_WORDS.get(str(state), str(state)), count) for state, count, _ in states),
+        last_at=max((changed_at for _, _, changed_at in states), default=None),
+        releases=_releases(reader),
+        release_count=int(totals[0][0]) if totals else 0,
+        undecided=_undecided(reader),
+    )
+
+
+def _releases(reader: Reader) -> tuple[Released, ...]:
+    rows = reader.rows(
+        (RELEASE, ON_TIME),
+        f"""
+        WITH timed AS (
+            SELECT
+                release_id, revision, CAST(SUM(due_count) AS BIGINT) AS due_count,
+                CAST(SUM(on_time_count) AS BIGINT) AS on_time_count, MAX(max_lateness_seconds) AS most_late_seconds
+            FROM {ON_TIME} GROUP BY release_id, revision
+        )
+        SELECT
+            r.release_id, r.revision, r.message_count, r.planned_count, r.accepted_count, r.unknown_count,
+            r.missed_count, r.skipped_count, r.rejected_count, r.cancelled_count, r.waiting_for_decision_count,
+            r.first_promised_at, r.last_handed_over_at, t.due_count, t.on_time_count, t.most_late_seconds
+        FROM {RELEASE} AS r LEFT JOIN timed AS t ON r.release_id = t.release_id AND r.revision = t.revision
+        ORDER BY r.first_promised_at DESC, r.release_id, r.revision DESC LIMIT {RELEASES_SHOWN}
+        """,
+    )
+    return tuple(Released(*row) for row in rows)
+
+
+def _undecided(reader: Reader) -> tuple[Undecided, ...]:
+    rows = reader.rows(
+        (DELIVERY,),
+        f"SELECT function_code, outlet_code, COUNT(*) AS message_count, MIN(changed_at) FROM {DELIVERY} "
+        "WHERE state = 'operator' GROUP BY function_code, outlet_code "
+        "ORDER BY message_count DESC, function_code, outlet_code",
+    )
+    return tuple(Undecided(*row) for row in rows)

@@ -1,0 +1,56 @@
+"""A release on its way, as the step of the DAG brings it into the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from release_world import NOW, ReleaseWorld, agreed
+
+from caravan.assembly import mirror as mirroring
+from caravan.assembly.warehouse import open_warehouse
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lakes) -> Iterator[ReleaseWorld]:
+    lakes.migrated(tmp_path / "lake")
+    world = ReleaseWorld(tmp_path, monkeypatch)
+    monkeypatch.setattr(mirroring, "utc_now", lambda: world.now)
+    world.people(*agreed("anna"), *agreed("ben", "GB"), "dora@example.com,DE,,,,,Dora")
+    yield world
+    world.controller.stop()
+
+
+def rows(world: ReleaseWorld, sql: str) -> list[tuple[Any, ...]]:
+    with open_warehouse(world.settings, read_only=True) as warehouse, warehouse.read() as session:
+        return session.rows(sql)
+
+
+def test_before_anything_was_planned_there_is_nothing_to_do(world):
+    assert mirroring.mirror("r1", "release_plan_hourly") == {}
+    assert not (world.home / "outbox.sqlite").exists()
+
+
+def test_what_left_and_what_did_not_is_seen_without_addresses(world):
+    world.approve()
+    world.plan()
+    assert mirroring.mirror("r1", "release_plan_hourly") == {
+        "copied": 5, "mart.fct_delivery": 5, "mart.fct_release": 1
+    }  # fmt: skip
+    world.now += timedelta(seconds=90)
+    assert world.send() == {"site": {"accepted": 2}, "letter": {"accepted": 2, "skipped": 1}}
+    assert mirroring.mirror("r2", "release_plan_hourly")["copied"] == 5
+    counts = "message_count, planned_count, accepted_count, skipped_count, first_handed_over_at >= TIMESTAMP '{}'"
+    (found,) = rows(world, f"SELECT {counts.format(world.now)} FROM mart.fct_release")
+    assert found == (5, 0, 4, 1, True)
+    late = rows(world, "SELECT outlet_code, COUNT(*) FROM mart.fct_delivery WHERE is_late GROUP BY 1 ORDER BY 1")
+    assert late == [("letter", 2), ("site", 2)], "90 seconds"
+    assert not [each for each in rows(world, "SELECT * FROM ops.outbox") if "@" in str(each)]
+    runs = rows(world, "SELECT run_id, state FROM ops.run ORDER BY run_id")
+    assert runs == [("r1", "success"), ("r2", "success")]
+    assert mirroring.mirror("r3", "release_plan_hourly") == {"copied": 0}
+    assert rows(world, "SELECT COUNT(*) FROM ops.run") == [(2,)], "an hour without a change leaves no record"
+    assert world.now > NOW

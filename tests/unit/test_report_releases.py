@@ -1,0 +1,120 @@
+"""The page of releases says what became of their messages, and to nobody whose they were."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_world as world
+
+from caravan import SQL_DIR
+from caravan.reporting.report import render
+from caravan.warehouse.catalog import load_models
+from caravan.warehouse.lake import Lake
+
+PROMISED = datetime(2026, 11, 20, 9, 30)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+
+
+def message(number: int, state: str, late: timedelta | None = None, **change: Any) -> dict[str, Any]:
+    row = {
+        "message_id": f"{number:032x}", "function": "release", "object_id": "autumn", "revision": 1, "outlet": "letter",
+        "market_code": "DE", "locale": "de-DE", "content_hash": "c", "state": state, "attempt": 1,
+        "planned_for": PROMISED, "not_after": PROMISED + HOUR, "due_at": PROMISED, "changed_at": PROMISED + HOUR,
+        "planned_at": PROMISED - HOUR, "changed_seq": number,
+        "handed_over_at": None if late is None else PROMISED + late,
+    }  # fmt: skip
+    row |= change
+    return row | {"planned_date": row["planned_for"].date()}
+
+
+MESSAGES = [
+    message(1, "accepted", 2 * SECOND),
+    message(2, "accepted", 60 * SECOND, market_code="GB"),
+    message(3, "accepted", 3605 * SECOND, outlet="site"),
+    message(4, "missed"),
+    message(5, "skipped"),
+    message(6, "rejected", SECOND),
+    message(7, "operator", SECOND),
+    message(8, "operator", SECOND, changed_at=PROMISED + 2 * HOUR),
+    message(9, "accepted", 0 * SECOND, object_id="<winter>", planned_for=PROMISED - 24 * HOUR, handed_over_at=PROMISED),
+    message(10, "planned", object_id="spring", revision=12, planned_for=PROMISED + 240 * HOUR),
+    message(11, "operator", SECOND, function="service", outlet="desk", object_id="ticket-7"),
+]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    with world.open_lake(tmp_path_factory.mktemp("report") / "lake") as opened:
+        yield opened
+
+
+def pages(lake: Lake, folder: Path) -> dict[str, str]:
+    with lake.read() as session:
+        first = render(session, folder, world.NOW, expected=world.EXPECTED)
+    return {name: (first.parent / name).read_text() for name in ("releases.html", "quality.html", "index.html")}
+
+
+@pytest.fixture(scope="module")
+def empty(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return pages(lake, tmp_path_factory.mktemp("empty"))
+
+
+@pytest.fixture(scope="module")
+def site(empty: dict[str, str], lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    catalog = load_models(SQL_DIR)
+    with lake.write() as session:
+        world.create_models(session, catalog)
+        world.insert(session, "ops.outbox", MESSAGES)
+        for name in ("mart.fct_delivery", "mart.fct_release", "mart.rpt_release__on_time"):
+            world.build(
+                session, catalog, name, PROMISED.date() - timedelta(days=1), PROMISED.date() + timedelta(days=20)
+            )
+    return pages(lake, tmp_path_factory.mktemp("site"))
+
+
+def rows(page: str, section: str) -> list[list[str]]:
+    """The cells of a section's table, as text."""
+    (found,) = re.findall(rf'<section id="{section}".*?</section>', page, re.DOTALL)
+    table = found.split("<tbody>")[1]
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in table.split("</tr>")[:-1]]
+    return [[" ".join(re.sub(r"<[^>]+>", "", cell).replace("\xa0", " ").split()) for cell in row] for row in cells]
+
+
+def test_before_anything_is_planned_it_says_so(empty):
+    assert "Nothing has been planned yet" in empty["releases.html"]
+    assert "<table" not in empty["releases.html"]
+    assert "Nothing has been planned to be sent." in empty["quality.html"]
+    assert '<a href="releases.html">Releases</a>' in empty["index.html"]
+
+
+def test_releases_with_their_counts_the_latest_first(site):
+    assert rows(site["releases.html"], "releases") == [
+        ["spring rev. 12", "on its way", "–", "1", "0", "1", *"00000", "–", "30 Nov 2026 09:30", "not yet"],
+        ["autumn rev. 1", "decision needed", "66.7 % n = 6", "8", "3", "0", "2", "1", "1", "1", "0", "1 h 0 min",
+         "20 Nov 2026 09:30", "20 Nov 2026 10:30"],
+        ["&lt;winter&gt; rev. 1", "sent", "0.0 % n = 1", "1", "1", *"000000", "24 h 0 min", "19 Nov 2026 09:30",
+         "20 Nov 2026 09:30"],
+    ]  # fmt: skip
+
+
+def test_what_waits_for_a_decision_by_outlet_of_every_function(site):
+    assert rows(site["releases.html"], "decisions") == [
+        ["letter", "release", "2", "20 Nov 2026 10:30"],
+        ["desk", "service", "1", "20 Nov 2026 10:30"],
+    ]
+
+
+def test_states_are_counted_on_both_pages(site):
+    counts = "4 accepted, 3 waiting for a decision, 1 missed, 1 planned, 1 rejected, 1 skipped."
+    assert f"11 messages: {counts}" in site["releases.html"]
+    assert counts in site["quality.html"]
+    assert "11 messages, last change 20 Nov 2026 11:30 UTC" in site["quality.html"]
+
+
+def test_no_message_is_named(site):
+    assert not [row for row in MESSAGES if row["message_id"] in "".join(site.values())]
