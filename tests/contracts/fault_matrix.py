@@ -57,6 +57,7 @@ class Receiver:
         self.took.append(message_id)
         if address not in self.lose:
             return True
+        self.lose.discard(address)  # who sends again gets an answer: a test that fails is to end
         self.lost.add(message_id)
         return False
 

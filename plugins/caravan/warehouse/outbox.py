@@ -40,18 +40,20 @@ _BATCH = 500
 _PLANNED_AT_ONCE = 5000
 """Others who write wait for so many; each is put into indexes in the order of its hash, cheaper for many together."""
 SCHEMA = (
-    f"""CREATE TABLE IF NOT EXISTS outbox_message (
+    # A key is one row because its hash is.
+    """CREATE TABLE IF NOT EXISTS outbox_message (
     message_id TEXT PRIMARY KEY, function TEXT NOT NULL, object_id TEXT NOT NULL, revision INTEGER NOT NULL,
     outlet TEXT NOT NULL, target TEXT NOT NULL, planned_for TEXT NOT NULL, not_after TEXT NOT NULL, embargo_until TEXT,
     content_hash TEXT NOT NULL, market_code TEXT, locale TEXT, purpose TEXT, subject TEXT, variant TEXT,
     payload TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, due_at TEXT NOT NULL, worker TEXT,
     lease_until TEXT, provider_id TEXT, reason TEXT, changed_at TEXT NOT NULL, planned_at TEXT NOT NULL,
-    handed_over_at TEXT, settled_at TEXT, changed_seq INTEGER NOT NULL, UNIQUE ({", ".join(_KEY)}))""",
+    handed_over_at TEXT, settled_at TEXT, changed_seq INTEGER NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS outbox_event (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, message_id TEXT, from_state TEXT, to_state TEXT NOT NULL,
     attempt INTEGER NOT NULL, actor TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS outbox_restored (at TEXT NOT NULL, backup_of TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_object ON outbox_message (function, object_id, revision)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
     "WHERE handed_over_at IS NOT NULL",

@@ -25,6 +25,7 @@ def open_server(connection: Connection, timeout: float = TIMEOUT_SECONDS) -> smt
     else:
         server = smtplib.SMTP(host, port_of(connection), timeout=timeout)
     try:
+        assert server.sock is not None
         # A mail's end goes out apart from the mail: it is not to wait for the mail's receipt, 40 ms for each.
         assert server.sock is not None  # it is connected
         server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
