@@ -14,8 +14,10 @@ release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./carav
 
 - `list_releases`: configuration that all releases share. A fault in one release's own files leaves out that one: its
   log names file and line, and so does `./caravan release lint`.
-- `plan [release]`: an outlet or the list refuses it; the log says why. The other releases are planned. A release that
+- `plan [release]`: an outlet or the list refuses it; the log says why. The other releases are planned, and what goes
+  to other outlets. A release that
   nobody has approved as it is waits, and is no failure: its log says what is missing.
+- `refresh_lists`: a site's folder or bucket; its feeds and sitemaps are as they were.
 - `mirror`: the warehouse, or a check of the models; its log says which. It stops nothing from being sent.
 - `verdict`: fails whenever something above did.
 """
@@ -57,6 +59,12 @@ def release_plan_hourly():
 
         return releases.plan(release_id, run_id)
 
+    @step()
+    def refresh_lists() -> list[str]:
+        from caravan.assembly import sending
+
+        return sending.refresh_lists()
+
     # What was handed over in the last hour is to be seen, whatever became of the planning.
     @step(pool=DEFAULTS["pool"], trigger_rule=TriggerRule.ALL_DONE)
     def mirror(run_id: str, dag_id: str) -> dict[str, int]:
@@ -71,8 +79,9 @@ def release_plan_hourly():
     found = list_releases()
     planned = [found, plan.expand(release_id=found)]
     mirrored = mirror()
+    refreshed = refresh_lists()
     planned >> mirrored
-    [*planned, mirrored] >> verdict()
+    [*planned, refreshed, mirrored] >> verdict()
 
 
 release_plan_hourly()

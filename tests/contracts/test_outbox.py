@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import get_args
 import pytest
 from places import LakePlace
 
+from caravan import PROJECT_ROOT
 from caravan.core.outbox import TRANSITIONS, Accepted, Intention, Key, Message, Refused, State, Unknown
 from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
@@ -219,6 +221,7 @@ def test_the_mirror_gets_each_change_once(outbox):
         ("UPDATE outbox_event SET at = '2020-01-01T00:00:00.000000' WHERE seq = 2", 2),
         ("DELETE FROM outbox_event WHERE seq = 2", 3),
         ("UPDATE outbox_event SET actor = 'nobody' WHERE seq = 3", 3),
+        ("DELETE FROM outbox_event WHERE seq = 3", 3),
     ],
 )
 def test_who_edits_the_log_is_found_out(outbox, open_ledger, edit, first_wrong):
@@ -275,7 +278,11 @@ def test_two_workers_at_once_never_have_the_same(outbox, open_ledger, engine, ne
     place = str(tmp_path / FILE) if engine == "lake" else new_place.places[0].dsn
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, place, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WORKER, place, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT / "plugins")},
         )
         for name in ("one", "two")
     ]

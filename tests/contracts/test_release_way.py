@@ -10,9 +10,9 @@ import pytest
 import requests
 from release_world import NOW, ReleaseWorld, agreed
 
-from caravan.assembly import feedback, releases
+from caravan.assembly import feedback, releases, sending
 from caravan.core.contacts import Suppression
-from caravan.core.errors import Rejected, Retryable
+from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.privacy import ConsentEvent
 
 HOUR = timedelta(hours=1)
@@ -189,3 +189,55 @@ def test_a_mail_server_that_is_down_costs_nobody_a_mail(world):
     world.start_mail()
     world.now += timedelta(minutes=3)
     assert world.send()["letter"] == {"accepted": 3, "skipped": 1}
+
+
+def test_an_outlet_that_cannot_be_opened_keeps_no_other_back(world, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_SMTP_LETTER")
+    world.approve()
+    with pytest.raises(Misconfigured, match="smtp_letter"):
+        world.plan()
+    assert world.send() == {"site": {"accepted": 2}}
+
+
+def test_an_outlet_with_a_fault_in_its_file_is_told_and_keeps_no_other_back(world):
+    world.approve()
+    path = world.config / "outlets" / "letter.yml"
+    path.write_text(path.read_text().replace("sender:", "sendr:"))
+    with pytest.raises(Misconfigured, match=r"letter\.yml"):
+        world.plan()
+    assert world.send() == {"site": {"accepted": 2}}
+
+
+def test_a_newer_revision_takes_back_what_waits_of_the_older(world):
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(text.replace("T09:30:00Z", "T12:30:00Z"))
+    world.approve()
+    world.plan()
+    (world.folder / "release.yml").write_text(text + "revision: 2\n")
+    world.approve()
+    world.plan()
+    assert world.send() == {"site": {"accepted": 2}, "letter": {"accepted": 3, "skipped": 1}}
+    world.now += 4 * HOUR
+    assert world.send() == {}
+    with world.desk() as desk:
+        old = {each.state for each in desk.outbox.find() if each.key.revision == 1}
+    assert old == {"cancelled"} and len(world.box.mails) == 3
+
+
+def test_lists_of_a_site_heal_when_a_worker_died_before_it_came_to_them(world):
+    world.approve()
+    world.plan()
+    world.send()
+    (world.home / "site" / "sitemap.xml").unlink()
+    assert sending.refresh_lists() == ["site"]
+    assert "autumn" in (world.home / "site" / "sitemap.xml").read_text()
+
+
+def test_nobody_is_asked_before_anything_is_due(world):
+    world.approve()
+    world.now -= 3 * HOUR
+    world.approve()
+    world.plan()
+    assert sending.list_outlets() == []
+    world.now = NOW - timedelta(seconds=30)
+    assert sending.list_outlets() == ["letter", "site"]

@@ -20,7 +20,7 @@ from caravan.config.releases import FOLDER, Release
 from caravan.config.settings import Settings
 from caravan.core.approval import Approval, person
 from caravan.core.contacts import subject_of
-from caravan.core.errors import Rejected
+from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.outbox import Intention
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
@@ -62,17 +62,24 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
 
 
 @contextmanager
-def opened(desk: Desk, codes: Sequence[str], variables: Sequence[str] = ()) -> Iterator[dict[str, Outlet]]:
-    """Outlets that are there and switched on, by code."""
+def opened(
+    desk: Desk, codes: Sequence[str], variables: Sequence[str], faults: list[Fault]
+) -> Iterator[dict[str, Outlet]]:
+    """Outlets that are there and switched on, by code. One that cannot be opened keeps no other one back: why, is put
+    into `faults`."""
     known = desk.shelf.known.outlets
     accounts = [known[code] for code in codes if code in known]
     sites = {code: each for code, each in known.items() if isinstance(each, SiteOutlet) and each.enabled}
+    found = {}
     with ExitStack() as stack:
-        yield {
-            account.code: stack.enter_context(open_outlet(account, desk.settings, desk.key, variables, sites))
-            for account in accounts
-            if account.enabled
-        }
+        for account in accounts:
+            if account.enabled:
+                try:
+                    opening = open_outlet(account, desk.settings, desk.key, variables, sites)
+                    found[account.code] = stack.enter_context(opening)
+                except Misconfigured as error:
+                    faults += error.faults
+        yield found
 
 
 def list_releases() -> list[str]:
@@ -160,7 +167,8 @@ def approve(release_id: str, content_hash: str, approver: str) -> dict[str, obje
 def plan(release_id: str, by: str) -> dict[str, object]:
     """Put what is to leave of one release into the outbox, once it is approved as it is. `by`: for the log.
 
-    Raises Rejected for one that its outlets or its list refuse.
+    What is planned of an older revision is taken back. Raises Rejected for one that its outlets or its list refuse;
+    Misconfigured for outlets that cannot be opened, when all others are planned.
     """
     with open_desk() as desk:
         release = desk.shelf.release(release_id)
@@ -171,13 +179,20 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             return {"state": found.state, "reasons": list(found.reasons)}
         revision = desk.shelf.revision(release)
         of_list = desk.shelf.lists.get(release.list or "")
-        with opened(desk, release.outlets, of_list.variables if of_list else ()) as outlets:
+        known, unopened = desk.shelf.known.outlets, list[Fault]()
+        unopened += [
+            Fault(f"outlets/{code}.yml", "has a fault: `./caravan release lint`")
+            for code in release.outlets
+            if code not in known
+        ]
+        with opened(desk, release.outlets, of_list.variables if of_list else (), unopened) as outlets:
             rendered, faults = planning.render(revision, outlets)
-            mail = [desk.shelf.known.outlets[code] for code in outlets if desk.shelf.known.outlets[code].is_mail]
+            mail = [known[code] for code in outlets if known[code].is_mail]
         faults += planning.list_faults(release, of_list) if mail else []
         if faults:
             raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {fault}" for fault in faults))
         now = utc_now()
+        desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
         desk.releases.keep(rendered.payloads, now)
         pages = planning.publications(revision, rendered, _provider_ids(desk, release))
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
@@ -185,6 +200,8 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             assert of_list is not None
             counts[account.code] = _plan_letters(desk, revision, rendered, account, of_list, now, by)
         log.info("%s: %s", release.id, counts)
+        if unopened:  # what can be planned is; the others are told, and tried again by the next run
+            raise Misconfigured(unopened)
         return counts
 
 

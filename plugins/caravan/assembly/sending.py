@@ -15,6 +15,7 @@ from functools import cache
 from caravan.assembly.releases import Desk, hashes, open_desk, opened
 from caravan.assembly.warehouse import utc_now
 from caravan.config.calendars import contact_spine
+from caravan.config.outlets import SiteOutlet
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
@@ -43,11 +44,7 @@ def list_outlets() -> list[str]:
     with open_desk() as desk:
         if moved := desk.outbox.recover(utc_now()):
             log.warning("left by workers that died, or too late: %s", moved)
-        waiting = {
-            outlet
-            for function, outlet, state, _ in desk.outbox.counts()
-            if function == FUNCTION and state in ("planned", "unknown")
-        }
+        waiting = desk.outbox.waiting(FUNCTION, utc_now() + TICK)
         off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
         return sorted(waiting - off)
 
@@ -64,9 +61,27 @@ def send(outlet: str) -> dict[str, int]:
         return dict(counts)
 
 
+def refresh_lists() -> list[str]:
+    """The feeds and sitemaps of every site as its pages are now: news grow old, and a worker may have died before it
+    came to them. Where nothing has changed nothing is written."""
+    faults: list[Fault] = []
+    with open_desk() as desk:
+        sites = [code for code, each in desk.shelf.known.outlets.items() if isinstance(each, SiteOutlet)]
+        used = {outlet for _, outlet, state, _ in desk.outbox.counts() if state == "accepted"}
+        with opened(desk, [code for code in sites if code in used], (), faults) as outlets:
+            for outlet in outlets.values():
+                ReleaseCarrier(outlet, desk.releases.payload).finish()
+    if faults:
+        raise Misconfigured(faults)
+    return sorted(outlets)
+
+
 @contextmanager
 def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
-    with opened(desk, [code]) as outlets:
+    faults: list[Fault] = []
+    with opened(desk, [code], (), faults) as outlets:
+        if faults:
+            raise Misconfigured(faults)
         if code not in outlets:
             own = [fault for fault in desk.shelf.faults if fault.where.startswith(f"outlets/{code}.yml")]
             raise Misconfigured(own or [Fault(f"outlet {code}", "is not there, or is switched off")])

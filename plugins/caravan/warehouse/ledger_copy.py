@@ -7,13 +7,13 @@ from datetime import datetime
 from itertools import islice
 
 from caravan.core.errors import CaravanError
-from caravan.warehouse import contacts, feedback, outbox, releases
+from caravan.warehouse import contacts, feedback, outbox, outbox_log, releases
 from caravan.warehouse.ledger import Ledger, Transaction, as_text
 
 SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA)
 _TABLES = (
     ("outbox_message", outbox.COLUMNS),
-    ("outbox_event", ("seq", "at", "message_id", "from_state", "to_state", "attempt", "actor", "detail", "hash")),
+    ("outbox_event", outbox_log.COLUMNS),
     ("outbox_restored", ("at", "backup_of")),
     ("consent_event", ("subject", "purpose", "channel", "state", "at", "evidence", "text_version", "source",
                        "recorded_at")),

@@ -1,15 +1,11 @@
-"""The store of what leaves the machine: `caravan.core.outbox` in a ledger, with a log of every change.
-
-The log is chained: each entry holds the hash of the one before, so that nobody can take one out, or put one in, and
-leave no trace. It proves when something left, for instance that nothing did before its embargo.
-"""
+"""The store of what leaves the machine: `caravan.core.outbox` in a ledger, with a log of every change."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from operator import itemgetter
@@ -27,7 +23,9 @@ from caravan.core.outbox import (
     State,
     Unknown,
 )
+from caravan.warehouse import outbox_log
 from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
+from caravan.warehouse.outbox_log import Event
 
 _KEY = ("function", "object_id", "revision", "outlet", "target")
 _INTENDED = ("planned_for", "not_after", "embargo_until", "content_hash", "market_code", "locale", "purpose", "subject",
@@ -48,9 +46,6 @@ SCHEMA = (
     payload TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, due_at TEXT NOT NULL, worker TEXT,
     lease_until TEXT, provider_id TEXT, reason TEXT, changed_at TEXT NOT NULL, planned_at TEXT NOT NULL,
     handed_over_at TEXT, settled_at TEXT, changed_seq INTEGER NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS outbox_event (
-    seq INTEGER PRIMARY KEY, at TEXT NOT NULL, message_id TEXT, from_state TEXT, to_state TEXT NOT NULL,
-    attempt INTEGER NOT NULL, actor TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS outbox_restored (at TEXT NOT NULL, backup_of TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at)",
     "CREATE INDEX IF NOT EXISTS outbox_object ON outbox_message (function, object_id, revision)",
@@ -58,28 +53,8 @@ SCHEMA = (
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
     "WHERE handed_over_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS outbox_provider ON outbox_message (provider_id) WHERE provider_id IS NOT NULL",
-    "CREATE INDEX IF NOT EXISTS outbox_event_of ON outbox_event (message_id)",
+    *outbox_log.SCHEMA,
 )
-_GENESIS = "0" * 64
-
-
-@dataclass(frozen=True)
-class Event:
-    """A line of the log. `message_id`: None where many were planned at once; `detail` counts them then."""
-
-    seq: int
-    at: str
-    message_id: str | None
-    from_state: str | None
-    to_state: str
-    attempt: int
-    actor: str
-    detail: str | None
-    hash: str
-
-    def expected_hash(self, before: str) -> str:
-        content = (self.seq, self.at, self.message_id, self.from_state, self.to_state, self.attempt, self.actor)
-        return hashlib.sha256(json.dumps([before, *content, self.detail]).encode()).hexdigest()
 
 
 class StoredOutbox:
@@ -95,7 +70,7 @@ class StoredOutbox:
         added, rest = 0, iter(intentions)
         while batch := list(islice(rest, _PLANNED_AT_ONCE)):
             with self._ledger.write() as transaction:
-                seq, before = _tail(transaction)
+                seq, before = outbox_log.tail_of(transaction)
                 restored = transaction.rows("SELECT MAX(at) FROM outbox_restored")[0][0]
                 alike = {**_AS_PLANNED, "changed_at": as_text(now), "planned_at": as_text(now), "changed_seq": seq + 1}
                 rows = sorted((_planned(each, restored) for each in batch), key=itemgetter("message_id"))
@@ -107,7 +82,7 @@ class StoredOutbox:
                 if new:
                     digest = hashlib.sha256("".join(row[0] for row in new).encode()).hexdigest()
                     detail = json.dumps({"count": len(new), "messages": digest})
-                    _log(transaction, (seq, before), now, None, None, "planned", 0, by, detail)
+                    outbox_log.write(transaction, (seq, before), now, None, None, "planned", 0, by, detail)
                 self._observe("planned")
             self._observe("after planned")
             added += len(new)
@@ -244,6 +219,16 @@ class StoredOutbox:
         found = self.find("outlet = :outlet AND provider_id = :id", {"outlet": outlet, "id": provider_id}, 1)
         return found[0] if found else None
 
+    def waiting(self, function: str, until: datetime) -> set[str]:
+        """Outlets for which something is due before then, or has to be settled."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function "
+                "AND ((state = 'planned' AND due_at < :until) OR state = 'unknown')",
+                {"function": function, "until": as_text(until)},
+            )
+        return {row[0] for row in rows}
+
     def counts(self) -> list[tuple[str, str, str, int]]:
         """function, outlet, state and how many."""
         with self._ledger.read() as transaction:
@@ -275,27 +260,11 @@ class StoredOutbox:
 
     def events(self, message_id: str) -> list[Event]:
         """What became of a message, in order."""
-        with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                f"SELECT {_EVENT} FROM outbox_event WHERE message_id = :id ORDER BY seq", {"id": message_id}
-            )
-        return [Event(*row) for row in rows]
+        return outbox_log.events_of(self._ledger, message_id)
 
     def verify(self) -> int | None:
-        """The first number of the log that does not follow from the one before; None when all do."""
-        after, before = 0, _GENESIS
-        while True:
-            with self._ledger.read() as transaction:
-                rows = transaction.rows(
-                    f"SELECT {_EVENT} FROM outbox_event WHERE seq > :after ORDER BY seq LIMIT {_BATCH}",
-                    {"after": after},
-                )
-            if not rows:
-                return None
-            for event in (Event(*row) for row in rows):
-                if event.seq != after + 1 or event.hash != event.expected_hash(before):
-                    return event.seq
-                after, before = event.seq, event.hash
+        """The first number of the log that was changed, taken out or put in; None when it is whole."""
+        return outbox_log.first_wrong(self._ledger)
 
     def _move_all(self, where: str, values: Values, to: State, now: datetime, by: str, reason: str) -> int:
         """Some hundred in each transaction: what is taken back is not to leave while the disk is waited for."""
@@ -322,7 +291,6 @@ class StoredOutbox:
         return moved
 
 
-_EVENT = "seq, at, message_id, from_state, to_state, attempt, actor, detail, hash"
 _INSERT = (
     f"INSERT INTO outbox_message ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) "
     "ON CONFLICT DO NOTHING"
@@ -379,7 +347,7 @@ def _move(
     """False when the message is no longer where it was: another one has moved it."""
     if to not in TRANSITIONS[message.state]:
         raise ValueError(f"a message does not go from {message.state} to {to}")
-    tail = _tail(transaction)
+    tail = outbox_log.tail_of(transaction)
     moment = as_text(now)
     new = {"reason": reason, **change, "state": to, "changed_at": moment, "changed_seq": tail[0] + 1}
     if to in _FINAL:
@@ -391,33 +359,8 @@ def _move(
     )
     if found:
         attempt = int(new.get("attempt") or message.attempt)
-        _log(transaction, tail, now, message.message_id, message.state, to, attempt, by, reason)
+        outbox_log.write(transaction, tail, now, message.message_id, message.state, to, attempt, by, reason)
     return bool(found)
-
-
-def _tail(transaction: Transaction) -> tuple[int, str]:
-    """Number and hash of the log's last entry."""
-    found = transaction.row("SELECT seq, hash FROM outbox_event ORDER BY seq DESC LIMIT 1")
-    return (int(found[0]), found[1]) if found else (0, _GENESIS)
-
-
-def _log(
-    transaction: Transaction,
-    tail: tuple[int, str],
-    now: datetime,
-    message_id: str | None,
-    from_state: State | None,
-    to_state: State,
-    attempt: int,
-    by: str,
-    detail: str | None,
-) -> None:
-    event = Event(tail[0] + 1, str(as_text(now)), message_id, from_state, to_state, attempt, by, detail, "")
-    names = _EVENT.split(", ")
-    transaction.rows(
-        f"INSERT INTO outbox_event ({_EVENT}) VALUES ({', '.join(f':{name}' for name in names)})",
-        {**vars(event), "hash": event.expected_hash(tail[1])},
-    )
 
 
 def _worker(message: Message) -> str:

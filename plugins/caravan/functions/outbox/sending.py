@@ -23,6 +23,7 @@ Clock = Callable[[], datetime]
 @dataclass(frozen=True)
 class Pace:
     """`batch`: messages claimed at once. `lease`: how long a worker may take for them; longer than any of its requests.
+    `most_unknown`: so many are looked for at once.
     `attempts`: how often one that is refused for now is tried. `first_wait`: doubled after each try, unless the other
     side says when. `evidence_for`: how long evidence is waited for before a person has to decide.
     `again_after`: when a message is asked for again of which nobody could tell whether it may go."""
@@ -30,6 +31,7 @@ class Pace:
     batch: int = 100
     lease: timedelta = timedelta(minutes=10)
     attempts: int = 6
+    most_unknown: int = 5000
     first_wait: timedelta = timedelta(minutes=1)
     evidence_for: timedelta = timedelta(hours=24)
     again_after: timedelta = timedelta(minutes=15)
@@ -129,7 +131,7 @@ class Sender:
         left to a person when it has been looked for long enough."""
         counts: Counter[str] = Counter()
         now = self.clock()
-        for message in self.outbox.unsettled(self.function, self.outlet, now, self.pace.batch):
+        for message in self.outbox.unsettled(self.function, self.outlet, now, self.pace.most_unknown):
             found = self._evidence(message)
             if isinstance(found, Accepted):
                 self.outbox.settle(message, "accepted", "evidence", now, self.name, found.provider_id)
