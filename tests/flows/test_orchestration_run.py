@@ -244,8 +244,9 @@ from caravan.core.errors import CaravanError
 
 ADDED_TASK = """
     @step()
-    def count_parcels(scope: RunScope) -> str:
-        return f"41 parcels of {scope.window}"
+    def count_parcels(scope: RunScope) -> int:
+        print(f"41 parcels of {scope.window}")
+        return 41
 
     count_parcels()
     channels = list_channels()
@@ -298,6 +299,7 @@ def test_a_task_added_to_a_dag_file_runs_in_a_private_airflow_that_leaves_nothin
     assert "41 parcels of 2026-03-01T00:00 to 2026-03-02T00:00 UTC" in said
     assert "    sales.build was called\n" in said, "our log lines are shown"
     assert "[DAG TEST]" not in said and "SQLite" not in said and "Warning" not in said
+    assert "Returned value" not in said
     assert "results: True True 1" in said
     assert list((tmp_path / "tmp").iterdir()) == []
     template, lock = sorted((tmp_path / "home" / "airflow-template").iterdir())
