@@ -131,6 +131,7 @@ def test_at_night_it_waits_for_the_morning_of_where_the_person_is(gate, contacts
 
 def test_what_goes_to_nobody_in_particular_asks_nobody(gate):
     assert gate.ask(message(None, None), NOW) is None
+    assert gate.ask(message(None), NOW) == Skip("nothing says what it is for")
 
 
 def test_a_market_without_a_regime_is_a_no(gate, contacts):

@@ -146,6 +146,19 @@ def test_refused_for_now_comes_back_later_and_later_and_not_for_ever(world):
     assert [at - NOW for _, at in world.sent] == [0 * MINUTE, 10 * MINUTE, 20 * MINUTE]
 
 
+def test_to_wait_is_no_refusal(world):
+    world.plan("a")
+    for minutes in range(10, 50, 10):
+        world.held = {"a": Wait(NOW + minutes * MINUTE, "quiet hours")}
+        world.sender.send_due(world.now + MINUTE)
+        world.now = NOW + minutes * MINUTE
+    world.held, world.answers = {}, {"a": [Refused("451", MINUTE)]}
+    world.sender.send_due(world.now + MINUTE)
+    assert world.states() == {"a": "planned"}
+    world.now += MINUTE
+    assert world.sender.send_due(world.now + MINUTE) == Counter(accepted=1)
+
+
 def test_an_unknown_is_never_sent_again(world):
     world.answers = {"a": [Unknown("no answer")]}
     world.plan("a")

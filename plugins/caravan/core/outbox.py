@@ -230,6 +230,10 @@ class Outbox(Protocol):
         """What came of it. `again_at`: when a refusal for now is to be tried again; None for never."""
         ...
 
+    def refusals(self, message: Message) -> int:
+        """How often it was refused. To wait for an hour or an approval is no refusal."""
+        ...
+
     def unsettled(self, function: str, outlet: str, before: datetime, limit: int) -> list[Message]:
         """Unknown since before then, the longest first."""
         ...

@@ -166,6 +166,9 @@ class StoredOutbox:
         self._observe("after rejected")
         return moved
 
+    def refusals(self, message: Message) -> int:
+        return sum(event.to_state == "rejected" for event in self.events(message.message_id))
+
     def unsettled(self, function: str, outlet: str, before: datetime, limit: int) -> list[Message]:
         where = "function = :function AND outlet = :outlet AND state = 'unknown' AND changed_at < :before"
         values = {"function": function, "outlet": outlet, "before": as_text(before)}

@@ -47,8 +47,10 @@ class ContactGate:
     def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
         """In the order in which it is final: a no for good before a no for now."""
         intention = message.intention
-        if intention.subject is None or intention.purpose is None:
+        if intention.subject is None:
             return None  # goes to nobody in particular: a page, a feed, a post
+        if intention.purpose is None:
+            return Skip("nothing says what it is for")
         if no := self._refusal(message, now):
             return no
         return self._over_cap(message, now) or self._closed(message, now)

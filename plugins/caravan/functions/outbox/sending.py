@@ -23,16 +23,16 @@ Clock = Callable[[], datetime]
 @dataclass(frozen=True)
 class Pace:
     """`batch`: messages claimed at once. `lease`: how long a worker may take for them; longer than any of its requests.
-    `most_unknown`: so many are looked for at once.
     `attempts`: how often one that is refused for now is tried. `first_wait`: doubled after each try, unless the other
-    side says when. `evidence_for`: how long evidence is waited for before a person has to decide.
-    `again_after`: when a message is asked for again of which nobody could tell whether it may go."""
+    side asks for more. `most_unknown`: evidence is looked for of so many in a turn. `evidence_for`: how long, before a
+    person has to decide. `again_after`: when a message is asked for again of which nobody could tell whether it may go.
+    """
 
     batch: int = 100
     lease: timedelta = timedelta(minutes=10)
     attempts: int = 6
-    most_unknown: int = 5000
     first_wait: timedelta = timedelta(minutes=1)
+    most_unknown: int = 5000
     evidence_for: timedelta = timedelta(hours=24)
     again_after: timedelta = timedelta(minutes=15)
 
@@ -117,9 +117,12 @@ class Sender:
         return _name(outcome)
 
     def _again_at(self, message: Message, outcome: Outcome) -> datetime | None:
-        if not isinstance(outcome, Refused) or outcome.after is None or message.attempt >= self.pace.attempts:
+        if not isinstance(outcome, Refused) or outcome.after is None:
             return None
-        return self.clock() + max(outcome.after, self.pace.first_wait * (1 << (message.attempt - 1)))
+        before = self.outbox.refusals(message)
+        if before + 1 >= self.pace.attempts:
+            return None
+        return self.clock() + max(outcome.after, self.pace.first_wait * (1 << before))
 
     def _await(self, moment: datetime) -> None:
         wait = (moment - self.clock()).total_seconds()
