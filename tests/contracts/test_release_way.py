@@ -105,6 +105,10 @@ def test_too_late_is_missed_and_told(world):
     assert world.send() == {}
     assert set(world.states().values()) == {"missed"}
     assert world.box.mails == []
+    with pytest.raises(Rejected, match=r"MESSAGES_MISSED: too late, and not sent \(letter: 4, site: 2\)"):
+        sending.verdict()
+    world.now += timedelta(minutes=16)
+    sending.verdict()
 
 
 def test_a_release_of_long_ago_sends_nothing_however_often_it_is_run(world):

@@ -32,6 +32,8 @@ TICK = timedelta(seconds=75)
 late."""
 TURN = timedelta(minutes=2)
 """A long list goes on in the next runs: with all places taken by it, a page that falls due would be missed."""
+TOLD_FOR = timedelta(minutes=15)
+"""That messages were missed is an incident for so long: told once, and over by itself."""
 _AGAIN = timedelta(minutes=5)
 _CALENDAR_DAYS = 400
 
@@ -168,16 +170,23 @@ def unasked(policies: Policies) -> frozenset[str]:
 
 
 def verdict() -> None:
-    """Rejected where a person has to decide."""
+    """Rejected where a person has to decide, and for a while where messages were missed."""
     with open_desk() as desk:
         counts = desk.outbox.counts()
-    waiting = [
-        f"{outlet}: {count}"
-        for function, outlet, state, count in counts
-        if function == FUNCTION and state == "operator"
-    ]
+        missed = desk.outbox.missed_since(FUNCTION, utc_now() - TOLD_FOR)
+    waiting = {
+        outlet: count for function, outlet, state, count in counts if (function, state) == (FUNCTION, "operator")
+    }
+    told = []
     if waiting:
-        raise Rejected(
-            "DECISION_NEEDED",
-            f"nobody knows whether these arrived ({', '.join(waiting)}): `./caravan outbox list --state operator`",
+        told.append(
+            f"nobody knows whether these arrived ({_listed(waiting)}): `./caravan outbox list --state operator`"
         )
+    if missed:
+        told.append(f"too late, and not sent ({_listed(missed)}): `./caravan outbox list --state missed`")
+    if told:
+        raise Rejected("DECISION_NEEDED" if waiting else "MESSAGES_MISSED", "; ".join(told))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{outlet}: {count:,}" for outlet, count in counts.items())

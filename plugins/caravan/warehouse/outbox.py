@@ -222,6 +222,16 @@ class StoredOutbox:
         found = self.find("outlet = :outlet AND provider_id = :id", {"outlet": outlet, "id": provider_id}, 1)
         return found[0] if found else None
 
+    def missed_since(self, function: str, since: datetime) -> dict[str, int]:
+        """By outlet, how many have turned out to be too late since then."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT outlet, COUNT(*) FROM outbox_message WHERE function = :function AND state = 'missed' "
+                "AND changed_at >= :since GROUP BY outlet ORDER BY outlet",
+                {"function": function, "since": as_text(since)},
+            )
+        return {row[0]: int(row[1]) for row in rows}
+
     def waiting(self, function: str, until: datetime) -> set[str]:
         """Outlets for which something is due before then, or has to be settled."""
         with self._ledger.read() as transaction:
