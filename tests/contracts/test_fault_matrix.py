@@ -112,18 +112,26 @@ def _miss(matrix: Matrix) -> None:
     assert matrix.counts()["missed"] == left
 
 
+def _told() -> str:
+    """What the run's verdict says; that some were missed is told as well."""
+    try:
+        sending.verdict()
+    except Rejected as error:
+        return str(error)
+    return ""
+
+
 def _leave_to_a_person(matrix: Matrix) -> None:
     """Neither side can be asked: SMTP tells nothing afterwards, and the events of SES are not read yet."""
     unknown, took = matrix.ids("unknown"), list(matrix.receiver.took)
     matrix.work()
     assert matrix.ids("unknown") == unknown, "before a day has passed"
-    sending.verdict()
+    assert "nobody knows" not in _told()
     matrix.kill_at("operator.1", "after operator.1")
     matrix.now += 25 * HOUR
     matrix.work(until_none="'unknown'")
     assert matrix.ids("operator") == unknown
-    with pytest.raises(Rejected, match=f"letter: {len(unknown)}"):
-        sending.verdict()
+    assert f"nobody knows whether these arrived (letter: {len(unknown)})" in _told()
     assert matrix.receiver.took == took
     counts = matrix.counts()
     assert 0 < counts["rejected"] <= REFUSED and counts["skipped"] == UNASKED
