@@ -26,7 +26,7 @@ from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
-from caravan.functions.release.planning import FUNCTION, People, Rendered, Standing
+from caravan.functions.release.planning import FUNCTION, Payloads, People, Standing
 from caravan.functions.release.recipients import read_recipients
 from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
@@ -186,19 +186,19 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             if code not in known
         ]
         with opened(desk, release.outlets, of_list.variables if of_list else (), unopened) as outlets:
-            rendered, faults = planning.render(revision, outlets)
+            payloads, faults = planning.render(revision, outlets)
             mail = [known[code] for code in outlets if known[code].is_mail]
         faults += planning.list_faults(release, of_list) if mail else []
         if faults:
             raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {fault}" for fault in faults))
         now = utc_now()
         desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
-        desk.releases.keep(rendered.payloads, now)
-        pages = planning.publications(revision, rendered, _provider_ids(desk, release))
+        desk.releases.keep(payloads, now)
+        pages = planning.publications(revision, payloads, _provider_ids(desk, release))
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
         for account in mail if of_list else ():
             assert of_list is not None
-            counts[account.code] = _plan_letters(desk, revision, rendered, account, of_list, now, by)
+            counts[account.code] = _plan_letters(desk, revision, payloads, account, of_list, now, by)
         log.info("%s: %s", release.id, counts)
         if unopened:  # what can be planned is; the others are told, and tried again by the next run
             raise Misconfigured(unopened)
@@ -208,7 +208,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
 def _plan_letters(
     desk: Desk,
     revision: Revision,
-    rendered: Rendered,
+    payloads: Payloads,
     account: OutletAccount,
     of_list: RecipientList,
     now: datetime,
@@ -221,7 +221,7 @@ def _plan_letters(
     def intentions() -> Iterator[Intention]:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             rows = read_recipients(lines, of_list.file, desk.shelf.known.markets, of_list.variables, normalise)
-            found = planning.letters(revision, rendered, account, rows, of_list, desk.subject_of, people)
+            found = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, people)
             while batch := list(islice(found, _BATCH)):
                 # What they said is known before anybody may ask whether to write to them.
                 said = [event for _, event in batch if event]

@@ -17,7 +17,7 @@ from caravan.config.releases import Release
 from caravan.core.approval import Approval, missing
 from caravan.core.outbox import Intention, Key
 from caravan.core.privacy import ConsentEvent
-from caravan.core.release import Content, Outlet, Payload, PayloadKey
+from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
 from caravan.functions.release.lint import lint
@@ -44,12 +44,8 @@ class Standing:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """What outlets are given, by key, and the content that each was made of."""
-
-    payloads: Mapping[PayloadKey, Payload]
-    contents: Mapping[PayloadKey, Content]
+Payloads = Mapping[PayloadKey, Payload]
+"""What outlets are given."""
 
 
 @dataclass
@@ -83,10 +79,9 @@ def last_instant(release: Release) -> datetime:
     return release.when.local + LAST_ZONE
 
 
-def render(revision: Revision, outlets: Mapping[str, Outlet]) -> tuple[Rendered, list[str]]:
+def render(revision: Revision, outlets: Mapping[str, Outlet]) -> tuple[Payloads, list[str]]:
     """For the outlets that are there; and what they find wrong with it, in words."""
     payloads: dict[PayloadKey, Payload] = {}
-    contents: dict[PayloadKey, Content] = {}
     faults: list[str] = []
     for account, content in revision.contents():
         if account.code not in outlets:
@@ -95,12 +90,12 @@ def render(revision: Revision, outlets: Mapping[str, Outlet]) -> tuple[Rendered,
         key = PayloadKey(content.release_id, content.revision, account.code, *where, content.content_hash)
         payload = outlets[account.code].render(content)
         faults += [f"{account.code} {content.locale}: {each}" for each in outlets[account.code].check(payload)]
-        payloads[key], contents[key] = payload, content
-    return Rendered(payloads, contents), list(dict.fromkeys(faults))
+        payloads[key] = payload
+    return payloads, list(dict.fromkeys(faults))
 
 
 def publications(
-    revision: Revision, rendered: Rendered, provider_id: Callable[[str, str], str | None]
+    revision: Revision, payloads: Payloads, provider_id: Callable[[str, str], str | None]
 ) -> Iterator[Intention]:
     """Of outlets that are no lists: each language once, when the first of its markets is to have it.
 
@@ -108,7 +103,7 @@ def publications(
     """
     release = revision.release
     first: dict[tuple[str, str], tuple[datetime, PayloadKey]] = {}
-    for key in rendered.payloads:
+    for key in payloads:
         if revision.known.outlets[key.outlet].is_mail:
             continue
         due = release.when.instant(revision.known.markets[key.market_code].zone)
@@ -122,7 +117,7 @@ def publications(
 
 def letters(
     revision: Revision,
-    rendered: Rendered,
+    payloads: Payloads,
     account: OutletAccount,
     people: Iterable[Recipient | BadRecipient],
     of_list: RecipientList,
@@ -132,7 +127,7 @@ def letters(
     """One for each person whom the release is for, with what they said where the list knows it. `found` counts."""
     release, markets = revision.release, revision.known.markets
     texts: dict[str, dict[str, PayloadKey]] = {}
-    for each in rendered.payloads:
+    for each in payloads:
         if each.outlet == account.code:
             texts.setdefault(each.market_code, {})[each.locale] = each
     for person in people:
