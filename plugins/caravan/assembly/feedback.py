@@ -10,11 +10,11 @@ from datetime import timedelta
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
+from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
 from caravan.assembly.outbox import open_books, open_ledger, secret_key
 from caravan.assembly.outlets import TEMPLATES, keys_of
 from caravan.assembly.releases import open_desk
-from caravan.assembly.warehouse import utc_now
 from caravan.config.outlets import MailOutlet
 from caravan.config.settings import Settings
 from caravan.core.errors import Fault, Misconfigured, Rejected

@@ -9,8 +9,8 @@ from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
 from caravan import TEMPLATES_DIR
+from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
-from caravan.assembly.warehouse import utc_now
 from caravan.config import outlets as config
 from caravan.config.settings import Settings
 from caravan.core.connections import Connection

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
+from caravan.assembly.clock import utc_now
 from caravan.assembly.outbox import is_made, open_ledger, secret_key
 from caravan.assembly.outlets import normalise, open_outlet
 from caravan.assembly.shelf import Shelf, read_shelf
-from caravan.assembly.warehouse import utc_now
 from caravan.config.approvals import load_approvals
 from caravan.config.lists import RecipientList
 from caravan.config.outlets import OutletAccount, SiteOutlet

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
+from caravan.assembly.clock import utc_now
 from caravan.assembly.releases import Desk, hashes, open_desk, opened
-from caravan.assembly.warehouse import utc_now
 from caravan.config.calendars import contact_spine
 from caravan.config.outlets import SiteOutlet
 from caravan.core.calendar import Spine
