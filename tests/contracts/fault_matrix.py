@@ -26,7 +26,7 @@ from werkzeug.serving import make_server
 
 from caravan.clients.mail.ses import TAG
 from caravan.core.outbox import Message
-from caravan.warehouse.ledger import FILE, SqliteLedger
+from caravan.warehouse.ledger import FILE, SqliteLedger, as_text
 from caravan.warehouse.outbox import StoredOutbox
 
 Kind = Literal["smtp", "ses"]
@@ -226,7 +226,8 @@ class Matrix(ReleaseWorld):
 
     def _is_there(self, where: str) -> bool:
         now = self.now + timedelta(seconds=time.monotonic() - self._started)
-        return bool(self.outbox.find(where, {"now": now.isoformat(timespec="microseconds")}, limit=1))
+        with self._ledger.read() as transaction:
+            return bool(transaction.row(f"SELECT 1 FROM outbox_message WHERE {where} LIMIT 1", {"now": as_text(now)}))
 
     def messages(self, *states: str) -> list[Message]:
         found = self.outbox.find(limit=self.planned + 1)

@@ -104,6 +104,31 @@ def test_the_way_of_a_message(outbox):
     assert outbox.verify() is None
 
 
+def test_questions_by_name(outbox):
+    first = replace(intention("de-DE"), key=Key("release", "autumn", 1, "newsletter", "de-DE"))
+    revisions = [replace(first, key=replace(first.key, revision=number)) for number in (1, 2, 3, 4)]
+    other = replace(first, key=Key("service", "ticket", 1, "newsletter", "de-DE"))
+    outbox.plan([*revisions, other, intention("late", planned_for=NOW + MINUTE)], NOW, "me")
+    for message in outbox.claim("release", "newsletter", "one", NOW, NOW + MINUTE / 2, LEASE, 10):
+        answer = Refused("no") if message.key.revision == 3 else Accepted(f"p{message.key.revision}")
+        outbox.record(outbox.begin(message, NOW), answer, NOW)
+    assert [
+        outbox.accepted_before(each.key) and outbox.accepted_before(each.key).provider_id for each in revisions
+    ] == [
+        None,
+        "p1",
+        "p2",
+        "p2",
+    ]
+    assert outbox.accepted_before(replace(first.key, revision=9, target="fr-FR")) is None
+    assert [each.state for each in outbox.find(function="service")] == ["planned"]
+    assert {each.key.revision for each in outbox.find(state="accepted", object_id="autumn")} == {1, 2, 4}
+    assert len(outbox.find()) == 6 and len(outbox.find(limit=2)) == 2 and outbox.find(state="missed") == []
+    assert outbox.named(first.key.message_id[:9]) == [outbox.get(first.key.message_id)]
+    assert len(outbox.named("")) == 2 and len(outbox.named("", 9)) == 6 and outbox.named("g") == []
+    assert [outbox.overdue(NOW + hours * 60 * MINUTE) for hours in (4, 5)] == [0, 2]
+
+
 def test_due_alone_and_the_earliest_first(outbox):
     outbox.plan([intention("late", planned_for=NOW + MINUTE), intention("b"), intention("a")], NOW, "me")
     outbox.plan([intention("first", planned_for=NOW - MINUTE)], NOW, "me")
