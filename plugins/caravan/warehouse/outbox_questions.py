@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from caravan.core.outbox import LEFT, Intention, Key, Message
+from caravan.core.outbox import LEFT, Intention, Key, Message, Traffic
 from caravan.warehouse import outbox_log
 from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
 from caravan.warehouse.outbox_log import Event
@@ -128,6 +128,32 @@ class OutboxQuestions:
                 {"function": function, "until": as_text(until)},
             )
         return {row[0] for row in rows}
+
+    def traffic(self, now: datetime, missed_since: datetime) -> list[Traffic]:
+        """How each outlet does; `missed_count` is of what has turned out to be too late since then."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                """
+                SELECT outlet,
+                    SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at > :now THEN 1 ELSE 0 END),
+                    SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at <= :now AND not_after >= :now
+                        THEN 1 ELSE 0 END),
+                    SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at <= :now AND not_after < :now
+                        THEN 1 ELSE 0 END),
+                    SUM(CASE WHEN state IN ('handed_over', 'unknown') THEN 1 ELSE 0 END),
+                    SUM(CASE WHEN state = 'operator' THEN 1 ELSE 0 END),
+                    SUM(CASE WHEN state = 'missed' AND changed_at >= :since THEN 1 ELSE 0 END),
+                    MAX(handed_over_at)
+                FROM outbox_message GROUP BY outlet ORDER BY outlet
+                """,
+                {"now": as_text(now), "since": as_text(missed_since)},
+            )
+        return [
+            Traffic(
+                row[0], int(row[1]), int(row[2]), int(row[3]), int(row[4]), int(row[5]), int(row[6]), as_moment(row[7])
+            )
+            for row in rows
+        ]
 
     def counts(self) -> list[tuple[str, str, str, int]]:
         """function, outlet, state and how many."""
