@@ -35,7 +35,8 @@ class Content:
 
     `html`: of the body, cleaned, headings from h2 on; its links are tagged for the outlet. `text`: the same as plain
     text. `url`: where the own site has it, or will; None where no site publishes it. `alternates`: by BCP 47 tag, the
-    same release in the other languages, `x-default` among them. `direction`: of its script.
+    same release in the other languages, `x-default` among them. `direction`: of its script. `images_at`: the address
+    below which the images of `html` are; empty where the outlet puts them beside it.
     """
 
     release_id: str
@@ -54,6 +55,7 @@ class Content:
     url: str | None = None
     alternates: Mapping[str, str] = field(default_factory=dict)
     images: tuple[Image, ...] = ()
+    images_at: str = ""
     tags: tuple[str, ...] = ()
     author: str = ""
 

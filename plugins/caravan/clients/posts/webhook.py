@@ -43,7 +43,14 @@ class Webhook(Posting):
             "alternates": dict(content.alternates),
             "tags": list(content.tags),
             "author": content.author,
-            "images": [{"name": image.name, "alt": image.alt} for image in content.images],
+            "images": [
+                {
+                    "name": image.name,
+                    "alt": image.alt,
+                    "url": f"{content.images_at}{image.name}" if content.images_at else None,
+                }
+                for image in content.images
+            ],
             "published_at": f"{content.published_at.isoformat(timespec='seconds')}Z",
             "updated_at": f"{content.updated_at.isoformat(timespec='seconds')}Z",
             "content_hash": content.content_hash,

@@ -90,7 +90,7 @@ def _shown(content: Content, pictures: Mapping[str, bytes]) -> dict[str, Any]:
     html = content.html
     for image in content.images:
         data = base64.b64encode(pictures[image.name]).decode()
-        html = html.replace(f'src="{image.name}"', f'src="data:{image.media_type};base64,{data}"')
+        html = html.replace(f'src="{content.images_at}{image.name}"', f'src="data:{image.media_type};base64,{data}"')
     return {"content": content, "html": Markup(html)}
 
 
