@@ -24,8 +24,9 @@ from caravan.cli.release import app
 from caravan.config.settings import Settings
 from caravan.core.approval import Approval
 from caravan.core.errors import Misconfigured
-from caravan.functions.release.calendar import editorial_calendar
+from caravan.functions.release.calendar import calendar_rows, editorial_calendar
 from caravan.functions.release.lint import lint
+from caravan.functions.release.planning import Standing
 from caravan.functions.release.preview import preview
 from caravan.warehouse.releases import StoredReleases
 
@@ -224,6 +225,37 @@ def test_the_calendar_has_an_event_for_each_market_at_its_instant(config: Path) 
         ("spring-ae@caravan", "AE: Spring is here", datetime(2026, 11, 25, 5, 30, tzinfo=UTC)),
     ]
     assert b"DTSTART:20261125T083000Z\r\n" in content
+
+
+def test_the_calendar_of_the_warehouse_has_the_markets_own_clocks(config: Path) -> None:
+    edit(config / "outlets/toots.yml", "code: toots", "code: toots\nmarkets: [DE]")
+
+    def rows() -> list[tuple[object, ...]]:
+        found = calendar_rows([release_of(config)], known(config), {"spring": Standing("spring", "in_review")})
+        return [tuple(row[name] for name in ("market_code", "planned_at", "local_at", "outlets")) for row in found]
+
+    wall = datetime(2026, 11, 25, 9, 30)
+    assert rows() == [
+        ("DE", datetime(2026, 11, 25, 8, 30), wall, "site toots"),
+        ("BR", datetime(2026, 11, 25, 12, 30), wall, "site"),
+        ("AE", datetime(2026, 11, 25, 5, 30), wall, "site"),
+    ]
+    edit(config / "releases/spring/release.yml", 'local: "2026-11-25 09:30"', "utc: 2026-11-25T23:30:00Z")
+    assert [row[2] for row in rows()] == [
+        datetime(2026, 11, 26, 0, 30),
+        datetime(2026, 11, 25, 20, 30),
+        datetime(2026, 11, 26, 3, 30),
+    ]
+
+
+def test_the_warehouse_gets_no_address_of_an_owner(config: Path) -> None:
+    def owners() -> set[object]:
+        found = calendar_rows([release_of(config)], known(config), {"spring": Standing("spring", "draft")})
+        return {row["owner"] for row in found}
+
+    assert owners() == {"Ida Example"}
+    edit(config / "releases/spring/release.yml", "Ida Example", "ida@example.com")
+    assert owners() == {None}
 
 
 def test_the_calendar_is_written_or_printed(config: Path, tmp_path: Path) -> None:

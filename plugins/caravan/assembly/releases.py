@@ -22,7 +22,7 @@ from caravan.config.settings import Settings
 from caravan.core.approval import Approval, person
 from caravan.core.contacts import subject_of
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Intention
+from caravan.core.outbox import Intention, Key
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
@@ -247,18 +247,8 @@ def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | No
     """What the other side calls the newest earlier revision."""
 
     def provider_id(outlet: str, locale: str) -> str | None:
-        found = desk.outbox.find(
-            "function = :function AND object_id = :id AND outlet = :outlet AND target = :locale "
-            "AND revision < :revision AND state = 'accepted' AND provider_id IS NOT NULL",
-            {
-                "function": FUNCTION,
-                "id": release.id,
-                "outlet": outlet,
-                "locale": locale,
-                "revision": release.revision,
-            },
-        )
-        return max(found, key=lambda each: each.key.revision).provider_id if found else None
+        found = desk.outbox.accepted_before(Key(FUNCTION, release.id, release.revision, outlet, locale))
+        return found.provider_id if found else None
 
     return provider_id
 
