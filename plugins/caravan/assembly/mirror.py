@@ -1,4 +1,4 @@
-"""The outbox copied into the warehouse, and the facts that are made of it there."""
+"""The outbox and what was read of lists copied into the warehouse, and the facts that are made of it there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.core.protocols import Layer
 from caravan.functions.release.planning import FUNCTION
+from caravan.warehouse.list_mirror import ListMirror
+from caravan.warehouse.lists import StoredLists
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.outbox_mirror import OutboxMirror
 from caravan.warehouse.scratch import Scratch
@@ -21,7 +23,8 @@ _LAYERS: tuple[Layer, ...] = ("stg", "fct")
 
 
 def mirror(run_id: str, dag_id: str) -> dict[str, int]:
-    """Copy what changed since the last time, and build what stands on it; messages copied, and rows by model.
+    """Copy what changed since the last time, and build what stands on it; how many messages and lists that were, and
+    rows by model.
 
     Raises Rejected for a check that failed: the last good rows stay.
     """
@@ -35,8 +38,9 @@ def mirror(run_id: str, dag_id: str) -> dict[str, int]:
         Scratch(settings.staging_dir) as folder,
     ):
         copied = OutboxMirror(store.warehouse, store.catalog, StoredOutbox(ledger), folder, utc_now).bring_up()
+        listed = ListMirror(store.warehouse, StoredLists(ledger), folder, utc_now, run_id, dag_id).bring_up()
         # An hour in which nothing left is no run worth a record; a changed model is built all the same.
-        is_recorded = bool(copied or store.pending(FUNCTION, _LAYERS, None))
+        is_recorded = bool(copied or listed or store.pending(FUNCTION, _LAYERS, None))
         if is_recorded:
             store.start_run(run_id, None, configuration.hash)
         built = store.build(run_id, FUNCTION, _LAYERS, None)
@@ -45,6 +49,6 @@ def mirror(run_id: str, dag_id: str) -> dict[str, int]:
             store.end_run(run_id, "failed" if failures else "success", "\n".join(failures))
     if failures:
         raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
-    counts = {"copied": copied, **{each.model: each.row_count for each in built}}
+    counts = {"copied": copied, "lists": listed, **{each.model: each.row_count for each in built}}
     log.info("%s", counts)
     return counts

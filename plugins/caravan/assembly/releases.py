@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 
+from caravan.assembly import lists
 from caravan.assembly.clock import utc_now
 from caravan.assembly.outbox import is_made, open_ledger, secret_key
-from caravan.assembly.outlets import normalise, open_outlet
+from caravan.assembly.outlets import open_outlet
 from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.config.approvals import load_approvals
 from caravan.config.lists import RecipientList
@@ -21,21 +21,18 @@ from caravan.config.settings import Settings
 from caravan.core.approval import Approval, person
 from caravan.core.contacts import subject_of
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Intention
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
 from caravan.functions.release.planning import FUNCTION, Payloads, People, Standing
-from caravan.functions.release.recipients import read_recipients
 from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
+from caravan.warehouse.lists import StoredLists
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.releases import StoredReleases
 
 log = logging.getLogger(__name__)
-
-_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class Desk:
     outbox: StoredOutbox
     contacts: StoredContacts
     releases: StoredReleases
+    lists: StoredLists
     key: bytes
 
     def subject_of(self, address: str) -> str:
@@ -57,7 +55,7 @@ class Desk:
 def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
     settings = settings or Settings.from_environment()
     with open_ledger(settings) as ledger:
-        stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger)
+        stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger), StoredLists(ledger)
         yield Desk(settings, read_shelf(settings.config_dir), *stores, secret_key(settings))
 
 
@@ -198,6 +196,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
         for account in mail if of_list else ():
             assert of_list is not None
+            lists.take_in(desk, of_list, now)
             counts[account.code] = _plan_letters(desk, revision, payloads, account, of_list, now, by)
         log.info("%s: %s", release.id, counts)
         if unopened:  # what can be planned is; the others are told, and tried again by the next run
@@ -214,25 +213,13 @@ def _plan_letters(
     now: datetime,
     by: str,
 ) -> dict[str, object]:
-    path, people = desk.settings.home / of_list.file, People()
-    if not path.is_file():
-        raise Rejected("LIST_MISSING", f"list {of_list.code}: {of_list.file} is not in CARAVAN_HOME")
-
-    def intentions() -> Iterator[Intention]:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = read_recipients(lines, of_list.file, desk.shelf.known.markets, of_list.variables, normalise)
-            found = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, people)
-            while batch := list(islice(found, _BATCH)):
-                # What they said is known before anybody may ask whether to write to them.
-                said = [event for _, event in batch if event]
-                desk.contacts.add_consent(said, now, f"list {of_list.code}")
-                yield from (intention for intention, _ in batch)
-
-    new = desk.outbox.plan(intentions(), now, by)
-    for bad in people.bad:
-        log.warning("%s:%s %s: %s: %s", of_list.file, bad.row, bad.field_name, bad.reason_code, bad.message)
-    counts = {"received": people.received, "planned": people.planned, "new": new, "bad": people.bad_count}
-    return {**counts, "elsewhere": dict(people.elsewhere)}
+    found = People()
+    with lists.people(desk, of_list, now) as rows:
+        letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found)
+        new = desk.outbox.plan(letters, now, by)
+    if found.bad:
+        log.warning("list %s: %d rows are left out; ops.quarantine names each", of_list.code, found.bad)
+    return {**vars(found), "new": new, "elsewhere": dict(found.elsewhere)}
 
 
 def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | None]:

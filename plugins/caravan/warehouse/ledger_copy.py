@@ -7,10 +7,10 @@ from datetime import datetime
 from itertools import islice
 
 from caravan.core.errors import CaravanError
-from caravan.warehouse import contacts, feedback, outbox, outbox_log, releases
+from caravan.warehouse import contacts, feedback, lists, outbox, outbox_log, releases
 from caravan.warehouse.ledger import Ledger, Transaction, as_text
 
-SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA)
+SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA, *lists.SCHEMA)
 _TABLES = (
     ("outbox_message", outbox.COLUMNS),
     ("outbox_event", outbox_log.COLUMNS),
@@ -23,6 +23,8 @@ _TABLES = (
     ("release_approval", ("release_id", "content_hash", "approver", "at", "source")),
     ("release_payload", ("release_id", "revision", "outlet", "market_code", "locale", "content_hash", "payload",
                          "rendered_at")),
+    ("list_reading", lists.READING),
+    ("list_fault", lists.FAULT),
 )  # fmt: skip
 _BATCH = 1000
 

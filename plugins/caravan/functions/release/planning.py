@@ -16,7 +16,6 @@ from caravan.config.outlets import OutletAccount
 from caravan.config.releases import Release
 from caravan.core.approval import Approval, missing
 from caravan.core.outbox import Intention, Key
-from caravan.core.privacy import ConsentEvent
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
@@ -26,9 +25,6 @@ from caravan.functions.release.recipients import BadRecipient, Recipient
 FUNCTION = "release"
 LAST_ZONE = timedelta(hours=12)
 """The last place on earth where a wall time comes is so long after UTC."""
-
-MOST_SHOWN = 20
-"""Bad rows of a list told one by one; the others are counted."""
 
 State = Literal["draft", "in_review", "planned", "over"]
 """draft: it has faults. in_review: not approved as it is. planned: what is to leave is in the outbox. over: nobody can
@@ -51,13 +47,12 @@ Payloads = Mapping[PayloadKey, Payload]
 @dataclass
 class People:
     """What became of the rows of a list: received = planned + elsewhere + bad. `elsewhere`: of a market that the
-    release is not for, or without a text. `bad`: the first of them."""
+    release is not for, or without a text."""
 
     received: int = 0
     planned: int = 0
+    bad: int = 0
     elsewhere: Counter[str] = field(default_factory=Counter)
-    bad_count: int = 0
-    bad: list[BadRecipient] = field(default_factory=list)
 
 
 def standing(revision: Revision, approvals: Iterable[Approval], needed: int, now: datetime) -> Standing:
@@ -123,8 +118,8 @@ def letters(
     of_list: RecipientList,
     subject_of: Callable[[str], str],
     found: People,
-) -> Iterator[tuple[Intention, ConsentEvent | None]]:
-    """One for each person whom the release is for, with what they said where the list knows it. `found` counts."""
+) -> Iterator[Intention]:
+    """One for each person whom the release is for. `found` counts."""
     release, markets = revision.release, revision.known.markets
     texts: dict[str, dict[str, PayloadKey]] = {}
     for each in payloads:
@@ -133,8 +128,7 @@ def letters(
     for person in people:
         found.received += 1
         if isinstance(person, BadRecipient):
-            found.bad_count += 1
-            found.bad += [person] * (len(found.bad) < MOST_SHOWN)
+            found.bad += 1
             continue
         market = person.market or of_list.market
         if market is None or market not in texts:
@@ -154,10 +148,7 @@ def letters(
         key = Key(FUNCTION, release.id, release.revision, account.code, person.address.lower())
         due = release.when.instant(zone)
         found.planned += 1
-        yield (
-            _intention(release, key, payload_key, due, subject=subject, details=details),
-            _said(person, of_list, subject),
-        )
+        yield _intention(release, key, payload_key, due, subject=subject, details=details)
 
 
 def _intention(
@@ -181,13 +172,6 @@ def _intention(
         subject=subject,
         payload={"action": release.action, **(details or {})},
     )
-
-
-def _said(person: Recipient, of_list: RecipientList, subject: str) -> ConsentEvent | None:
-    if person.consent is None:
-        return None
-    said = person.consent
-    return ConsentEvent(subject, of_list.purpose, "email", said.state, said.at, said.evidence, said.text_version)
 
 
 def list_faults(release: Release, of_list: RecipientList | None) -> list[str]:
