@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -245,3 +246,45 @@ def test_nobody_is_asked_before_anything_is_due(world):
     assert sending.list_outlets() == []
     world.now = NOW - timedelta(seconds=30)
     assert sending.list_outlets() == ["letter", "site"]
+
+
+def a_release_more(world, **changes: str) -> None:
+    """Another one to the same list, in a folder of its own."""
+    folder = world.folder.with_name("winter")
+    shutil.copytree(world.folder, folder, dirs_exist_ok=True)
+    (folder / "approvals.yml").unlink(missing_ok=True)
+    lines = "".join(f"{key}: {value}\n" for key, value in {"id": "winter", **changes}.items())
+    text = (world.folder / "release.yml").read_text().replace("id: autumn\n", "")
+    (folder / "release.yml").write_text(lines + text)
+
+
+def test_a_list_that_has_lost_most_of_its_people_stops_mail_alone_until_somebody_says_that_it_may(world):
+    world.approve()
+    world.plan()
+    world.people(*agreed("anna"))
+    assert world.plan()["letter"]["new"] == 0, "what is planned once goes on"
+    a_release_more(world)
+    world.approve()
+    with pytest.raises(Rejected, match=r"AUDIENCE_FELL: letter: the list letters held 4 people for DE, GB .* holds 1"):
+        releases.plan("winter", "test")
+    with world.desk() as desk:
+        planned = [each.key.outlet for each in desk.outbox.find("object_id = 'winter'")]
+    assert planned == ["site", "site"], "everything else is"
+    a_release_more(world, audience_may_fall="true")
+    assert releases.plan("winter", "test")["state"] == "in_review", "it is part of what is approved"
+    world.approve()
+    assert releases.plan("winter", "test")["letter"]["new"] == 1
+
+
+def test_a_revision_is_compared_with_the_one_before_and_a_new_list_with_nothing(world):
+    world.people(*agreed("anna"), *agreed("ben", "GB"), *agreed("chloe"))
+    world.approve()
+    assert world.plan()["letter"]["new"] == 3
+    world.people(*agreed("anna"))
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(f"{text}revision: 2\n")
+    world.approve()
+    with pytest.raises(Rejected, match=r"when autumn, revision 1, was planned on 2026-11-25, and holds 1: put lists/"):
+        world.plan()
+    world.people(*agreed("anna"), *agreed("ben", "GB"))
+    assert world.plan()["letter"]["new"] == 2, "mended, it goes on"

@@ -10,7 +10,7 @@ import pytest
 from caravan.assembly.outlets import normaliser
 from caravan.config.lists import RecipientList, load_lists
 from caravan.core.errors import Rejected
-from caravan.functions.release.reading import Reading, Tally, reading_id, said
+from caravan.functions.release.reading import Reading, Tally, has_fallen, reading_id, said
 from caravan.functions.release.recipients import BadRecipient, Consent, Recipient, Unfit, read_recipients
 
 NOW = datetime(2026, 11, 25, 9, 30)
@@ -205,3 +205,19 @@ def test_the_same_content_under_other_rules_is_another_reading(tmp_path):
     }
     assert len(ids) == 5
     assert reading_id(a_list(tmp_path), "hash", ["FR", "DE"]) in ids
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "markets", "fallen"),
+    [
+        ({"DE": 100}, {"DE": 50}, ["DE"], None),
+        ({"DE": 100}, {"DE": 49}, ["DE"], (100, 49)),
+        ({"DE": 100, "FR": 900}, {"DE": 100, "FR": 1}, ["DE"], None),
+        ({"DE": 100, "FR": 900}, {"DE": 100, "FR": 1}, ["DE", "FR"], (1000, 101)),
+        ({"DE": 1}, {}, ["DE"], (1, 0)),
+        ({}, {}, ["DE"], None),
+        ({"FR": 5}, {"DE": 5}, ["DE"], None),
+    ],
+)
+def test_more_than_half_gone(before, now, markets, fallen):
+    assert has_fallen(before, now, markets) == fallen

@@ -6,16 +6,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from caravan.assembly import lists
+from caravan.assembly import letters
 from caravan.assembly.clock import utc_now
 from caravan.assembly.outbox import is_made, open_ledger, secret_key
 from caravan.assembly.outlets import open_outlet
 from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.config.approvals import load_approvals
-from caravan.config.lists import RecipientList
-from caravan.config.outlets import OutletAccount, SiteOutlet
+from caravan.config.outlets import SiteOutlet
 from caravan.config.releases import FOLDER, Release
 from caravan.config.settings import Settings
 from caravan.core.approval import Approval, person
@@ -25,7 +23,7 @@ from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
-from caravan.functions.release.planning import FUNCTION, Payloads, People, Standing
+from caravan.functions.release.planning import FUNCTION, Standing
 from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.lists import StoredLists
@@ -166,7 +164,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
     """Put what is to leave of one release into the outbox, once it is approved as it is. `by`: for the log.
 
     What is planned of an older revision is taken back. Raises Rejected for one that its outlets or its list refuse;
-    Misconfigured for outlets that cannot be opened, when all others are planned.
+    Misconfigured for outlets that cannot be opened, when all others are planned. A list's rows stop mail alone.
     """
     with open_desk() as desk:
         release = desk.shelf.release(release_id)
@@ -194,32 +192,20 @@ def plan(release_id: str, by: str) -> dict[str, object]:
         desk.releases.keep(payloads, now)
         pages = planning.publications(revision, payloads, _provider_ids(desk, release))
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
+        refused: list[Rejected] = []
         for account in mail if of_list else ():
             assert of_list is not None
-            lists.take_in(desk, of_list, now)
-            counts[account.code] = _plan_letters(desk, revision, payloads, account, of_list, now, by)
+            try:
+                counts[account.code] = letters.plan(desk, revision, payloads, account, of_list, now, by)
+            except Rejected as error:
+                refused.append(error)
         log.info("%s: %s", release.id, counts)
-        if unopened:  # what can be planned is; the others are told, and tried again by the next run
-            raise Misconfigured(unopened)
+        # What can be planned is; the others are told, and tried again by the next run.
+        if unopened:
+            raise Misconfigured([*unopened, *(Fault(f"list {release.list}", str(error)) for error in refused)])
+        if refused:
+            raise refused[0]
         return counts
-
-
-def _plan_letters(
-    desk: Desk,
-    revision: Revision,
-    payloads: Payloads,
-    account: OutletAccount,
-    of_list: RecipientList,
-    now: datetime,
-    by: str,
-) -> dict[str, object]:
-    found = People()
-    with lists.people(desk, of_list, now) as rows:
-        letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found)
-        new = desk.outbox.plan(letters, now, by)
-    if found.bad:
-        log.warning("list %s: %d rows are left out; ops.quarantine names each", of_list.code, found.bad)
-    return {**vars(found), "new": new, "elsewhere": dict(found.elsewhere)}
 
 
 def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | None]:

@@ -25,6 +25,7 @@ _TABLES = (
                          "rendered_at")),
     ("list_reading", lists.READING),
     ("list_fault", lists.FAULT),
+    ("list_use", lists.USE),
 )  # fmt: skip
 _BATCH = 1000
 

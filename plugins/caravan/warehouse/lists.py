@@ -20,6 +20,9 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS list_fault (
     reading_id TEXT NOT NULL, row_number INTEGER NOT NULL, field_name TEXT NOT NULL, reason_code TEXT NOT NULL,
     message TEXT NOT NULL, PRIMARY KEY (reading_id, row_number))""",
+    """CREATE TABLE IF NOT EXISTS list_use (
+    list_code TEXT NOT NULL, release_id TEXT NOT NULL, revision INTEGER NOT NULL, outlet TEXT NOT NULL,
+    reading_id TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (list_code, release_id, revision, outlet))""",
 )
 _KEPT = timedelta(days=90)
 """Faults of older readings are in the warehouse."""
@@ -53,8 +56,22 @@ class ListFault:
     message: str
 
 
+@dataclass(frozen=True)
+class ListUse:
+    """A release was planned for all whom `reading_id` had found."""
+
+    list_code: str
+    release_id: str
+    revision: int
+    outlet: str
+    reading_id: str
+    at: datetime
+
+
 READING = tuple(field.name for field in fields(StoredReading))
 FAULT = ("reading_id", *(field.name for field in fields(ListFault)))
+
+USE = tuple(field.name for field in fields(ListUse))
 
 
 class StoredLists:
@@ -104,6 +121,22 @@ class StoredLists:
                 return
             yield [ListFault(*row) for row in rows]
             last = rows[-1][0]
+
+    def keep_use(self, use: ListUse) -> None:
+        """The first of a release's revision on an outlet stays."""
+        with self._ledger.write() as transaction:
+            transaction.rows(_insert("list_use", USE), vars(use) | {"at": as_text(use.at)})
+
+    def uses(self, list_code: str) -> list[ListUse]:
+        """The newest first."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT {', '.join(USE)} FROM list_use WHERE list_code = :code "
+                "ORDER BY at DESC, release_id, revision DESC, outlet",
+                {"code": list_code},
+            )
+        found = [dict(zip(USE, row, strict=True)) for row in rows]
+        return [ListUse(**each | {"at": as_moment(each["at"])}) for each in found]
 
     def _readings(self, which: str, values: Mapping[str, str]) -> list[StoredReading]:
         with self._ledger.read() as transaction:

@@ -64,6 +64,13 @@ def _distinct(hashes: array[int]) -> int:
     return len(np.unique(np.frombuffer(hashes, dtype=np.int64)))
 
 
+def has_fallen(before: Mapping[str, int], now: Mapping[str, int], markets: Collection[str]) -> tuple[int, int] | None:
+    """How many people of these markets there were and are, if more than half are gone. Of the same markets then and
+    now: a release for fewer of them is nobody's loss."""
+    were, are = (sum(people.get(market, 0) for market in markets) for people in (before, now))
+    return (were, are) if 2 * are < were else None
+
+
 def said(row: Recipient | BadRecipient, of_list: RecipientList, subject: str) -> ConsentEvent | None:
     """What somebody says in a row. A no counts whatever else is wrong with the row."""
     word: Consent | None = row.refusal if isinstance(row, BadRecipient) else row.consent
