@@ -12,6 +12,7 @@ import requests
 from release_world import NOW, ReleaseWorld, agreed
 
 from caravan.assembly import feedback, releases, sending
+from caravan.assembly.shelf import read_shelf
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.privacy import ConsentEvent
@@ -288,3 +289,59 @@ def test_a_revision_is_compared_with_the_one_before_and_a_new_list_with_nothing(
         world.plan()
     world.people(*agreed("anna"), *agreed("ben", "GB"))
     assert world.plan()["letter"]["new"] == 2, "mended, it goes on"
+
+
+def test_what_is_revoked_is_held_until_it_is_approved_again(world):
+    world.approve()
+    world.plan()
+    assert releases.revoke("autumn", "Li", "wrong price") == 1
+    assert world.plan() == {"state": "in_review", "reasons": ["its approval was revoked by Li: wrong price"]}
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    assert world.box.mails == []
+    with world.desk() as desk:
+        (why,) = {each.reason for each in desk.outbox.find()}
+    assert why == "it is approved no longer: `caravan release list` says why"
+    world.now += timedelta(minutes=6)
+    world.approve()  # as of an hour ago
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    world.now += timedelta(minutes=65)
+    world.approve()
+    assert world.plan()["state"] == "planned"
+    assert world.send() == {"site": {"accepted": 2}, "letter": {"accepted": 3, "skipped": 1}}
+
+
+def test_a_file_revokes_while_mail_is_on_its_way_and_one_with_a_fault_holds_it_too(world):
+    world.approve()
+    world.plan()
+    path = world.folder / "approvals.yml"
+    signed = path.read_text()
+    path.write_text(signed + "revokd: []\n")
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    world.now += timedelta(minutes=5)
+    (content,) = releases.hashes(read_shelf(world.config)).values()
+    said = f"{{by: Li, at: '2026-11-25T09:32:00Z', hash: '{content}', why: wrong price}}"
+    path.write_text(f"{signed}revoked:\n  - {said}\n")
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    path.unlink()
+    world.now += timedelta(minutes=5)
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}, "what was said stays said"
+
+
+def test_a_revocation_stops_a_list_in_the_middle(world):
+    world.approve()
+    world.plan()
+    take = world.box.handle_DATA
+
+    async def revoked_after_one(server, session, envelope) -> str:
+        releases.revoke("autumn", "Li", "wrong price")
+        return await take(server, session, envelope)
+
+    world.box.handle_DATA = revoked_after_one
+    counts = sending.send("letter")
+    assert (counts["accepted"], len(world.box.mails)) == (1, 1)
+    assert counts["waiting"] >= 2
+
+
+def test_nothing_is_revoked_that_nobody_has_approved(world):
+    with pytest.raises(Rejected, match="NOT_APPROVED"):
+        releases.revoke("autumn", "Li", "wrong price")

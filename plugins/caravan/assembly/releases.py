@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from caravan.assembly import letters
 from caravan.assembly.clock import utc_now
@@ -16,7 +16,7 @@ from caravan.config.approvals import load_approvals
 from caravan.config.outlets import SiteOutlet
 from caravan.config.releases import FOLDER, Release
 from caravan.config.settings import Settings
-from caravan.core.approval import Approval, person
+from caravan.core.approval import Approval, Revocation, person
 from caravan.core.contacts import subject_of
 from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.release import Outlet
@@ -92,29 +92,51 @@ def list_releases() -> list[str]:
 
 def stand(desk: Desk, release: Release) -> Standing:
     """Where a release is. What is signed in its folder is taken down first."""
-    signed, faults = load_approvals(desk.settings.config_dir / FOLDER / release.id, release.id)
-    desk.releases.approve(signed)
+    faults = take_down(desk, release.id)
+    given = desk.releases.approvals(release.id), desk.releases.revocations(release.id)
+    return _standing(desk.shelf, release, *given, faults)
+
+
+def take_down(desk: Desk, release_id: str) -> list[Fault]:
+    """What is signed in its folder: approvals, and what takes them back."""
+    signed, revoked, faults = load_approvals(desk.settings.config_dir / FOLDER / release_id, release_id)
+    if revoked:
+        desk.releases.revoke(revoked)
+    if signed:
+        desk.releases.approve(signed)
     for fault in faults:
         log.error("%s", fault)
-    approvals = desk.releases.approvals(release.id)
-    return planning.standing(desk.shelf.revision(release), approvals, desk.shelf.settings.approvals, utc_now())
+    return faults
 
 
 def standings(settings: Settings, shelf: Shelf) -> dict[str, Standing]:
     """Where each release is, by its id. Writes nothing, and makes no outbox where there is none."""
     given: dict[str, list[Approval]] = {}
+    taken_back: dict[str, list[Revocation]] = {}
     if is_made(settings):
         with open_ledger(settings) as ledger:
             stored = StoredReleases(ledger)
             given = {release_id: stored.approvals(release_id) for release_id in shelf.releases}
-    found, now = {}, utc_now()
-    for release in shelf.releases.values():
-        signed, faults = load_approvals(settings.config_dir / FOLDER / release.id, release.id)
-        approvals = [*given.get(release.id, []), *signed]
-        standing = planning.standing(shelf.revision(release), approvals, shelf.settings.approvals, now)
-        if faults and standing.state == "in_review":
-            standing = replace(standing, reasons=tuple(map(str, faults)))
-        found[release.id] = standing
+            taken_back = {release_id: stored.revocations(release_id) for release_id in shelf.releases}
+    found = {}
+    for each in shelf.releases.values():
+        signed, revoked, faults = load_approvals(settings.config_dir / FOLDER / each.id, each.id)
+        approvals, revocations = [*given.get(each.id, []), *signed], [*taken_back.get(each.id, []), *revoked]
+        found[each.id] = _standing(shelf, each, approvals, revocations, faults)
+    return found
+
+
+def _standing(
+    shelf: Shelf,
+    release: Release,
+    approvals: Sequence[Approval],
+    revocations: Sequence[Revocation],
+    faults: Sequence[Fault],
+) -> Standing:
+    """`faults`: of its approvals.yml. Whoever tried to stop it there is not to find it sent."""
+    found = planning.standing(shelf.revision(release), approvals, shelf.settings.approvals, utc_now(), revocations)
+    if faults and found.state in ("in_review", "planned"):
+        return Standing(release.id, "in_review", tuple(map(str, faults)))
     return found
 
 
@@ -158,6 +180,24 @@ def approve(release_id: str, content_hash: str, approver: str) -> dict[str, obje
         found = stand(desk, release)
         log.info("%s: %s by %s; %s", release.id, "approved" if is_new else "was approved", approver, found.state)
         return {"state": found.state, "reasons": list(found.reasons)}
+
+
+def revoke(release_id: str, by: str, why: str) -> int:
+    """Take back all that was approved of a release so far, whatever its files say by now: how many contents. What
+    waits in the outbox is held. Rejected when nobody has approved any."""
+    with open_desk() as desk:
+        signed, _, faults = load_approvals(desk.settings.config_dir / FOLDER / release_id, release_id)
+        approvals = [*desk.releases.approvals(release_id), *signed]
+        if not approvals and not faults:
+            raise Rejected("NOT_APPROVED", f"nobody has approved anything of a release '{release_id}'")
+        # One that is dated ahead is meant as well, and one that cannot be read for a fault beside it.
+        at = max([utc_now(), *(each.at for each in approvals)])
+        contents = {each.content_hash for each in approvals}
+        if release_id in desk.shelf.releases:
+            contents.add(_hash(desk.shelf.revision(desk.shelf.releases[release_id])))
+        desk.releases.revoke([Revocation(release_id, content, by, at, why, "command") for content in contents])
+        log.info("%s: approval revoked by %s: %s", release_id, by, why)
+        return len(contents)
 
 
 def plan(release_id: str, by: str) -> dict[str, object]:

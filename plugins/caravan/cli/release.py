@@ -13,7 +13,7 @@ from rich.text import Text
 
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
-from caravan.core.errors import in_order
+from caravan.core.errors import CaravanError, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,21 @@ def lint(
         raise typer.Exit(1)
     if release_id is not None:
         say(f"content {content_hash(asked[0], shelf.revision(asked[0]).templates)}")
+
+
+@app.command()
+def revoke(
+    release_id: ReleaseId,
+    by: Annotated[str, typer.Option("--by", help="Who takes the approval back.")],
+    why: Annotated[str, typer.Option("--why", help="What is wrong with it, for whoever approves it next.")],
+) -> None:
+    """Take back all that was approved of a release so far: what has not left is held until it is approved again."""
+    from caravan.assembly.releases import revoke as take_back
+
+    if not by.strip() or not why.strip():
+        raise CaravanError("say who revokes it, and why")
+    take_back(release_id, by.strip(), why.strip())
+    say(f"{release_id}: not approved any more; what waits is held: `./caravan outbox list --object {release_id}`")
 
 
 @app.command()

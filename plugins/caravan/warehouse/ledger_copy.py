@@ -21,6 +21,7 @@ _TABLES = (
     ("soft_bounce", ("subject", "channel", "at", "evidence")),
     ("feedback", feedback.COLUMNS),
     ("release_approval", ("release_id", "content_hash", "approver", "at", "source")),
+    ("release_revocation", releases.REVOCATION),
     ("release_payload", ("release_id", "revision", "outlet", "market_code", "locale", "content_hash", "payload",
                          "rendered_at")),
     ("list_reading", lists.READING),

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from caravan.config.lists import RecipientList
 from caravan.config.outlets import OutletAccount
 from caravan.config.releases import Release
-from caravan.core.approval import Approval, missing
+from caravan.core.approval import Approval, Revocation, missing
 from caravan.core.outbox import Intention, Key
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.release.content import Revision
@@ -55,14 +55,20 @@ class People:
     elsewhere: Counter[str] = field(default_factory=Counter)
 
 
-def standing(revision: Revision, approvals: Iterable[Approval], needed: int, now: datetime) -> Standing:
+def standing(
+    revision: Revision,
+    approvals: Iterable[Approval],
+    needed: int,
+    now: datetime,
+    revocations: Iterable[Revocation] = (),
+) -> Standing:
     """Before anything is rendered. `needed`: approvals by others than its author."""
     release = revision.release
     if now > last_instant(release) + release.max_lateness:
         return Standing(release.id, "over")
     if faults := lint(revision):
         return Standing(release.id, "draft", tuple(map(str, faults)))
-    why = missing(content_hash(release, revision.templates), release.owner, approvals, needed, now)
+    why = missing(content_hash(release, revision.templates), release.owner, approvals, needed, now, revocations)
     return Standing(release.id, "in_review", (why,)) if why else Standing(release.id, "planned")
 
 
