@@ -126,3 +126,38 @@ def test_a_list_that_is_no_text_is_refused(world):
     world.approve()
     with pytest.raises(Rejected, match=r"LIST_BROKEN: lists/letters\.csv.*not UTF-8"):
         world.plan()
+
+
+def test_addresses_of_our_own_get_every_language_at_once_and_count_nowhere(world):
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(text.replace("T09:30", "T15:30").replace("[site, letter]", "[letter]"))
+    outlet = world.config / "outlets" / "letter.yml"
+    outlet.write_text(outlet.read_text() + "seeds: lists/seeds.csv\n")
+    for locale in ("en-GB", "de-DE"):
+        body = world.folder / f"{locale}.md"
+        body.write_text(body.read_text() + "\nDear {{ first_name }}!\n")
+    world.approve()
+    with pytest.raises(Rejected, match=r"SEEDS_MISSING: outlet letter: lists/seeds\.csv"):
+        world.plan()
+    seeds = world.home / "lists" / "seeds.csv"
+    seeds.write_text("address\nqa@\n")
+    with pytest.raises(Rejected, match=r"SEEDS_FAULTY: lists/seeds\.csv:2 address: "):
+        world.plan()
+    seeds.write_text("address,first_name\ninfo@example.com,Info\nqa@example.com,Qa\n")
+    assert world.plan()["letter"] == {"received": 5, "planned": 5, "new": 3, "bad": 0, "elsewhere": {}, "seeds": 4}
+    assert world.send() == {"letter": {"accepted": 4}}, "six hours before anybody else, in their night as well"
+    found = sorted((to, mail["Subject"]) for to, mail in world.box.mails)
+    titles = ("Autumn teapots", "Teekannen im Herbst")
+    assert found == [(f"{name}@example.com", title) for name in ("info", "qa") for title in titles]
+    assert "Dear Qa!" in world.box.mails[-1][1].get_body(("plain",)).get_content()
+    world.plan()
+    assert world.send() == {}, "once"
+    mirroring.mirror("r1", "release_plan_hourly")
+    assert rows(world, "SELECT is_seed, COUNT(*) FROM mart.fct_delivery GROUP BY 1 ORDER BY 1") == [
+        (False, 3),
+        (True, 4),
+    ]
+    assert rows(world, "SELECT message_count, accepted_count FROM mart.fct_release") == [(3, 0)]
+    assert not [each for each in rows(world, "SELECT * FROM mart.fct_delivery") if "example.com" in str(each)]
+    with world.desk() as desk:
+        assert desk.outbox.contacts(desk.subject_of("qa@example.com"), NOW - timedelta(days=9)) == 0, "for caps"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from caravan.assembly import lists
 from caravan.config.lists import RecipientList
-from caravan.config.outlets import OutletAccount
+from caravan.config.outlets import MailOutlet, OutletAccount
 from caravan.config.releases import Release
 from caravan.core.errors import Rejected
 from caravan.functions.release import planning
@@ -33,12 +33,13 @@ def plan(
     now: datetime,
     by: str,
 ) -> dict[str, object]:
-    """For everybody on the list whom the release is for; counts. Rejected for a list that is none, or has lost more
-    than half of its people."""
+    """For everybody on the list whom the release is for, and for addresses of our own; counts. Rejected for a list that
+    is none, or has lost more than half of its people."""
     release, found = revision.release, People()
     reading = lists.take_in(desk, of_list, now)
     markets = {key.market_code for key in payloads if key.outlet == account.code}
     _require_people(desk, release, account.code, reading, markets)
+    own = _plan_seeds(desk, revision, payloads, account, of_list, now, by)
     with lists.people(desk, of_list, now) as rows:
         letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found)
         new = desk.outbox.plan(letters, now, by)
@@ -47,7 +48,29 @@ def plan(
         log.warning("list %s: %d rows are left out; ops.quarantine names each", of_list.code, found.bad)
     if not found.planned:
         log.warning("%s: nobody on the list %s is written to by %s", release.id, of_list.code, account.code)
-    return {**vars(found), "new": new, "elsewhere": dict(found.elsewhere)}
+    return {**vars(found), "new": new, "elsewhere": dict(found.elsewhere), **own}
+
+
+def _plan_seeds(
+    desk: Desk,
+    revision: Revision,
+    payloads: Payloads,
+    account: OutletAccount,
+    of_list: RecipientList,
+    now: datetime,
+    by: str,
+) -> dict[str, int]:
+    if not isinstance(account, MailOutlet) or account.seeds is None:
+        return {}
+    release, variables = revision.release, of_list.variables
+    contents = {key.content_hash for key in payloads}
+    # Promised by then, whenever it is planned: what was sent before a restore is not sent again.
+    approved_at = max(
+        each.at for each in desk.releases.approvals(release.id) if each.content_hash in contents and each.at <= now
+    )
+    ours = lists.seeds(desk, account.code, account.seeds, now)
+    trials = planning.seeds(release, payloads, account.code, ours, variables, approved_at)
+    return {"seeds": desk.outbox.plan(trials, now, by)}
 
 
 def _require_people(

@@ -35,6 +35,20 @@ def people(desk: Desk, of_list: RecipientList, now: datetime) -> Iterator[Iterat
         yield read_recipients(lines, of_list.file, markets, of_list.variables, normalise, now)
 
 
+def seeds(desk: Desk, outlet: str, file: str, now: datetime) -> list[Recipient]:
+    """Addresses of ours. Rejected when the file is not there, or one of its rows is none."""
+    path = desk.settings.home / file
+    if not path.is_file():
+        raise Rejected("SEEDS_MISSING", f"outlet {outlet}: {file} is not in CARAVAN_HOME")
+    found: list[Recipient] = []
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        for row in read_recipients(lines, file, desk.shelf.known.markets, (), normaliser(None), now):
+            if isinstance(row, BadRecipient):
+                raise Rejected("SEEDS_FAULTY", f"{file}:{row.row} {row.field_name}: {row.message}")
+            found.append(row)
+    return found
+
+
 def take_in(desk: Desk, of_list: RecipientList, now: datetime) -> StoredReading:
     """What the file holds; read only if nobody has read this very content. What people said is known then, before
     anybody may ask whether to write to them. Rejected like `people`."""

@@ -69,12 +69,12 @@ def open_outlet(
             yield _post(account)
 
 
-def normaliser(of_list: RecipientList) -> Normalise:
-    """Of the addresses in a recipients' file. A newspaper or a partner is written to at press@ or info@; a customer who
-    has subscribed is a person."""
+def normaliser(of_list: RecipientList | None) -> Normalise:
+    """Of the addresses in a recipients' file; None for our own. A newspaper or a partner is written to at press@ or
+    info@; a customer who has subscribed is a person."""
     from caravan.clients.mail.addresses import Invalid, normalised
 
-    is_of_people = of_list.audience == "customer"
+    is_of_people = of_list is not None and of_list.audience == "customer"
 
     def normalise(address: str) -> str | Unfit:
         found = normalised(address)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -25,6 +25,9 @@ from caravan.functions.release.recipients import BadRecipient, Recipient
 FUNCTION = "release"
 LAST_ZONE = timedelta(hours=12)
 """The last place on earth where a wall time comes is so long after UTC."""
+
+SEED = "seed"
+"""The variant of what goes to addresses of our own: mart.fct_delivery tells it from all others."""
 
 State = Literal["draft", "in_review", "planned", "over"]
 """draft: it has faults. in_review: not approved as it is. planned: what is to leave is in the outbox. over: nobody can
@@ -155,6 +158,32 @@ def letters(
         due = release.when.instant(zone)
         found.planned += 1
         yield _intention(release, key, payload_key, due, subject=subject, details=details)
+
+
+def seeds(
+    release: Release,
+    payloads: Iterable[PayloadKey],
+    outlet: str,
+    people: Iterable[Recipient],
+    variables: Iterable[str],
+    approved_at: datetime,
+) -> Iterator[Intention]:
+    """One for each address of ours and each language, as soon as it is approved: to look at it before anybody else can.
+
+    Like a page it goes to nobody in particular: neither consent nor caps nor hours are asked for. A variable that the
+    file does not have is filled with its own name.
+    """
+    texts: dict[str, PayloadKey] = {}
+    for each in payloads:
+        if each.outlet == outlet:
+            texts.setdefault(each.locale, each)
+    until = last_instant(release) + release.max_lateness
+    for person in people:
+        details = {"to": person.address, "variables": {name: name for name in variables} | dict(person.variables)}
+        for locale, payload_key in texts.items():
+            key = Key(FUNCTION, release.id, release.revision, outlet, f"{SEED} {locale} {person.address.lower()}")
+            planned = _intention(release, key, payload_key, approved_at, details=details)
+            yield replace(planned, not_after=until, variant=SEED)
 
 
 def _intention(
