@@ -103,6 +103,29 @@ def lint(
 
 
 @app.command()
+def check(release_id: ReleaseId) -> None:
+    """Ask each link of a release, its outlets and the page to unsubscribe; ends with 1 if anything is wrong.
+
+    Needs the network. Publishes nothing, unsubscribes nobody, and counts as nobody's visit.
+    """
+    from caravan.assembly.check import check as ask
+
+    found, faults = ask(release_id)
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for title in ("asked", "answer", "leads to"):
+        table.add_column(title, overflow="fold")
+    for each in found:
+        table.add_row(Text(each.what), Text(each.answer), Text(each.leads_to))
+    if found:
+        console().print(table)
+    for fault in faults:
+        say(str(fault))
+    say(f"{len(found)} asked, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
 def revoke(
     release_id: ReleaseId,
     by: Annotated[str, typer.Option("--by", help="Who takes the approval back.")],
