@@ -12,10 +12,12 @@ from caravan import TEMPLATES_DIR
 from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
 from caravan.config import outlets as config
+from caravan.config.lists import RecipientList
 from caravan.config.settings import Settings
 from caravan.core.connections import Connection
 from caravan.core.errors import Fault, Misconfigured
 from caravan.core.release import Drawer, Outlet
+from caravan.functions.release.recipients import Normalise, Unfit
 
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
@@ -90,16 +92,22 @@ def drawer_of(
             return _post(account, lambda conn_id: Connection(conn_id, "http"))
 
 
-def normalise(address: str) -> tuple[str, str | None]:
-    """Of recipients' files: the address as it is sent to, and what is wrong with it."""
+def normaliser(of_list: RecipientList | None) -> Normalise:
+    """Of the addresses in a recipients' file; None for our own. A newspaper or a partner is written to at press@ or
+    info@; a customer who has subscribed is a person."""
     from caravan.clients.mail.addresses import Invalid, normalised
 
-    found = normalised(address)
-    if isinstance(found, Invalid):
-        return "", found.reason
-    if found.is_role:
-        return "", "stands for nobody in particular (postmaster@, info@): who reads it has not subscribed"
-    return found.text, None
+    is_of_people = of_list is not None and of_list.audience == "customer"
+
+    def normalise(address: str) -> str | Unfit:
+        found = normalised(address)
+        if isinstance(found, Invalid):
+            return Unfit("BAD_ADDRESS", found.reason)
+        if found.is_role and is_of_people:
+            return Unfit("ROLE_ADDRESS", "stands for nobody in particular (info@, sales@): a customer is a person")
+        return found.text
+
+    return normalise
 
 
 def _post(account: config.OutletAccount, connection_of: Callable[[str], Connection]) -> Outlet:

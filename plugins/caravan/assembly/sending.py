@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from caravan.assembly.clock import utc_now
-from caravan.assembly.releases import Desk, hashes, open_desk, opened
+from caravan.assembly.releases import Desk, hashes, open_desk, opened, take_down
 from caravan.config.calendars import contact_spine
 from caravan.config.outlets import SiteOutlet
+from caravan.core.approval import missing
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
@@ -128,16 +129,20 @@ class ReleaseCarrier:
 
 @dataclass(frozen=True)
 class ApprovedGate:
-    """Before all else: the files still say what was approved. `current`: by release and revision, the hash of what
-    they say now."""
+    """Before all else: the files still say what was approved, and nobody has taken that back. `current`: by release and
+    revision, the hash of what they say now. `is_approved`: asked for each message."""
 
     current: Mapping[tuple[str, int], str]
+    is_approved: Callable[[Message], bool]
     then: Gate
 
     def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
         key = message.key
         if self.current.get((key.object_id, key.revision)) != message.intention.content_hash:
             return Wait(now + _AGAIN, "its files are not what was approved: approve them under a new revision")
+        if not self.is_approved(message):
+            # Without who and why: this goes into the warehouse.
+            return Wait(now + _AGAIN, "it is approved no longer: `caravan release list` says why")
         return self.then.ask(message, now)
 
 
@@ -160,7 +165,23 @@ def gate_of(desk: Desk, outlet: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    return ApprovedGate(hashes(desk.shelf), contact)
+    return ApprovedGate(hashes(desk.shelf), approved(desk), contact)
+
+
+def approved(desk: Desk) -> Callable[[Message], bool]:
+    """Whether what a message says is, at this moment. Files are read once; what was approved or revoked elsewhere is
+    asked for each time."""
+    faults_of = cache(lambda release_id: take_down(desk, release_id))
+
+    def is_approved(message: Message) -> bool:
+        release = desk.shelf.releases[message.key.object_id]
+        if faults_of(release.id):
+            return False
+        given, revoked = desk.releases.approvals(release.id), desk.releases.revocations(release.id)
+        content, needed = message.intention.content_hash, desk.shelf.settings.approvals
+        return missing(content, release.owner, given, needed, utc_now(), revoked) is None
+
+    return is_approved
 
 
 def unasked(policies: Policies) -> frozenset[str]:

@@ -62,7 +62,8 @@ class Mailing:
             return Refused("EMBARGO: it may not leave yet", after=intention.embargo_until - now)
         if intention.payload.get("action") == "withdraw":
             return Refused("WITHDRAWAL: a mail cannot be taken back")
-        address = normalised(message.key.target)
+        # A key of its own for each language of a trial: then the address is beside it.
+        address = normalised(intention.payload.get("to") or message.key.target)
         if isinstance(address, Invalid):
             return Refused(f"ADDRESS: {address.reason}")
         values: dict[str, Any] = dict(intention.payload.get("variables", {}))
