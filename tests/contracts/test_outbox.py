@@ -15,7 +15,7 @@ import pytest
 from places import LakePlace
 
 from caravan import PROJECT_ROOT
-from caravan.core.outbox import TRANSITIONS, Accepted, Intention, Key, Message, Refused, State, Unknown
+from caravan.core.outbox import TRANSITIONS, Accepted, Intention, Key, Message, Refused, State, Traffic, Unknown
 from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
 
@@ -27,7 +27,7 @@ LEASE = timedelta(minutes=10)
 def intention(target: str = "a@example.com", **change: object) -> Intention:
     key = Key("release", "autumn", 1, "newsletter", target)
     given = {"planned_for": NOW, "not_after": NOW + 4 * 60 * MINUTE, "content_hash": "c0ffee", "subject": target}
-    return Intention(key, **(given | change))  # type: ignore[arg-type]
+    return Intention(**({"key": key} | given | change))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -102,6 +102,48 @@ def test_the_way_of_a_message(outbox):
         ("handed_over", "accepted", "one"),
     ]
     assert outbox.verify() is None
+
+
+def test_questions_by_name(outbox):
+    first = replace(intention("de-DE"), key=Key("release", "autumn", 1, "newsletter", "de-DE"))
+    revisions = [replace(first, key=replace(first.key, revision=number)) for number in (1, 2, 3, 4)]
+    other = replace(first, key=Key("service", "ticket", 1, "newsletter", "de-DE"))
+    outbox.plan([*revisions, other, intention("late", planned_for=NOW + MINUTE)], NOW, "me")
+    for message in outbox.claim("release", "newsletter", "one", NOW, NOW + MINUTE / 2, LEASE, 10):
+        answer = Refused("no") if message.key.revision == 3 else Accepted(f"p{message.key.revision}")
+        outbox.record(outbox.begin(message, NOW), answer, NOW)
+    assert [
+        outbox.accepted_before(each.key) and outbox.accepted_before(each.key).provider_id for each in revisions
+    ] == [
+        None,
+        "p1",
+        "p2",
+        "p2",
+    ]
+    assert outbox.accepted_before(replace(first.key, revision=9, target="fr-FR")) is None
+    assert [each.state for each in outbox.find(function="service")] == ["planned"]
+    assert {each.key.revision for each in outbox.find(state="accepted", object_id="autumn")} == {1, 2, 4}
+    assert len(outbox.find()) == 6 and len(outbox.find(limit=2)) == 2 and outbox.find(state="missed") == []
+    assert outbox.named(first.key.message_id[:9]) == [outbox.get(first.key.message_id)]
+    assert len(outbox.named("")) == 2 and len(outbox.named("", 9)) == 6 and outbox.named("g") == []
+    assert [outbox.overdue(NOW + hours * 60 * MINUTE) for hours in (4, 5)] == [0, 2]
+
+
+def test_how_each_outlet_does(outbox):
+    outbox.plan([intention(name, not_after=NOW + 9 * MINUTE) for name in "abcd"], NOW, "me")
+    outbox.plan([intention("missed", planned_for=NOW - 9 * MINUTE, not_after=NOW - MINUTE)], NOW, "me")
+    outbox.recover(NOW)
+    outbox.plan([intention("to come", planned_for=NOW + 5 * MINUTE, not_after=NOW + 9 * MINUTE)], NOW, "me")
+    outbox.plan([intention(key=Key("release", "autumn", 1, "site", "de-DE"))], NOW, "me")
+    for message, answer in zip(claim(outbox, limit=3), (Accepted(), Unknown("?"), Unknown("?")), strict=True):
+        outbox.record(outbox.begin(message, NOW), answer, NOW)
+    assert outbox.settle(outbox.find(state="unknown")[0], "operator", "no evidence", NOW, "me")
+    week = NOW - 7 * 24 * 60 * MINUTE
+    assert outbox.traffic(NOW + MINUTE, week) == [
+        Traffic("newsletter", 1, 1, 0, 1, 1, 1, NOW),
+        Traffic("site", 0, 1, 0, 0, 0, 0, None),
+    ]
+    assert outbox.traffic(NOW + 10 * MINUTE, NOW + MINUTE)[0] == Traffic("newsletter", 0, 0, 2, 1, 1, 0, NOW)
 
 
 def test_due_alone_and_the_earliest_first(outbox):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from release_world import NOW, ReleaseWorld, agreed
 
 from caravan.assembly import mirror as mirroring
+from caravan.assembly import reporting
 from caravan.assembly.warehouse import open_warehouse
 
 
@@ -29,16 +31,45 @@ def rows(world: ReleaseWorld, sql: str) -> list[tuple[Any, ...]]:
         return session.rows(sql)
 
 
-def test_before_anything_was_planned_there_is_nothing_to_do(world):
+def test_without_releases_there_is_nothing_to_do(world):
+    shutil.rmtree(world.folder.parent)
     assert mirroring.mirror("r1", "release_plan_hourly") == {}
     assert not (world.home / "outbox.sqlite").exists()
+
+
+def test_the_calendar_follows_the_folders(world):
+    release, calendar = world.folder / "release.yml", "SELECT revision, market_code, standing FROM mart.dim_release"
+    assert mirroring.mirror("r1", "release_plan_hourly") == {
+        "copied": 0, "stg.config__release": 2, "mart.dim_release": 2, "mart.fct_release": 0
+    }  # fmt: skip
+    assert not (world.home / "outbox.sqlite").exists(), "to look makes none"
+    assert rows(world, f"{calendar} ORDER BY 2") == [(1, "DE", "in_review"), (1, "GB", "in_review")]
+    assert mirroring.mirror("r2", "release_plan_hourly") == {"copied": 0}
+    assert rows(world, "SELECT run_id FROM ops.run") == [("r1",)], "an hour without a change leaves no record"
+
+    text = release.read_text()
+    release.write_text(text.replace("kind: news", "kind: nonsense"))
+    assert mirroring.mirror("r3", "release_plan_hourly") == {"copied": 0}, "what cannot be read is not called off"
+    release.write_text(text.replace("[DE, GB]", "[DE]") + "revision: 2\n")
+    world.approve()
+    mirroring.mirror("r4", "release_plan_hourly")
+    assert rows(world, calendar) == [(2, "DE", "planned")]
+
+
+def test_the_report_asks_the_outbox_itself(world):
+    assert reporting.traffic(world.settings, world.now) == []
+    assert not (world.home / "outbox.sqlite").exists()
+    world.approve()
+    world.plan()
+    found = reporting.traffic(world.settings, world.now)
+    assert [(each.outlet, each.due_count, each.last_at) for each in found] == [("letter", 3, None), ("site", 2, None)]
 
 
 def test_what_left_and_what_did_not_is_seen_without_addresses(world):
     world.approve()
     world.plan()
     assert mirroring.mirror("r1", "release_plan_hourly") == {
-        "copied": 5, "mart.fct_delivery": 5, "mart.fct_release": 1
+        "copied": 5, "stg.config__release": 2, "mart.dim_release": 2, "mart.fct_delivery": 5, "mart.fct_release": 1
     }  # fmt: skip
     world.now += timedelta(seconds=90)
     assert world.send() == {"site": {"accepted": 2}, "letter": {"accepted": 2, "skipped": 1}}

@@ -1,23 +1,27 @@
-"""The outbox copied into the warehouse, and the facts that are made of it there."""
+"""Releases and the outbox copied into the warehouse, and the facts that are made of them there."""
 
 from __future__ import annotations
 
 import logging
 
 from caravan.assembly.outbox import is_made, open_ledger
+from caravan.assembly.releases import standings
+from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.assembly.warehouse import open_store, utc_now
-from caravan.config.loader import load
+from caravan.config.releases import FOLDER
 from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.core.protocols import Layer
+from caravan.functions.release import calendar
 from caravan.functions.release.planning import FUNCTION
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.outbox_mirror import OutboxMirror
 from caravan.warehouse.scratch import Scratch
+from caravan.warehouse.store import Store
 
 log = logging.getLogger(__name__)
 
-_LAYERS: tuple[Layer, ...] = ("stg", "fct")
+_LAYERS: tuple[Layer, ...] = ("stg", "dim", "fct")
 
 
 def mirror(run_id: str, dag_id: str) -> dict[str, int]:
@@ -26,19 +30,16 @@ def mirror(run_id: str, dag_id: str) -> dict[str, int]:
     Raises Rejected for a check that failed: the last good rows stay.
     """
     settings = Settings.from_environment()
-    if not is_made(settings):
+    if not is_made(settings) and not (settings.config_dir / FOLDER).exists():
         return {}
-    configuration = load(settings.config_dir)
-    with (
-        open_ledger(settings) as ledger,
-        open_store(settings, configuration, dag_id) as store,
-        Scratch(settings.staging_dir) as folder,
-    ):
-        copied = OutboxMirror(store.warehouse, store.catalog, StoredOutbox(ledger), folder, utc_now).bring_up()
-        # An hour in which nothing left is no run worth a record; a changed model is built all the same.
+    shelf = read_shelf(settings.config_dir)
+    with open_store(settings, shelf.configuration, dag_id) as store:
+        _put_calendar(store, settings, shelf, run_id)
+        copied = _copy_outbox(store, settings)
+        # An hour in which nothing changed is no run worth a record; a changed model is built all the same.
         is_recorded = bool(copied or store.pending(FUNCTION, _LAYERS, None))
         if is_recorded:
-            store.start_run(run_id, None, configuration.hash)
+            store.start_run(run_id, None, shelf.configuration.hash)
         built = store.build(run_id, FUNCTION, _LAYERS, None)
         failures = store.failures(run_id)
         if is_recorded:
@@ -48,3 +49,17 @@ def mirror(run_id: str, dag_id: str) -> dict[str, int]:
     counts = {"copied": copied, **{each.model: each.row_count for each in built}}
     log.info("%s", counts)
     return counts
+
+
+def _put_calendar(store: Store, settings: Settings, shelf: Shelf, run_id: str) -> None:
+    rows = calendar.calendar_rows(shelf.releases.values(), shelf.known, standings(settings, shelf))
+    # A release that cannot be read is not called off.
+    is_complete = not any(fault.where.startswith(FOLDER) for fault in shelf.faults)
+    store.put_reference(calendar.TABLE, rows, calendar.KEY, run_id, is_complete=is_complete)
+
+
+def _copy_outbox(store: Store, settings: Settings) -> int:
+    if not is_made(settings):
+        return 0
+    with open_ledger(settings) as ledger, Scratch(settings.staging_dir) as folder:
+        return OutboxMirror(store.warehouse, store.catalog, StoredOutbox(ledger), folder, utc_now).bring_up()

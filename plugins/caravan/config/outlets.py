@@ -96,6 +96,8 @@ class OutletAccount(Frozen):
     medium: ClassVar[str] = "referral"
     """What links in it carry as utm_medium."""
     is_mail: ClassVar[bool] = False
+    takes_images: ClassVar[bool] = True
+    """Else it gets their addresses on the site."""
 
     code: _OutletCode
     name: Line
@@ -172,6 +174,7 @@ class MailOutlet(OutletAccount):
 
     medium = "email"
     is_mail = True
+    takes_images = False
     connection: _Connection
     sender: MailAddress
     postal_address: Line
@@ -212,6 +215,7 @@ class BlueskyOutlet(OutletAccount):
 
 
 class WebhookOutlet(OutletAccount):
+    takes_images = False
     kind: Literal["webhook"]
     connection: _Connection
 

@@ -133,6 +133,21 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Of one outlet. `planned_count`: to come. `due_count`: its time has come. `overdue_count`: it is too late, and
+    nothing has noticed. `last_at`: when something was handed over last, UTC."""
+
+    outlet: str
+    planned_count: int
+    due_count: int
+    overdue_count: int
+    unknown_count: int
+    undecided_count: int
+    missed_count: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Accepted:
     """A definite yes. `provider_id`: what the other side calls it."""
 

@@ -7,12 +7,12 @@ from datetime import datetime
 from itertools import islice
 
 from caravan.core.errors import CaravanError
-from caravan.warehouse import contacts, feedback, outbox, outbox_log, releases
+from caravan.warehouse import contacts, feedback, outbox, outbox_log, outbox_questions, releases
 from caravan.warehouse.ledger import Ledger, Transaction, as_text
 
 SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA)
 _TABLES = (
-    ("outbox_message", outbox.COLUMNS),
+    ("outbox_message", outbox_questions.COLUMNS),
     ("outbox_event", outbox_log.COLUMNS),
     ("outbox_restored", ("at", "backup_of")),
     ("consent_event", ("subject", "purpose", "channel", "state", "at", "evidence", "text_version", "source",

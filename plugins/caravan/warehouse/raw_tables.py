@@ -107,6 +107,18 @@ RAW: dict[str, RawTable] = {
             },
         ),
         RawTable(
+            "raw.config__release",
+            {
+                **_KEYS,
+                "release_id": _TEXT,
+                "revision": "INTEGER",
+                **dict.fromkeys(("market_code", "title", "kind", "audience", "action", "owner", "standing"), _TEXT),
+                "zone": _TEXT,
+                **dict.fromkeys(("planned_at", "local_at"), "TIMESTAMP"),
+                "outlets": _TEXT,
+            },
+        ),
+        RawTable(
             "raw.config__party",
             {**_KEYS, **dict.fromkeys(("party_code", "name", "kind", "country_code", "registration_id"), _TEXT)},
         ),

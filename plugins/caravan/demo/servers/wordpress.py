@@ -110,8 +110,9 @@ def application(site: Site) -> FastAPI:
 
     @app.middleware("http")
     async def route(request: Request, call_next: Any) -> Response:
-        if request.url.path == "/index.php" and "rest_route" in request.query_params:
-            request.scope["path"] = request.query_params["rest_route"]
+        root, route = request.scope.get("root_path", ""), request.query_params.get("rest_route")
+        if request.url.path == f"{root}/index.php" and route:
+            request.scope["path"] = root + route
             found: Response = await call_next(request)
             return found
         return HTMLResponse("<!DOCTYPE html><title>The site's own first page</title>")
