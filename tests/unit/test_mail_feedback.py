@@ -24,7 +24,7 @@ REPORTS = Reports("shop.example", lambda address: f"hash of {len(address)} signs
     [
         ("5.1.1", "hard_bounce"), ("5.1.10", "hard_bounce"), ("5.2.1", "hard_bounce"), ("5.0.0", "hard_bounce"),
         ("5.2.2", "soft_bounce"), ("5.7.1", "soft_bounce"), ("5.7.26", "soft_bounce"), ("4.4.7", "soft_bounce"),
-        ("4.2.2", "soft_bounce"), ("5.6.7", "soft_bounce"),
+        ("4.2.2", "soft_bounce"), ("5.6.7", "soft_bounce"), ("5.1.7", "soft_bounce"), ("5.1.8", "soft_bounce"),
         ("2.1.5", None), ("", None), ("5.1", None), ("550", None), ("6.1.1", None),
     ],
 )  # fmt: skip
