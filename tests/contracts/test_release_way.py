@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from release_world import NOW, ReleaseWorld, agreed
+from release_world import NOW, Box, ReleaseWorld, agreed
 
 from caravan.assembly import feedback, releases, sending
 from caravan.assembly.shelf import read_shelf
@@ -50,6 +50,25 @@ def test_approved_planned_and_sent_once(world):
     assert len(world.box.mails) == 3
     with world.desk() as desk:
         assert desk.outbox.verify() is None
+
+
+def test_who_is_not_there_is_not_written_to_again(world, monkeypatch):
+    async def refuse(self, server, session, envelope, address, options) -> str:
+        if address.startswith("anna"):
+            return "550 5.1.1 User unknown"
+        envelope.rcpt_tos.append(address)
+        return "550 5.7.1 Not today" if address.startswith("ben") else "250 OK"
+
+    monkeypatch.setattr(Box, "handle_RCPT", refuse, raising=False)
+    world.approve()
+    world.plan()
+    assert world.send()["letter"] == {"accepted": 1, "rejected": 2, "skipped": 1}
+    with world.desk() as desk:
+        subjects = {each.key.target: each.intention.subject for each in desk.outbox.find() if each.intention.subject}
+        ended = {name: desk.contacts.suppressions(subject, "email") for name, subject in subjects.items()}
+    (found,) = ended.pop("anna@example.com")
+    assert (found.reason, found.at) == ("hard_bounce", NOW)
+    assert not any(ended.values()), "what is refused to ben says nothing of his address"
 
 
 def test_each_in_the_language_of_its_market_with_what_bulk_mail_needs(world):

@@ -120,7 +120,10 @@ def _post(account: config.OutletAccount, connection_of: Callable[[str], Connecti
     match account:
         case config.WordPressOutlet():
             blog = connection_of(account.connection)
-            return WordPress(account.code, blog, utc_now, category=account.category, status=account.status)
+            becomes, then = account.status, account.withdrawn_status
+            return WordPress(
+                account.code, blog, utc_now, category=account.category, status=becomes, withdrawn_status=then
+            )
         case config.MastodonOutlet():
             server, most = connection_of(account.connection), account.max_characters
             return Mastodon(account.code, server, utc_now, visibility=account.visibility, max_characters=most)

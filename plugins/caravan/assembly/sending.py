@@ -22,6 +22,7 @@ from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
+from caravan.functions.outbox import feedback
 from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import Sender
 from caravan.functions.release.planning import FUNCTION
@@ -88,16 +89,28 @@ def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
         if code not in outlets:
             own = [fault for fault in desk.shelf.faults if fault.where.startswith(f"outlets/{code}.yml")]
             raise Misconfigured(own or [Fault(f"outlet {code}", "is not there, or is switched off")])
-        carrier = ReleaseCarrier(outlets[code], desk.releases.payload)
+        channel = desk.shelf.known.outlets[code].medium
+
+        def note_gone(message: Message) -> None:
+            feedback.note_gone(message, desk.contacts, channel, utc_now())
+
+        carrier = ReleaseCarrier(outlets[code], desk.releases.payload, note_gone)
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
         yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier
 
 
 class ReleaseCarrier:
-    """An outlet with the payloads that were made for it when the release was planned."""
+    """An outlet with the payloads that were made for it when the release was planned. `note_gone`: is told of messages
+    whose target is not there."""
 
-    def __init__(self, outlet: Outlet, payload_of: Callable[[PayloadKey], Payload | None]) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        payload_of: Callable[[PayloadKey], Payload | None],
+        note_gone: Callable[[Message], None] = lambda message: None,
+    ) -> None:
         self.outlet = outlet
+        self._note_gone = note_gone
         self.is_repeatable = outlet.is_repeatable
         self._kept = cache(payload_of)
 
@@ -105,7 +118,10 @@ class ReleaseCarrier:
         payload = self._payload(message)
         if payload is None:
             return Refused("what was planned for it is gone")
-        return self.outlet.hand_over(message, payload)
+        outcome = self.outlet.hand_over(message, payload)
+        if isinstance(outcome, Refused) and outcome.is_gone:
+            self._note_gone(message)
+        return outcome
 
     def find(self, message: Message) -> Accepted | Refused | None:
         payload = self._payload(message)

@@ -150,6 +150,7 @@ class WordPressOutlet(OutletAccount):
     category: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,200}$")] | None = None
     """Its slug in WordPress."""
     status: Literal["publish", "draft", "private", "pending"] = "publish"
+    withdrawn_status: Literal["draft", "private"] = "draft"
 
 
 class EventQueue(Frozen):

@@ -156,10 +156,12 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """A definite no: nothing was sent on. `after`: when it may be tried again; None when it never will be."""
+    """A definite no: nothing was sent on. `after`: when it may be tried again; None when it never will be. `is_gone`:
+    it is the target that is not there, whatever is sent to it."""
 
     reason: str
     after: timedelta | None = None
+    is_gone: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+from caravan.clients.mail.events import bounce_kind
 from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Draws, Mailing
 from caravan.clients.mail.message import Mail
 from caravan.clients.mail.rate import Throttle
@@ -166,11 +167,12 @@ class SmtpOutlet(Draws):
     def _refusal(self, verb: str, code: int, text: bytes) -> Refused:
         """With codes only: a server's text may quote the address."""
         enhanced = _ENHANCED.match(text)
-        status = f" {enhanced.group(1).decode()}" if enhanced else ""
+        status = enhanced.group(1).decode() if enhanced else ""
         after = None if 500 <= code < 600 else TRY_AGAIN
         if code in _LOG_IN:
             after = ASK_A_PERSON
-        return Refused(f"the server answered {code}{status} to {verb}", after=after)
+        is_gone = verb == "RCPT" and after is None and bounce_kind(status) == "hard_bounce"
+        return Refused(f"the server answered {code}{status and f' {status}'} to {verb}", after, is_gone)
 
     def _begin_anew(self, server: smtplib.SMTP, *, is_in_order: bool) -> None:
         """The transaction is over, the connection can stay, if the server is of the same opinion."""
