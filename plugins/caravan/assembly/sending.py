@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +23,15 @@ from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
-from caravan.functions.outbox import feedback
+from caravan.functions.outbox import confirming, feedback
 from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import Sender
 from caravan.functions.release.planning import FUNCTION
 
 log = logging.getLogger(__name__)
 
+FUNCTIONS = (confirming.FUNCTION, FUNCTION)
+"""Whose messages are handed over, in this order: who has just signed up waits at the page."""
 TICK = timedelta(seconds=75)
 """What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
 late."""
@@ -48,20 +51,23 @@ def list_outlets() -> list[str]:
     with open_desk() as desk:
         if moved := desk.outbox.recover(utc_now()):
             log.warning("left by workers that died, or too late: %s", moved)
-        waiting = desk.outbox.waiting(FUNCTION, utc_now() + TICK)
+        waiting = {code for function in FUNCTIONS for code in desk.outbox.waiting(function, utc_now() + TICK)}
         off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
         return sorted(waiting - off)
 
 
 def send(outlet: str) -> dict[str, int]:
     """What of one outlet falls due before the next tick, for one turn; then evidence of what nobody knows."""
-    with open_desk() as desk, _sender(desk, outlet) as (sender, carrier):
+    counts: Counter[str] = Counter()
+    with open_desk() as desk, _senders(desk, outlet) as (senders, carrier):
         carrier.start()
         now = utc_now()
-        counts = sender.send_due(now + TICK, now + TURN)
+        for sender in senders:
+            counts += sender.send_due(now + TICK, now + TURN)
         if counts["accepted"]:
             carrier.finish()
-        counts += sender.settle()
+        for sender in senders:
+            counts += sender.settle()
         return dict(counts)
 
 
@@ -81,7 +87,7 @@ def refresh_lists() -> list[str]:
 
 
 @contextmanager
-def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
+def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarrier]]:
     faults: list[Fault] = []
     with opened(desk, [code], (), faults) as outlets:
         if faults:
@@ -96,7 +102,11 @@ def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
 
         carrier = ReleaseCarrier(outlets[code], desk.releases.payload, note_gone)
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
-        yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier
+        senders = [
+            Sender(desk.outbox, function, code, carrier, gate_of(desk, code, function), worker, utc_now, time.sleep)
+            for function in FUNCTIONS
+        ]
+        yield senders, carrier
 
 
 class ReleaseCarrier:
@@ -162,7 +172,7 @@ class ApprovedGate:
         return self.then.ask(message, now)
 
 
-def gate_of(desk: Desk, outlet: str) -> Gate:
+def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     configuration, account = desk.shelf.configuration, desk.shelf.known.outlets[outlet]
     end = (utc_now() + timedelta(days=_CALENDAR_DAYS)).date()
     today = utc_now().date()
@@ -181,7 +191,8 @@ def gate_of(desk: Desk, outlet: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    return ApprovedGate(hashes(desk.shelf), approved(desk), contact)
+    # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
+    return ApprovedGate(hashes(desk.shelf), approved(desk), contact) if function == FUNCTION else contact
 
 
 def approved(desk: Desk) -> Callable[[Message], bool]:
@@ -210,10 +221,13 @@ def verdict() -> None:
     """Rejected where a person has to decide, and for a while where messages were missed."""
     with open_desk() as desk:
         counts = desk.outbox.counts()
-        missed = desk.outbox.missed_since(FUNCTION, utc_now() - TOLD_FOR)
-    waiting = {
-        outlet: count for function, outlet, state, count in counts if (function, state) == (FUNCTION, "operator")
-    }
+        missed: Counter[str] = Counter()
+        for function in FUNCTIONS:
+            missed.update(desk.outbox.missed_since(function, utc_now() - TOLD_FOR))
+    waiting: Counter[str] = Counter()
+    for function, outlet, state, count in counts:
+        if function in FUNCTIONS and state == "operator":
+            waiting[outlet] += count
     told = []
     if waiting:
         told.append(
@@ -226,4 +240,4 @@ def verdict() -> None:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{outlet}: {count:,}" for outlet, count in counts.items())
+    return ", ".join(f"{outlet}: {count:,}" for outlet, count in sorted(counts.items()))
