@@ -14,16 +14,19 @@ from typing import Any
 from caravan.core.outbox import (
     LEFT,
     TRANSITIONS,
+    UNLIMITED,
     Accepted,
     Intention,
     Key,
     Message,
     Outcome,
     Refused,
+    Spacing,
     State,
     Unknown,
+    Wait,
 )
-from caravan.warehouse import outbox_log
+from caravan.warehouse import outbox_log, outbox_rate
 from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
 from caravan.warehouse.outbox_log import Event
 
@@ -54,6 +57,7 @@ SCHEMA = (
     "WHERE handed_over_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS outbox_provider ON outbox_message (provider_id) WHERE provider_id IS NOT NULL",
     *outbox_log.SCHEMA,
+    *outbox_rate.SCHEMA,
 )
 
 
@@ -105,6 +109,8 @@ class StoredOutbox:
             values = {"state": state, "now": as_text(now)}
             if count := self._move_all(f"state = :state AND {limit} < :now", values, to, now, "recovery", reason):
                 moved[to] = count
+        with self._ledger.write() as transaction:
+            outbox_rate.forget(transaction, now)
         return moved
 
     def claim(
@@ -138,11 +144,19 @@ class StoredOutbox:
     def miss(self, message: Message, now: datetime) -> bool:
         return self._move(message, "missed", now, _worker(message), "too late")
 
-    def begin(self, message: Message, now: datetime) -> Message | None:
-        is_mine = message.lease_until is not None and now < message.lease_until
-        if is_mine and self._move(message, "handed_over", now, _worker(message), None, handed_over_at=as_text(now)):
-            return replace(message, state="handed_over", changed_at=now)
-        return None
+    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
+        if message.lease_until is None or message.lease_until <= now:
+            return None
+        with self._ledger.write() as transaction:
+            if (free_at := outbox_rate.free_at(transaction, spacing, now)) > now:
+                return Wait(free_at, "its rate")
+            change: dict[str, str | int | None] = {"handed_over_at": as_text(now)}
+            moved = _move(transaction, message, "handed_over", now, _worker(message), None, change)
+            if moved:
+                outbox_rate.take(transaction, spacing, now)
+            self._observe("handed_over")
+        self._observe("after handed_over")
+        return replace(message, state="handed_over", changed_at=now) if moved else None
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:
         if isinstance(outcome, Unknown):
@@ -232,15 +246,14 @@ class StoredOutbox:
             )
         return {row[0]: int(row[1]) for row in rows}
 
-    def waiting(self, function: str, until: datetime) -> set[str]:
-        """Outlets for which something is due before then, or has to be settled."""
+    def waiting(self, function: str, now: datetime, until: datetime) -> list[str]:
+        """Outlets for which something is due before `until`, or has to be settled; first those that nobody sends to."""
+        of = "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function AND"
+        values = {"function": function, "now": as_text(now), "until": as_text(until)}
         with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function "
-                "AND ((state = 'planned' AND due_at < :until) OR state = 'unknown')",
-                {"function": function, "until": as_text(until)},
-            )
-        return {row[0] for row in rows}
+            due = transaction.rows(f"{of} ((state = 'planned' AND due_at < :until) OR state = 'unknown')", values)
+            busy = transaction.rows(f"{of} state IN ('claimed', 'handed_over') AND lease_until > :now", values)
+        return sorted((row[0] for row in due), key=lambda outlet: ((outlet,) in busy, outlet))
 
     def counts(self) -> list[tuple[str, str, str, int]]:
         """function, outlet, state and how many."""
