@@ -55,8 +55,12 @@ def release_plan_hourly():
 
         return releases.list_releases()
 
-    # A list of a million people takes minutes.
-    @step(map_index_template="{{ task.op_kwargs['release_id'] }}", execution_timeout=timedelta(hours=2))
+    # A list of a million people takes minutes. One at a time: the other place is for approvals and for what comes back.
+    @step(
+        map_index_template="{{ task.op_kwargs['release_id'] }}",
+        execution_timeout=timedelta(hours=2),
+        max_active_tis_per_dagrun=1,
+    )
     def plan(run_id: str, release_id: str) -> dict[str, object]:
         from caravan.assembly import releases
 

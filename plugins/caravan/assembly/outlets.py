@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,12 @@ from caravan.config.lists import RecipientList
 from caravan.config.settings import Settings
 from caravan.core.connections import Connection
 from caravan.core.errors import Fault, Misconfigured
+from caravan.core.outbox import UNLIMITED, Message, Spacing
 from caravan.core.release import Drawer, Outlet
 from caravan.functions.release.recipients import Normalise, Unfit
 
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
-    from caravan.clients.mail.rate import Throttle
     from caravan.clients.mail.tokens import Keys
 
 TEMPLATES = TEMPLATES_DIR / "release"
@@ -51,9 +52,7 @@ def open_outlet(
             from caravan.clients.mail.smtp import SmtpOutlet
 
             connection = current().get(account.connection)
-            with SmtpOutlet(
-                account.code, connection, mailing_of(account, key, variables), _throttle(account)
-            ) as outlet:
+            with SmtpOutlet(account.code, connection, mailing_of(account, key, variables)) as outlet:
                 yield outlet
         case config.SesOutlet():
             from caravan.clients.aws import open_service
@@ -66,7 +65,6 @@ def open_outlet(
                 open_service(connection, "sesv2", tries_once=True),
                 mailing_of(account, key, variables),
                 account.configuration_set,
-                _throttle(account),
             )
         case config.WebSubOutlet() | config.IndexNowOutlet():
             yield _notice(account, sites)
@@ -87,7 +85,7 @@ def drawer_of(
     """
     match account:
         case config.MailOutlet():
-            return _mailing(account, b"nobody gets this", variables)
+            return mailing_of(account, b"nobody gets this", variables)
         case config.SiteOutlet():
             return _site(account.model_copy(update={"bucket": None, "folder": "site"}), settings, zones)
         case config.WebSubOutlet() | config.IndexNowOutlet():
@@ -199,8 +197,17 @@ def confirm_keys_of(key: bytes) -> Keys:
     return Keys(_CONFIRM_KEY_ID, {_CONFIRM_KEY_ID: hmac.new(key, b"confirm", hashlib.sha256).digest()})
 
 
-def _throttle(account: config.MailOutlet) -> Throttle:
-    from caravan.clients.mail.rate import Throttle
+def spacing_of(account: config.OutletAccount) -> Callable[[Message], Spacing]:
+    """How far apart its messages have to leave, by its own rate and by that of each domain."""
+    if not isinstance(account, config.MailOutlet):
+        return lambda message: UNLIMITED
+    of_all = {account.code: _apart(account.per_second)}
+    of_domain = account.per_domain_per_second
+    if of_domain is None:
+        return lambda message: of_all
+    apart = _apart(of_domain)
+    return lambda message: {**of_all, f"{account.code} {message.key.target.rpartition('@')[2].lower()}": apart}
 
-    per_domain = {"*": float(account.per_domain_per_second)} if account.per_domain_per_second else {}
-    return Throttle(time.monotonic, time.sleep, float(account.per_second), per_domain)
+
+def _apart(per_second: Decimal) -> timedelta:
+    return timedelta(seconds=float(1 / per_second))

@@ -9,14 +9,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
 from caravan.assembly.clock import utc_now
+from caravan.assembly.outlets import spacing_of
 from caravan.assembly.releases import Desk, hashes, open_desk, opened, take_down
 from caravan.config.calendars import contact_spine
-from caravan.config.outlets import SiteOutlet
+from caravan.config.outlets import MailOutlet, OutletAccount, SiteOutlet
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
@@ -25,7 +26,7 @@ from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.outbox import confirming, feedback
 from caravan.functions.outbox.gate import Cap, ContactGate
-from caravan.functions.outbox.sending import Sender
+from caravan.functions.outbox.sending import USUAL, Sender
 from caravan.functions.release.planning import FUNCTION
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,10 @@ FUNCTIONS = (confirming.FUNCTION, FUNCTION)
 TICK = timedelta(seconds=75)
 """What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
 late."""
-TURN = timedelta(minutes=2)
-"""A long list goes on in the next runs: with all places taken by it, a page that falls due would be missed."""
+TURN = timedelta(minutes=1)
+"""A long list goes on in the next runs: with all places taken by it, a page that falls due would be late."""
+_CLAIM = timedelta(seconds=30)
+"""No more is claimed at once than leaves in so long at an outlet's rate."""
 TOLD_FOR = timedelta(minutes=15)
 """That messages were missed is an incident for so long: told once, and over by itself."""
 _AGAIN = timedelta(minutes=5)
@@ -44,16 +47,19 @@ _CALENDAR_DAYS = 400
 
 
 def list_outlets() -> list[str]:
-    """What workers that died have left is put right first; then the outlets for which anything waits.
+    """What workers that died have left is put right first; then the outlets for which anything waits, and first among
+    them those that no other run is sending to: it may be at a long list for a while.
 
     One that is gone, or has a fault, is among them: what waits for it has to fail, or nobody would know.
     """
     with open_desk() as desk:
-        if moved := desk.outbox.recover(utc_now()):
+        now = utc_now()
+        if moved := desk.outbox.recover(now):
             log.warning("left by workers that died, or too late: %s", moved)
-        waiting = {code for function in FUNCTIONS for code in desk.outbox.waiting(function, utc_now() + TICK)}
+        until, questions = now + TICK, desk.outbox
+        waiting = dict.fromkeys(code for function in FUNCTIONS for code in questions.waiting(function, now, until))
         off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
-        return sorted(waiting - off)
+        return [code for code in waiting if code not in off]
 
 
 def send(outlet: str) -> dict[str, int]:
@@ -102,11 +108,30 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
 
         carrier = ReleaseCarrier(outlets[code], desk.releases.payload, note_gone)
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
+        account = desk.shelf.known.outlets[code]
+        spacing, pace = spacing_of(account), replace(USUAL, batch=_at_once(account))
         senders = [
-            Sender(desk.outbox, function, code, carrier, gate_of(desk, code, function), worker, utc_now, time.sleep)
+            Sender(
+                desk.outbox,
+                function,
+                code,
+                carrier,
+                gate_of(desk, code, function),
+                worker,
+                utc_now,
+                time.sleep,
+                pace,
+                spacing,
+            )
             for function in FUNCTIONS
         ]
         yield senders, carrier
+
+
+def _at_once(account: OutletAccount) -> int:
+    if not isinstance(account, MailOutlet):
+        return USUAL.batch
+    return max(1, min(USUAL.batch, int(account.per_second * int(_CLAIM.total_seconds()))))
 
 
 class ReleaseCarrier:
