@@ -12,10 +12,11 @@ from caravan.config.releases import FOLDER
 from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.core.protocols import Layer
-from caravan.functions.release import calendar
+from caravan.functions.release import calendar, links
 from caravan.functions.release.planning import FUNCTION
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.outbox_mirror import OutboxMirror
+from caravan.warehouse.releases import StoredReleases
 from caravan.warehouse.scratch import Scratch
 from caravan.warehouse.store import Store
 
@@ -35,7 +36,7 @@ def mirror(run_id: str, dag_id: str) -> dict[str, int]:
     shelf = read_shelf(settings.config_dir)
     with open_store(settings, shelf.configuration, dag_id) as store:
         _put_calendar(store, settings, shelf, run_id)
-        copied = _copy_outbox(store, settings)
+        copied = _copy_outbox(store, settings, run_id)
         # An hour in which nothing changed is no run worth a record; a changed model is built all the same.
         is_recorded = bool(copied or store.pending(FUNCTION, _LAYERS, None))
         if is_recorded:
@@ -58,8 +59,9 @@ def _put_calendar(store: Store, settings: Settings, shelf: Shelf, run_id: str) -
     store.put_reference(calendar.TABLE, rows, calendar.KEY, run_id, is_complete=is_complete)
 
 
-def _copy_outbox(store: Store, settings: Settings) -> int:
+def _copy_outbox(store: Store, settings: Settings, run_id: str) -> int:
     if not is_made(settings):
         return 0
     with open_ledger(settings) as ledger, Scratch(settings.staging_dir) as folder:
+        store.put_reference(links.TABLE, links.link_rows(StoredReleases(ledger).links()), links.KEY, run_id)
         return OutboxMirror(store.warehouse, store.catalog, StoredOutbox(ledger), folder, utc_now).bring_up()

@@ -82,6 +82,22 @@ class PayloadKey:
         return cls(key.object_id, key.revision, key.outlet, *where, intention.content_hash)
 
 
+@dataclass(frozen=True)
+class SentLink:
+    """A web link of a text as an outlet gets it. `place`: among the links of the text, from 1. `url`: as it is sent;
+    `target_url`: as it is written."""
+
+    release_id: str
+    revision: int
+    content_hash: str
+    outlet: str
+    locale: str
+    link_id: str
+    place: int
+    url: str
+    target_url: str
+
+
 class Outlet(Protocol):
     """One account, folder or list that releases go to. Made for one task; tries once."""
 

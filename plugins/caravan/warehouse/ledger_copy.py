@@ -23,6 +23,7 @@ _TABLES = (
     ("release_approval", ("release_id", "content_hash", "approver", "at", "source")),
     ("release_payload", ("release_id", "revision", "outlet", "market_code", "locale", "content_hash", "payload",
                          "rendered_at")),
+    ("release_link", releases.LINK),
 )  # fmt: skip
 _BATCH = 1000
 
