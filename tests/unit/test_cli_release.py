@@ -7,6 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import icalendar
 import pytest
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from caravan import INCLUDE_DIR
 from caravan.assembly import releases
+from caravan.assembly.drawing import draw
 from caravan.assembly.outbox import is_made, open_ledger
 from caravan.assembly.shelf import read_shelf
 from caravan.cli.release import app
@@ -129,6 +131,14 @@ def test_a_release_with_faults_or_none_of_that_name_is_told_so(config: Path) -> 
     assert "1 fault left something out; `caravan release lint` tells all" in output
 
 
+def drawn(config: Path) -> tuple[dict[str, bytes], Any]:
+    """What a preview needs beside the texts: the pictures, and what outlets make of it."""
+    shelf = read_shelf(config)
+    release = shelf.release("spring")
+    show = draw(Settings.from_environment(), shelf, release).show
+    return {release.images["bags.png"].published_name: b"x"}, show
+
+
 class _Asked(HTMLParser):
     """What a browser would fetch by itself, and where links lead."""
 
@@ -140,10 +150,16 @@ class _Asked(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        self.opened.append(tag)
+        # JSON-LD is data, which nothing runs.
+        self.opened += [] if values.get("type") == "application/ld+json" else [tag]
         self.links += [values["href"]] if tag == "a" and "href" in values else []
         self.fetched += [values[name] for name in ("src", "srcset", "data", "poster") if name in values]
-        self.fetched += [values["href"]] if tag in ("link", "base") else []
+        self.fetched += [values["href"]] if tag == "base" or (tag == "link" and values["rel"] == "stylesheet") else []
+        if tag == "iframe":  # the page or mail itself; the preview's policy is its policy
+            inside = _Asked()
+            inside.feed(values["srcdoc"])
+            assert "sandbox" in values and "script" not in inside.opened
+            self.fetched += inside.fetched
 
 
 def test_the_preview_asks_for_nothing_outside_its_files(config: Path, tmp_path: Path) -> None:
@@ -157,7 +173,7 @@ def test_the_preview_asks_for_nothing_outside_its_files(config: Path, tmp_path: 
         asked = _Asked()
         asked.feed(text)
         assert not [each for each in asked.fetched if not each.startswith("data:image/png;base64,")], path
-        assert not {"script", "iframe", "form", "link", "base"} & set(asked.opened)
+        assert not {"script", "form", "link", "base"} & set(asked.opened)
         assert "url(" not in text and "@import" not in text
         assert "width=device-width" in text and "prefers-color-scheme: dark" in text
         assert "default-src 'none'" in text
@@ -176,7 +192,7 @@ def test_the_preview_lies_in_the_home_folder_where_none_is_given(config: Path, t
 def test_the_index_says_who_reads_what_and_what_is_wrong(config: Path) -> None:
     edit(config / "releases/spring/de.md", "Alle", "<b>Alle</b>")
     revision = revision_of(config)
-    files = preview(revision, lint(revision), {release_of(config).images["bags.png"].published_name: b"x"})
+    files = preview(revision, lint(revision), *drawn(config))
     assert sorted(files) == ["ar/site.html", "ar/toots.html", "en/site.html", "en/toots.html", "index.html"]
     index = files["index.html"]
     assert "releases/spring/de.md:5: HTML, &lt;b&gt;, is refused" in index
@@ -189,13 +205,13 @@ def test_the_index_says_who_reads_what_and_what_is_wrong(config: Path) -> None:
 def test_a_mail_shows_its_sender_and_its_plain_text(config: Path) -> None:
     edit(config / "releases/spring/release.yml", "[site, toots]", "[letters, site]")
     edit(config / "releases/spring/release.yml", "method: content", "method: email\nlist: readers.csv")
-    files = preview(revision_of(config), [], {release_of(config).images["bags.png"].published_name: b"x"})
+    files = preview(revision_of(config), [], *drawn(config))
     mail = files["en/letters.html"]
-    assert "<dd>News &lt;news@example.com&gt;</dd>" in mail
-    assert (
-        "<pre>What is new\n\nAll bags come in six colours (https://shop.example.com/bags?size=m&amp;utm_source=" in mail
-    )
-    assert 'src="data:image/png;base64,eA=="' in mail
+    assert '<dd dir="ltr">News &lt;news@example.com&gt;</dd>' in mail
+    plain = mail.partition("<pre>")[2]
+    assert "All bags come in six colours (https://shop.example.com/bags?size=m&amp;utm_source=letters" in plain
+    assert "Unsubscribe: {{ unsubscribe_url }}" in plain
+    assert "src=&#34;data:image/png;base64,eA==&#34;" in mail.partition("<pre>")[0]
 
 
 def test_the_calendar_has_an_event_for_each_market_at_its_instant(config: Path) -> None:
@@ -254,3 +270,11 @@ def test_a_release_knows_the_markets_newest_languages(config: Path) -> None:
     assert shelf.known.markets["AE"].chains == (("ar-AE", "ar", "en"), ("en-AE", "en"))
     assert shelf.known.markets["BR"].zone == "America/Sao_Paulo"
     assert {"content", "email"} <= set(shelf.known.methods) and "marketing_email" in shelf.known.purposes
+
+
+def test_what_an_outlet_would_refuse_is_told_before_anybody_approves(config: Path) -> None:
+    edit(config / "releases/spring/en.md", "New colours for all bags.", "New colours. " * 60)
+    (config / "releases.yml").write_text("own_hosts: [example.com]\nsummary_characters: 5000\n")
+    code, output = run("lint", "spring")
+    assert code == 1
+    assert re.search(r"releases/spring/en.md: toots: has \d+ characters, and at most 500 are taken", output)

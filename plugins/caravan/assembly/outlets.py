@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from caravan.config import outlets as config
 from caravan.config.settings import Settings
 from caravan.core.connections import Connection
 from caravan.core.errors import Fault, Misconfigured
-from caravan.core.release import Outlet
+from caravan.core.release import Drawer, Outlet
 
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
@@ -33,15 +33,16 @@ def open_outlet(
     key: bytes,
     variables: Sequence[str] = (),
     sites: Mapping[str, config.SiteOutlet] | None = None,
+    zones: Mapping[str, str] | None = None,
 ) -> Iterator[Outlet]:
     """`key`: signs links to unsubscribe. `variables`: what every recipient has. `sites`: those that hubs and search
-    engines are told of, by code. Nothing is asked of anybody yet.
+    engines are told of, by code. `zones`: of markets, in which a page tells its day. Nothing is asked of anybody yet.
 
     Raises Misconfigured for a connection that is missing or makes no sense.
     """
     match account:
         case config.SiteOutlet():
-            yield _site(account, settings)
+            yield _site(account, settings, zones or {})
         case config.SmtpOutlet():
             from caravan.clients.mail.smtp import SmtpOutlet
 
@@ -64,7 +65,29 @@ def open_outlet(
         case config.WebSubOutlet() | config.IndexNowOutlet():
             yield _notice(account, sites)
         case _:
-            yield _post(account)
+            yield _post(account, current().get)
+
+
+def drawer_of(
+    account: config.OutletAccount,
+    settings: Settings,
+    variables: Sequence[str],
+    sites: Mapping[str, config.SiteOutlet],
+    zones: Mapping[str, str],
+) -> Drawer:
+    """What an outlet makes of content, where nothing is handed over: it asks for no connection.
+
+    Raises Misconfigured for one that could never be opened.
+    """
+    match account:
+        case config.MailOutlet():
+            return _mailing(account, b"nobody gets this", variables)
+        case config.SiteOutlet():
+            return _site(account.model_copy(update={"bucket": None, "folder": "site"}), settings, zones)
+        case config.WebSubOutlet() | config.IndexNowOutlet():
+            return _notice(account, sites)
+        case _:
+            return _post(account, lambda conn_id: Connection(conn_id, "http"))
 
 
 def normalise(address: str) -> tuple[str, str | None]:
@@ -79,7 +102,7 @@ def normalise(address: str) -> tuple[str, str | None]:
     return found.text, None
 
 
-def _post(account: config.OutletAccount) -> Outlet:
+def _post(account: config.OutletAccount, connection_of: Callable[[str], Connection]) -> Outlet:
     """On somebody else's service."""
     from caravan.clients.posts.bluesky import Bluesky
     from caravan.clients.posts.mastodon import Mastodon
@@ -88,15 +111,15 @@ def _post(account: config.OutletAccount) -> Outlet:
 
     match account:
         case config.WordPressOutlet():
-            blog = current().get(account.connection)
+            blog = connection_of(account.connection)
             return WordPress(account.code, blog, utc_now, category=account.category, status=account.status)
         case config.MastodonOutlet():
-            server, most = current().get(account.connection), account.max_characters
+            server, most = connection_of(account.connection), account.max_characters
             return Mastodon(account.code, server, utc_now, visibility=account.visibility, max_characters=most)
         case config.BlueskyOutlet():
-            return Bluesky(account.code, current().get(account.connection), utc_now)
+            return Bluesky(account.code, connection_of(account.connection), utc_now)
         case config.WebhookOutlet():
-            return Webhook(account.code, current().get(account.connection), utc_now)
+            return Webhook(account.code, connection_of(account.connection), utc_now)
     raise Misconfigured([Fault(f"outlet {account.code}", "is of a kind that nothing here can open")])
 
 
@@ -121,7 +144,7 @@ def _notice(
     return IndexNow(account.code, engines, utc_now)
 
 
-def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
+def _site(account: config.SiteOutlet, settings: Settings, zones: Mapping[str, str]) -> Outlet:
     from caravan.clients.site.bucket import BucketStore
     from caravan.clients.site.outlet import SiteOutlet
     from caravan.clients.site.page import Site
@@ -132,7 +155,7 @@ def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
         store = BucketStore(current().get(account.connection), account.bucket, account.prefix.strip("/"))
     else:
         store = FolderStore(settings.home / (account.folder or "site"))
-    return SiteOutlet(account.code, Site(account.base_url, account.publisher), store, utc_now)
+    return SiteOutlet(account.code, Site(account.base_url, account.publisher, zones), store, utc_now)
 
 
 def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:

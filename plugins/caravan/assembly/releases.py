@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
 from caravan.assembly.clock import utc_now
+from caravan.assembly.drawing import faults_of
 from caravan.assembly.outbox import is_made, open_ledger, secret_key
 from caravan.assembly.outlets import normalise, open_outlet
 from caravan.assembly.shelf import Shelf, read_shelf
@@ -71,12 +72,13 @@ def opened(
     known = desk.shelf.known.outlets
     accounts = [known[code] for code in codes if code in known]
     sites = {code: each for code, each in known.items() if isinstance(each, SiteOutlet) and each.enabled}
+    zones = {code: market.zone for code, market in desk.shelf.known.markets.items()}
     found = {}
     with ExitStack() as stack:
         for account in accounts:
             if account.enabled:
                 try:
-                    opening = open_outlet(account, desk.settings, desk.key, variables, sites)
+                    opening = open_outlet(account, desk.settings, desk.key, variables, sites, zones)
                     found[account.code] = stack.enter_context(opening)
                 except Misconfigured as error:
                     faults += error.faults
@@ -132,9 +134,11 @@ def review(release_id: str) -> dict[str, str]:
         release = desk.shelf.release(release_id)
         found = stand(desk, release)
         if found.state == "draft":
-            raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {each}" for each in found.reasons))
+            raise _faulty(release, found.reasons)
         if found.state == "over":
             raise Rejected("RELEASE_OVER", f"{release.id}: its time has passed; give it a later one and a new revision")
+        if faults := faults_of(desk.settings, desk.shelf, release):
+            raise _faulty(release, faults)
         revision = desk.shelf.revision(release)
         so_far = f"{release.id} is {', '.join(found.reasons) or 'approved by all that it needs'}"
         return {
@@ -143,6 +147,10 @@ def review(release_id: str) -> dict[str, str]:
             "subject": f"Approve {release.id}, revision {release.revision}: {release.source.front.title}",
             "body": f"{sheet(revision)}\n{so_far}.",
         }
+
+
+def _faulty(release: Release, faults: Iterable[object]) -> Rejected:
+    return Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {each}" for each in faults))
 
 
 def approve(release_id: str, content_hash: str, approver: str) -> dict[str, object]:
@@ -191,7 +199,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             mail = [known[code] for code in outlets if known[code].is_mail]
         faults += planning.list_faults(release, of_list) if mail else []
         if faults:
-            raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {fault}" for fault in faults))
+            raise _faulty(release, faults)
         now = utc_now()
         desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
         links = sent_links(release, payloads, known, desk.shelf.settings.own_hosts)

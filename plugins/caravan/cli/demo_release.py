@@ -113,7 +113,7 @@ def leave(settings: Settings, outlets: Outlets, people: list[Reader], run: Run, 
     go(PLAN_DAG_ID, instants[-1] + timedelta(hours=1))
     found.arrived = _arrived(outlets, settings)
     found.states = Counter((outlet, state) for (outlet, _), state in states().items())
-    found.wrong += [*_differences(found), *_wrong_mails(outlets, shelf, people)]
+    found.wrong += [*differences(found), *_wrong_mails(outlets, shelf, people)]
     return found
 
 
@@ -173,7 +173,7 @@ def _letterboxes(outlets: Outlets) -> Iterator[tuple[str, Letterbox]]:
     return ((code, getattr(outlets, code)) for code in MAIL)
 
 
-def _differences(found: Leaving) -> Iterator[str]:
+def differences(found: Leaving) -> Iterator[str]:
     for code, expected in found.expected.items():
         arrived = found.arrived[code]
         for target in sorted(expected.keys() | arrived.keys()):
@@ -221,10 +221,12 @@ def release_table(found: Leaving) -> Table:
 
 def told(found: Leaving) -> str:
     unknown = sum(count for (_, state), count in found.states.items() if state == "unknown")
-    arrived = sum(map(_sum, found.arrived.values()))
+    arrived = sum(_sum(counted) for outlet, counted in found.arrived.items() if outlet != "site")
+    if not arrived:
+        return f"Release {RELEASE_ID}: had left before; planned and due again, nothing of it was sent twice"
     return (
-        f"Release {RELEASE_ID}: {arrived} arrived, each once, at those who are to get it and nobody else; of {unknown} "
-        "the answer was lost on purpose: nobody knows, and it is not sent again"
+        f"Release {RELEASE_ID}: {arrived} posts, calls and mails arrived, each once, where they were to and nowhere "
+        f"else; of {unknown} the answer was lost on purpose: it is unknown, and not sent again"
     )
 
 

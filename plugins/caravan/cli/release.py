@@ -82,16 +82,16 @@ def lint(
 
     Of one that is sound, the hash that whoever approves it signs.
     """
+    from caravan.assembly.drawing import faults_of
     from caravan.functions.release.hashes import content_hash
-    from caravan.functions.release.lint import lint as find
 
-    shelf = _shelf()
+    settings, shelf = Settings.from_environment(), _shelf()
     if release_id is None:
         asked, faults = list(shelf.releases.values()), list(shelf.faults)
     else:
         asked, faults = [shelf.release(release_id)], []
     for release in asked:
-        faults += find(shelf.revision(release))
+        faults += faults_of(settings, shelf, release)
     for fault in in_order(faults):
         say(str(fault))
     counted = "1 release" if len(asked) == 1 else f"{len(asked)} releases"
@@ -108,15 +108,15 @@ def preview(
     out: Annotated[Path | None, typer.Option(help="Folder to write to; previews/ID in CARAVAN_HOME if absent.")] = None,
 ) -> None:
     """Write how a release will look, in each language and outlet, as HTML files that need no network."""
-    from caravan.functions.release.lint import lint as find
+    from caravan.assembly.drawing import draw, faults_of
     from caravan.functions.release.preview import preview as render
 
     settings = Settings.from_environment()
     shelf = _shelf()
     release = shelf.release(release_id)
-    revision = shelf.revision(release)
     pictures = {image.published_name: image.path.read_bytes() for image in release.images.values()}
-    files = render(revision, find(revision), pictures)
+    faults, show = faults_of(settings, shelf, release), draw(settings, shelf, release).show
+    files = render(shelf.revision(release), faults, pictures, show)
     folder = out or settings.home / "previews" / release.id
     for path, html in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -98,18 +98,39 @@ class SentLink:
     target_url: str
 
 
-class Outlet(Protocol):
-    """One account, folder or list that releases go to. Made for one task; tries once."""
+@dataclass(frozen=True)
+class Shown:
+    """What readers will see. `text`: words as they arrive, or the plain part of a mail. `html`: a whole document, or
+    the part of one that is ours; None for words alone."""
 
-    code: str
-    is_repeatable: bool
+    text: str = ""
+    html: str | None = None
 
-    def render(self, content: Content) -> Payload: ...
+    @property
+    def is_document(self) -> bool:
+        return self.html is not None and self.html.lstrip()[:9].lower() == "<!doctype"
+
+
+class Drawer(Protocol):
+    """What an outlet makes of content. Needs no connection."""
+
+    def render(self, content: Content) -> Payload:
+        """Raises Rejected for what it can make nothing of."""
+        ...
 
     def check(self, payload: Payload) -> Sequence[str]:
         """What is wrong with it here, in words for whoever wrote it: too long, too large, an image without alt text.
         Nothing is cut."""
         ...
+
+    def show(self, payload: Payload) -> Shown: ...
+
+
+class Outlet(Drawer, Protocol):
+    """One account, folder or list that releases go to. Made for one task; tries once."""
+
+    code: str
+    is_repeatable: bool
 
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         """Publish, or with `message.intention.payload["action"] == "withdraw"` take back. What it raises counts as

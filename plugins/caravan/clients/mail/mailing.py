@@ -14,7 +14,7 @@ from caravan.clients.mail.template import UNSUBSCRIBE_URL, Compiled, MailTemplat
 from caravan.clients.mail.tokens import Links, Subscription
 from caravan.core.errors import Rejected
 from caravan.core.outbox import Message, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 TRY_AGAIN = timedelta(minutes=15)
 """After what passes: a busy server, a broken connection."""
@@ -52,6 +52,9 @@ class Mailing:
             found.append("no address is set where people unsubscribe")
         return found
 
+    def show(self, payload: Payload) -> Shown:
+        return Shown(payload["text"], payload["html"])
+
     def compose(self, message: Message, payload: Payload) -> Mail | Refused:
         """Whatever keeps the mail from being sent as it is asks for no connection: nothing has left."""
         intention, now = message.intention, self.clock()
@@ -84,6 +87,21 @@ class Mailing:
             return build(filled, self.sender, envelope)
         except Rejected as error:
             return Refused(str(error))
+
+
+class Draws:
+    """What outlets for mail make of content: a mail, whoever carries it."""
+
+    _mailing: Mailing
+
+    def render(self, content: Content) -> Payload:
+        return self._mailing.render(content)
+
+    def check(self, payload: Payload) -> list[str]:
+        return self._mailing.check(payload)
+
+    def show(self, payload: Payload) -> Shown:
+        return self._mailing.show(payload)
 
 
 def _compiled(payload: Payload) -> Compiled:

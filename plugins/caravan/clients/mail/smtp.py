@@ -13,14 +13,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Mailing
+from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Draws, Mailing
 from caravan.clients.mail.message import Mail
 from caravan.clients.mail.rate import Throttle
 from caravan.clients.mail.server import TIMEOUT_SECONDS, open_server, port_of
 from caravan.core.connections import Connection
 from caravan.core.errors import Misconfigured, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
-from caravan.core.release import Content, Payload
+from caravan.core.release import Payload
 
 ANSWER_SECONDS = 120.0
 """For the answer to a whole mail, while the server looks for spam. RFC 5321 allows 10 minutes; a lease ends sooner."""
@@ -38,7 +38,7 @@ _QUEUE_ID = re.compile(
 _GONE = Refused("the server closed the connection before it got the mail", after=TRY_AGAIN)
 
 
-class SmtpOutlet:
+class SmtpOutlet(Draws):
     """`open()` before anything is claimed, so that a wrong password stops the task and not the mails. To be closed."""
 
     is_repeatable = False
@@ -65,12 +65,6 @@ class SmtpOutlet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def render(self, content: Content) -> Payload:
-        return self._mailing.render(content)
-
-    def check(self, payload: Payload) -> Sequence[str]:
-        return self._mailing.check(payload)
 
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         mail = self._mailing.compose(message, payload)

@@ -17,7 +17,7 @@ from caravan.clients.posts.call import Answer, Call, Stopped
 from caravan.clients.posts.posting import Posting, described, image_faults, read_image, withdrawn_id, withdraws
 from caravan.clients.posts.wording import addresses, graphemes, marked
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 MOST_GRAPHEMES, MOST_BYTES = 300, 3000
 MOST_TAGS, LONGEST_TAG = 8, 64
@@ -60,6 +60,9 @@ class Bluesky(Posting):
         long = [tag for tag in payload["tags"] if graphemes(tag) > LONGEST_TAG]
         found += [f"its tag {tag} is longer than {LONGEST_TAG} characters" for tag in long]
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(payload["text"])
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         # Beside a link's card there is room for its picture only.

@@ -18,7 +18,7 @@ from caravan.clients.posts.call import AGAIN, Answer, Call, Stopped
 from caravan.clients.posts.posting import Posting, described, image_faults, read_image, withdrawn_id, withdraws
 from caravan.clients.posts.wording import addresses, graphemes, has_mark, marked
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 LINK_LENGTH = 23
 """So much every link counts, however long it is."""
@@ -63,6 +63,9 @@ class Mastodon(Posting):
         if length > self.max_characters:
             found.append(f"has {length} characters, and at most {self.max_characters} are taken; a link counts 23")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(composed(payload, payload["url"] or ""))
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         if not payload["url"]:

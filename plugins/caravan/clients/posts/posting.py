@@ -12,7 +12,7 @@ from typing import Any
 from caravan.clients.posts.call import USUAL, Limits, Stopped
 from caravan.core.connections import Connection
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Image, Payload
+from caravan.core.release import Content, Image, Payload, Shown
 
 
 def embargoed(message: Message, now: datetime) -> Refused | None:
@@ -62,6 +62,9 @@ class Posting(ABC):
 
     @abstractmethod
     def check(self, payload: Payload) -> Sequence[str]: ...
+
+    @abstractmethod
+    def show(self, payload: Payload) -> Shown: ...
 
     @abstractmethod
     def _publish(self, message: Message, payload: Payload) -> Outcome: ...

@@ -21,7 +21,7 @@ from caravan.clients.http.address import root_url
 from caravan.clients.posts.call import Answer, Call
 from caravan.clients.posts.posting import Posting, described, image_faults, read_image, withdraws
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 LONGEST_SLUG = 190
 """The column takes 200; there has to be room for `-2`."""
@@ -79,6 +79,9 @@ class WordPress(Posting):
         if "<!-- caravan" in payload["html"]:
             found.append("its text holds a comment that begins with caravan, which is how posts are found")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(html=payload["html"])
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         files = [read_image(image) for image in payload["images"]]

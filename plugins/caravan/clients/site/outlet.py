@@ -25,7 +25,7 @@ from caravan.clients.site.page import Site, alternates_of, render_page, render_w
 from caravan.clients.site.store import Conflict, Store, hash_of, put_now
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
@@ -79,6 +79,9 @@ class SiteOutlet:
 
     def check(self, payload: Payload) -> Sequence[str]:
         return list(find_faults(payload, self.limits))
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(html=payload["html"])
 
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         """Puts the page, or its tombstone. The lists follow by `publish_lists`."""
