@@ -8,8 +8,8 @@ task as often as you like.
 **Inputs**: `include/config/releases`, `outlets`, `lists` and `releases.yml`; approvals, in `approvals.yml` beside a
 release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./caravan outbox list`), which
 `release_send_minutely` hands over; `ops.outbox`, a copy without addresses, with `mart.fct_delivery` and
-`mart.fct_release`; the editorial calendar, `mart.dim_release`; `ops.load` and `ops.quarantine` of each list that was
-read.
+`mart.fct_release`; the editorial calendar, `mart.dim_release`; the links that were planned, `mart.dim_release_link`;
+`ops.load` and `ops.quarantine` of each list that was read.
 
 **When it fails**
 

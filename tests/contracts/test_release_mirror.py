@@ -41,7 +41,8 @@ def test_without_releases_there_is_nothing_to_do(world):
 def test_the_calendar_follows_the_folders(world):
     release, calendar = world.folder / "release.yml", "SELECT revision, market_code, standing FROM mart.dim_release"
     assert mirroring.mirror("r1", "release_plan_hourly") == {
-        "copied": 0, "lists": 0, "stg.config__release": 2, "mart.dim_release": 2, "mart.fct_release": 0
+        "copied": 0, "lists": 0, "stg.config__release": 2, "stg.release__link": 0, "mart.dim_release": 2,
+        "mart.dim_release_link": 0, "mart.fct_release": 0,
     }  # fmt: skip
     assert not (world.home / "outbox.sqlite").exists(), "to look makes none"
     assert rows(world, f"{calendar} ORDER BY 2") == [(1, "DE", "in_review"), (1, "GB", "in_review")]
@@ -67,12 +68,28 @@ def test_the_report_asks_the_outbox_itself(world):
     assert [(each.outlet, each.due_count, each.last_at) for each in found] == [("letter", 3, None), ("site", 2, None)]
 
 
+def test_links_lead_from_their_tags_back_to_the_release(world):
+    (world.config / "releases.yml").write_text("own_hosts: [www.example.com]\n")
+    world.approve()
+    world.plan()
+    mirroring.mirror("r1", "release_plan_hourly")
+    asked = "SELECT outlet_code, locale, url, target_url, is_tagged FROM mart.dim_release_link"
+    pots, tags = "https://www.example.com/pots", "utm_source=letter&utm_medium=email&utm_campaign=autumn&utm_content"
+    assert rows(world, f"{asked} WHERE utm_campaign = 'autumn' ORDER BY locale") == [
+        ("letter", locale, f"{pots}?{tags}={locale.lower()}", pots, True) for locale in ("de-DE", "en-GB")
+    ]
+    assert rows(world, f"{asked} WHERE NOT is_tagged ORDER BY locale") == [
+        ("site", locale, pots, pots, False) for locale in ("de-DE", "en-GB")
+    ], "the site does not tag links to itself"
+    assert mirroring.mirror("r2", "release_plan_hourly") == {"copied": 0}
+
+
 def test_what_left_and_what_did_not_is_seen_without_addresses(world):
     world.approve()
     world.plan()
     assert mirroring.mirror("r1", "release_plan_hourly") == {
-        "copied": 5, "lists": 1, "stg.config__release": 2, "mart.dim_release": 2, "mart.fct_delivery": 5,
-        "mart.fct_release": 1,
+        "copied": 5, "lists": 1, "stg.config__release": 2, "stg.release__link": 4, "mart.dim_release": 2,
+        "mart.dim_release_link": 4, "mart.fct_delivery": 5, "mart.fct_release": 1,
     }  # fmt: skip
     world.now += timedelta(seconds=90)
     assert world.send() == {"site": {"accepted": 2}, "letter": {"accepted": 2, "skipped": 1}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from caravan.config.approvals import load_approvals
 from caravan.core.approval import Approval, Revocation, missing
-from caravan.core.release import PayloadKey
+from caravan.core.release import PayloadKey, SentLink
 from caravan.warehouse.ledger import FILE, SqliteLedger
 from caravan.warehouse.releases import StoredReleases
 
@@ -47,8 +48,12 @@ def test_approvals_and_payloads_are_kept_once(tmp_path: Path):
         assert releases.approvals("autumn") == [by("Li"), by("Omar")]
         assert releases.approvals("winter") == []
         key = PayloadKey("autumn", 1, "site", "DE", "de-DE", "hash")
-        releases.keep({key: {"title": "Ä"}}, NOW)
-        releases.keep({key: {"title": "other"}}, NOW)
+        link = SentLink(
+            "autumn", 1, "hash", "site", "de-DE", "abc", 1, "https://a.example/?utm_source=site", "https://a.example/"
+        )
+        releases.keep({key: {"title": "Ä"}}, [link], NOW)
+        releases.keep({key: {"title": "other"}}, [replace(link, url="other")], NOW)
+        assert releases.links() == [link]
         assert releases.payload(key) == {"title": "Ä"}
         assert releases.payload(PayloadKey("autumn", 2, "site", "DE", "de-DE", "hash")) is None
 

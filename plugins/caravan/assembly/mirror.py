@@ -12,12 +12,13 @@ from caravan.config.releases import FOLDER
 from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
 from caravan.core.protocols import Layer
-from caravan.functions.release import calendar
+from caravan.functions.release import calendar, links
 from caravan.functions.release.planning import FUNCTION
 from caravan.warehouse.list_mirror import ListMirror
 from caravan.warehouse.lists import StoredLists
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.outbox_mirror import OutboxMirror
+from caravan.warehouse.releases import StoredReleases
 from caravan.warehouse.scratch import Scratch
 from caravan.warehouse.store import Store
 
@@ -66,6 +67,7 @@ def _copy_ledger(store: Store, settings: Settings, run_id: str, dag_id: str) -> 
     if not is_made(settings):
         return 0, 0
     with open_ledger(settings) as ledger, Scratch(settings.staging_dir) as folder:
+        store.put_reference(links.TABLE, links.link_rows(StoredReleases(ledger).links()), links.KEY, run_id)
         copied = OutboxMirror(store.warehouse, store.catalog, StoredOutbox(ledger), folder, utc_now).bring_up()
         listed = ListMirror(store.warehouse, StoredLists(ledger), folder, utc_now, run_id, dag_id).bring_up()
     return copied, listed

@@ -25,6 +25,7 @@ from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
+from caravan.functions.release.links import sent_links
 from caravan.functions.release.planning import FUNCTION, Standing
 from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
@@ -238,7 +239,8 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             raise _faulty(release, faults)
         now = utc_now()
         desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
-        desk.releases.keep(payloads, now)
+        links = sent_links(release, payloads, known, desk.shelf.settings.own_hosts)
+        desk.releases.keep(payloads, links, now)
         pages = planning.publications(revision, payloads, _provider_ids(desk, release))
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
         refused: list[Rejected] = []

@@ -27,6 +27,7 @@ _TABLES = (
     ("list_reading", lists.READING),
     ("list_fault", lists.FAULT),
     ("list_use", lists.USE),
+    ("release_link", releases.LINK),
 )  # fmt: skip
 _BATCH = 1000
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from caravan.core.approval import Approval, Revocation
-from caravan.core.release import PayloadKey
+from caravan.core.release import PayloadKey, SentLink
 from caravan.warehouse.ledger import Ledger, as_moment, as_text
 
 SCHEMA = (
@@ -22,7 +22,12 @@ SCHEMA = (
     release_id TEXT NOT NULL, revision INTEGER NOT NULL, outlet TEXT NOT NULL, market_code TEXT NOT NULL,
     locale TEXT NOT NULL, content_hash TEXT NOT NULL, payload TEXT NOT NULL, rendered_at TEXT NOT NULL,
     PRIMARY KEY (release_id, revision, outlet, market_code, locale, content_hash))""",
+    """CREATE TABLE IF NOT EXISTS release_link (
+    release_id TEXT NOT NULL, revision INTEGER NOT NULL, content_hash TEXT NOT NULL, outlet TEXT NOT NULL,
+    locale TEXT NOT NULL, link_id TEXT NOT NULL, place INTEGER NOT NULL, url TEXT NOT NULL, target_url TEXT NOT NULL,
+    PRIMARY KEY (release_id, revision, content_hash, outlet, locale, link_id))""",
 )
+LINK = tuple(SentLink.__dataclass_fields__)
 _APPROVAL = ("release_id", "content_hash", "approver", "at", "source")
 REVOCATION = ("release_id", "content_hash", "revoker", "at", "why", "source")
 
@@ -72,7 +77,7 @@ class StoredReleases:
         found = [dict(zip(REVOCATION, row, strict=True)) for row in rows]
         return [Revocation(**(each | {"at": as_moment(each["at"])})) for each in found]
 
-    def keep(self, payloads: Mapping[PayloadKey, Mapping[str, Any]], now: datetime) -> None:
+    def keep(self, payloads: Mapping[PayloadKey, Mapping[str, Any]], links: Iterable[SentLink], now: datetime) -> None:
         """What is there already stays: it may be on its way."""
         names = [*PayloadKey.__dataclass_fields__, "payload", "rendered_at"]
         insert = (
@@ -85,6 +90,17 @@ class StoredReleases:
         ]
         with self._ledger.write() as transaction:
             transaction.many(insert, rows)
+            transaction.many(
+                f"INSERT INTO release_link ({', '.join(LINK)}) VALUES ({', '.join(f':{name}' for name in LINK)}) "
+                "ON CONFLICT DO NOTHING",
+                [vars(each) for each in links],
+            )
+
+    def links(self) -> list[SentLink]:
+        """Of all that was ever planned."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(f"SELECT {', '.join(LINK)} FROM release_link ORDER BY {', '.join(LINK)}")
+        return [SentLink(*row) for row in rows]
 
     def payload(self, key: PayloadKey) -> Mapping[str, Any] | None:
         names = list(PayloadKey.__dataclass_fields__)
