@@ -17,6 +17,8 @@ release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./carav
 - `plan [release]`: an outlet or the list refuses it; the log says why. The other releases are planned, and what goes
   to other outlets. A release that
   nobody has approved as it is waits, and is no failure: its log says what is missing.
+- `ask_to_confirm`: the file of a list whose people confirm that they signed up, or the outlet that asks them. Those of
+  the other lists are asked.
 - `refresh_lists`: a site's folder or bucket; its feeds and sitemaps are as they were.
 - `mirror`: the warehouse, or a check of the models; its log says which. It stops nothing from being sent.
 - `verdict`: fails whenever something above did.
@@ -59,6 +61,12 @@ def release_plan_hourly():
 
         return releases.plan(release_id, run_id)
 
+    @step(execution_timeout=timedelta(hours=1))
+    def ask_to_confirm(run_id: str) -> dict[str, int]:
+        from caravan.assembly import confirming
+
+        return confirming.ask(run_id)
+
     @step()
     def refresh_lists() -> list[str]:
         from caravan.assembly import sending
@@ -77,7 +85,7 @@ def release_plan_hourly():
         return None
 
     found = list_releases()
-    planned = [found, plan.expand(release_id=found)]
+    planned = [found, plan.expand(release_id=found), ask_to_confirm()]
     mirrored = mirror()
     refreshed = refresh_lists()
     planned >> mirrored

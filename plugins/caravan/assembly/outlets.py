@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from caravan.clients.mail.tokens import Keys
 
 TEMPLATES = TEMPLATES_DIR / "release"
-_KEY_ID = "k1"
+_KEY_ID, _CONFIRM_KEY_ID = "k1", "c1"
 
 
 @contextmanager
@@ -48,7 +50,9 @@ def open_outlet(
             from caravan.clients.mail.smtp import SmtpOutlet
 
             connection = current().get(account.connection)
-            with SmtpOutlet(account.code, connection, _mailing(account, key, variables), _throttle(account)) as outlet:
+            with SmtpOutlet(
+                account.code, connection, mailing_of(account, key, variables), _throttle(account)
+            ) as outlet:
                 yield outlet
         case config.SesOutlet():
             from caravan.clients.aws import open_service
@@ -59,7 +63,7 @@ def open_outlet(
                 account.code,
                 connection,
                 open_service(connection, "sesv2", tries_once=True),
-                _mailing(account, key, variables),
+                mailing_of(account, key, variables),
                 account.configuration_set,
                 _throttle(account),
             )
@@ -143,7 +147,8 @@ def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
     return SiteOutlet(account.code, Site(account.base_url, account.publisher), store, utc_now)
 
 
-def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
+def mailing_of(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
+    """`key`: signs links to unsubscribe. `variables`: what every recipient has."""
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.template import MailTemplate, Sender
     from caravan.clients.mail.tokens import Links
@@ -159,6 +164,13 @@ def keys_of(key: bytes) -> Keys:
     from caravan.clients.mail.tokens import Keys
 
     return Keys(_KEY_ID, {_KEY_ID: key})
+
+
+def confirm_keys_of(key: bytes) -> Keys:
+    """What signs links to confirm: another key, so that no link to unsubscribe does that."""
+    from caravan.clients.mail.tokens import Keys
+
+    return Keys(_CONFIRM_KEY_ID, {_CONFIRM_KEY_ID: hmac.new(key, b"confirm", hashlib.sha256).digest()})
 
 
 def _throttle(account: config.MailOutlet) -> Throttle:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
+from caravan.functions.outbox import confirming
 from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import Sender
 from caravan.functions.release.planning import FUNCTION
@@ -33,6 +35,12 @@ TICK = timedelta(seconds=75)
 late."""
 TURN = timedelta(minutes=2)
 """A long list goes on in the next runs: with all places taken by it, a page that falls due would be missed."""
+FUNCTIONS: Mapping[str, tuple[timedelta, timedelta]] = {
+    confirming.FUNCTION: (timedelta(seconds=1), timedelta(seconds=15)),
+    FUNCTION: (TICK, TURN),
+}
+"""Whose messages are handed over, in this order: how far ahead, and for how long. Who has just signed up is waiting for
+the mail; but what was promised for an instant is not to wait for them."""
 TOLD_FOR = timedelta(minutes=15)
 """That messages were missed is an incident for so long: told once, and over by itself."""
 _AGAIN = timedelta(minutes=5)
@@ -47,20 +55,23 @@ def list_outlets() -> list[str]:
     with open_desk() as desk:
         if moved := desk.outbox.recover(utc_now()):
             log.warning("left by workers that died, or too late: %s", moved)
-        waiting = desk.outbox.waiting(FUNCTION, utc_now() + TICK)
+        waiting = {code for function in FUNCTIONS for code in desk.outbox.waiting(function, utc_now() + TICK)}
         off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
         return sorted(waiting - off)
 
 
 def send(outlet: str) -> dict[str, int]:
     """What of one outlet falls due before the next tick, for one turn; then evidence of what nobody knows."""
-    with open_desk() as desk, _sender(desk, outlet) as (sender, carrier):
+    counts: Counter[str] = Counter()
+    with open_desk() as desk, _senders(desk, outlet) as (senders, carrier):
         carrier.start()
-        now = utc_now()
-        counts = sender.send_due(now + TICK, now + TURN)
+        for sender in senders:
+            now, (tick, turn) = utc_now(), FUNCTIONS[sender.function]
+            counts += sender.send_due(now + tick, now + turn)
         if counts["accepted"]:
             carrier.finish()
-        counts += sender.settle()
+        for sender in senders:
+            counts += sender.settle()
         return dict(counts)
 
 
@@ -80,7 +91,7 @@ def refresh_lists() -> list[str]:
 
 
 @contextmanager
-def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
+def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarrier]]:
     faults: list[Fault] = []
     with opened(desk, [code], (), faults) as outlets:
         if faults:
@@ -90,7 +101,11 @@ def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
             raise Misconfigured(own or [Fault(f"outlet {code}", "is not there, or is switched off")])
         carrier = ReleaseCarrier(outlets[code], desk.releases.payload)
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
-        yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier
+        senders = [
+            Sender(desk.outbox, function, code, carrier, gate_of(desk, code, function), worker, utc_now, time.sleep)
+            for function in FUNCTIONS
+        ]
+        yield senders, carrier
 
 
 class ReleaseCarrier:
@@ -146,7 +161,7 @@ class ApprovedGate:
         return self.then.ask(message, now)
 
 
-def gate_of(desk: Desk, outlet: str) -> Gate:
+def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     configuration, account = desk.shelf.configuration, desk.shelf.known.outlets[outlet]
     end = (utc_now() + timedelta(days=_CALENDAR_DAYS)).date()
     today = utc_now().date()
@@ -165,7 +180,8 @@ def gate_of(desk: Desk, outlet: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    return ApprovedGate(hashes(desk.shelf), approved(desk), contact)
+    # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
+    return ApprovedGate(hashes(desk.shelf), approved(desk), contact) if function == FUNCTION else contact
 
 
 def approved(desk: Desk) -> Callable[[Message], bool]:
@@ -194,10 +210,13 @@ def verdict() -> None:
     """Rejected where a person has to decide, and for a while where messages were missed."""
     with open_desk() as desk:
         counts = desk.outbox.counts()
-        missed = desk.outbox.missed_since(FUNCTION, utc_now() - TOLD_FOR)
-    waiting = {
-        outlet: count for function, outlet, state, count in counts if (function, state) == (FUNCTION, "operator")
-    }
+        missed: Counter[str] = Counter()
+        for function in FUNCTIONS:
+            missed.update(desk.outbox.missed_since(function, utc_now() - TOLD_FOR))
+    waiting: Counter[str] = Counter()
+    for function, outlet, state, count in counts:
+        if function in FUNCTIONS and state == "operator":
+            waiting[outlet] += count
     told = []
     if waiting:
         told.append(
@@ -210,4 +229,4 @@ def verdict() -> None:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{outlet}: {count:,}" for outlet, count in counts.items())
+    return ", ".join(f"{outlet}: {count:,}" for outlet, count in sorted(counts.items()))

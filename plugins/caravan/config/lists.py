@@ -53,6 +53,10 @@ class RecipientList(Frozen):
     market: str | None = None
     """Of those whose row names none."""
     variables: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")], ...] = ()
+    confirm: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] | None = None
+    """The outlet for mail that asks whoever signed up (consent_state pending) to confirm that it was they."""
+    confirm_days: Annotated[int, Field(ge=1, le=60)] = 7
+    """How long the link in that mail holds."""
     enabled: bool = True
 
 

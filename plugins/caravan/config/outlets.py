@@ -179,6 +179,8 @@ class MailOutlet(OutletAccount):
     """In one line: the laws of many markets ask for it in every mail."""
     reply_to: MailAddress | None = None
     unsubscribe_url: Address
+    confirm_url: Address | None = None
+    """Where those confirm who signed up; the same program serves it."""
     per_second: Rate = Decimal(1)
     per_domain_per_second: Rate | None = None
     seeds: PeopleFile | None = None

@@ -37,7 +37,9 @@ class Mailing:
 
     def render(self, content: Content) -> Payload:
         """Raises Rejected when it cannot be made a mail at all."""
-        compiled = self.template.compile(content, self.sender)
+        return self.payload(content, self.template.compile(content, self.sender))
+
+    def payload(self, content: Content, compiled: Compiled) -> Payload:
         return {**asdict(compiled), "kind": content.kind, "locale": content.locale, "release_id": content.release_id}
 
     def check(self, payload: Payload) -> list[str]:
