@@ -23,8 +23,8 @@ import holidays.countries  # noqa: F401  (as below: a fork of whoever has it fin
 from caravan.assembly import feedback, outlets, releases, sending
 from caravan.clients.mail import ses, ses_events, smtp  # noqa: F401
 from caravan.core.codes import country_codes
-from caravan.core.outbox import Message
-from caravan.functions.outbox.sending import Pace, Sender
+from caravan.core.outbox import UNLIMITED, Message, Spacing, Wait
+from caravan.functions.outbox.sending import Pace
 from caravan.warehouse.ledger import Ledger
 from caravan.warehouse.outbox import StoredOutbox
 
@@ -59,9 +59,9 @@ class MortalOutbox(StoredOutbox):
         self._begun = self._in_the_air = ""
         super().__init__(ledger, self._come_to)
 
-    def begin(self, message: Message, now: datetime) -> Message | None:
+    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
         self._begun = message.message_id
-        return super().begin(message, now)
+        return super().begin(message, now, spacing)
 
     def _come_to(self, phase: str) -> None:
         self._seen[phase] += 1
@@ -89,7 +89,7 @@ def work(job: Job) -> None:
     for module in (feedback, outlets, releases, sending):
         module.utc_now = job.clock  # type: ignore[attr-defined]
     releases.StoredOutbox = partial(MortalOutbox, job)  # type: ignore[misc,assignment]
-    sending.Sender = partial(Sender, pace=PACE)  # type: ignore[misc,assignment]
+    sending.USUAL = PACE  # type: ignore[misc]
     sending.TICK = timedelta(0)  # what is due in a minute is not waited for
     if job.step == "plan":
         releases.plan("autumn", "test")

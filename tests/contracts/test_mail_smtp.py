@@ -18,7 +18,6 @@ from mail_server import CLOSE, MailServer
 from test_connection_trials import PASSWORD, authenticate
 from test_notify import PLAIN, free_port
 
-from caravan.clients.mail.rate import Throttle
 from caravan.clients.mail.server import open_server
 from caravan.clients.mail.smtp import SmtpOutlet
 from caravan.core.connections import Connection
@@ -261,15 +260,6 @@ def test_whatever_stops_a_mail_halfway_the_next_one_does_not_read_its_answer(ser
     server.says["MAIL"] = ["550 not you"]
     assert outlet.hand_over(message("c@example.com"), PAYLOAD) == Refused("the server answered 550 to MAIL")
     assert server.connections == 2
-
-
-def test_mails_leave_at_the_pace_that_is_set(server):
-    slept: list[float] = []
-    throttle = Throttle(lambda: 0.0, slept.append, per_second=10, per_domain={"example.com": 0.5})
-    with outlet_for(server.port, throttle=throttle) as outlet:
-        for name in ("a", "b"):
-            assert isinstance(outlet.hand_over(message(f"{name}@example.com"), PAYLOAD), Accepted)
-    assert slept == [2.0]
 
 
 def test_each_recipient_gets_a_mail_of_their_own(server, outlet):

@@ -70,6 +70,7 @@ def test_the_releases_are_listed_with_the_first_instant(config: Path) -> None:
         ("omar", "2026-11-24", "planned"),
         ("Ida Example", "2026-11-24", "in_review: approved by its author alone: somebody else has to"),
         ("stored", "2026-11-24", "planned"),
+        ("revoked", "2026-11-24", "in_review: its approval was revoked by Li: wrong price"),
         ("broken", "2026-11-24", "in_review: releases/spring/approvals.yml:1 approvals"),
         ("link", "2026-11-24", "draft: releases/spring/de.md:5: the link http://x.example is http only; use https or"),
         (None, "2026-11-27", "over"),
@@ -87,6 +88,11 @@ def test_the_state_of_a_release_is_listed_with_its_reason(
         edit(folder / "de.md", "https://shop.example.com/de/taschen", "http://x.example")
     elif change == "broken":
         (folder / "approvals.yml").write_text("approvals: none\n")
+    elif change == "revoked":
+        (folder / "approvals.yml").write_text(
+            f"approvals:\n  - {{by: Omar, at: '2026-11-23T12:00:00Z', hash: '{content}'}}\n"
+        )
+        assert run("revoke", "spring", "--by", "Li", "--why", "wrong price")[0] == 0
     elif change == "stored":
         with open_ledger(settings) as ledger:
             StoredReleases(ledger).approve([Approval("spring", content, "Li", datetime(2026, 11, 1), "airflow")])
@@ -98,7 +104,7 @@ def test_the_state_of_a_release_is_listed_with_its_reason(
     word, _, why = state.partition(": ")
     assert re.split(r"\s{2,}", found[0].strip())[1] == word
     assert found[1].startswith(f"spring: {why}") if why else len(found) == 1
-    assert is_made(settings) == (change == "stored")
+    assert is_made(settings) == (change in ("stored", "revoked"))
 
 
 def test_lint_ends_with_what_it_found(config: Path) -> None:

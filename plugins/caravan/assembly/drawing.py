@@ -9,11 +9,12 @@ from functools import partial
 from caravan.assembly.outlets import drawer_of
 from caravan.assembly.shelf import Shelf
 from caravan.config.outlets import OutletAccount, SiteOutlet
-from caravan.config.releases import Release
+from caravan.config.releases import FILE, Release
 from caravan.config.settings import Settings
 from caravan.core.errors import Fault, Misconfigured, Rejected, in_order
 from caravan.core.release import Content, Drawer, Shown
 from caravan.functions.release.lint import lint
+from caravan.functions.release.planning import list_faults
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ def draw(settings: Settings, shelf: Shelf, release: Release) -> Drawing:
 
 
 def faults_of(settings: Settings, shelf: Shelf, release: Release) -> list[Fault]:
-    """All that is wrong with its texts, and what its outlets say of them. Asks nobody."""
+    """All that is wrong with its texts and its list, and what its outlets say of them. Asks nobody."""
     drawing = draw(settings, shelf, release)
     checks = {code: partial(drawing.check, code) for code in drawing.drawers}
-    return in_order([*drawing.faults, *lint(shelf.revision(release), checks)])
+    is_mailed = any(shelf.known.outlets[code].is_mail for code in drawing.drawers)
+    of_list = list_faults(release, shelf.lists.get(release.list or "")) if is_mailed else []
+    where = f"releases/{release.id}/{FILE}"
+    return in_order(
+        [*drawing.faults, *(Fault(where, each) for each in of_list), *lint(shelf.revision(release), checks)]
+    )

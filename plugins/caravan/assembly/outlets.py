@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import hashlib
+import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
@@ -12,18 +15,20 @@ from caravan import TEMPLATES_DIR
 from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
 from caravan.config import outlets as config
+from caravan.config.lists import RecipientList
 from caravan.config.settings import Settings
 from caravan.core.connections import Connection
 from caravan.core.errors import Fault, Misconfigured
+from caravan.core.outbox import UNLIMITED, Message, Spacing
 from caravan.core.release import Drawer, Outlet
+from caravan.functions.release.recipients import Normalise, Unfit
 
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
-    from caravan.clients.mail.rate import Throttle
     from caravan.clients.mail.tokens import Keys
 
 TEMPLATES = TEMPLATES_DIR / "release"
-_KEY_ID = "k1"
+_KEY_ID, _CONFIRM_KEY_ID = "k1", "c1"
 
 
 @contextmanager
@@ -47,7 +52,7 @@ def open_outlet(
             from caravan.clients.mail.smtp import SmtpOutlet
 
             connection = current().get(account.connection)
-            with SmtpOutlet(account.code, connection, _mailing(account, key, variables), _throttle(account)) as outlet:
+            with SmtpOutlet(account.code, connection, mailing_of(account, key, variables)) as outlet:
                 yield outlet
         case config.SesOutlet():
             from caravan.clients.aws import open_service
@@ -58,9 +63,8 @@ def open_outlet(
                 account.code,
                 connection,
                 open_service(connection, "sesv2", tries_once=True),
-                _mailing(account, key, variables),
+                mailing_of(account, key, variables),
                 account.configuration_set,
-                _throttle(account),
             )
         case config.WebSubOutlet() | config.IndexNowOutlet():
             yield _notice(account, sites)
@@ -81,7 +85,7 @@ def drawer_of(
     """
     match account:
         case config.MailOutlet():
-            return _mailing(account, b"nobody gets this", variables)
+            return mailing_of(account, b"nobody gets this", variables)
         case config.SiteOutlet():
             return _site(account.model_copy(update={"bucket": None, "folder": "site"}), settings, zones)
         case config.WebSubOutlet() | config.IndexNowOutlet():
@@ -90,16 +94,22 @@ def drawer_of(
             return _post(account, lambda conn_id: Connection(conn_id, "http"))
 
 
-def normalise(address: str) -> tuple[str, str | None]:
-    """Of recipients' files: the address as it is sent to, and what is wrong with it."""
+def normaliser(of_list: RecipientList | None) -> Normalise:
+    """Of the addresses in a recipients' file; None for our own. A newspaper or a partner is written to at press@ or
+    info@; a customer who has subscribed is a person."""
     from caravan.clients.mail.addresses import Invalid, normalised
 
-    found = normalised(address)
-    if isinstance(found, Invalid):
-        return "", found.reason
-    if found.is_role:
-        return "", "stands for nobody in particular (postmaster@, info@): who reads it has not subscribed"
-    return found.text, None
+    is_of_people = of_list is not None and of_list.audience == "customer"
+
+    def normalise(address: str) -> str | Unfit:
+        found = normalised(address)
+        if isinstance(found, Invalid):
+            return Unfit("BAD_ADDRESS", found.reason)
+        if found.is_role and is_of_people:
+            return Unfit("ROLE_ADDRESS", "stands for nobody in particular (info@, sales@): a customer is a person")
+        return found.text
+
+    return normalise
 
 
 def _post(account: config.OutletAccount, connection_of: Callable[[str], Connection]) -> Outlet:
@@ -161,7 +171,8 @@ def _site(account: config.SiteOutlet, settings: Settings, zones: Mapping[str, st
     return SiteOutlet(account.code, Site(account.base_url, account.publisher, zones), store, utc_now)
 
 
-def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
+def mailing_of(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
+    """`key`: signs links to unsubscribe. `variables`: what every recipient has."""
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.template import MailTemplate, Sender
     from caravan.clients.mail.tokens import Links
@@ -179,8 +190,24 @@ def keys_of(key: bytes) -> Keys:
     return Keys(_KEY_ID, {_KEY_ID: key})
 
 
-def _throttle(account: config.MailOutlet) -> Throttle:
-    from caravan.clients.mail.rate import Throttle
+def confirm_keys_of(key: bytes) -> Keys:
+    """What signs links to confirm: another key, so that no link to unsubscribe does that."""
+    from caravan.clients.mail.tokens import Keys
 
-    per_domain = {"*": float(account.per_domain_per_second)} if account.per_domain_per_second else {}
-    return Throttle(time.monotonic, time.sleep, float(account.per_second), per_domain)
+    return Keys(_CONFIRM_KEY_ID, {_CONFIRM_KEY_ID: hmac.new(key, b"confirm", hashlib.sha256).digest()})
+
+
+def spacing_of(account: config.OutletAccount) -> Callable[[Message], Spacing]:
+    """How far apart its messages have to leave, by its own rate and by that of each domain."""
+    if not isinstance(account, config.MailOutlet):
+        return lambda message: UNLIMITED
+    of_all = {account.code: _apart(account.per_second)}
+    of_domain = account.per_domain_per_second
+    if of_domain is None:
+        return lambda message: of_all
+    apart = _apart(of_domain)
+    return lambda message: {**of_all, f"{account.code} {message.key.target.rpartition('@')[2].lower()}": apart}
+
+
+def _apart(per_second: Decimal) -> timedelta:
+    return timedelta(seconds=float(1 / per_second))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
-from caravan.core.errors import in_order
+from caravan.core.errors import CaravanError, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,44 @@ def lint(
         raise typer.Exit(1)
     if release_id is not None:
         say(f"content {content_hash(asked[0], shelf.revision(asked[0]).templates)}")
+
+
+@app.command()
+def check(release_id: ReleaseId) -> None:
+    """Ask each link of a release, its outlets and the page to unsubscribe; ends with 1 if anything is wrong.
+
+    Needs the network. Publishes nothing, unsubscribes nobody, and counts as nobody's visit.
+    """
+    from caravan.assembly.check import check as ask
+
+    found, faults = ask(release_id)
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for title in ("asked", "answer", "leads to"):
+        table.add_column(title, overflow="fold")
+    for each in found:
+        table.add_row(Text(each.what), Text(each.answer), Text(each.leads_to))
+    if found:
+        console().print(table)
+    for fault in faults:
+        say(str(fault))
+    say(f"{len(found)} asked, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def revoke(
+    release_id: ReleaseId,
+    by: Annotated[str, typer.Option("--by", help="Who takes the approval back.")],
+    why: Annotated[str, typer.Option("--why", help="What is wrong with it, for whoever approves it next.")],
+) -> None:
+    """Take back all that was approved of a release so far: what has not left is held until it is approved again."""
+    from caravan.assembly.releases import revoke as take_back
+
+    if not by.strip() or not why.strip():
+        raise CaravanError("say who revokes it, and why")
+    take_back(release_id, by.strip(), why.strip())
+    say(f"{release_id}: not approved any more; what waits is held: `./caravan outbox list --object {release_id}`")
 
 
 @app.command()

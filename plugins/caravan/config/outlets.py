@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from caravan.config.document import Document, read
 from caravan.config.frozen import Frozen
+from caravan.config.lists import PeopleFile
 from caravan.config.places import CONN_ID, S3_DEFAULT, place_problem
 from caravan.config.validation import validate
 from caravan.core.errors import Fault, Misconfigured, in_order, nearest
@@ -170,7 +171,8 @@ class BounceMailbox(Frozen):
 
 
 class MailOutlet(OutletAccount):
-    """`per_second`: messages that the account takes. `seeds`: addresses of ours that get a trial before all others."""
+    """`per_second`: messages that the account takes. `seeds`: a file of addresses of ours, which get each mail in every
+    language as soon as it is planned."""
 
     medium = "email"
     is_mail = True
@@ -181,9 +183,11 @@ class MailOutlet(OutletAccount):
     """In one line: the laws of many markets ask for it in every mail."""
     reply_to: MailAddress | None = None
     unsubscribe_url: Address
+    confirm_url: Address | None = None
+    """Where those confirm who signed up; the same program serves it."""
     per_second: Rate = Decimal(1)
     per_domain_per_second: Rate | None = None
-    seeds: Annotated[tuple[MailAddress, ...], Field(repr=False)] = ()
+    seeds: PeopleFile | None = None
     events: EventQueue | None = None
     bounces: BounceMailbox | None = None
 

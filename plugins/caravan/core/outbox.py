@@ -31,6 +31,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 State = Literal[
@@ -189,6 +190,11 @@ class Skip:
     reason: str
 
 
+Spacing = Mapping[str, timedelta]
+"""By the name of what has a rate (an outlet, a domain of it): the least time between two that are handed over."""
+UNLIMITED: Spacing = MappingProxyType({})
+
+
 class Carrier(Protocol):
     """Who hands messages over to the world outside: one account of ours.
 
@@ -239,8 +245,9 @@ class Outbox(Protocol):
 
     def miss(self, message: Message, now: datetime) -> bool: ...
 
-    def begin(self, message: Message, now: datetime) -> Message | None:
-        """Commit that it is being handed over. None when the claim is no longer this worker's: then do not."""
+    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
+        """Commit that it is being handed over. None when the claim is no longer this worker's: then do not. Wait when
+        another one, of any process, is less than its spacing away: nothing is committed, ask again then."""
         ...
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:

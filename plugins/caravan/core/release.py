@@ -83,6 +83,22 @@ class PayloadKey:
 
 
 @dataclass(frozen=True)
+class SentLink:
+    """A web link of a text as an outlet gets it. `place`: among the links of the text, from 1. `url`: as it is sent;
+    `target_url`: as it is written."""
+
+    release_id: str
+    revision: int
+    content_hash: str
+    outlet: str
+    locale: str
+    link_id: str
+    place: int
+    url: str
+    target_url: str
+
+
+@dataclass(frozen=True)
 class Shown:
     """What readers will see. `text`: words as they arrive, or the plain part of a mail. `html`: a whole document, or
     the part of one that is ours; None for words alone."""

@@ -116,7 +116,9 @@ class Outgoing:
 def read_outgoing(reader: Reader) -> Outgoing:
     states = reader.rows(
         (DELIVERY,),
-        f"SELECT state, COUNT(*) AS message_count, MAX(changed_at) FROM {DELIVERY} GROUP BY state "
+        # Not `is_seed`: a table of an older version has no such column.
+        f"SELECT state, COUNT(*) AS message_count, MAX(changed_at) FROM {DELIVERY} "
+        "WHERE COALESCE(variant, '') <> 'seed' GROUP BY state "
         "ORDER BY message_count DESC, state",
     )
     totals = reader.rows((RELEASE,), f"SELECT COUNT(*) FROM {RELEASE}")

@@ -13,15 +13,18 @@ from typing import Any
 
 from caravan.core.outbox import (
     TRANSITIONS,
+    UNLIMITED,
     Accepted,
     Intention,
     Message,
     Outcome,
     Refused,
+    Spacing,
     State,
     Unknown,
+    Wait,
 )
-from caravan.warehouse import outbox_log
+from caravan.warehouse import outbox_log, outbox_rate
 from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
 from caravan.warehouse.outbox_questions import COLUMNS, INTENDED, OutboxQuestions, read
 
@@ -45,6 +48,7 @@ SCHEMA = (
     "WHERE handed_over_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS outbox_provider ON outbox_message (provider_id) WHERE provider_id IS NOT NULL",
     *outbox_log.SCHEMA,
+    *outbox_rate.SCHEMA,
 )
 
 
@@ -96,6 +100,8 @@ class StoredOutbox(OutboxQuestions):
             values = {"state": state, "now": as_text(now)}
             if count := self._move_all(f"state = :state AND {limit} < :now", values, to, now, "recovery", reason):
                 moved[to] = count
+        with self._ledger.write() as transaction:
+            outbox_rate.forget(transaction, now)
         return moved
 
     def claim(
@@ -129,11 +135,19 @@ class StoredOutbox(OutboxQuestions):
     def miss(self, message: Message, now: datetime) -> bool:
         return self._move(message, "missed", now, _worker(message), "too late")
 
-    def begin(self, message: Message, now: datetime) -> Message | None:
-        is_mine = message.lease_until is not None and now < message.lease_until
-        if is_mine and self._move(message, "handed_over", now, _worker(message), None, handed_over_at=as_text(now)):
-            return replace(message, state="handed_over", changed_at=now)
-        return None
+    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
+        if message.lease_until is None or message.lease_until <= now:
+            return None
+        with self._ledger.write() as transaction:
+            if (free_at := outbox_rate.free_at(transaction, spacing, now)) > now:
+                return Wait(free_at, "its rate")
+            change: dict[str, str | int | None] = {"handed_over_at": as_text(now)}
+            moved = _move(transaction, message, "handed_over", now, _worker(message), None, change)
+            if moved:
+                outbox_rate.take(transaction, spacing, now)
+            self._observe("handed_over")
+        self._observe("after handed_over")
+        return replace(message, state="handed_over", changed_at=now) if moved else None
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:
         if isinstance(outcome, Unknown):

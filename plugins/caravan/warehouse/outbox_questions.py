@@ -119,15 +119,14 @@ class OutboxQuestions:
             )
         return {row[0]: int(row[1]) for row in rows}
 
-    def waiting(self, function: str, until: datetime) -> set[str]:
-        """Outlets for which something is due before then, or has to be settled."""
+    def waiting(self, function: str, now: datetime, until: datetime) -> list[str]:
+        """Outlets for which something is due before `until`, or has to be settled; first those that nobody sends to."""
+        of = "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function AND"
+        values = {"function": function, "now": as_text(now), "until": as_text(until)}
         with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function "
-                "AND ((state = 'planned' AND due_at < :until) OR state = 'unknown')",
-                {"function": function, "until": as_text(until)},
-            )
-        return {row[0] for row in rows}
+            due = transaction.rows(f"{of} ((state = 'planned' AND due_at < :until) OR state = 'unknown')", values)
+            busy = transaction.rows(f"{of} state IN ('claimed', 'handed_over') AND lease_until > :now", values)
+        return sorted((row[0] for row in due), key=lambda outlet: ((outlet,) in busy, outlet))
 
     def traffic(self, now: datetime, missed_since: datetime) -> list[Traffic]:
         """How each outlet does; `missed_count` is of what has turned out to be too late since then."""

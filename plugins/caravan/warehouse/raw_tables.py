@@ -119,6 +119,19 @@ RAW: dict[str, RawTable] = {
             },
         ),
         RawTable(
+            "raw.release__link",
+            {
+                **_KEYS,
+                "release_id": _TEXT,
+                "revision": "INTEGER",
+                **dict.fromkeys(("content_hash", "outlet", "locale", "link_id"), _TEXT),
+                "place": "INTEGER",
+                **dict.fromkeys(("url", "target_url"), _TEXT),
+                "is_tagged": "BOOLEAN",
+                **dict.fromkeys(("utm_source", "utm_medium", "utm_campaign", "utm_content"), _TEXT),
+            },
+        ),
+        RawTable(
             "raw.config__party",
             {**_KEYS, **dict.fromkeys(("party_code", "name", "kind", "country_code", "registration_id"), _TEXT)},
         ),

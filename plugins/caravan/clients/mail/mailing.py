@@ -37,7 +37,9 @@ class Mailing:
 
     def render(self, content: Content) -> Payload:
         """Raises Rejected when it cannot be made a mail at all."""
-        compiled = self.template.compile(content, self.sender)
+        return self.payload(content, self.template.compile(content, self.sender))
+
+    def payload(self, content: Content, compiled: Compiled) -> Payload:
         return {**asdict(compiled), "kind": content.kind, "locale": content.locale, "release_id": content.release_id}
 
     def check(self, payload: Payload) -> list[str]:
@@ -62,7 +64,8 @@ class Mailing:
             return Refused("EMBARGO: it may not leave yet", after=intention.embargo_until - now)
         if intention.payload.get("action") == "withdraw":
             return Refused("WITHDRAWAL: a mail cannot be taken back")
-        address = normalised(message.key.target)
+        # A key of its own for each language of a trial: then the address is beside it.
+        address = normalised(intention.payload.get("to") or message.key.target)
         if isinstance(address, Invalid):
             return Refused(f"ADDRESS: {address.reason}")
         values: dict[str, Any] = dict(intention.payload.get("variables", {}))

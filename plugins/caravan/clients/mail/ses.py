@@ -15,7 +15,6 @@ from botocore.parsers import ResponseParserError
 from caravan.clients.aws import BROKEN
 from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Draws, Mailing
 from caravan.clients.mail.message import Mail
-from caravan.clients.mail.rate import Throttle
 from caravan.core.connections import Connection
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
 from caravan.core.release import Payload
@@ -63,7 +62,6 @@ class SesOutlet(Draws):
         client: Any,
         mailing: Mailing,
         configuration_set: str | None = None,
-        throttle: Throttle | None = None,
     ) -> None:
         if client.meta.config.retries.get("total_max_attempts") != 1:
             raise ValueError("a client that repeats requests by itself sends mails twice")
@@ -72,7 +70,6 @@ class SesOutlet(Draws):
         self._client = client
         self._mailing = mailing
         self._set = {"ConfigurationSetName": configuration_set} if configuration_set else {}
-        self._throttle = throttle
 
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         mail = self._mailing.compose(message, payload)
@@ -80,8 +77,6 @@ class SesOutlet(Draws):
             return mail
         if mail.to.needs_utf8:
             return Refused("ADDRESS: SES takes no address of other than ASCII characters")
-        if self._throttle is not None:
-            self._throttle.wait(mail.to.domain)
         return self._send(mail)
 
     def find(self, message: Message, payload: Payload) -> Accepted | Refused | None:

@@ -16,7 +16,6 @@ from types import TracebackType
 from caravan.clients.mail.events import bounce_kind
 from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Draws, Mailing
 from caravan.clients.mail.message import Mail
-from caravan.clients.mail.rate import Throttle
 from caravan.clients.mail.server import TIMEOUT_SECONDS, open_server, port_of
 from caravan.core.connections import Connection
 from caravan.core.errors import Misconfigured, Retryable
@@ -49,13 +48,11 @@ class SmtpOutlet(Draws):
         code: str,
         connection: Connection,
         mailing: Mailing,
-        throttle: Throttle | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.code = code
         self._connection = connection
         self._mailing = mailing
-        self._throttle = throttle
         self._answer_seconds = answer_seconds
         self._server: smtplib.SMTP | None = None
 
@@ -71,8 +68,6 @@ class SmtpOutlet(Draws):
         mail = self._mailing.compose(message, payload)
         if isinstance(mail, Refused):
             return mail
-        if self._throttle is not None:
-            self._throttle.wait(mail.to.domain)
         try:
             return self._send(mail)
         except BaseException:
