@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +23,9 @@ class Jail:
     """`user`: one of the jail's own. Paths are as they are in the jail."""
 
     def __init__(self, folder: Path) -> None:
-        self.root = folder / "root"
+        self.root = folder.resolve() / "root"
         lines = (folder / "versions").read_text().splitlines()
         self.versions = dict(line.split() for line in lines)
-        self._started: list[subprocess.Popen[bytes]] = []
 
     def path(self, name: str) -> Path:
         return self.root / name.lstrip("/")
@@ -51,27 +53,28 @@ class Jail:
         return done.stdout.decode()
 
     def start(self, *command: str, user: str = "root", log: str, **environment: str) -> None:
-        """In the foreground of its own; ended by `stop`."""
+        """In the background; ended by `stop`."""
+        full, env = self._command(command, user), _PATH | environment
         with self.path(log).open("ab") as file:
-            started = subprocess.Popen(
-                self._command(command, user),
-                env=_PATH | environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-            )
-        self._started.append(started)
+            subprocess.Popen(full, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
     def stop(self) -> None:
-        for process in reversed(self._started):
-            process.terminate()
-        for process in self._started:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._started.clear()
+        """Whatever runs in the jail: servers fork, and outlive their parents."""
+        for number, seconds in ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)):
+            for process in self.running():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, number)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: not self.running(), "what runs in the jail ends", seconds)
+
+    def running(self) -> list[int]:
+        """The processes whose root is the jail."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if os.readlink(process / "root") == str(self.root):
+                    found.append(int(process.name))
+        return found
 
     def _command(self, command: tuple[str, ...], user: str) -> list[str]:
         return ["chroot", f"--userspec={user}:{user}", str(self.root), *command]
@@ -83,6 +86,7 @@ def opened(folder: Path) -> Iterator[Jail]:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         jail = Jail(folder)
+        jail.stop()  # what a session that was killed has left
         try:
             yield jail
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import struct
 import threading
 import urllib.error
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from blog import Blog
 from outlets import CONTENT, NOW, message
+from release_world import ReleaseWorld
 from wordpress_stand import Traffic, between
 
 from caravan.clients.posts.call import AGAIN
@@ -92,6 +95,40 @@ def test_published_twice_it_is_one_post_with_one_image(site, pictured):
     assert site.sql("SELECT meta_value FROM wp_postmeta WHERE meta_key = '_wp_attachment_image_alt'") == [
         ["Un pot & sa tasse"]
     ]
+
+
+def test_a_release_from_its_files(site, tmp_path: Path, monkeypatch):
+    """Planned, approved and sent as its steps do it, again and again; corrected; taken back."""
+    world = ReleaseWorld(tmp_path, monkeypatch)
+    world.controller.stop()
+    editor = {"conn_type": "http", "host": site.url, "login": "editor", "password": site.passwords["editor"]}
+    monkeypatch.setenv("AIRFLOW_CONN_BLOG", json.dumps(editor))
+    account = "code: blog\nname: Blog\nkind: wordpress\nconnection: blog\ncategory: news\n"
+    (world.config / "outlets" / "blog.yml").write_text(account)
+    (world.folder / "pot.png").write_bytes(png())
+    english = world.folder / "en-GB.md"
+    english.write_text(english.read_text() + "\n![A pot](pot.png)\n")
+    release = world.folder / "release.yml"
+    written = re.sub(r"(?m)^(list|purpose):.*\n", "", release.read_text())
+    written = written.replace("[site, letter]", "[blog]").replace("audience: customer", "audience: public")
+
+    def go(more: str = "") -> list[str]:
+        release.write_text(written + more)
+        world.approve()
+        for _ in range(2):
+            world.plan()
+            world.send()
+        return sorted(post["slug"] for post in site.public())
+
+    assert go() == ["autumn-de-de", "autumn-en-gb"]
+    first = kept(site), kept(site, "attachment")
+    assert len(first[1]) == 1 and 'alt="A pot"' in site.page("/autumn-en-gb/")
+    english.write_text(english.read_text().replace("Autumn teapots", "Teapots"))
+    assert go("revision: 2\n") == ["autumn-de-de", "autumn-en-gb"]
+    assert (kept(site), kept(site, "attachment")) == first
+    assert "<title>Teapots" in site.page("/autumn-en-gb/")
+    assert go("revision: 3\naction: withdraw\n") == []
+    assert set(world.states().values()) == {"accepted"}
 
 
 def test_whose_answer_was_lost_is_found_and_stays_one(site):
