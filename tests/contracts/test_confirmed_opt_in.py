@@ -117,6 +117,21 @@ def test_who_is_not_asked(world):
     assert world.received() == ["daily@example.com", "twice@example.com"]
 
 
+def test_what_was_promised_for_an_instant_does_not_wait_for_them(world):
+    world.approve()
+    world.now -= timedelta(seconds=20)
+    world.plan()
+    confirming.ask("test")
+    with world.desk() as desk:
+        (asking,) = desk.outbox.claim("loyalty", "letter", "w", world.now, world.now + DAY, DAY, 1)
+        desk.outbox.wait(asking, NOW + timedelta(seconds=40), "quiet hours", world.now)
+    assert sending.send("site") == {"accepted": 2}
+    assert world.now == NOW
+    world.now -= timedelta(seconds=20)
+    sending.send("letter")
+    assert world.now == NOW, "it did not wait until the mail that was put off was due"
+
+
 def test_an_outlet_that_cannot_ask_is_told(world):
     path = world.config / "outlets" / "letter.yml"
     path.write_text(path.read_text().replace("confirm_url", "# confirm_url"))

@@ -31,8 +31,6 @@ from caravan.functions.release.planning import FUNCTION
 
 log = logging.getLogger(__name__)
 
-FUNCTIONS = (confirming.FUNCTION, FUNCTION)
-"""Whose messages are handed over, in this order: who has just signed up waits at the page."""
 TICK = timedelta(seconds=75)
 """What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
 late."""
@@ -40,6 +38,12 @@ TURN = timedelta(minutes=1)
 """A long list goes on in the next runs: with all places taken by it, a page that falls due would be late."""
 _CLAIM = timedelta(seconds=30)
 """No more is claimed at once than leaves in so long at an outlet's rate."""
+FUNCTIONS: Mapping[str, tuple[timedelta, timedelta]] = {
+    confirming.FUNCTION: (timedelta(seconds=1), timedelta(seconds=15)),
+    FUNCTION: (TICK, TURN),
+}
+"""Whose messages are handed over, in this order: how far ahead, and for how long. Who has just signed up is waiting for
+the mail; but what was promised for an instant is not to wait for them."""
 TOLD_FOR = timedelta(minutes=15)
 """That messages were missed is an incident for so long: told once, and over by itself."""
 _AGAIN = timedelta(minutes=5)
@@ -67,9 +71,9 @@ def send(outlet: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     with open_desk() as desk, _senders(desk, outlet) as (senders, carrier):
         carrier.start()
-        now = utc_now()
         for sender in senders:
-            counts += sender.send_due(now + TICK, now + TURN)
+            now, (tick, turn) = utc_now(), FUNCTIONS[sender.function]
+            counts += sender.send_due(now + tick, now + turn)
         if counts["accepted"]:
             carrier.finish()
         for sender in senders:
