@@ -196,15 +196,19 @@ def test_what_a_list_holds_is_counted_and_adds_up(tmp_path):
 
 
 def test_the_same_content_under_other_rules_is_another_reading(tmp_path):
-    ids = {
-        reading_id(a_list(tmp_path), "hash", ["DE", "FR"]),
-        reading_id(a_list(tmp_path), "other", ["DE", "FR"]),
-        reading_id(a_list(tmp_path), "hash", ["DE"]),
-        reading_id(a_list(tmp_path, audience="press"), "hash", ["DE", "FR"]),
-        reading_id(a_list(tmp_path, market="DE"), "hash", ["DE", "FR"]),
-    }
-    assert len(ids) == 5
-    assert reading_id(a_list(tmp_path), "hash", ["FR", "DE"]) in ids
+    known, markets = a_list(tmp_path), ["DE", "FR"]
+    readings = [
+        (known, "hash", markets, "key"),
+        (known, "other", markets, "key"),
+        (known, "hash", ["DE"], "key"),
+        (known, "hash", markets, "another key"),
+        (a_list(tmp_path, audience="press"), "hash", markets, "key"),
+        (a_list(tmp_path, market="DE"), "hash", markets, "key"),
+        (a_list(tmp_path, variables="[]"), "hash", markets, "key"),
+        (known.model_copy(update={"purpose": "survey"}), "hash", markets, "key"),
+    ]
+    assert len({reading_id(*each) for each in readings}) == len(readings)
+    assert reading_id(known, "hash", ["FR", "DE"], "key") == reading_id(*readings[0])
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def take_in(desk: Desk, of_list: RecipientList, now: datetime) -> StoredReading:
     path = _path(desk, of_list)
     with path.open("rb") as file:
         content_hash = hashlib.file_digest(file, "sha256").hexdigest()
-    own_id = reading_id(of_list, content_hash, desk.shelf.known.markets)
+    own_id = reading_id(of_list, content_hash, desk.shelf.known.markets, desk.subject_of(""))
     if (known := desk.lists.reading(own_id)) is not None:
         return known
     tally = Tally(of_list)

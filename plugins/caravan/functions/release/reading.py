@@ -31,9 +31,12 @@ class Reading:
     people: Mapping[str, int]
 
 
-def reading_id(of_list: RecipientList, content_hash: str, markets: Collection[str]) -> str:
-    """Of one content under the same rules: what was read is not read again. 32 hexadecimal digits."""
-    rules = (_RULES, sorted(markets), of_list.audience, of_list.market, of_list.variables)
+def reading_id(of_list: RecipientList, content_hash: str, markets: Collection[str], nobody: str) -> str:
+    """Of one content under the same rules: what was read is not read again. 32 hexadecimal digits.
+
+    `nobody`: the subject of no address; with another key everybody is somebody else, and has said nothing yet.
+    """
+    rules = (_RULES, nobody, sorted(markets), of_list.purpose, of_list.audience, of_list.market, of_list.variables)
     return hashlib.sha256(json.dumps((of_list.code, content_hash, rules)).encode()).hexdigest()[:32]
 
 
