@@ -61,9 +61,13 @@ def faults_of(settings: Settings, shelf: Shelf, release: Release) -> list[Fault]
     """All that is wrong with its texts and its list, and what its outlets say of them. Asks nobody."""
     drawing = draw(settings, shelf, release)
     checks = {code: partial(drawing.check, code) for code in drawing.drawers}
-    is_mailed = any(shelf.known.outlets[code].is_mail for code in drawing.drawers)
-    of_list = list_faults(release, shelf.lists.get(release.list or "")) if is_mailed else []
+    mail, of_list = (
+        [code for code in drawing.drawers if shelf.known.outlets[code].is_mail],
+        shelf.lists.get(release.list or ""),
+    )
+    filled = dict.fromkeys(mail, of_list.variables) if of_list else {}
+    of_people = list_faults(release, of_list) if mail else []
     where = f"releases/{release.id}/{FILE}"
     return in_order(
-        [*drawing.faults, *(Fault(where, each) for each in of_list), *lint(shelf.revision(release), checks)]
+        [*drawing.faults, *(Fault(where, each) for each in of_people), *lint(shelf.revision(release), checks, filled)]
     )
