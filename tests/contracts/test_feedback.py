@@ -104,6 +104,12 @@ def test_who_is_not_written_to_any_more(world, kind, reasons):
     assert world.reasons("ben") == []
 
 
+def test_who_blocks_us_is_not_struck_off(world):
+    for number in range(9):
+        world.come(world.tell("blocked", raw_id=f"raw-{number}"))
+    assert world.reasons() == []
+
+
 def test_three_soft_bounces_in_two_weeks_are_a_hard_one(world):
     for number, days in enumerate((20, 10, 5)):
         world.come(world.tell("soft_bounce", raw_id=f"raw-{number}", at=NOW - days * DAY))

@@ -158,8 +158,8 @@ def test_a_certificate_that_nobody_vouches_for_is_misconfigured(post, monkeypatc
     [
         ("gone@late.example.com", "hard_bounce", "failed 5.1.1 smtp; 550 5.1.1 <address> User doesn't exist"),
         ("full@example.com", "soft_bounce", "failed 5.2.2 smtp; 552 5.2.2 <address> Quota exceeded"),
-        ("zoe@policy.example.com", "soft_bounce", "failed 5.7.1 smtp; 554 5.7.1 <address>: Recipient address rejected"),
-        ("zoë@late.example.com", "soft_bounce", "failed 5.6.7 X-Postfix; SMTPUTF8 is required"),
+        ("zoe@policy.example.com", "blocked", "failed 5.7.1 smtp; 554 5.7.1 <address>: Recipient address rejected"),
+        ("zoë@late.example.com", "blocked", "failed 5.6.7 X-Postfix; SMTPUTF8 is required"),
     ],
 )
 def test_a_bounce_says_of_which_mail_and_how_bad_it_is(post, send, to, kind, told):
@@ -207,7 +207,7 @@ def test_what_bounced_is_in_the_contacts(post, tmp_path: Path, monkeypatch):
     assert mail["Subject"] == "Teekannen im Herbst"
 
     post.mails("news", 3)
-    assert feedback.collect("letter") == {"hard_bounce": 1, "soft_bounce": 2}
+    assert feedback.collect("letter") == {"hard_bounce": 1, "soft_bounce": 1, "blocked": 1}
     assert feedback.collect("letter") == {}
     with world.desk() as desk:
         ended = {

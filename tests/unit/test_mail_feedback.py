@@ -23,9 +23,9 @@ REPORTS = Reports("shop.example", lambda address: f"hash of {len(address)} signs
     ("status", "kind"),
     [
         ("5.1.1", "hard_bounce"), ("5.1.10", "hard_bounce"), ("5.2.1", "hard_bounce"), ("5.0.0", "hard_bounce"),
-        ("5.2.2", "soft_bounce"), ("5.7.1", "soft_bounce"), ("5.7.26", "soft_bounce"), ("4.4.7", "soft_bounce"),
-        ("4.2.2", "soft_bounce"), ("5.6.7", "soft_bounce"), ("5.1.7", "soft_bounce"), ("5.1.8", "soft_bounce"),
-        ("2.1.5", None), ("", None), ("5.1", None), ("550", None), ("6.1.1", None),
+        ("5.2.2", "soft_bounce"), ("5.7.1", "blocked"), ("5.7.26", "blocked"), ("4.4.7", "soft_bounce"),
+        ("4.2.2", "soft_bounce"), ("5.6.7", "blocked"), ("5.1.7", "blocked"), ("5.1.8", "blocked"),
+        ("4.7.1", "blocked"), ("2.1.5", None), ("", None), ("5.1", None), ("550", None), ("6.1.1", None),
     ],
 )  # fmt: skip
 def test_what_a_status_says_of_an_address(status, kind):
@@ -47,7 +47,7 @@ def test_what_a_status_says_of_an_address(status, kind):
             "failed 5.1.10 smtp; 550 5.1.10 RESOLVER.ADR.RecipientNotFound; <address>",
         ),
         ("mailbox_full", "soft_bounce", "failed 5.2.2 smtp; 552 5.2.2 <address>: mailbox is full"),
-        ("policy", "soft_bounce", "failed 5.7.1 smtp; 554 5.7.1 Message looks like spam"),
+        ("policy", "blocked", "failed 5.7.1 smtp; 554 5.7.1 Message looks like spam"),
         ("gave_up", "soft_bounce", "failed 4.4.1 smtp; connect to mx.example.com[192.0.2.1]:25: Connection timed out"),
         ("delivered", "delivered", "delivered 2.0.0 smtp; 250 2.0.0 Ok"),
         ("complaint", "complaint", "abuse"),
@@ -70,7 +70,7 @@ def test_a_report_about_an_address_beyond_ascii():
     """As Postfix 3.7 writes it (RFC 6533). The address is not read: of no hash can be said that it is wrong."""
     (found,) = REPORTS.parse((MAILS / "beyond_ascii.eml").read_bytes(), NOW)
     assert isinstance(found, Feedback), found
-    assert (found.message_id, found.kind, found.address_hash) == (ID, "soft_bounce", None)
+    assert (found.message_id, found.kind, found.address_hash) == (ID, "blocked", None)
     assert found.detail == "failed 5.6.7 X-Postfix; SMTPUTF8 is required, but was not offered by host mx"
 
 
@@ -171,6 +171,12 @@ def in_sns(content, topic=TOPIC):
         (event("Delivery", delivery=TAKEN), "delivered", "250 ok <address>", 5),
         (event("Bounce", bounce=bounce("Permanent")), "hard_bounce", f"Permanent General {BAD}", 5),
         (event("Bounce", bounce=bounce("Transient", "MailboxFull")), "soft_bounce", f"Transient MailboxFull {BAD}", 5),
+        (
+            event("Bounce", bounce=bounce("Transient", "ContentRejected")),
+            "blocked",
+            f"Transient ContentRejected {BAD}",
+            5,
+        ),
         (event("Bounce", bounce=bounce("Undetermined")), "soft_bounce", f"Undetermined General {BAD}", 5),
         (event("Complaint", complaint=COMPLAINT), "complaint", "abuse", 5),
         (event("Reject", reject={"reason": "Bad content"}), "reject", "Bad content", 0),

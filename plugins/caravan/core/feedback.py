@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Kind = Literal["accepted", "delivered", "hard_bounce", "soft_bounce", "complaint", "reject", "unsubscribe"]
+Kind = Literal["accepted", "delivered", "hard_bounce", "soft_bounce", "blocked", "complaint", "reject", "unsubscribe"]
+"""blocked: we or the text are not wanted, which says nothing of the address."""
 
 
 @dataclass(frozen=True)

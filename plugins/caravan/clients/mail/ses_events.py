@@ -20,6 +20,8 @@ from caravan.core.connections import Connection
 from caravan.core.errors import Retryable
 
 _MOST_AT_ONCE = 10  # of SQS
+_OF_CONTENT = ("MessageTooLarge", "ContentRejected", "AttachmentRejected")
+"""Subtypes of bounces that are about the text."""
 _IGNORED = frozenset(("Open", "Click", "DeliveryDelay"))
 """Opens and clicks decide nothing here, and a delayed mail is still on its way."""
 _ONE_FACT: Mapping[str, tuple[Kind, str]] = {
@@ -111,6 +113,8 @@ class SesQueue:
             cause = f"{_text(part.get('bounceType'), 'bounceType')} {part.get('bounceSubType', '')}".strip()
             # SES has told apart already what passes: a full mailbox is Transient whatever its status.
             bounce: Kind = "hard_bounce" if part["bounceType"] == "Permanent" else "soft_bounce"
+            if part.get("bounceSubType") in _OF_CONTENT:
+                bounce = "blocked"
             for recipient in _recipients(part, "bouncedRecipients"):
                 detail = f"{cause} {recipient.get('status', '')} {recipient.get('diagnosticCode', '')}"
                 address = self._hash(recipient.get("emailAddress"))
