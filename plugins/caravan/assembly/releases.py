@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -177,7 +177,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             log.warning("%s: %s: %s", release.id, found.state, reason)
         if found.state != "planned":
             return {"state": found.state, "reasons": list(found.reasons)}
-        revision = desk.shelf.revision(release)
+        revision = replace(desk.shelf.revision(release), published_at=_published_at(desk, release))
         of_list = desk.shelf.lists.get(release.list or "")
         known, unopened = desk.shelf.known.outlets, list[Fault]()
         unopened += [
@@ -194,7 +194,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
         now = utc_now()
         desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
         desk.releases.keep(payloads, now)
-        pages = planning.publications(revision, payloads, _provider_ids(desk, release))
+        pages = planning.publications(revision, payloads)
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
         for account in mail if of_list else ():
             assert of_list is not None
@@ -235,24 +235,16 @@ def _plan_letters(
     return {**counts, "elsewhere": dict(people.elsewhere)}
 
 
-def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | None]:
-    """What the other side calls the newest earlier revision."""
-
-    def provider_id(outlet: str, locale: str) -> str | None:
-        found = desk.outbox.find(
-            "function = :function AND object_id = :id AND outlet = :outlet AND target = :locale "
-            "AND revision < :revision AND state = 'accepted' AND provider_id IS NOT NULL",
-            {
-                "function": FUNCTION,
-                "id": release.id,
-                "outlet": outlet,
-                "locale": locale,
-                "revision": release.revision,
-            },
-        )
-        return max(found, key=lambda each: each.key.revision).provider_id if found else None
-
-    return provider_id
+def _published_at(desk: Desk, release: Release) -> dict[str, datetime]:
+    """By market, when an older revision brought it out first: a correction does not make it news again."""
+    found = desk.outbox.find(
+        "function = :function AND object_id = :id AND revision < :revision AND state = 'accepted' AND subject IS NULL",
+        {"function": FUNCTION, "id": release.id, "revision": release.revision},
+    )
+    first: dict[str, datetime] = {}
+    for each in found:  # the earliest come first
+        first.setdefault(each.intention.market_code or "", each.intention.planned_for)
+    return first
 
 
 def hashes(shelf: Shelf) -> Mapping[tuple[str, int], str]:

@@ -6,24 +6,26 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
 from caravan.assembly.clock import utc_now
 from caravan.assembly.releases import Desk, hashes, open_desk, opened
 from caravan.config.calendars import contact_spine
-from caravan.config.outlets import SiteOutlet
+from caravan.config.outlets import IndexNowOutlet, OutletAccount, SiteOutlet, WebSubOutlet
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
+from caravan.core.outbox import LEFT, Accepted, Gate, Key, Message, Outcome, Refused, Skip, Wait
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import Sender
+from caravan.functions.release.order import OrderGate, provider_id
 from caravan.functions.release.planning import FUNCTION
+from caravan.warehouse.outbox import StoredOutbox
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ def list_outlets() -> list[str]:
             log.warning("left by workers that died, or too late: %s", moved)
         waiting = desk.outbox.waiting(FUNCTION, utc_now() + TICK)
         off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
-        return sorted(waiting - off)
+        notices = {code for code, each in desk.shelf.known.outlets.items() if each.is_notice}
+        return sorted(waiting - off, key=lambda code: (code in notices, code))
 
 
 def send(outlet: str) -> dict[str, int]:
@@ -72,7 +75,7 @@ def refresh_lists() -> list[str]:
         used = {outlet for _, outlet, state, _ in desk.outbox.counts() if state == "accepted"}
         with opened(desk, [code for code in sites if code in used], (), faults) as outlets:
             for outlet in outlets.values():
-                ReleaseCarrier(outlet, desk.releases.payload).finish()
+                carrier_of(desk, outlet).finish()
     if faults:
         raise Misconfigured(faults)
     return sorted(outlets)
@@ -87,28 +90,34 @@ def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
         if code not in outlets:
             own = [fault for fault in desk.shelf.faults if fault.where.startswith(f"outlets/{code}.yml")]
             raise Misconfigured(own or [Fault(f"outlet {code}", "is not there, or is switched off")])
-        carrier = ReleaseCarrier(outlets[code], desk.releases.payload)
+        carrier = carrier_of(desk, outlets[code])
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
         yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier
 
 
 class ReleaseCarrier:
-    """An outlet with the payloads that were made for it when the release was planned."""
+    """An outlet with the payloads that were made for it when the release was planned. `earlier`: as of `OrderGate`."""
 
-    def __init__(self, outlet: Outlet, payload_of: Callable[[PayloadKey], Payload | None]) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        payload_of: Callable[[PayloadKey], Payload | None],
+        earlier: Callable[[Key], Iterable[Message]],
+    ) -> None:
         self.outlet = outlet
         self.is_repeatable = outlet.is_repeatable
         self._kept = cache(payload_of)
+        self._earlier = earlier
 
     def hand_over(self, message: Message) -> Outcome:
         payload = self._payload(message)
         if payload is None:
             return Refused("what was planned for it is gone")
-        return self.outlet.hand_over(message, payload)
+        return self.outlet.hand_over(self._told(message), payload)
 
     def find(self, message: Message) -> Accepted | Refused | None:
         payload = self._payload(message)
-        return None if payload is None else self.outlet.find(message, payload)
+        return None if payload is None else self.outlet.find(self._told(message), payload)
 
     def start(self) -> None:
         """What would fail for every message fails before one is claimed: a mail server that does not let us in."""
@@ -121,6 +130,14 @@ class ReleaseCarrier:
         publish = getattr(self.outlet, "publish_lists", None)
         if publish is not None:
             publish()
+
+    def _told(self, message: Message) -> Message:
+        """With what the other side calls the post of the revision before: that may have been accepted only after this
+        one was planned."""
+        if message.intention.subject or message.key.revision == 1:
+            return message
+        payload = {**message.intention.payload, "provider_id": provider_id(self._earlier(message.key))}
+        return replace(message, intention=replace(message.intention, payload=payload))
 
     def _payload(self, message: Message) -> Payload | None:
         return self._kept(PayloadKey.of(message))
@@ -160,7 +177,37 @@ def gate_of(desk: Desk, outlet: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    return ApprovedGate(hashes(desk.shelf), contact)
+    approved = ApprovedGate(hashes(desk.shelf), contact)
+    if account.is_mail:
+        return approved
+    return OrderGate(
+        get=lambda key: desk.outbox.get(key.message_id),
+        earlier=lambda key: earlier(desk.outbox, key),
+        sites=_told_of(desk.shelf.known.outlets, account),
+        edits=account.edits,
+        then=approved,
+    )
+
+
+def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> list[str]:
+    """The sites whose pages an outlet tells of."""
+    if not isinstance(account, WebSubOutlet | IndexNowOutlet):
+        return []
+    return [code for code, each in outlets.items() if isinstance(each, SiteOutlet) and account.site in (None, code)]
+
+
+def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:
+    return ReleaseCarrier(outlet, desk.releases.payload, lambda key: earlier(desk.outbox, key))
+
+
+def earlier(outbox: StoredOutbox, key: Key) -> list[Message]:
+    """Of older revisions for the same outlet and target, what was accepted or may still arrive."""
+    states = ", ".join(f"'{state}'" for state in ("claimed", *LEFT))
+    return outbox.find(
+        f"state IN ({states}) AND function = :function AND outlet = :outlet AND object_id = :object_id "
+        "AND target = :target AND revision < :revision",
+        vars(key),
+    )
 
 
 def unasked(policies: Policies) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """Posts of a Bluesky account, by an app password and XRPC (https://atproto.com/specs/xrpc).
 
 A post is a record whose key we choose. It is made of the promised time and the message, as is all of the record, so
-that repeating puts the same record where it is.
+that repeating puts the same record where it is. Readers are not shown an edited record: a later revision is a new
+post, and the one before it is deleted.
 """
 
 from __future__ import annotations
@@ -14,9 +15,17 @@ from urllib.parse import urlsplit
 
 from caravan.clients.http.address import root_url
 from caravan.clients.posts.call import Answer, Call, Stopped
-from caravan.clients.posts.posting import Posting, described, image_faults, read_image, withdrawn_id, withdraws
+from caravan.clients.posts.posting import (
+    Posting,
+    described,
+    earlier_id,
+    image_faults,
+    read_image,
+    withdrawn_id,
+    withdraws,
+)
 from caravan.clients.posts.wording import addresses, graphemes, marked
-from caravan.core.outbox import Accepted, Message, Outcome, Refused
+from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
 from caravan.core.release import Content, Payload
 
 MOST_GRAPHEMES, MOST_BYTES = 300, 3000
@@ -73,14 +82,23 @@ class Bluesky(Posting):
         put = answer.json(needs=("uri", "cid"))
         if put["uri"] != f"at://{did}/{COLLECTION}/{key}":
             raise answer.doubt("the answer is not this message's record")
+        before = earlier_id(message)
+        if before is not None and before != put["uri"]:
+            try:
+                self._delete(before)
+            except Stopped as stopped:  # both are there: neither a yes nor a no
+                raise Stopped(Unknown(f"the post is there, and so is the one before it: {stopped}")) from None
         return Accepted(put["uri"])
 
     def _withdraw(self, message: Message, payload: Payload) -> Outcome:
         uri = withdrawn_id(message)
+        self._delete(uri)
+        return Accepted(uri)
+
+    def _delete(self, uri: str) -> None:
         body = {"repo": self._login()[1], "collection": COLLECTION, "rkey": self._key_of(uri)}
         answer = self._ask("POST", "com.atproto.repo.deleteRecord", publishes=True, json=body)
         answer.receipt()  # what is not there is deleted as well
-        return Accepted(uri)
 
     def _evidence(self, message: Message, payload: Payload) -> Accepted | Refused | None:
         did = self._login()[1]
@@ -89,7 +107,10 @@ class Bluesky(Posting):
             is_there = self._is_there(did, self._key_of(uri))
             return Accepted(uri) if is_there is False else None
         key = record_key(message.intention.planned_for, message.message_id)
-        return Accepted(f"at://{did}/{COLLECTION}/{key}") if self._is_there(did, key) else None
+        before = earlier_id(message)
+        if not self._is_there(did, key) or (before and self._is_there(did, self._key_of(before)) is not False):
+            return None
+        return Accepted(f"at://{did}/{COLLECTION}/{key}")
 
     def _is_there(self, did: str, key: str) -> bool | None:
         """None when the answer does not say."""

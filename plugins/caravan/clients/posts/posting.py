@@ -27,8 +27,8 @@ def embargoed(message: Message, now: datetime) -> Refused | None:
 class Posting(ABC):
     """An `Outlet`. `clock`: UTC without zone.
 
-    `has_evidence`: whether `find` can ever say anything. A message that withdraws has, beside its action, the
-    `provider_id` under which the post was accepted.
+    `has_evidence`: whether `find` can ever say anything. The message of a later revision has, beside its action, the
+    `provider_id` under which the one before it was accepted.
     """
 
     code: str
@@ -83,10 +83,16 @@ def withdraws(message: Message) -> bool:
 
 def withdrawn_id(message: Message) -> str:
     """What the service called the post that is to be taken back. Raises Stopped."""
-    found = message.intention.payload.get("provider_id")
-    if not (isinstance(found, str) and found):
+    found = earlier_id(message)
+    if found is None:
         raise Stopped(Refused("the message does not say under which id the post was accepted"))
     return found
+
+
+def earlier_id(message: Message) -> str | None:
+    """What the service called the post of the revision before."""
+    found = message.intention.payload.get("provider_id")
+    return found if isinstance(found, str) and found else None
 
 
 def described(image: Image) -> dict[str, Any]:
