@@ -10,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from html import escape
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from caravan.clients.http.address import root_url
 from caravan.clients.posts.call import Answer, Call, Stopped
 from caravan.clients.posts.posting import (
-    Posting,
+    ReadablePosting,
     described,
     earlier_id,
     image_faults,
+    own_id,
     read_image,
     withdrawn_id,
     withdraws,
 )
 from caravan.clients.posts.wording import addresses, graphemes, marked
+from caravan.clients.site.consistency import read_text
+from caravan.core.consistency import Shown
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
 from caravan.core.release import Content, Payload
 
@@ -39,7 +43,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass
-class Bluesky(Posting):
+class Bluesky(ReadablePosting):
     """Logs in once for an hour: a service allows few logins a day, and a token is good for two hours."""
 
     _session: tuple[str, str] = field(default=("", ""), init=False, repr=False)
@@ -69,6 +73,16 @@ class Bluesky(Posting):
         long = [tag for tag in payload["tags"] if graphemes(tag) > LONGEST_TAG]
         found += [f"its tag {tag} is longer than {LONGEST_TAG} characters" for tag in long]
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
+
+    def expected(self, message: Message, payload: Payload) -> Shown:
+        if withdraws(message):
+            return Shown(False)
+        made = record(message, payload, [])
+        return _read(made, payload["text"].partition("\n")[0])
+
+    def _shown(self, message: Message, payload: Payload) -> Shown:
+        found = self._get(self._login()[1], self._key_of(own_id(message)))
+        return Shown(False) if found is None else _read(found, str(found.get("text", "")))
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         # Beside a link's card there is room for its picture only.
@@ -111,6 +125,17 @@ class Bluesky(Posting):
         if not self._is_there(did, key) or (before and self._is_there(did, self._key_of(before)) is not False):
             return None
         return Accepted(f"at://{did}/{COLLECTION}/{key}")
+
+    def _get(self, did: str, key: str) -> dict[str, Any] | None:
+        """A record; None for one that there is not. Raises Stopped."""
+        asked = {"repo": did, "collection": COLLECTION, "rkey": key}
+        answer = self._ask("GET", "com.atproto.repo.getRecord", params=asked, expected=(400,))
+        if answer.status == 400 and answer.error == " (RecordNotFound)":
+            return None
+        value = answer.json().get("value") if answer.status == 200 else None
+        if not isinstance(value, dict):
+            raise answer.doubt(f"no record{answer.error}")
+        return value
 
     def _is_there(self, did: str, key: str) -> bool | None:
         """None when the answer does not say."""
@@ -181,6 +206,20 @@ def record(
         images = [{"image": blob, "alt": image["alt"]} for image, blob in blobs]
         found["embed"] = {"$type": "app.bsky.embed.images", "images": images}
     return found
+
+
+def _read(found: Mapping[str, Any], text: str) -> Shown:
+    """What a record shows, of ours or of theirs."""
+    card = found.get("embed", {}).get("external", {})
+    links = [card["uri"]] if isinstance(card.get("uri"), str) else []
+    return Shown(
+        True,
+        version=str(found.get("createdAt")),
+        text=text,
+        prices=frozenset(read_text(escape(str(found.get("text", "")))).prices),
+        links=tuple(links),
+        locale=", ".join(map(str, found.get("langs", ()))) or None,
+    )
 
 
 def facets(text: str, link: str | None = None) -> list[dict[str, Any]]:

@@ -13,20 +13,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any, Literal
 
 from caravan.clients.http.address import root_url
 from caravan.clients.posts.call import AGAIN, Answer, Call, Stopped
 from caravan.clients.posts.posting import (
-    Posting,
+    ReadablePosting,
     described,
     earlier_id,
     image_faults,
+    own_id,
     read_image,
     withdrawn_id,
     withdraws,
 )
 from caravan.clients.posts.wording import addresses, graphemes, has_mark, marked
+from caravan.clients.site.consistency import read_text
+from caravan.core.consistency import Shown
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Payload
 
@@ -44,7 +48,7 @@ _PAGE, _MOST_PAGES = 40, 25
 
 
 @dataclass
-class Mastodon(Posting):
+class Mastodon(ReadablePosting):
     """`max_characters`: of the server, if it allows more. `pause`: seconds."""
 
     visibility: Literal["public", "unlisted", "private"] = field(default="public", kw_only=True)
@@ -73,6 +77,34 @@ class Mastodon(Posting):
         if length > self.max_characters:
             found.append(f"has {length} characters, and at most {self.max_characters} are taken; a link counts 23")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
+
+    def expected(self, message: Message, payload: Payload) -> Shown:
+        if withdraws(message):
+            return Shown(False)
+        return Shown(
+            True,
+            version=message.message_id,
+            text=payload["text"].partition("\n")[0],
+            prices=frozenset(read_text(escape(payload["text"])).prices),
+            links=(marked(payload["url"], message.message_id),),
+            locale=payload["language"],
+        )
+
+    def _shown(self, message: Message, payload: Payload) -> Shown:
+        path = f"/api/v1/statuses/{_fit_for_path(own_id(message))}"
+        answer = self._ask("GET", path, expected=(404, 410))
+        if answer.status in (404, 410):
+            return Shown(False)
+        status = answer.json(needs=("id", "content"))
+        facts = read_text(status["content"])
+        return Shown(
+            True,
+            version=message.message_id if has_mark(status["content"], message.message_id) else "another",
+            text=facts.text,
+            prices=frozenset(facts.prices),
+            links=facts.links,
+            locale=status.get("language"),
+        )
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         if not payload["url"]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from caravan.clients.posts.call import USUAL, Limits, Stopped
 from caravan.core.connections import Connection
+from caravan.core.consistency import Shown
+from caravan.core.errors import Rejected, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Image, Payload
 
@@ -73,6 +75,26 @@ class Posting(ABC):
         return None
 
 
+@dataclass
+class ReadablePosting(Posting):
+    """One that tells what it shows: `Readable`."""
+
+    @abstractmethod
+    def expected(self, message: Message, payload: Payload) -> Shown: ...
+
+    @abstractmethod
+    def _shown(self, message: Message, payload: Payload) -> Shown: ...
+
+    def read_back(self, message: Message, payload: Payload) -> Shown:
+        try:
+            return self._shown(message, payload)
+        except Stopped as stopped:
+            outcome = stopped.outcome
+            if isinstance(outcome, Refused) and outcome.after is None:
+                raise Rejected("POST_UNREADABLE", outcome.reason) from None
+            raise Retryable(outcome.reason) from None
+
+
 def withdraws(message: Message) -> bool:
     """Raises Stopped for an action that nobody knows."""
     action = message.intention.payload.get("action", "publish")
@@ -87,6 +109,13 @@ def withdrawn_id(message: Message) -> str:
     if found is None:
         raise Stopped(Refused("the message does not say under which id the post was accepted"))
     return found
+
+
+def own_id(message: Message) -> str:
+    """What the service called the post of this very message. Raises Stopped."""
+    if not message.provider_id:
+        raise Stopped(Refused("nobody knows what the service calls this post"))
+    return message.provider_id
 
 
 def earlier_id(message: Message) -> str | None:
