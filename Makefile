@@ -6,10 +6,12 @@ PYTEST := $(PYTHON_IN_VENV) -m pytest
 PYTEST_OPTIONS ?=
 # Where the data sets for tests/real are, if anywhere.
 export CARAVAN_REAL_DATA ?= $(CURDIR)/../shared/data
+# Where tests/peers puts its servers.
+export CARAVAN_PEERS ?= $(CURDIR)/.peers
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up down test test-pure test-flows test-real test-browser test-all lint docs docs-check lock bench ci
+.PHONY: help setup setup-dev demo up down test test-pure test-flows test-real test-browser test-peers test-all lint docs docs-check lock bench ci
 
 help:
 	@echo "make setup | demo | up | down | test | test-all | lint | docs | lock | bench | ci"
@@ -47,6 +49,12 @@ test-browser: setup-dev
 	@if path=$$(command -v chromium || command -v chromium-browser); then set -x; \
 	CARAVAN_CHROMIUM=$$path $(PYTEST) $(PYTEST_OPTIONS) tests/browser; \
 	else echo "tests/browser left out: no chromium on PATH"; fi
+
+# Servers from Debian, in a folder (tests/peers). Not part of `make test`: it downloads 110 MB once, and chroot is root's.
+test-peers: setup-dev
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then set -x; \
+	tests/peers/fetch.sh "$$CARAVAN_PEERS" && $(PYTEST) $(PYTEST_OPTIONS) tests/peers; \
+	else echo "tests/peers left out: they take apt-get, and root for chroot"; fi
 
 test-all:
 	@.ci/test-all

@@ -8,7 +8,8 @@ task as often as you like.
 **Inputs**: `include/config/releases`, `outlets`, `lists` and `releases.yml`; approvals, in `approvals.yml` beside a
 release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./caravan outbox list`), which
 `release_send_minutely` hands over; `ops.outbox`, a copy without addresses, with `mart.fct_delivery` and
-`mart.fct_release`.
+`mart.fct_release`; the editorial calendar, `mart.dim_release`; the links that were planned, `mart.dim_release_link`;
+`ops.load` and `ops.quarantine` of each list that was read.
 
 **When it fails**
 
@@ -17,6 +18,8 @@ release; the recipients' files in CARAVAN_HOME. **Output**: the outbox (`./carav
 - `plan [release]`: an outlet or the list refuses it; the log says why. The other releases are planned, and what goes
   to other outlets. A release that
   nobody has approved as it is waits, and is no failure: its log says what is missing.
+- `ask_to_confirm`: the file of a list whose people confirm that they signed up, or the outlet that asks them. Those of
+  the other lists are asked.
 - `refresh_lists`: a site's folder or bucket; its feeds and sitemaps are as they were.
 - `mirror`: the warehouse, or a check of the models; its log says which. It stops nothing from being sent.
 - `verdict`: fails whenever something above did.
@@ -52,12 +55,22 @@ def release_plan_hourly():
 
         return releases.list_releases()
 
-    # A list of a million people takes minutes.
-    @step(map_index_template="{{ task.op_kwargs['release_id'] }}", execution_timeout=timedelta(hours=2))
+    # A list of a million people takes minutes. One at a time: the other place is for approvals and for what comes back.
+    @step(
+        map_index_template="{{ task.op_kwargs['release_id'] }}",
+        execution_timeout=timedelta(hours=2),
+        max_active_tis_per_dagrun=1,
+    )
     def plan(run_id: str, release_id: str) -> dict[str, object]:
         from caravan.assembly import releases
 
         return releases.plan(release_id, run_id)
+
+    @step(execution_timeout=timedelta(hours=1))
+    def ask_to_confirm(run_id: str) -> dict[str, int]:
+        from caravan.assembly import confirming
+
+        return confirming.ask(run_id)
 
     @step()
     def refresh_lists() -> list[str]:
@@ -77,7 +90,7 @@ def release_plan_hourly():
         return None
 
     found = list_releases()
-    planned = [found, plan.expand(release_id=found)]
+    planned = [found, plan.expand(release_id=found), ask_to_confirm()]
     mirrored = mirror()
     refreshed = refresh_lists()
     planned >> mirrored

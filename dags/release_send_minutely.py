@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag
 
-from caravan.orchestration.pools import OUTBOX
+from caravan.orchestration.pools import SENDING
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
@@ -36,7 +36,7 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     max_active_runs=2,
     allowed_run_types=["scheduled", "manual"],
     # A retry does what the next run does anyway.
-    default_args={**DEFAULTS, "pool": OUTBOX, "retries": 0},
+    default_args={**DEFAULTS, "pool": SENDING, "retries": 0},
     tags=["rerun:now", "tier:1", "function:release", "effect:outward"],
     doc_md=__doc__,
 )

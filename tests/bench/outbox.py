@@ -36,6 +36,8 @@ from caravan.warehouse.outbox import StoredOutbox
 
 FLOOR, GOAL, MEMORY_GROWTH, MOST_SECONDS_A_MILLION = 100, 300, 1.2, 60
 NOW = datetime.now(UTC).replace(tzinfo=None)
+RATE = {"letter": timedelta(milliseconds=1)}
+"""The highest that an outlet may have."""
 CONTENT = Content(
     "spring", 1, "news", "DE", "de-DE", "Frühling für {{ first_name }}", "Neu", "<p>Hallo {{ first_name }}</p>",
     "Hallo {{ first_name }}", NOW, NOW, "c0ffee", url="https://shop.example/news/spring",
@@ -89,7 +91,9 @@ def send(path: Path, count: int, carrier: Carrier) -> float:
         outbox = StoredOutbox(ledger)
         outbox.plan(intentions(count), NOW, "bench")
         clock = lambda: datetime.now(UTC).replace(tzinfo=None)  # noqa: E731
-        sender = sending.Sender(outbox, "release", "letter", carrier, Anybody(), "bench", clock, time.sleep)
+        sender = sending.Sender(
+            outbox, "release", "letter", carrier, Anybody(), "bench", clock, time.sleep, spacing=lambda message: RATE
+        )
         start = time.monotonic()
         assert sender.send_due(NOW + timedelta(minutes=1)) == {"accepted": count}
         return count / (time.monotonic() - start)

@@ -1,4 +1,7 @@
-"""A release to a list by one account whose other side loses answers, sent by two workers at once that are killed."""
+"""A release to a list by one account whose other side loses answers, sent by two workers at once that are killed.
+
+SES tells afterwards in a queue what it has taken; of some it tells nothing, as SMTP does of all.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,15 @@ from typing import Any, Literal
 
 import pytest
 from matrix_worker import LEASE, Job, Step, work
+from places import Place, PostgresPlace
 from release_world import ReleaseWorld, agreed
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
+from caravan.assembly.outbox import open_ledger
 from caravan.clients.mail.ses import TAG
 from caravan.core.outbox import Message
-from caravan.warehouse.ledger import FILE, SqliteLedger
+from caravan.warehouse.ledger import as_text
 from caravan.warehouse.outbox import StoredOutbox
 
 Kind = Literal["smtp", "ses"]
@@ -35,7 +40,11 @@ HANGS_SECONDS = 600
 """Ten thousand mails take a worker minutes."""
 REFUSED, BUSY_ONCE, BUSY, UNASKED = 4, 4, 6, 5
 """People of whom the other side says no for good, no for now once, and no for now always; and who never agreed."""
+LEAST_LOST = 5
+UNTOLD = 2
+"""Mails that SES took of which neither answer nor event comes."""
 _SES = {"kind: smtp": "kind: ses", "connection: smtp_letter": "connection: aws_letter"}
+_EVENTS = "events: {connection: aws_letter, url: https://sqs.us-east-1.amazonaws.com/1/events}\n"
 _ALWAYS = 1_000_000
 
 
@@ -81,10 +90,13 @@ class SmtpReceiver(Receiver):
 
 
 class SesReceiver(Receiver):
-    """SendEmail of SES v2."""
+    """SendEmail of SES v2, and a queue of SQS with its events. `told`: those it tells of; each comes again until it is
+    deleted."""
 
     def __init__(self, *faults: Any) -> None:
         super().__init__(*faults)
+        self.told: set[str] = set()
+        self.events: dict[str, str] = {}
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         self._server = make_server("127.0.0.1", 0, self._app, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -92,7 +104,26 @@ class SesReceiver(Receiver):
 
     def _app(self, environ: Any, start_response: Any) -> Any:
         asked = json.loads(Request(environ).get_data())
-        return self._answer(asked, environ["werkzeug.socket"])(environ, start_response)
+        action = environ.get("HTTP_X_AMZ_TARGET")
+        answer = self._queue(action, asked) if action else self._answer(asked, environ["werkzeug.socket"])
+        return answer(environ, start_response)
+
+    def tell(self, unknown: set[str]) -> None:
+        """Of what it took of these, but for UNTOLD, and of some of the others."""
+        self.told = {*sorted(unknown & set(self.took))[UNTOLD:], *(set(self.took[::10]) - unknown)}
+        for number, message_id in enumerate(sorted(self.told)):
+            mail = {"timestamp": "2026-11-25T09:30:00Z", "messageId": f"0107-{number}", "tags": {TAG: [message_id]}}
+            self.events[f"e{number}"] = json.dumps({"eventType": "Send", "mail": mail, "send": {}})
+
+    def _queue(self, action: str, asked: dict[str, Any]) -> Response:
+        found: dict[str, Any] = {}
+        if action == "AmazonSQS.ReceiveMessage":
+            waiting = list(self.events.items())[: asked["MaxNumberOfMessages"]]
+            found = {"Messages": [{"MessageId": key, "ReceiptHandle": key, "Body": body} for key, body in waiting]}
+        else:
+            assert action == "AmazonSQS.DeleteMessage"
+            del self.events[asked["ReceiptHandle"]]
+        return Response(json.dumps(found), content_type="application/x-amz-json-1.0")
 
     def _answer(self, asked: dict[str, Any], connection: socket.socket) -> Response:
         (address,) = asked["Destination"]["ToAddresses"]
@@ -111,10 +142,15 @@ class SesReceiver(Receiver):
 
 
 class Matrix(ReleaseWorld):
-    """`count` people, of whose answers one in a hundred is lost. Its clock begins at NOW and goes on by itself."""
+    """`count` people, of whose answers one in a hundred is lost, LEAST_LOST at least. Its clock begins at NOW
+    and goes on by itself."""
 
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, count: int, seed: int) -> None:
+    def __init__(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, place: Place, kind: Kind, count: int, seed: int
+    ) -> None:
         super().__init__(home, monkeypatch)
+        if isinstance(place, PostgresPlace):
+            monkeypatch.setenv("CARAVAN_WAREHOUSE", place.dsn)
         for path in (*self.config.glob("channels/*"), *self.config.glob("markets/*")):
             if path.name not in ("de.yml", "gb.yml", "zz.yml"):
                 path.unlink()  # each worker reads all that there is
@@ -127,7 +163,7 @@ class Matrix(ReleaseWorld):
         self._deaths.mkdir()
         self._in_the_air.touch()
         self.killed: list[str] = []
-        self._ledger = SqliteLedger(home / FILE)
+        self._ledger = open_ledger(self.settings)
         self.outbox = StoredOutbox(self._ledger)
         # One process loads all that workers need; each is a fork of it.
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
@@ -139,7 +175,7 @@ class Matrix(ReleaseWorld):
         rest = dice.sample(names, k=count)
         lose, refuse, once, always, unasked = (
             {f"{rest.pop()}@example.com" for _ in range(number)}
-            for number in (count // 100, REFUSED, BUSY_ONCE, BUSY, UNASKED)
+            for number in (max(count // 100, LEAST_LOST), REFUSED, BUSY_ONCE, BUSY, UNASKED)
         )
         self.people(
             *(row for name in rest for row in agreed(name)),
@@ -160,7 +196,7 @@ class Matrix(ReleaseWorld):
         for smtp, ses in _SES.items():
             assert smtp in text
             text = text.replace(smtp, ses)
-        account.write_text(text)
+        account.write_text(text + _EVENTS)
         receiver = SesReceiver(*faults)
         extra = {"endpoint_url": receiver.url, "region_name": "us-east-1"}
         connection = {"conn_type": "aws", "login": "AKIATEST", "password": "secret", "extra": extra}
@@ -226,7 +262,8 @@ class Matrix(ReleaseWorld):
 
     def _is_there(self, where: str) -> bool:
         now = self.now + timedelta(seconds=time.monotonic() - self._started)
-        return bool(self.outbox.find(where, {"now": now.isoformat(timespec="microseconds")}, limit=1))
+        with self._ledger.read() as transaction:
+            return bool(transaction.row(f"SELECT 1 FROM outbox_message WHERE {where} LIMIT 1", {"now": as_text(now)}))
 
     def messages(self, *states: str) -> list[Message]:
         found = self.outbox.find(limit=self.planned + 1)

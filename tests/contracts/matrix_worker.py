@@ -1,4 +1,5 @@
-"""A worker in a process of its own that dies by SIGKILL where a test wants it to: it plans, takes back or sends.
+"""A worker in a process of its own that dies by SIGKILL where a test wants it to: it plans, takes back, sends or
+collects what comes back.
 
 A death is an empty file `<phase>.<count>`: whoever comes to the phase for that time or a later one takes it, and dies.
 """
@@ -19,11 +20,11 @@ from typing import Literal
 
 import holidays.countries  # noqa: F401  (as below: a fork of whoever has it finds it loaded)
 
-from caravan.assembly import outlets, releases, sending
-from caravan.clients.mail import ses, smtp  # noqa: F401
+from caravan.assembly import feedback, outlets, releases, sending
+from caravan.clients.mail import ses, ses_events, smtp  # noqa: F401
 from caravan.core.codes import country_codes
-from caravan.core.outbox import Message
-from caravan.functions.outbox.sending import Pace, Sender
+from caravan.core.outbox import UNLIMITED, Message, Spacing, Wait
+from caravan.functions.outbox.sending import Pace
 from caravan.warehouse.ledger import Ledger
 from caravan.warehouse.outbox import StoredOutbox
 
@@ -32,7 +33,7 @@ PACE = Pace(batch=5, lease=LEASE)
 country_codes()
 _ANSWERED = ("after accepted", "after rejected", "after unknown")
 
-Step = Literal["plan", "cancel", "send"]
+Step = Literal["plan", "cancel", "send", "collect"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class MortalOutbox(StoredOutbox):
         self._begun = self._in_the_air = ""
         super().__init__(ledger, self._come_to)
 
-    def begin(self, message: Message, now: datetime) -> Message | None:
+    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
         self._begun = message.message_id
-        return super().begin(message, now)
+        return super().begin(message, now, spacing)
 
     def _come_to(self, phase: str) -> None:
         self._seen[phase] += 1
@@ -85,16 +86,18 @@ class MortalOutbox(StoredOutbox):
 def work(job: Job) -> None:
     logging.disable(logging.CRITICAL)
     os.environ.update(job.environ)
-    for module in (outlets, releases, sending):
+    for module in (feedback, outlets, releases, sending):
         module.utc_now = job.clock  # type: ignore[attr-defined]
     releases.StoredOutbox = partial(MortalOutbox, job)  # type: ignore[misc,assignment]
-    sending.Sender = partial(Sender, pace=PACE)  # type: ignore[misc,assignment]
+    sending.USUAL = PACE  # type: ignore[misc]
     sending.TICK = timedelta(0)  # what is due in a minute is not waited for
     if job.step == "plan":
         releases.plan("autumn", "test")
     elif job.step == "cancel":
         with releases.open_desk() as desk:
             desk.outbox.cancel("release", "autumn", 1, "taken back", job.clock(), "test")
+    elif job.step == "collect":
+        feedback.collect("letter")
     else:
         for outlet in sending.list_outlets():
             sending.send(outlet)

@@ -72,7 +72,8 @@ def nothing(content: Any) -> Any:
 
 @dataclass
 class Stand:
-    """`before`: requests before the one that publishes. `mutations`: by name; each has to spoil the answer to it.
+    """`before`, `before_withdrawal`: requests before the one that publishes, or takes back. `mutations`: by name; each
+    has to spoil the answer to it.
 
     `wrong_key`: whether a wrong password raises, or is refused.
     """
@@ -81,6 +82,7 @@ class Stand:
     is_repeatable = True
     has_evidence = True
     before = 0
+    before_withdrawal = 0
     provider_id = ""
     wrong_key = "raises"
     mutations: dict[str, Change] = field(default_factory=dict)
@@ -96,9 +98,13 @@ class Stand:
         self.now = NOW
         self.faults.clock = lambda: self.now
 
-    def fail(self, *faults: Any) -> None:
-        """The requests from the one on that publishes."""
-        self.faults.next(*["ok"] * self.before, *faults)
+    def fail(self, *faults: Any, withdrawal: bool = False) -> None:
+        """The requests from the one on that publishes, or takes back."""
+        self.faults.next(*["ok"] * (self.before_withdrawal if withdrawal else self.before), *faults)
+
+    def tells(self, content: Any) -> bool:
+        """Whether an answer tells of what was published."""
+        return isinstance(content, dict)
 
     def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
         raise NotImplementedError
@@ -118,7 +124,7 @@ class Stand:
 
 
 class WordPressStand(Stand):
-    kind, before, provider_id = "wordpress", 1, "101"
+    kind, before, before_withdrawal, provider_id = "wordpress", 3, 1, "101"
 
     def __init__(self) -> None:
         super().__init__(
@@ -141,6 +147,9 @@ class WordPressStand(Stand):
 
     def public(self) -> int:
         return len(self.state.published)
+
+    def tells(self, content: Any) -> bool:
+        return isinstance(content, dict) and "content" in content
 
 
 def _without_markers(content: Any) -> Any:
@@ -180,7 +189,7 @@ class MastodonStand(Stand):
 
 
 class BlueskyStand(Stand):
-    kind, before = "bluesky", 1
+    kind, before, before_withdrawal = "bluesky", 1, 1
     provider_id = "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/app.bsky.feed.post/3n2qd7la7bhaf"
 
     def __init__(self) -> None:
@@ -203,6 +212,9 @@ class BlueskyStand(Stand):
 
     def public(self) -> int:
         return len(self.state.records)
+
+    def tells(self, content: Any) -> bool:
+        return isinstance(content, dict) and "accessJwt" not in content
 
     def secrets(self, connection: Connection) -> set[str]:
         return {*super().secrets(connection), JWT}

@@ -139,8 +139,9 @@ class OutletsWorld(ReleaseWorld):
         """By outlet, the states of a revision's messages."""
         found: dict[str, set[str]] = {}
         with self.desk() as desk:
-            for each in desk.outbox.find("revision = :revision", {"revision": revision}):
-                found.setdefault(each.key.outlet, set()).add(each.state)
+            for each in desk.outbox.find():
+                if each.key.revision == revision:
+                    found.setdefault(each.key.outlet, set()).add(each.state)
         return found
 
     def page(self, locale: str) -> str:

@@ -40,7 +40,7 @@ class Sent:
                 self.send(outbox, outlet, now)
             outbox.recover(now + 12 * HOUR)
             mirror.bring_up()
-            looked_at = [Checked(each, now, CHECKS) for each in outbox.find("outlet = 'site'")]
+            looked_at = [Checked(each, now, CHECKS) for each in outbox.find() if each.key.outlet == "site"]
             StoredChecks(warehouse, catalog).put(looked_at, now)
 
     def intention(self, number: int, now: datetime) -> Intention:

@@ -17,8 +17,12 @@ from caravan import INCLUDE_DIR, SQL_DIR
 from caravan.clients.fx.ecb import write_rates
 from caravan.config.calendars import business_calendar
 from caravan.config.loader import load
+from caravan.core.release import SentLink
 from caravan.core.window import DayRange
 from caravan.functions.markets.calendar import market_days, market_row
+from caravan.functions.release.calendar import KEY as RELEASE_KEY
+from caravan.functions.release.links import KEY as LINK_KEY
+from caravan.functions.release.links import link_rows
 from caravan.functions.sales.orders import reference_rows
 from caravan.warehouse import lake as lake_module
 from caravan.warehouse.catalog import load_models
@@ -158,6 +162,17 @@ def rates(folder: Path) -> Batch:
     return Batch(RAW["raw.fx__rate"], [folder / "near.parquet"], len(table), "rates", OBSERVED)
 
 
+def releases_of(*markets: str, standing: str = "planned") -> list[dict[str, object]]:
+    """The first one's time has passed, the others' not."""
+    names = ("title", "kind", "audience", "action", "zone", "outlets")
+    return [
+        dict.fromkeys(names, "Grüße")
+        | {"release_id": "autumn", "revision": 1, "market_code": market, "owner": None, "standing": standing}
+        | dict.fromkeys(("planned_at", "local_at"), datetime(2026, 2 if market == "DE" else 4, 1, 23, 30))
+        for market in markets
+    ]
+
+
 def put(warehouse: Warehouse, catalog, batch: Batch) -> None:
     with warehouse.read() as session:
         comparison = compare(session, batch)
@@ -192,7 +207,17 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch], sent: Sent) -> N
     store.put_reference("raw.config__ended_currency", ended, ("currency_code",), "run")
     put(warehouse, catalog, fx)
     half = len(batches) // 2
+    places = ((1, "site", ""), (2, "letter", "?utm_source=ä&utm_campaign=autumn"))
+    links = [
+        SentLink(
+            "autumn", 1, "c0ffee", outlet, "de-DE", outlet, place, f"https://a.example/{tags}", "https://a.example/"
+        )
+        for place, outlet, tags in places
+    ]
+    store.put_reference("raw.release__link", link_rows(links), LINK_KEY, "run")
     for wave, days in ((batches[:half], None), (batches[half:], DayRange(day(1), day(5)))):
+        releases = releases_of("DE", "US", "JP") if days is None else releases_of("US", "ZZ", standing="over")
+        store.put_reference("raw.config__release", releases, RELEASE_KEY, "run", is_complete=True)
         for batch in wave:
             put(warehouse, catalog, batch)
         sent.plan_and_send(warehouse, catalog)

@@ -16,7 +16,7 @@ from caravan.core.contacts import Suppression
 from caravan.core.errors import CaravanError
 from caravan.core.outbox import Accepted, Intention, Key
 from caravan.core.privacy import ConsentEvent
-from caravan.core.release import PayloadKey
+from caravan.core.release import PayloadKey, SentLink
 from caravan.warehouse.releases import StoredReleases
 
 AT = datetime(2026, 11, 22, 1, 30)
@@ -26,6 +26,9 @@ HOUR = timedelta(hours=1)
 def intention(target: str, hours: int) -> Intention:
     planned = AT + hours * HOUR
     return Intention(Key("release", "autumn", 1, "mail", target), planned, planned + 24 * HOUR, "c", payload={"n": "ö"})
+
+
+LINK = SentLink("autumn", 1, "c", "mail", "de", "abc", 1, "https://a.example/?utm_source=mail", "https://a.example/")
 
 
 def settings_of(home: Path, place: Place) -> Settings:
@@ -46,7 +49,7 @@ def fill(settings: Settings) -> None:
     with open_ledger(settings) as ledger:
         releases = StoredReleases(ledger)
         releases.approve([Approval("autumn", "c", "Omar", AT, "file")])
-        releases.keep({PayloadKey("autumn", 1, "mail", "DE", "de", "c"): {"a": 1}}, AT)
+        releases.keep({PayloadKey("autumn", 1, "mail", "DE", "de", "c"): {"a": 1}}, [LINK], AT)
 
 
 @pytest.mark.parametrize("to", ["lake", "postgresql"])
@@ -83,6 +86,7 @@ def test_what_may_have_left_since_is_not_sent_again(engine, to, new_place, tmp_p
     with open_ledger(target) as ledger:
         assert [each.approver for each in StoredReleases(ledger).approvals("autumn")] == ["Omar"]
         assert StoredReleases(ledger).payload(PayloadKey("autumn", 1, "mail", "DE", "de", "c")) == {"a": 1}
+        assert StoredReleases(ledger).links() == [LINK]
 
 
 def test_nothing_is_restored_over_another_outbox(new_place, tmp_path):

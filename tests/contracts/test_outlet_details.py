@@ -70,7 +70,7 @@ def test_a_correction_is_written_to_the_same_post(blog):
     (post,) = stand.state.published
     assert (post["slug"], post["title"], post["excerpt"]) == (SLUG, "Soldes d'été", "Tout à moitié prix.")
     marks = f"<!-- caravan:{message(revision=2).message_id} --><!-- caravan-revision:2 -->"
-    assert post["content"]["raw"] == f"{CONTENT.html}\n{marks}"
+    assert post["content"]["raw"] == f"<!-- wp:html -->\n{CONTENT.html}\n{marks}\n<!-- /wp:html -->"
     assert outlet.find(message(), outlet.render(CONTENT)) is None, "it holds another message's text now"
 
 
@@ -93,7 +93,8 @@ def test_what_was_withdrawn_comes_back_only_as_a_newer_revision(blog):
     assert hand_over(outlet, message(revision=3)) == Accepted("101")
     assert outlet.find(message(2, action="withdraw"), outlet.render(CONTENT)) is None
     (post,) = stand.state.published
-    assert post["content"]["raw"].endswith("<!-- caravan-revision:3 -->")
+    assert post["content"]["raw"].count("<!-- caravan-revision:") == 1
+    assert "<!-- caravan-revision:3 -->" in post["content"]["raw"]
 
 
 def test_two_workers_at_once_leave_one_post(blog):
@@ -147,8 +148,60 @@ def test_a_page_of_somebody_else_is_left_alone(blog):
 def test_who_may_not_publish_is_told_so(blog):
     stand, outlet = blog
     stand.state.may_publish = False
+    with pytest.raises(Misconfigured, match=r"answered 403 \(rest_cannot_publish\)"):
+        hand_over(outlet)
+    assert stand.state.posts == {}
+
+
+def test_a_plugin_that_keeps_posts_back_is_told_of(blog):
+    stand, outlet = blog
+    stand.state.moderates = True
     outcome = hand_over(outlet)
     assert isinstance(outcome, Refused) and "post 101 was kept as pending" in outcome.reason
+
+
+def test_a_post_that_got_no_slug_is_not_left_behind(blog):
+    """WordPress gives none to pending posts of who may not publish."""
+    stand, outlet = blog
+    stand.state.may_publish = False
+    outlet.status = "pending"
+    for _ in range(2):
+        outcome = hand_over(outlet)
+        assert isinstance(outcome, Refused) and "get no slug: set status: draft" in outcome.reason
+    assert {post["status"] for post in stand.state.posts.values()} == {"trash"}
+    outlet.status = "draft"
+    assert isinstance(hand_over(outlet), Accepted)
+    assert hand_over(outlet) == outlet.find(message(), outlet.render(CONTENT)), "and is found again"
+
+
+def test_lines_end_where_they_were_to_end(blog):
+    """In what is no block WordPress would put a `<br>` there."""
+    stand, outlet = blog
+    hand_over(outlet, content=replace(CONTENT, html="<p>Tout à\nmoitié prix.</p>"))
+    assert "<br" not in stand.state.published[0]["content"]["rendered"]
+
+
+def test_titles_are_text(blog):
+    stand, outlet = blog
+    hand_over(outlet, content=replace(CONTENT, title="<script>1</script> d'été", summary="a < b & c"))
+    (post,) = stand.state.published
+    assert (post["title"], post["excerpt"]) == ("&lt;script&gt;1&lt;/script&gt; d'été", "a &lt; b &amp; c")
+
+
+def test_tags_are_made_once_whatever_their_case(blog):
+    stand, outlet = blog
+    hand_over(outlet)
+    hand_over(outlet, message(revision=2), replace(CONTENT, tags=("Soldes", "nouveau")))
+    assert stand.state.tags == {"soldes": 11, "prix bas": 12, "nouveau": 13}
+    assert stand.state.published[0]["tags"] == [11, 13]
+
+
+def test_an_image_that_the_site_does_not_take_is_refused_for_good(blog, pictured):
+    stand, outlet = blog
+    stand.state.most_bytes = 11
+    outcome = hand_over(outlet, content=pictured)
+    assert isinstance(outcome, Refused) and outcome.after is None
+    assert "image a-1f.png is not taken (rest_upload_unknown_error)" in outcome.reason
 
 
 def test_a_post_may_wait_for_an_editor(blog):
@@ -243,6 +296,20 @@ def test_a_status_is_found_behind_many_others(toots):
     assert len(stand.faults.requests) == 1 + 3
     stand.now = NOW + timedelta(hours=2)
     assert isinstance(outlet.find(message(revision=2), outlet.render(CONTENT)), Refused)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        (4, None),
+        (6, Refused("is not among the account's own statuses", timedelta(0))),
+        (40, Refused("is not among the account's own statuses")),
+    ],
+)
+def test_absence_is_evidence_after_a_while(toots, minutes, expected):
+    stand, outlet = toots
+    stand.now = NOW + timedelta(minutes=minutes - 1)
+    assert outlet.find(message(), outlet.render(CONTENT)) == expected
 
 
 def test_a_list_that_goes_in_circles_is_no_evidence(toots):

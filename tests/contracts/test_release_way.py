@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
-from release_world import NOW, ReleaseWorld, agreed
+from release_world import NOW, Box, ReleaseWorld, agreed
 
 from caravan.assembly import feedback, releases, sending, shelf
+from caravan.assembly.shelf import read_shelf
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.privacy import ConsentEvent
@@ -51,6 +52,25 @@ def test_approved_planned_and_sent_once(world):
         assert desk.outbox.verify() is None
 
 
+def test_who_is_not_there_is_not_written_to_again(world, monkeypatch):
+    async def refuse(self, server, session, envelope, address, options) -> str:
+        if address.startswith("anna"):
+            return "550 5.1.1 User unknown"
+        envelope.rcpt_tos.append(address)
+        return "550 5.7.1 Not today" if address.startswith("ben") else "250 OK"
+
+    monkeypatch.setattr(Box, "handle_RCPT", refuse, raising=False)
+    world.approve()
+    world.plan()
+    assert world.send()["letter"] == {"accepted": 1, "rejected": 2, "skipped": 1}
+    with world.desk() as desk:
+        subjects = {each.key.target: each.intention.subject for each in desk.outbox.find() if each.intention.subject}
+        ended = {name: desk.contacts.suppressions(subject, "email") for name, subject in subjects.items()}
+    (found,) = ended.pop("anna@example.com")
+    assert found.reason == "hard_bounce" and NOW <= found.at < NOW + timedelta(seconds=1)
+    assert not any(ended.values()), "what is refused to ben says nothing of his address"
+
+
 def test_each_in_the_language_of_its_market_with_what_bulk_mail_needs(world):
     world.approve()
     world.plan()
@@ -66,6 +86,34 @@ def test_each_in_the_language_of_its_market_with_what_bulk_mail_needs(world):
     page = (world.home / "site" / "de-DE" / "autumn" / "index.html").read_text()
     assert "Teekannen im Herbst" in page and 'hreflang="en-GB"' in page
     assert "autumn" in (world.home / "site" / "sitemap.xml").read_text()
+
+
+def test_mails_leave_at_the_rates_of_their_outlet(world):
+    path = world.config / "outlets" / "letter.yml"
+    path.write_text(path.read_text().replace("per_second: 1000", "per_second: 0.1\nper_domain_per_second: 0.05"))
+    elsa = [row.replace("@example.com", "@example.org") for row in agreed("elsa")]
+    world.people(*agreed("anna"), *agreed("chloe"), *elsa)
+    world.approve()
+    world.plan()
+    assert world.send()["letter"]["accepted"] == 3
+    with world.desk() as desk:
+        rows = [each for each in desk.outbox.changes((0, ""), 9) if each["outlet"] == "letter"]
+    at = {each["target"]: datetime.fromisoformat(each["handed_over_at"]) for each in rows}
+    assert abs(at["anna@example.com"] - at["chloe@example.com"]) == timedelta(seconds=20)
+    assert min(abs(at["elsa@example.org"] - at[f"{name}@example.com"]).seconds for name in ("anna", "chloe")) == 10
+
+
+def test_first_those_outlets_that_no_other_run_sends_to(world):
+    world.approve()
+    world.plan()
+    world.now -= timedelta(seconds=1)
+    assert sending.list_outlets() == ["letter", "site"]
+    with world.desk() as desk:
+        until, lease = world.now + sending.TICK, timedelta(minutes=10)
+        desk.outbox.claim("release", "letter", "another", world.now, until, lease, 1)
+    assert sending.list_outlets() == ["site", "letter"]
+    world.now += lease
+    assert sending.list_outlets() == ["letter", "site"], "it has died"
 
 
 def test_its_author_does_not_approve_it(world):
@@ -140,7 +188,7 @@ def test_a_lost_answer_is_not_sent_again(world):
     world.box.lose = 1
     world.approve()
     world.plan()
-    assert world.send()["letter"] == {"accepted": 2, "skipped": 1, "unknown": 1}
+    assert world.send()["letter"] == {"accepted": 2, "skipped": 1, "unknown": 1, "unsettled": 1}
     for _ in range(3):
         world.now += timedelta(minutes=10)
         world.send()
@@ -262,3 +310,101 @@ def test_nobody_is_asked_before_anything_is_due(world):
     assert sending.list_outlets() == []
     world.now = NOW - timedelta(seconds=30)
     assert sending.list_outlets() == ["letter", "site"]
+
+
+def a_release_more(world, **changes: str) -> None:
+    """Another one to the same list, in a folder of its own."""
+    folder = world.folder.with_name("winter")
+    shutil.copytree(world.folder, folder, dirs_exist_ok=True)
+    (folder / "approvals.yml").unlink(missing_ok=True)
+    lines = "".join(f"{key}: {value}\n" for key, value in {"id": "winter", **changes}.items())
+    text = (world.folder / "release.yml").read_text().replace("id: autumn\n", "")
+    (folder / "release.yml").write_text(lines + text)
+
+
+def test_a_list_that_has_lost_most_of_its_people_stops_mail_alone_until_somebody_says_that_it_may(world):
+    world.approve()
+    world.plan()
+    world.people(*agreed("anna"))
+    assert world.plan()["letter"]["new"] == 0, "what is planned once goes on"
+    a_release_more(world)
+    world.approve()
+    with pytest.raises(Rejected, match=r"AUDIENCE_FELL: letter: the list letters held 4 people for DE, GB .* holds 1"):
+        releases.plan("winter", "test")
+    with world.desk() as desk:
+        planned = [each.key.outlet for each in desk.outbox.find(object_id="winter")]
+    assert planned == ["site", "site"], "everything else is"
+    a_release_more(world, audience_may_fall="true")
+    assert releases.plan("winter", "test")["state"] == "in_review", "it is part of what is approved"
+    world.approve()
+    assert releases.plan("winter", "test")["letter"]["new"] == 1
+
+
+def test_a_revision_is_compared_with_the_one_before_and_a_new_list_with_nothing(world):
+    world.people(*agreed("anna"), *agreed("ben", "GB"), *agreed("chloe"))
+    world.approve()
+    assert world.plan()["letter"]["new"] == 3
+    world.people(*agreed("anna"))
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(f"{text}revision: 2\n")
+    world.approve()
+    with pytest.raises(Rejected, match=r"when autumn, revision 1, was planned on 2026-11-25, and holds 1: put lists/"):
+        world.plan()
+    world.people(*agreed("anna"), *agreed("ben", "GB"))
+    assert world.plan()["letter"]["new"] == 2, "mended, it goes on"
+
+
+def test_what_is_revoked_is_held_until_it_is_approved_again(world):
+    world.approve()
+    world.plan()
+    assert releases.revoke("autumn", "Li", "wrong price") == 1
+    assert world.plan() == {"state": "in_review", "reasons": ["its approval was revoked by Li: wrong price"]}
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    assert world.box.mails == []
+    with world.desk() as desk:
+        (why,) = {each.reason for each in desk.outbox.find()}
+    assert why == "it is approved no longer: `caravan release list` says why"
+    world.now += timedelta(minutes=6)
+    world.approve()  # as of an hour ago
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    world.now += timedelta(minutes=65)
+    world.approve()
+    assert world.plan()["state"] == "planned"
+    assert world.send() == {"site": {"accepted": 2}, "letter": {"accepted": 3, "skipped": 1}}
+
+
+def test_a_file_revokes_while_mail_is_on_its_way_and_one_with_a_fault_holds_it_too(world):
+    world.approve()
+    world.plan()
+    path = world.folder / "approvals.yml"
+    signed = path.read_text()
+    path.write_text(signed + "revokd: []\n")
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    world.now += timedelta(minutes=5)
+    (content,) = releases.hashes(read_shelf(world.config)).values()
+    said = f"{{by: Li, at: '2026-11-25T09:32:00Z', hash: '{content}', why: wrong price}}"
+    path.write_text(f"{signed}revoked:\n  - {said}\n")
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    path.unlink()
+    world.now += timedelta(minutes=5)
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}, "what was said stays said"
+
+
+def test_a_revocation_stops_a_list_in_the_middle(world):
+    world.approve()
+    world.plan()
+    take = world.box.handle_DATA
+
+    async def revoked_after_one(server, session, envelope) -> str:
+        releases.revoke("autumn", "Li", "wrong price")
+        return await take(server, session, envelope)
+
+    world.box.handle_DATA = revoked_after_one
+    counts = sending.send("letter")
+    assert (counts["accepted"], len(world.box.mails)) == (1, 1)
+    assert counts["waiting"] >= 2
+
+
+def test_nothing_is_revoked_that_nobody_has_approved(world):
+    with pytest.raises(Rejected, match="NOT_APPROVED"):
+        releases.revoke("autumn", "Li", "wrong price")

@@ -55,8 +55,29 @@ def state_of(settings: Settings, message: Message) -> str:
 
 
 def test_an_empty_outbox_says_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_books(settings):
+        pass
     assert run("list") == 0
     assert "nothing was ever planned" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["list"], 0),
+        (["list", "--state", "missed"], 0),
+        (["verify"], 0),
+        (["explain", "7"], 1),
+        (["settle", "7", "accepted", "--why", "seen"], 1),
+        (["retry", "7", "--why", "seen"], 1),
+    ],
+)
+def test_whoever_only_looks_makes_no_outbox(
+    settings: Settings, words: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == code
+    assert "there is no outbox yet: nothing was ever planned" in capsys.readouterr().out
+    assert list(settings.home.iterdir()) == []
 
 
 def test_counts_and_lists(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +99,7 @@ def test_explain_tells_each_change(messages: dict[str, Message], capsys: pytest.
     assert run("explain", messages["a"].message_id[:10]) == 0
     shown = capsys.readouterr().out
     assert "accepted" in shown and "4711" in shown and "handed_over" in shown
+    assert run("explain", messages["a"].message_id[:10].upper()) == 0
     assert run("explain", "nothing") == 1
     assert run("explain", "") == 1
     assert "more than one message begins" in capsys.readouterr().err

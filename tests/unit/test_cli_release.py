@@ -7,6 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import icalendar
 import pytest
@@ -16,14 +17,16 @@ from typer.testing import CliRunner
 
 from caravan import INCLUDE_DIR
 from caravan.assembly import releases
+from caravan.assembly.drawing import draw
 from caravan.assembly.outbox import is_made, open_ledger
 from caravan.assembly.shelf import read_shelf
 from caravan.cli.release import app
 from caravan.config.settings import Settings
 from caravan.core.approval import Approval
 from caravan.core.errors import Misconfigured
-from caravan.functions.release.calendar import editorial_calendar
+from caravan.functions.release.calendar import calendar_rows, editorial_calendar
 from caravan.functions.release.lint import lint
+from caravan.functions.release.planning import Standing
 from caravan.functions.release.preview import preview
 from caravan.warehouse.releases import StoredReleases
 
@@ -67,6 +70,7 @@ def test_the_releases_are_listed_with_the_first_instant(config: Path) -> None:
         ("omar", "2026-11-24", "planned"),
         ("Ida Example", "2026-11-24", "in_review: approved by its author alone: somebody else has to"),
         ("stored", "2026-11-24", "planned"),
+        ("revoked", "2026-11-24", "in_review: its approval was revoked by Li: wrong price"),
         ("broken", "2026-11-24", "in_review: releases/spring/approvals.yml:1 approvals"),
         ("link", "2026-11-24", "draft: releases/spring/de.md:5: the link http://x.example is http only; use https or"),
         (None, "2026-11-27", "over"),
@@ -84,6 +88,11 @@ def test_the_state_of_a_release_is_listed_with_its_reason(
         edit(folder / "de.md", "https://shop.example.com/de/taschen", "http://x.example")
     elif change == "broken":
         (folder / "approvals.yml").write_text("approvals: none\n")
+    elif change == "revoked":
+        (folder / "approvals.yml").write_text(
+            f"approvals:\n  - {{by: Omar, at: '2026-11-23T12:00:00Z', hash: '{content}'}}\n"
+        )
+        assert run("revoke", "spring", "--by", "Li", "--why", "wrong price")[0] == 0
     elif change == "stored":
         with open_ledger(settings) as ledger:
             StoredReleases(ledger).approve([Approval("spring", content, "Li", datetime(2026, 11, 1), "airflow")])
@@ -95,7 +104,7 @@ def test_the_state_of_a_release_is_listed_with_its_reason(
     word, _, why = state.partition(": ")
     assert re.split(r"\s{2,}", found[0].strip())[1] == word
     assert found[1].startswith(f"spring: {why}") if why else len(found) == 1
-    assert is_made(settings) == (change == "stored")
+    assert is_made(settings) == (change in ("stored", "revoked"))
 
 
 def test_lint_ends_with_what_it_found(config: Path) -> None:
@@ -128,6 +137,14 @@ def test_a_release_with_faults_or_none_of_that_name_is_told_so(config: Path) -> 
     assert "1 fault left something out; `caravan release lint` tells all" in output
 
 
+def drawn(config: Path) -> tuple[dict[str, bytes], Any]:
+    """What a preview needs beside the texts: the pictures, and what outlets make of it."""
+    shelf = read_shelf(config)
+    release = shelf.release("spring")
+    show = draw(Settings.from_environment(), shelf, release).show
+    return {release.images["bags.png"].published_name: b"x"}, show
+
+
 class _Asked(HTMLParser):
     """What a browser would fetch by itself, and where links lead."""
 
@@ -139,10 +156,16 @@ class _Asked(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        self.opened.append(tag)
+        # JSON-LD is data, which nothing runs.
+        self.opened += [] if values.get("type") == "application/ld+json" else [tag]
         self.links += [values["href"]] if tag == "a" and "href" in values else []
         self.fetched += [values[name] for name in ("src", "srcset", "data", "poster") if name in values]
-        self.fetched += [values["href"]] if tag in ("link", "base") else []
+        self.fetched += [values["href"]] if tag == "base" or (tag == "link" and values["rel"] == "stylesheet") else []
+        if tag == "iframe":  # the page or mail itself; the preview's policy is its policy
+            inside = _Asked()
+            inside.feed(values["srcdoc"])
+            assert "sandbox" in values and "script" not in inside.opened
+            self.fetched += inside.fetched
 
 
 def test_the_preview_asks_for_nothing_outside_its_files(config: Path, tmp_path: Path) -> None:
@@ -156,7 +179,7 @@ def test_the_preview_asks_for_nothing_outside_its_files(config: Path, tmp_path: 
         asked = _Asked()
         asked.feed(text)
         assert not [each for each in asked.fetched if not each.startswith("data:image/png;base64,")], path
-        assert not {"script", "iframe", "form", "link", "base"} & set(asked.opened)
+        assert not {"script", "form", "link", "base"} & set(asked.opened)
         assert "url(" not in text and "@import" not in text
         assert "width=device-width" in text and "prefers-color-scheme: dark" in text
         assert "default-src 'none'" in text
@@ -175,7 +198,7 @@ def test_the_preview_lies_in_the_home_folder_where_none_is_given(config: Path, t
 def test_the_index_says_who_reads_what_and_what_is_wrong(config: Path) -> None:
     edit(config / "releases/spring/de.md", "Alle", "<b>Alle</b>")
     revision = revision_of(config)
-    files = preview(revision, lint(revision), {release_of(config).images["bags.png"].published_name: b"x"})
+    files = preview(revision, lint(revision), *drawn(config))
     assert sorted(files) == ["ar/site.html", "ar/toots.html", "en/site.html", "en/toots.html", "index.html"]
     index = files["index.html"]
     assert "releases/spring/de.md:5: HTML, &lt;b&gt;, is refused" in index
@@ -188,13 +211,13 @@ def test_the_index_says_who_reads_what_and_what_is_wrong(config: Path) -> None:
 def test_a_mail_shows_its_sender_and_its_plain_text(config: Path) -> None:
     edit(config / "releases/spring/release.yml", "[site, toots]", "[letters, site]")
     edit(config / "releases/spring/release.yml", "method: content", "method: email\nlist: readers.csv")
-    files = preview(revision_of(config), [], {release_of(config).images["bags.png"].published_name: b"x"})
+    files = preview(revision_of(config), [], *drawn(config))
     mail = files["en/letters.html"]
-    assert "<dd>News &lt;news@example.com&gt;</dd>" in mail
-    assert (
-        "<pre>What is new\n\nAll bags come in six colours (https://shop.example.com/bags?size=m&amp;utm_source=" in mail
-    )
-    assert 'src="data:image/png;base64,eA=="' in mail
+    assert '<dd dir="ltr">News &lt;news@example.com&gt;</dd>' in mail
+    plain = mail.partition("<pre>")[2]
+    assert "All bags come in six colours (https://shop.example.com/bags?size=m&amp;utm_source=letters" in plain
+    assert "Unsubscribe: {{ unsubscribe_url }}" in plain
+    assert "src=&#34;data:image/png;base64,eA==&#34;" in mail.partition("<pre>")[0]
 
 
 def test_the_calendar_has_an_event_for_each_market_at_its_instant(config: Path) -> None:
@@ -210,6 +233,37 @@ def test_the_calendar_has_an_event_for_each_market_at_its_instant(config: Path) 
     assert b"DTSTART:20261125T083000Z\r\n" in content
 
 
+def test_the_calendar_of_the_warehouse_has_the_markets_own_clocks(config: Path) -> None:
+    edit(config / "outlets/toots.yml", "code: toots", "code: toots\nmarkets: [DE]")
+
+    def rows() -> list[tuple[object, ...]]:
+        found = calendar_rows([release_of(config)], known(config), {"spring": Standing("spring", "in_review")})
+        return [tuple(row[name] for name in ("market_code", "planned_at", "local_at", "outlets")) for row in found]
+
+    wall = datetime(2026, 11, 25, 9, 30)
+    assert rows() == [
+        ("DE", datetime(2026, 11, 25, 8, 30), wall, "site toots"),
+        ("BR", datetime(2026, 11, 25, 12, 30), wall, "site"),
+        ("AE", datetime(2026, 11, 25, 5, 30), wall, "site"),
+    ]
+    edit(config / "releases/spring/release.yml", 'local: "2026-11-25 09:30"', "utc: 2026-11-25T23:30:00Z")
+    assert [row[2] for row in rows()] == [
+        datetime(2026, 11, 26, 0, 30),
+        datetime(2026, 11, 25, 20, 30),
+        datetime(2026, 11, 26, 3, 30),
+    ]
+
+
+def test_the_warehouse_gets_no_address_of_an_owner(config: Path) -> None:
+    def owners() -> set[object]:
+        found = calendar_rows([release_of(config)], known(config), {"spring": Standing("spring", "draft")})
+        return {row["owner"] for row in found}
+
+    assert owners() == {"Ida Example"}
+    edit(config / "releases/spring/release.yml", "Ida Example", "ida@example.com")
+    assert owners() == {None}
+
+
 def test_the_calendar_is_written_or_printed(config: Path, tmp_path: Path) -> None:
     assert run("calendar", "--out", str(tmp_path / "new/releases.ics"))[0] == 0
     assert (tmp_path / "new/releases.ics").read_bytes().count(b"BEGIN:VEVENT") == 3
@@ -222,3 +276,11 @@ def test_a_release_knows_the_markets_newest_languages(config: Path) -> None:
     assert shelf.known.markets["AE"].chains == (("ar-AE", "ar", "en"), ("en-AE", "en"))
     assert shelf.known.markets["BR"].zone == "America/Sao_Paulo"
     assert {"content", "email"} <= set(shelf.known.methods) and "marketing_email" in shelf.known.purposes
+
+
+def test_what_an_outlet_would_refuse_is_told_before_anybody_approves(config: Path) -> None:
+    edit(config / "releases/spring/en.md", "New colours for all bags.", "New colours. " * 60)
+    (config / "releases.yml").write_text("own_hosts: [example.com]\nsummary_characters: 5000\n")
+    code, output = run("lint", "spring")
+    assert code == 1
+    assert re.search(r"releases/spring/en.md: toots: has \d+ characters, and at most 500 are taken", output)

@@ -232,6 +232,8 @@ def test_every_table_of_this_warehouse_has_a_retention_in_every_regime() -> None
     classes = personal_classes(load_models(SQL_DIR).models)
     personal = [table for table, columns in classes.items() if set(columns.values()) != {"none"}]
     assert {"raw.file_drop__order", "stg.file_drop__order", "mart.dim_customer", "ops.quarantine"} <= set(personal)
+    assert classes["ops.outbox"]["message_id"] == classes["mart.fct_delivery"]["message_id"] == "pseudonym"
+    assert {"ops.outbox", "mart.fct_delivery"} <= set(personal)
     for table in personal:
         for regime in configuration.privacy.regimes:
             assert configuration.privacy.retention_days(table, regime, TODAY), f"{table} under {regime}"

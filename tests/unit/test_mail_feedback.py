@@ -24,7 +24,8 @@ REPORTS = Reports("shop.example", lambda address: f"hash of {len(address)} signs
     [
         ("5.1.1", "hard_bounce"), ("5.1.10", "hard_bounce"), ("5.2.1", "hard_bounce"), ("5.0.0", "hard_bounce"),
         ("5.2.2", "soft_bounce"), ("5.7.1", "soft_bounce"), ("5.7.26", "soft_bounce"), ("4.4.7", "soft_bounce"),
-        ("4.2.2", "soft_bounce"), ("2.1.5", None), ("", None), ("5.1", None), ("550", None), ("6.1.1", None),
+        ("4.2.2", "soft_bounce"), ("5.6.7", "soft_bounce"), ("5.1.7", "soft_bounce"), ("5.1.8", "soft_bounce"),
+        ("2.1.5", None), ("", None), ("5.1", None), ("550", None), ("6.1.1", None),
     ],
 )  # fmt: skip
 def test_what_a_status_says_of_an_address(status, kind):
@@ -63,6 +64,14 @@ def test_a_report_says_what_became_of_which_mail(name, kind, detail):
     assert found.address_hash == "hash of 15 signs"
     assert "zoe" not in repr(found)
     assert REPORTS.parse(content, datetime(2027, 1, 1)) == (found,), "the same each time it is read"
+
+
+def test_a_report_about_an_address_beyond_ascii():
+    """As Postfix 3.7 writes it (RFC 6533). The address is not read: of no hash can be said that it is wrong."""
+    (found,) = REPORTS.parse((MAILS / "beyond_ascii.eml").read_bytes(), NOW)
+    assert isinstance(found, Feedback), found
+    assert (found.message_id, found.kind, found.address_hash) == (ID, "soft_bounce", None)
+    assert found.detail == "failed 5.6.7 X-Postfix; SMTPUTF8 is required, but was not offered by host mx"
 
 
 @pytest.mark.parametrize("name", ["late", "not_spam"])

@@ -9,7 +9,6 @@ import json
 import pytest
 from mail_case import FOLDER, KEYS
 
-from caravan.clients.mail.rate import Throttle
 from caravan.clients.mail.tokens import Keys, Links, Subscription, read, sign
 from caravan.clients.mail.unsubscribe import application
 from caravan.clients.mail.words import read_words
@@ -149,59 +148,3 @@ def test_what_could_not_be_stored_is_said_to_whoever_asked(caplog):
 def test_a_page_that_runs_from_right_to_left():
     _, _, page, _ = ask("GET", "/u/" + sign(Subscription(SUBSCRIPTION.message_id, "mail_ae", "ar-AE"), KEYS))
     assert '<html lang="ar-AE" dir="rtl">' in page
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-def test_mails_leave_at_the_pace_that_is_set():
-    clock = Clock()
-    throttle = Throttle(lambda: clock.now, clock.sleep, per_second=2)
-    assert [throttle.wait("a.example") for _ in range(4)] == [0, 0.5, 0.5, 0.5]
-    clock.now += 10
-    assert [throttle.wait("a.example") for _ in range(2)] == [0, 0.5], "a rest saves up no more than the burst"
-    clock.now -= 100
-    assert [throttle.wait("a.example") for _ in range(2)] == [1.0, 0.5], "a clock that goes back gives nothing"
-
-
-def test_a_domain_has_a_pace_of_its_own():
-    clock = Clock()
-    pace = {"slow.example": 0.5, "*": 100}
-    throttle = Throttle(lambda: clock.now, clock.sleep, per_second=10, per_domain=pace, burst=2)
-    waits = [
-        throttle.wait(domain) for domain in ("slow.example", "slow.example", "slow.example", "b.example", "b.example")
-    ]
-    assert waits == [0, 0, 2.0, 0, 0]
-
-
-def test_a_burst_leaves_at_once():
-    clock = Clock()
-    throttle = Throttle(lambda: clock.now, clock.sleep, per_second=1, burst=3)
-    assert [throttle.wait("a.example") for _ in range(4)] == [0, 0, 0, 1.0]
-
-
-def test_what_is_remembered_of_domains_does_not_grow_for_ever(monkeypatch):
-    monkeypatch.setattr("caravan.clients.mail.rate._MOST_DOMAINS", 3)
-    clock = Clock()
-    throttle = Throttle(lambda: clock.now, clock.sleep, per_second=1000, per_domain={"*": 1.0}, burst=1)
-    for number in range(50):
-        throttle.wait(f"{number}.example")
-        clock.now += 2
-    assert len(throttle._domains) <= 3
-    assert throttle.wait("49.example") == 0
-    assert throttle.wait("49.example") == 1.0
-
-
-@pytest.mark.parametrize(
-    "given", [{"per_second": 0}, {"per_second": 1, "burst": 0.5}, {"per_second": 1, "per_domain": {"*": 0}}]
-)
-def test_a_pace_of_nothing_is_refused(given):
-    with pytest.raises(ValueError, match="more than 0"):
-        Throttle(lambda: 0.0, lambda seconds: None, **given)

@@ -17,7 +17,7 @@ SOUND = {
     "site": SITE.replace("code: site", "code: x").replace("folder: published/site", "bucket: news-eu\nprefix: a/b")
     + "hub: https://hub.example.com/\nindexnow_key: 0123456789abcdef\n",
     "wordpress": f"{HEAD}kind: wordpress\nconnection: wordpress_blog\ncategory: news\nstatus: draft\n",
-    "smtp": MAIL.replace("code: letters", "code: x") + "reply_to: a@example.com\nseeds: [b@example.com]\n",
+    "smtp": MAIL.replace("code: letters", "code: x") + "reply_to: a@example.com\nseeds: lists/seeds.csv\n",
     "ses": MAIL.replace("code: letters", "code: x").replace("smtp", "ses")
     + "configuration_set: main\nper_second: 12.5\nper_domain_per_second: 2\n",
     "mastodon": TOOTS.replace("code: toots", "code: x") + "visibility: unlisted\nmax_characters: 1000\n",

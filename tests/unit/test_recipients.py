@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from caravan.config.lists import load_lists
+from caravan.assembly.outlets import normaliser
+from caravan.config.lists import RecipientList, load_lists
 from caravan.core.errors import Rejected
-from caravan.functions.release.recipients import BadRecipient, Consent, Recipient, read_recipients
+from caravan.functions.release.reading import Reading, Tally, has_fallen, reading_id, said
+from caravan.functions.release.recipients import BadRecipient, Consent, Recipient, Unfit, read_recipients
+
+NOW = datetime(2026, 11, 25, 9, 30)
 
 LIST = """\
 code: newsletter_eu
@@ -61,10 +65,11 @@ def test_faults_of_a_list(tmp_path, old, new, fault):
 
 
 def people(text: str, variables: tuple[str, ...] = ()) -> list[Recipient | BadRecipient]:
-    def normalise(address: str) -> tuple[str, str | None]:
-        return (address.lower(), None) if "@" in address else ("", "is no address")
+    def normalise(address: str) -> str | Unfit:
+        return address.lower() if "@" in address else Unfit("BAD_ADDRESS", "is no address")
 
-    return list(read_recipients(text.splitlines(keepends=True), "list.csv", {"DE", "FR"}, variables, normalise))
+    lines = text.splitlines(keepends=True)
+    return list(read_recipients(lines, "list.csv", {"DE", "FR"}, variables, normalise, NOW))
 
 
 def test_a_row_with_everything():
@@ -90,14 +95,16 @@ def test_an_address_alone_is_enough_and_an_unknown_zone_is_none():
         ("address,is_customer", "a@b.de,maybe", "is_customer", "NOT_YES_OR_NO"),
         ("address,first_name", "a@b.de, ", "first_name", "VARIABLE_MISSING"),
         ("address,consent_at", "a@b.de,yesterday", "consent_at", "NOT_A_TIME"),
+        ("address,consent_at", "a@b.de,2026-11-26T10:00:00Z", "consent_at", "NOT_YET_SAID"),
+        ("address,consent_at,consent_state", "a@b.de,2026-01-01,granted", "consent_state", "NOT_A_STATE"),
         ("address,market", "a@b.de", "", "WRONG_WIDTH"),
         ("address,market", "a@b.de,DE,more", "", "WRONG_WIDTH"),
     ],
 )
 def test_a_bad_row_is_named_and_the_next_one_read(header, row, field_name, code):
     variables = ("first_name",) if "first_name" in header else ()
-    good = "c@d.de" + ",x" * header.count(",")
-    good = good.replace("x", {"market": "FR", "is_customer": "no", "consent_at": "2026-01-01"}.get(header[8:], "x"))
+    fit = {"market": "FR", "is_customer": "no", "consent_at": "2026-01-01", "consent_state": "given"}
+    good = ",".join(fit.get(name, "c@d.de") for name in header.split(","))
     bad, fine = people(f"{header}\n{row}\n{good}\n", variables)
     assert isinstance(bad, BadRecipient) and isinstance(fine, Recipient)
     assert (bad.row, bad.field_name, bad.reason_code) == (2, field_name, code)
@@ -116,3 +123,101 @@ def test_a_bad_row_is_named_and_the_next_one_read(header, row, field_name, code)
 def test_a_file_that_is_no_list_is_refused(text, code):
     with pytest.raises(Rejected, match=code):
         people(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        (",DE,withdrawn,2026-03-01,form,", datetime(2026, 3, 1)),  # a variable is missing
+        ("A,XX,objected,2026-03-01,form,", datetime(2026, 3, 1)),
+        ("A,DE,unsubscribed,2026-03-01,form,", datetime(2026, 3, 1)),
+        ("A,DE,withdrawn,last week,form,", NOW),
+        ("A,DE,withdrawn,2027-03-01,form,", NOW),
+    ],
+)
+def test_a_no_counts_whatever_else_is_wrong_with_its_row(said, at):
+    header = "address,first_name,market,consent_state,consent_at,consent_evidence,consent_text"
+    (row,) = people(f"{header}\na@b.de,{said}\n", ("first_name",))
+    assert isinstance(row, BadRecipient) and row.refusal is not None
+    assert (row.address, row.refusal.at) == ("a@b.de", at)
+    assert "a@b.de" not in repr(row)
+
+
+def test_a_yes_in_a_bad_row_counts_for_nothing():
+    (row,) = people("address,market,consent_state,consent_at\na@b.de,XX,given,2026-03-01\n")
+    assert isinstance(row, BadRecipient) and row.refusal is None
+
+
+def a_list(tmp_path: Path, **changes: str) -> RecipientList:
+    (tmp_path / "lists").mkdir(exist_ok=True)
+    text = "".join(f"{key}: {value}\n" for key, value in changes.items())
+    kept = [line for line in LIST.splitlines(keepends=True) if line.partition(":")[0] not in changes]
+    (tmp_path / "lists" / "newsletter_eu.yml").write_text("".join(kept) + text)
+    found, faults = load_lists(tmp_path, {"marketing_email"}, {"DE", "FR"})
+    assert faults == []
+    return found["newsletter_eu"]
+
+
+@pytest.mark.parametrize(
+    ("audience", "address", "expected"),
+    [
+        ("customer", "Anna@Example.com", "Anna@example.com"),
+        ("customer", "info@example.com", "ROLE_ADDRESS"),
+        ("customer", "sales+de@example.com", "ROLE_ADDRESS"),
+        ("partner", "sales@example.com", "sales@example.com"),
+        ("press", "info@paper.example.com", "info@paper.example.com"),
+        ("press", "info@", "BAD_ADDRESS"),
+        ("customer", "a@b.de\r\nBcc: x@y.de", "BAD_ADDRESS"),
+        ("customer", "anna@bücher.example.com", "anna@xn--bcher-kva.example.com"),
+        ("customer", "zoë@example.com", "zoë@example.com"),
+    ],
+)
+def test_which_addresses_are_written_to_says_the_audience(tmp_path, audience, address, expected):
+    found = normaliser(a_list(tmp_path, audience=audience))(address)
+    assert (found.reason_code if isinstance(found, Unfit) else found) == expected
+    assert not isinstance(found, Unfit) or address not in found.message
+
+
+def test_what_a_list_holds_is_counted_and_adds_up(tmp_path):
+    of_list = a_list(tmp_path, variables="[]", market="DE")
+    tally = Tally(of_list)
+    given = "given,2026-03-01T00:00:00Z,form,v1"
+    rows = people(
+        "address,market,consent_state,consent_at,consent_evidence,consent_text\n"
+        f"a@b.de,,pending,2026-02-01T00:00:00Z,form,v1\na@b.de,,{given}\nA@B.DE,DE,{given}\n"
+        f"c@d.de,FR,,,,\nc@d.de,FR,,,,\nnobody,FR,,,,\n"
+    )
+    for row in rows:
+        tally.take(row)
+    assert tally.reading() == Reading(received=6, taken=3, duplicate=2, bad=1, people={"DE": 1, "FR": 1})
+    assert Tally(of_list).reading() == Reading(0, 0, 0, 0, {})
+    words = [said(row, of_list, "subject") for row in rows]
+    assert [word and word.state for word in words] == ["pending", "given", "given", None, None, None]
+
+
+def test_the_same_content_under_other_rules_is_another_reading(tmp_path):
+    ids = {
+        reading_id(a_list(tmp_path), "hash", ["DE", "FR"]),
+        reading_id(a_list(tmp_path), "other", ["DE", "FR"]),
+        reading_id(a_list(tmp_path), "hash", ["DE"]),
+        reading_id(a_list(tmp_path, audience="press"), "hash", ["DE", "FR"]),
+        reading_id(a_list(tmp_path, market="DE"), "hash", ["DE", "FR"]),
+    }
+    assert len(ids) == 5
+    assert reading_id(a_list(tmp_path), "hash", ["FR", "DE"]) in ids
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "markets", "fallen"),
+    [
+        ({"DE": 100}, {"DE": 50}, ["DE"], None),
+        ({"DE": 100}, {"DE": 49}, ["DE"], (100, 49)),
+        ({"DE": 100, "FR": 900}, {"DE": 100, "FR": 1}, ["DE"], None),
+        ({"DE": 100, "FR": 900}, {"DE": 100, "FR": 1}, ["DE", "FR"], (1000, 101)),
+        ({"DE": 1}, {}, ["DE"], (1, 0)),
+        ({}, {}, ["DE"], None),
+        ({"FR": 5}, {"DE": 5}, ["DE"], None),
+    ],
+)
+def test_more_than_half_gone(before, now, markets, fallen):
+    assert has_fallen(before, now, markets) == fallen

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from caravan.core.consistency import Shown
+from caravan.core.consistency import Appearance
 from caravan.core.outbox import Intention, Key, Message, State
 from caravan.functions.release.consistency import Last, compare, due, mutual, newest, with_mutual
 
@@ -16,12 +16,12 @@ NOW = datetime(2026, 11, 25, 12)
 HOUR = timedelta(hours=1)
 EN, DE = "https://www.example.com/en/a/", "https://www.example.com/de/a/"
 POTS = "https://www.example.com/pots"
-PAGE = Shown(
+PAGE = Appearance(
     True, "revision 1, c0ffee", "Autumn  teapots", frozenset({"19 €"}), (POTS,), "en", EN, {"en": EN, "de": DE}
 )
 
 
-def outcomes(expected: Shown, found: Shown, answer: int | None = 200) -> dict[str, tuple[str, str]]:
+def outcomes(expected: Appearance, found: Appearance, answer: int | None = 200) -> dict[str, tuple[str, str]]:
     return {each.aspect: (each.outcome, each.detail) for each in compare(expected, found, lambda url: answer)}
 
 
@@ -68,7 +68,7 @@ def test_links_have_to_answer(answer, outcome, said):
 
 @pytest.mark.parametrize(("is_there", "outcome"), [(True, "differs"), (False, "same")])
 def test_of_what_was_withdrawn_only_that_counts(is_there, outcome):
-    found = outcomes(Shown(False), replace(PAGE, is_there=is_there))
+    found = outcomes(Appearance(False), replace(PAGE, is_there=is_there))
     assert [(name, each) for name, (each, _) in found.items()] == [("presence", outcome)]
 
 
@@ -83,7 +83,7 @@ def test_languages_have_to_name_each_other():
     assert list(mutual([PAGE, de])) == []
     assert list(mutual([PAGE])) == [], "of one that was not read nobody knows"
     assert list(mutual([PAGE, replace(de, alternates={"de": DE})])) == [(EN, "names de, which does not name it")]
-    assert list(mutual([PAGE, Shown(False, url=DE)])) == [(EN, "names de, which is not there")]
+    assert list(mutual([PAGE, Appearance(False, url=DE)])) == [(EN, "names de, which is not there")]
     checks = with_mutual(compare(PAGE, PAGE, lambda url: 200), ["names de, which is not there"])
     assert {each.aspect: each.detail for each in checks if each.outcome == "differs"} == {
         "hreflang": "names de, which is not there"

@@ -13,10 +13,10 @@ from release_case import EN, MARKETS, RELEASE, SETTINGS, known, png, release_of,
 
 from caravan.config.outlets import OutletAccount
 from caravan.core.errors import Rejected
-from caravan.core.release import Content, Image
+from caravan.core.release import Content, Image, PayloadKey
 from caravan.functions.release.content import page_url
 from caravan.functions.release.hashes import content_hash, templates_of
-from caravan.functions.release.links import Tagging, register, short_id
+from caravan.functions.release.links import Tagging, link_rows, register, sent_links, short_id
 from caravan.functions.release.locales import Edition, direction, editions, missing, published, untranslated_share
 from caravan.functions.release.markup import refusals, to_html, to_text
 
@@ -246,6 +246,29 @@ def test_links_are_known_by_what_they_lead_to(config: Path) -> None:
         ("https://x.org", "https://x.org", False),
     ]
     assert list(links) == [short_id(f"https://example.com/?{OURS}"), "31b46000b0"]
+
+
+def test_links_that_an_outlet_gets_are_on_record_with_their_tags(config: Path) -> None:
+    text = "[a](https://example.com/ä?p=1&q=2) [b](https://x.org/?utm_source=They) [c](https://example.com/ä?p=1&q=2)"
+    (config / "releases/spring/en.md").write_text(HEAD + text)
+    revision = revision_of(config)
+    page, post = PayloadKey("spring", 1, "site", "BR", "en", "c"), PayloadKey("spring", 1, "toots", "BR", "en", "c")
+    (content,) = (each for outlet, each in revision.contents() if (outlet.code, each.market_code) == ("site", "BR"))
+    payloads = {
+        page: {"entry": {"parts": [content.html]}},
+        replace(page, market_code="AE"): {"entry": {"parts": [content.html]}},
+        post: {"text": "Spring is here", "url": content.url, "count": 3},
+    }
+    found = link_rows(sent_links(revision.release, payloads, revision.known.outlets, ["example.com"]))
+    tagged = "https://example.com/%C3%A4?p=1&q=2&utm_source=site&utm_medium=site&utm_campaign=spring&utm_content=en"
+    assert [(row["outlet"], row["place"], row["url"], row["is_tagged"]) for row in found] == [
+        ("site", 1, tagged, True),
+        ("site", 2, "https://x.org/?utm_source=They", False),
+    ], "in each language once, and none of a post that has only the page's own"
+    assert [tuple(row[f"utm_{name}"] for name in ("source", "medium", "campaign", "content")) for row in found] == [
+        ("site", "site", "spring", "en"),
+        ("They", None, None, None),
+    ]
 
 
 def test_content_for_each_outlet_market_and_language(config: Path) -> None:

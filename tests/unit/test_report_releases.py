@@ -1,9 +1,9 @@
-"""The page of releases says what became of their messages, and to nobody whose they were."""
+"""What left and what is to leave: pages say what became of messages, and to nobody whose they were."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 import report_world as world
 
 from caravan import SQL_DIR
+from caravan.core.outbox import Traffic
 from caravan.reporting.report import render
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.lake import Lake
@@ -73,16 +74,52 @@ LOOKS = [
 ]
 
 
+def entry(release_id: str, days: float, markets: str = "DE", **change: Any) -> list[dict[str, Any]]:
+    """A row for each market, so many days after the report is written."""
+    planned = world.NOW.replace(tzinfo=None) + timedelta(days=days)
+    return [
+        {
+            "release_id": release_id, "revision": 1, "market_code": market, "title": f"On {release_id}",
+            "kind": "news", "audience": "public", "action": "publish", "owner": "Maria", "standing": "planned",
+            "zone": "UTC", "planned_at": planned, "local_at": planned, "local_date": planned.date(),
+            "outlets": "site letter" if market == "DE" else "site", "is_gone": False,
+        } | change
+        for market in markets.split()
+    ]  # fmt: skip
+
+
+CALENDAR = [
+    *entry("spring", 10, "DE GB", revision=12, standing="in_review"),
+    *entry("summer", 1, "DE GB FR"),
+    *entry("summer", 1.25, "US"),
+    *entry("tea", 3, standing="in_review", owner=None, outlets=""),
+    *entry("cups", 3, standing="draft", action="withdraw", title="<b>Cups</b>"),
+    *entry("autumn", -1, "GB DE"),
+    *entry("<winter>", -2),
+    *entry("forgotten", -3, standing="in_review", is_gone=True),
+    *entry("long ago", -61),
+]
+TRAFFIC = [
+    Traffic("letter", 3, 2, 0, 1, 2, 1, PROMISED),
+    Traffic("off", 0, 0, 1, 0, 1, 0, PROMISED),
+    Traffic("posts", 1, 0, 0, 0, 0, 0, None),
+    Traffic("press", 0, 0, 0, 2, 0, 0, PROMISED),
+    Traffic("shop", 0, 0, 0, 2, 0, 1, PROMISED),
+    Traffic("site", 0, 0, 0, 0, 0, 0, PROMISED),
+]
+
+
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     with world.open_lake(tmp_path_factory.mktemp("report") / "lake") as opened:
         yield opened
 
 
-def pages(lake: Lake, folder: Path) -> dict[str, str]:
+def pages(lake: Lake, folder: Path, traffic: Sequence[Traffic] = ()) -> dict[str, str]:
     with lake.read() as session:
-        first = render(session, folder, world.NOW, expected=world.EXPECTED)
-    return {name: (first.parent / name).read_text() for name in ("releases.html", "quality.html", "index.html")}
+        first = render(session, folder, world.NOW, expected=world.EXPECTED, outlets=traffic)
+    names = ("releases.html", "calendar.html", "quality.html", "index.html", "products.html")
+    return {name: (first.parent / name).read_text() for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +134,7 @@ def site(empty: dict[str, str], lake: Lake, tmp_path_factory: pytest.TempPathFac
         world.create_models(session, catalog)
         world.insert(session, "ops.outbox", MESSAGES)
         world.insert(session, "ops.release_check", LOOKS)
+        world.insert(session, "mart.dim_release", CALENDAR)
         for name in (
             "mart.fct_delivery",
             "mart.fct_release",
@@ -106,7 +144,7 @@ def site(empty: dict[str, str], lake: Lake, tmp_path_factory: pytest.TempPathFac
             world.build(
                 session, catalog, name, PROMISED.date() - timedelta(days=1), PROMISED.date() + timedelta(days=20)
             )
-    return pages(lake, tmp_path_factory.mktemp("site"))
+    return pages(lake, tmp_path_factory.mktemp("site"), TRAFFIC)
 
 
 def rows(page: str, section: str) -> list[list[str]]:
@@ -122,6 +160,9 @@ def test_before_anything_is_planned_it_says_so(empty):
     assert "<table" not in empty["releases.html"]
     assert "Nothing has been planned to be sent." in empty["quality.html"]
     assert '<a href="releases.html">Releases</a>' in empty["index.html"]
+    assert '<a href="calendar.html">Calendar</a>' in empty["index.html"]
+    assert "No release is planned." in empty["calendar.html"]
+    assert 'id="outbox"' not in empty["index.html"], "where there is no outbox nothing is said of one"
 
 
 def test_releases_with_their_counts_the_latest_first(site):
@@ -161,3 +202,55 @@ def test_states_are_counted_on_both_pages(site):
 
 def test_no_message_is_named(site):
     assert not [row for row in MESSAGES if row["message_id"] in "".join(site.values())]
+
+
+def agenda(page: str, section: str) -> list[tuple[str, list[list[str]]]]:
+    """Days, each with what its entries say: time, title, where, state."""
+    (found,) = re.findall(rf'<section id="{section}".*?</section>', page, re.DOTALL)
+    days = []
+    for day in found.split("<h3>")[1:]:
+        entries = [re.findall(r"<p[^>]*>(.*?)</p>", each, re.DOTALL) for each in day.split("<li>")[1:]]
+        texts = [[" ".join(re.sub(r"<[^>]+>", "", part).split()) for part in entry] for entry in entries if entry]
+        days.append((re.sub(r"<[^>]+>", "", day.split("</h3>")[0]), texts))
+    return days
+
+
+def test_the_calendar_shows_coming_releases_by_the_day_of_their_markets(site):
+    assert agenda(site["calendar.html"], "coming") == [
+        ("Sun, 22 Nov 2026", [
+            ["06:10", "On summer", "DE FR GB · site, letter · summer rev. 1, news · Maria", "approved"],
+            ["12:10", "On summer", "US · site · summer rev. 1, news · Maria", "approved"],
+        ]),
+        ("Tue, 24 Nov 2026", [
+            ["06:10", "&lt;b&gt;Cups&lt;/b&gt; withdrawal", "DE · site, letter · cups rev. 1, news · Maria",
+             "has faults"],
+            ["06:10", "On tea", "DE · no outlet · tea rev. 1, news", "not approved"],
+        ]),
+        ("Tue, 1 Dec 2026", [
+            ["06:10", "On spring", "DE GB · site, letter · spring rev. 12, news · Maria", "changed since its approval"],
+        ]),
+    ]  # fmt: skip
+
+
+def test_the_calendar_shows_what_became_of_past_ones_the_latest_first(site):
+    shown = [(day, entry[1], entry[3]) for day, entries in agenda(site["calendar.html"], "past") for entry in entries]
+    assert shown == [
+        ("Fri, 20 Nov 2026", "On autumn", "decision needed"),
+        ("Thu, 19 Nov 2026", "On &lt;winter&gt;", "sent"),
+        ("Wed, 18 Nov 2026", "On forgotten", "not sent"),
+    ]
+
+
+def test_the_first_page_says_how_each_outlet_does(site):
+    last = "20 Nov 2026 09:30"
+    assert rows(site["index.html"], "outbox") == [
+        ["letter", "decision needed", "3", "2", "0", "1", "2", "1", last],
+        ["off", "not being sent", "0", "0", "1", "0", "1", "0", last],
+        ["posts", "on its way", "1", *"00000", "never"],
+        ["press", "some unknown", "0", "0", "0", "2", "0", "0", last],
+        ["shop", "some missed", "0", "0", "0", "2", "0", "1", last],
+        ["site", "nothing waits", *"000000", last],
+    ]
+    assert 'Next: <b dir="auto">On summer</b>, 22 Nov 2026 06:10 UTC' in site["index.html"]
+    assert 'href="calendar.html">Editorial calendar</a>' in site["index.html"]
+    assert 'id="outbox"' not in site["products.html"]

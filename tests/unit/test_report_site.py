@@ -65,7 +65,7 @@ def page(site: Site) -> str:
 def test_the_pages(site: Site) -> None:
     expected = {f"{name}{suffix}.html" for name in ("index", "products") for suffix in SUFFIXES}
     expected |= {f"market/{code}{suffix}.html" for code in world.MARKETS for suffix in SUFFIXES}
-    expected |= {"quality.html", "quarantine.html", "releases.html", "definitions.html"}
+    expected |= {"quality.html", "quarantine.html", "releases.html", "calendar.html", "definitions.html"}
     expected |= {links.run("reporting_marts_hourly", MARTS_RUN), links.run("sales_orders_daily", "r2")}
     assert set(site) == expected
     assert max(len(page.encode()) for page in site.values()) < 300_000
@@ -292,7 +292,7 @@ def test_an_empty_warehouse_says_what_to_do(tmp_path: Path, has_tables: bool) ->
             world.create_tables(lake)
         with lake.read() as session:
             site = read_site(render(session, tmp_path / "site", world.NOW, expected=world.EXPECTED))
-    fixed = {"quality.html", "quarantine.html", "releases.html", "definitions.html"}
+    fixed = {"quality.html", "quarantine.html", "releases.html", "calendar.html", "definitions.html"}
     assert set(site) == {"index.html", "products.html", *fixed}
     for path in ("index.html", "products.html"):
         assert "No order has reached the warehouse yet" in site[path]

@@ -113,12 +113,15 @@ def test_metadata_and_logs_are_trimmed_by_the_days_of_the_project(home, monkeypa
         for table in upkeep._GROWING:
             connection.execute(f"CREATE TABLE {table} (n INTEGER)")
     connection.close()
-    log = aged(home / "airflow" / "logs" / "dag_id=a" / "old.log")
+    logs, minutely = home / "airflow" / "logs", "release_send_minutely"
+    log = aged(logs / "dag_id=a" / "old.log")
+    kept, gone = (aged(logs / f"dag_id={dag}" / "10.log", time.time() - 10 * 86_400) for dag in ("a", minutely))
     asked = []
-    monkeypatch.setattr(upkeep, "clean_metadata", lambda home, before: asked.append((home, before)))
+    monkeypatch.setattr(upkeep, "clean_metadata", lambda *given: asked.append(given))
     upkeep.trim_airflow("run", "dag")
-    assert asked == [(home / "airflow", NOW - timedelta(days=90))]
-    assert not log.exists()
+    place = home / "airflow"
+    assert asked == [(place, NOW - timedelta(days=90)), (place, NOW - timedelta(days=7), [minutely])]
+    assert (log.exists(), kept.exists(), gone.exists()) == (False, True, False), "a run a minute is kept for a week"
     assert set(noted(home)) == {"clean_metadata", "trim_logs", "turn_server_log"}
 
 
@@ -135,15 +138,16 @@ def test_airflow_forgets_what_is_older_and_keeps_the_rest(airflow_database, tmp_
     with sqlite3.connect(source) as given, sqlite3.connect(tmp_path / "airflow.db") as connection:
         given.backup(connection)
         connection.execute("DELETE FROM log")
-        for moment in ("2026-01-01", "2026-11-01"):
-            connection.execute("INSERT INTO log (dttm, event) VALUES (?, 'x')", [f"{moment} 00:00:00.000000"])
+        for day, dag in (("01-01", "a"), ("11-01", "a"), ("11-01", "b"), ("11-20", "b")):
+            row = [f"2026-{day} 00:00:00.000000", dag]
+            connection.execute("INSERT INTO log (dttm, dag_id, event) VALUES (?, ?, 'x')", row)
     given.close()
     connection.close()
     upkeep.clean_metadata(tmp_path, NOW - timedelta(days=90))
+    upkeep.clean_metadata(tmp_path, NOW - timedelta(days=7), ["b"])
     with sqlite3.connect(tmp_path / "airflow.db") as connection:
-        assert connection.execute("SELECT dttm FROM log WHERE event = 'x'").fetchall() == [
-            ("2026-11-01 00:00:00.000000",)
-        ]
+        left = connection.execute("SELECT substr(dttm, 6, 5), dag_id FROM log WHERE event = 'x'").fetchall()
+        assert left == [("11-01", "a"), ("11-20", "b")], "of one DAG no more than a week"
         left = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name LIKE '_airflow_deleted%'").fetchone()
     connection.close()
     assert left == (0,), "no archive table stays behind"

@@ -15,5 +15,5 @@ SELECT
     MIN(CASE WHEN is_out THEN handed_over_at END) AS first_handed_over_at,
     MAX(CASE WHEN is_out THEN handed_over_at END) AS last_handed_over_at
 FROM mart.fct_delivery
-WHERE function_code = 'release'
+WHERE function_code = 'release' AND NOT is_seed
 GROUP BY object_id, revision

@@ -18,7 +18,7 @@ WITH ranked AS (
             ORDER BY lateness_seconds NULLS LAST, message_id
         ) AS place
     FROM mart.fct_delivery
-    WHERE planned_date >= $slice_start AND planned_date < $slice_end AND function_code = 'release'
+    WHERE planned_date >= $slice_start AND planned_date < $slice_end AND function_code = 'release' AND NOT is_seed
 ),
 
 totals AS (

@@ -16,9 +16,9 @@ from caravan.assembly.releases import Desk, open_desk, opened
 from caravan.assembly.warehouse import catalog, open_store
 from caravan.clients.http import links
 from caravan.config.settings import Settings
-from caravan.core.consistency import Check, Checked, Readable, Shown
+from caravan.core.consistency import Appearance, Check, Checked, Readable
 from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable
-from caravan.core.outbox import LEFT, Message
+from caravan.core.outbox import Message
 from caravan.core.release import Outlet, PayloadKey
 from caravan.functions.release import consistency
 from caravan.functions.release.consistency import LOOKED_AT_FOR, Last
@@ -102,16 +102,8 @@ def _published(dag_id: str) -> Iterator[tuple[Desk, list[Message], StoredChecks]
 def _pages(desk: Desk) -> list[Message]:
     """The newest revision of each page and post, of the last days. Mail is no page: each is somebody's own."""
     accounts = [code for code, each in desk.shelf.known.outlets.items() if each.enabled and not each.is_mail]
-    states = ", ".join(f"'{state}'" for state in LEFT)
-    found = [
-        message
-        for code in accounts
-        for message in desk.outbox.find(
-            f"state IN ({states}) AND function = :function AND outlet = :outlet AND planned_for >= :since",
-            {"function": FUNCTION, "outlet": code, "since": _since().isoformat(timespec="microseconds")},
-            _MOST_PAGES,
-        )
-    ]
+    left = (desk.outbox.left_since(FUNCTION, code, _since(), _MOST_PAGES) for code in accounts)
+    found = [message for messages in left for message in messages]
     return consistency.newest(found)
 
 
@@ -130,7 +122,7 @@ def _seen(found: Iterable[Found]) -> dict[str, Last]:
 
 def _read(desk: Desk, outlet: Outlet, due: Iterable[Message], now: datetime) -> list[Checked]:
     checks: dict[str, list[Check]] = {}
-    shown: dict[str, dict[str, Shown]] = defaultdict(dict)
+    shown: dict[str, dict[str, Appearance]] = defaultdict(dict)
     messages = {each.message_id: each for each in due}
     status = _status()
     for message in messages.values():
@@ -148,7 +140,9 @@ def _read(desk: Desk, outlet: Outlet, due: Iterable[Message], now: datetime) -> 
     ]
 
 
-def _one(desk: Desk, outlet: Outlet, message: Message, status: consistency.Status) -> tuple[list[Check], Shown | None]:
+def _one(
+    desk: Desk, outlet: Outlet, message: Message, status: consistency.Status
+) -> tuple[list[Check], Appearance | None]:
     payload = desk.releases.payload(PayloadKey.of(message))
     if not isinstance(outlet, Readable):
         return [Check("presence", "not_evaluated", "what was told to it cannot be read back")], None

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
 from caravan.assembly.outbox import open_books, open_ledger, secret_key
-from caravan.assembly.outlets import TEMPLATES, keys_of
+from caravan.assembly.outlets import TEMPLATES, confirm_keys_of, keys_of
 from caravan.assembly.releases import open_desk
 from caravan.config.outlets import MailOutlet
 from caravan.config.settings import Settings
 from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.feedback import Received
-from caravan.functions.outbox import feedback
+from caravan.functions.outbox import confirming, feedback
 from caravan.warehouse.feedback import StoredFeedback
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def _sources(account: MailOutlet) -> Iterator[Iterator[Received]]:
 
 
 def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
-    """For any WSGI server: `caravan.assembly.feedback:unsubscribe_page()`. GET shows a page, POST unsubscribes."""
-    from caravan.clients.mail.unsubscribe import application
+    """For any WSGI server: `caravan.assembly.feedback:unsubscribe_page()`. GET shows a page, POST unsubscribes, or
+    confirms: the link says which."""
+    from caravan.clients.mail.unsubscribe import Confirming, application
     from caravan.clients.mail.words import read_words
 
     chosen = settings or Settings.from_environment()
@@ -97,7 +98,13 @@ def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
                 now = utc_now()
                 feedback.unsubscribe(message, books.contacts, CHANNEL, now, now)
 
-    return application(record, keys_of(secret_key(chosen)), read_words(TEMPLATES / "mail" / "words.yml"))
+    def confirm(subscription: Subscription) -> bool:
+        with open_books(chosen) as books:
+            message = books.outbox.get(subscription.message_id)
+            return message is not None and confirming.confirm(message, books.contacts, CHANNEL, utc_now())
+
+    key, words = secret_key(chosen), read_words(TEMPLATES / "mail" / "words.yml")
+    return application(record, keys_of(key), words, Confirming(confirm_keys_of(key), confirm))
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
@@ -12,18 +15,20 @@ from caravan import TEMPLATES_DIR
 from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
 from caravan.config import outlets as config
+from caravan.config.lists import RecipientList
 from caravan.config.settings import Settings
 from caravan.core.connections import Connection
 from caravan.core.errors import Fault, Misconfigured
-from caravan.core.release import Outlet
+from caravan.core.outbox import UNLIMITED, Message, Spacing
+from caravan.core.release import Drawer, Outlet
+from caravan.functions.release.recipients import Normalise, Unfit
 
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
-    from caravan.clients.mail.rate import Throttle
     from caravan.clients.mail.tokens import Keys
 
 TEMPLATES = TEMPLATES_DIR / "release"
-_KEY_ID = "k1"
+_KEY_ID, _CONFIRM_KEY_ID = "k1", "c1"
 
 
 @contextmanager
@@ -33,20 +38,21 @@ def open_outlet(
     key: bytes,
     variables: Sequence[str] = (),
     sites: Mapping[str, config.SiteOutlet] | None = None,
+    zones: Mapping[str, str] | None = None,
 ) -> Iterator[Outlet]:
     """`key`: signs links to unsubscribe. `variables`: what every recipient has. `sites`: those that hubs and search
-    engines are told of, by code. Nothing is asked of anybody yet.
+    engines are told of, by code. `zones`: of markets, in which a page tells its day. Nothing is asked of anybody yet.
 
     Raises Misconfigured for a connection that is missing or makes no sense.
     """
     match account:
         case config.SiteOutlet():
-            yield _site(account, settings)
+            yield _site(account, settings, zones or {})
         case config.SmtpOutlet():
             from caravan.clients.mail.smtp import SmtpOutlet
 
             connection = current().get(account.connection)
-            with SmtpOutlet(account.code, connection, _mailing(account, key, variables), _throttle(account)) as outlet:
+            with SmtpOutlet(account.code, connection, mailing_of(account, key, variables)) as outlet:
                 yield outlet
         case config.SesOutlet():
             from caravan.clients.aws import open_service
@@ -57,29 +63,56 @@ def open_outlet(
                 account.code,
                 connection,
                 open_service(connection, "sesv2", tries_once=True),
-                _mailing(account, key, variables),
+                mailing_of(account, key, variables),
                 account.configuration_set,
-                _throttle(account),
             )
         case config.WebSubOutlet() | config.IndexNowOutlet():
             yield _notice(account, sites)
         case _:
-            yield _post(account)
+            yield _post(account, current().get)
 
 
-def normalise(address: str) -> tuple[str, str | None]:
-    """Of recipients' files: the address as it is sent to, and what is wrong with it."""
+def drawer_of(
+    account: config.OutletAccount,
+    settings: Settings,
+    variables: Sequence[str],
+    sites: Mapping[str, config.SiteOutlet],
+    zones: Mapping[str, str],
+) -> Drawer:
+    """What an outlet makes of content, where nothing is handed over: it asks for no connection.
+
+    Raises Misconfigured for one that could never be opened.
+    """
+    match account:
+        case config.MailOutlet():
+            return mailing_of(account, b"nobody gets this", variables)
+        case config.SiteOutlet():
+            return _site(account.model_copy(update={"bucket": None, "folder": "site"}), settings, zones)
+        case config.WebSubOutlet() | config.IndexNowOutlet():
+            return _notice(account, sites)
+        case _:
+            return _post(account, lambda conn_id: Connection(conn_id, "http"))
+
+
+def normaliser(of_list: RecipientList | None) -> Normalise:
+    """Of the addresses in a recipients' file; None for our own. A newspaper or a partner is written to at press@ or
+    info@; a customer who has subscribed is a person."""
     from caravan.clients.mail.addresses import Invalid, normalised
 
-    found = normalised(address)
-    if isinstance(found, Invalid):
-        return "", found.reason
-    if found.is_role:
-        return "", "stands for nobody in particular (postmaster@, info@): who reads it has not subscribed"
-    return found.text, None
+    is_of_people = of_list is not None and of_list.audience == "customer"
+
+    def normalise(address: str) -> str | Unfit:
+        found = normalised(address)
+        if isinstance(found, Invalid):
+            return Unfit("BAD_ADDRESS", found.reason)
+        if found.is_role and is_of_people:
+            return Unfit("ROLE_ADDRESS", "stands for nobody in particular (info@, sales@): a customer is a person")
+        return found.text
+
+    return normalise
 
 
-def _post(account: config.OutletAccount) -> Outlet:
+def _post(account: config.OutletAccount, connection_of: Callable[[str], Connection]) -> Outlet:
     """On somebody else's service."""
     from caravan.clients.posts.bluesky import Bluesky
     from caravan.clients.posts.mastodon import Mastodon
@@ -88,15 +121,18 @@ def _post(account: config.OutletAccount) -> Outlet:
 
     match account:
         case config.WordPressOutlet():
-            blog = current().get(account.connection)
-            return WordPress(account.code, blog, utc_now, category=account.category, status=account.status)
+            blog = connection_of(account.connection)
+            becomes, then = account.status, account.withdrawn_status
+            return WordPress(
+                account.code, blog, utc_now, category=account.category, status=becomes, withdrawn_status=then
+            )
         case config.MastodonOutlet():
-            server, most = current().get(account.connection), account.max_characters
+            server, most = connection_of(account.connection), account.max_characters
             return Mastodon(account.code, server, utc_now, visibility=account.visibility, max_characters=most)
         case config.BlueskyOutlet():
-            return Bluesky(account.code, current().get(account.connection), utc_now)
+            return Bluesky(account.code, connection_of(account.connection), utc_now)
         case config.WebhookOutlet():
-            return Webhook(account.code, current().get(account.connection), utc_now)
+            return Webhook(account.code, connection_of(account.connection), utc_now)
     raise Misconfigured([Fault(f"outlet {account.code}", "is of a kind that nothing here can open")])
 
 
@@ -121,7 +157,7 @@ def _notice(
     return IndexNow(account.code, engines, utc_now)
 
 
-def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
+def _site(account: config.SiteOutlet, settings: Settings, zones: Mapping[str, str]) -> Outlet:
     from caravan.clients.site.bucket import BucketStore
     from caravan.clients.site.outlet import SiteOutlet
     from caravan.clients.site.page import Site
@@ -132,10 +168,11 @@ def _site(account: config.SiteOutlet, settings: Settings) -> Outlet:
         store = BucketStore(current().get(account.connection), account.bucket, account.prefix.strip("/"))
     else:
         store = FolderStore(settings.home / (account.folder or "site"))
-    return SiteOutlet(account.code, Site(account.base_url, account.publisher), store, utc_now)
+    return SiteOutlet(account.code, Site(account.base_url, account.publisher, zones), store, utc_now)
 
 
-def _mailing(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
+def mailing_of(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:
+    """`key`: signs links to unsubscribe. `variables`: what every recipient has."""
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.template import MailTemplate, Sender
     from caravan.clients.mail.tokens import Links
@@ -153,8 +190,24 @@ def keys_of(key: bytes) -> Keys:
     return Keys(_KEY_ID, {_KEY_ID: key})
 
 
-def _throttle(account: config.MailOutlet) -> Throttle:
-    from caravan.clients.mail.rate import Throttle
+def confirm_keys_of(key: bytes) -> Keys:
+    """What signs links to confirm: another key, so that no link to unsubscribe does that."""
+    from caravan.clients.mail.tokens import Keys
 
-    per_domain = {"*": float(account.per_domain_per_second)} if account.per_domain_per_second else {}
-    return Throttle(time.monotonic, time.sleep, float(account.per_second), per_domain)
+    return Keys(_CONFIRM_KEY_ID, {_CONFIRM_KEY_ID: hmac.new(key, b"confirm", hashlib.sha256).digest()})
+
+
+def spacing_of(account: config.OutletAccount) -> Callable[[Message], Spacing]:
+    """How far apart its messages have to leave, by its own rate and by that of each domain."""
+    if not isinstance(account, config.MailOutlet):
+        return lambda message: UNLIMITED
+    of_all = {account.code: _apart(account.per_second)}
+    of_domain = account.per_domain_per_second
+    if of_domain is None:
+        return lambda message: of_all
+    apart = _apart(of_domain)
+    return lambda message: {**of_all, f"{account.code} {message.key.target.rpartition('@')[2].lower()}": apart}
+
+
+def _apart(per_second: Decimal) -> timedelta:
+    return timedelta(seconds=float(1 / per_second))

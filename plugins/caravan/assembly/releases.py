@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 
+from caravan.assembly import letters
 from caravan.assembly.clock import utc_now
+from caravan.assembly.drawing import faults_of
 from caravan.assembly.outbox import is_made, open_ledger, secret_key
-from caravan.assembly.outlets import normalise, open_outlet
+from caravan.assembly.outlets import open_outlet
 from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.config.approvals import load_approvals
-from caravan.config.lists import RecipientList
-from caravan.config.outlets import OutletAccount, SiteOutlet
+from caravan.config.outlets import SiteOutlet
 from caravan.config.releases import FOLDER, Release
 from caravan.config.settings import Settings
-from caravan.core.approval import Approval, person
+from caravan.core.approval import Approval, Revocation, person
 from caravan.core.contacts import subject_of
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Intention
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
-from caravan.functions.release.planning import FUNCTION, Payloads, People, Standing
-from caravan.functions.release.recipients import read_recipients
+from caravan.functions.release.links import sent_links
+from caravan.functions.release.planning import FUNCTION, Standing
 from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
+from caravan.warehouse.lists import StoredLists
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.releases import StoredReleases
 
 log = logging.getLogger(__name__)
-
-_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,7 @@ class Desk:
     outbox: StoredOutbox
     contacts: StoredContacts
     releases: StoredReleases
+    lists: StoredLists
     key: bytes
 
     def subject_of(self, address: str) -> str:
@@ -57,7 +56,7 @@ class Desk:
 def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
     settings = settings or Settings.from_environment()
     with open_ledger(settings) as ledger:
-        stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger)
+        stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger), StoredLists(ledger)
         yield Desk(settings, read_shelf(settings.config_dir), *stores, secret_key(settings))
 
 
@@ -70,12 +69,13 @@ def opened(
     known = desk.shelf.known.outlets
     accounts = [known[code] for code in codes if code in known]
     sites = {code: each for code, each in known.items() if isinstance(each, SiteOutlet) and each.enabled}
+    zones = {code: market.zone for code, market in desk.shelf.known.markets.items()}
     found = {}
     with ExitStack() as stack:
         for account in accounts:
             if account.enabled:
                 try:
-                    opening = open_outlet(account, desk.settings, desk.key, variables, sites)
+                    opening = open_outlet(account, desk.settings, desk.key, variables, sites, zones)
                     found[account.code] = stack.enter_context(opening)
                 except Misconfigured as error:
                     faults += error.faults
@@ -96,29 +96,51 @@ def list_releases() -> list[str]:
 
 def stand(desk: Desk, release: Release) -> Standing:
     """Where a release is. What is signed in its folder is taken down first."""
-    signed, faults = load_approvals(desk.settings.config_dir / FOLDER / release.id, release.id)
-    desk.releases.approve(signed)
+    faults = take_down(desk, release.id)
+    given = desk.releases.approvals(release.id), desk.releases.revocations(release.id)
+    return _standing(desk.shelf, release, *given, faults)
+
+
+def take_down(desk: Desk, release_id: str) -> list[Fault]:
+    """What is signed in its folder: approvals, and what takes them back."""
+    signed, revoked, faults = load_approvals(desk.settings.config_dir / FOLDER / release_id, release_id)
+    if revoked:
+        desk.releases.revoke(revoked)
+    if signed:
+        desk.releases.approve(signed)
     for fault in faults:
         log.error("%s", fault)
-    approvals = desk.releases.approvals(release.id)
-    return planning.standing(desk.shelf.revision(release), approvals, desk.shelf.settings.approvals, utc_now())
+    return faults
 
 
 def standings(settings: Settings, shelf: Shelf) -> dict[str, Standing]:
     """Where each release is, by its id. Writes nothing, and makes no outbox where there is none."""
     given: dict[str, list[Approval]] = {}
+    taken_back: dict[str, list[Revocation]] = {}
     if is_made(settings):
         with open_ledger(settings) as ledger:
             stored = StoredReleases(ledger)
             given = {release_id: stored.approvals(release_id) for release_id in shelf.releases}
-    found, now = {}, utc_now()
-    for release in shelf.releases.values():
-        signed, faults = load_approvals(settings.config_dir / FOLDER / release.id, release.id)
-        approvals = [*given.get(release.id, []), *signed]
-        standing = planning.standing(shelf.revision(release), approvals, shelf.settings.approvals, now)
-        if faults and standing.state == "in_review":
-            standing = replace(standing, reasons=tuple(map(str, faults)))
-        found[release.id] = standing
+            taken_back = {release_id: stored.revocations(release_id) for release_id in shelf.releases}
+    found = {}
+    for each in shelf.releases.values():
+        signed, revoked, faults = load_approvals(settings.config_dir / FOLDER / each.id, each.id)
+        approvals, revocations = [*given.get(each.id, []), *signed], [*taken_back.get(each.id, []), *revoked]
+        found[each.id] = _standing(shelf, each, approvals, revocations, faults)
+    return found
+
+
+def _standing(
+    shelf: Shelf,
+    release: Release,
+    approvals: Sequence[Approval],
+    revocations: Sequence[Revocation],
+    faults: Sequence[Fault],
+) -> Standing:
+    """`faults`: of its approvals.yml. Whoever tried to stop it there is not to find it sent."""
+    found = planning.standing(shelf.revision(release), approvals, shelf.settings.approvals, utc_now(), revocations)
+    if faults and found.state in ("in_review", "planned"):
+        return Standing(release.id, "in_review", tuple(map(str, faults)))
     return found
 
 
@@ -131,9 +153,11 @@ def review(release_id: str) -> dict[str, str]:
         release = desk.shelf.release(release_id)
         found = stand(desk, release)
         if found.state == "draft":
-            raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {each}" for each in found.reasons))
+            raise _faulty(release, found.reasons)
         if found.state == "over":
             raise Rejected("RELEASE_OVER", f"{release.id}: its time has passed; give it a later one and a new revision")
+        if faults := faults_of(desk.settings, desk.shelf, release):
+            raise _faulty(release, faults)
         revision = desk.shelf.revision(release)
         so_far = f"{release.id} is {', '.join(found.reasons) or 'approved by all that it needs'}"
         return {
@@ -142,6 +166,10 @@ def review(release_id: str) -> dict[str, str]:
             "subject": f"Approve {release.id}, revision {release.revision}: {release.source.front.title}",
             "body": f"{sheet(revision)}\n{so_far}.",
         }
+
+
+def _faulty(release: Release, faults: Iterable[object]) -> Rejected:
+    return Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {each}" for each in faults))
 
 
 def approve(release_id: str, content_hash: str, approver: str) -> dict[str, object]:
@@ -164,11 +192,29 @@ def approve(release_id: str, content_hash: str, approver: str) -> dict[str, obje
         return {"state": found.state, "reasons": list(found.reasons)}
 
 
+def revoke(release_id: str, by: str, why: str) -> int:
+    """Take back all that was approved of a release so far, whatever its files say by now: how many contents. What
+    waits in the outbox is held. Rejected when nobody has approved any."""
+    with open_desk() as desk:
+        signed, _, faults = load_approvals(desk.settings.config_dir / FOLDER / release_id, release_id)
+        approvals = [*desk.releases.approvals(release_id), *signed]
+        if not approvals and not faults:
+            raise Rejected("NOT_APPROVED", f"nobody has approved anything of a release '{release_id}'")
+        # One that is dated ahead is meant as well, and one that cannot be read for a fault beside it.
+        at = max([utc_now(), *(each.at for each in approvals)])
+        contents = {each.content_hash for each in approvals}
+        if release_id in desk.shelf.releases:
+            contents.add(_hash(desk.shelf.revision(desk.shelf.releases[release_id])))
+        desk.releases.revoke([Revocation(release_id, content, by, at, why, "command") for content in contents])
+        log.info("%s: approval revoked by %s: %s", release_id, by, why)
+        return len(contents)
+
+
 def plan(release_id: str, by: str) -> dict[str, object]:
     """Put what is to leave of one release into the outbox, once it is approved as it is. `by`: for the log.
 
     What is planned of an older revision is taken back. Raises Rejected for one that its outlets or its list refuse;
-    Misconfigured for outlets that cannot be opened, when all others are planned.
+    Misconfigured for outlets that cannot be opened, when all others are planned. A list's rows stop mail alone.
     """
     with open_desk() as desk:
         release = desk.shelf.release(release_id)
@@ -190,59 +236,33 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             mail = [known[code] for code in outlets if known[code].is_mail]
         faults += planning.list_faults(release, of_list) if mail else []
         if faults:
-            raise Rejected("RELEASE_FAULTY", f"{release.id}:\n" + "\n".join(f"  - {fault}" for fault in faults))
+            raise _faulty(release, faults)
         now = utc_now()
         desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
-        desk.releases.keep(payloads, now)
+        links = sent_links(release, payloads, known, desk.shelf.settings.own_hosts)
+        desk.releases.keep(payloads, links, now)
         pages = planning.publications(revision, payloads)
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
+        refused: list[Rejected] = []
         for account in mail if of_list else ():
             assert of_list is not None
-            counts[account.code] = _plan_letters(desk, revision, payloads, account, of_list, now, by)
+            try:
+                counts[account.code] = letters.plan(desk, revision, payloads, account, of_list, now, by)
+            except Rejected as error:
+                refused.append(error)
         log.info("%s: %s", release.id, counts)
-        if unopened:  # what can be planned is; the others are told, and tried again by the next run
-            raise Misconfigured(unopened)
+        # What can be planned is; the others are told, and tried again by the next run.
+        if unopened:
+            raise Misconfigured([*unopened, *(Fault(f"list {release.list}", str(error)) for error in refused)])
+        if refused:
+            raise refused[0]
         return counts
-
-
-def _plan_letters(
-    desk: Desk,
-    revision: Revision,
-    payloads: Payloads,
-    account: OutletAccount,
-    of_list: RecipientList,
-    now: datetime,
-    by: str,
-) -> dict[str, object]:
-    path, people = desk.settings.home / of_list.file, People()
-    if not path.is_file():
-        raise Rejected("LIST_MISSING", f"list {of_list.code}: {of_list.file} is not in CARAVAN_HOME")
-
-    def intentions() -> Iterator[Intention]:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = read_recipients(lines, of_list.file, desk.shelf.known.markets, of_list.variables, normalise)
-            found = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, people)
-            while batch := list(islice(found, _BATCH)):
-                # What they said is known before anybody may ask whether to write to them.
-                said = [event for _, event in batch if event]
-                desk.contacts.add_consent(said, now, f"list {of_list.code}")
-                yield from (intention for intention, _ in batch)
-
-    new = desk.outbox.plan(intentions(), now, by)
-    for bad in people.bad:
-        log.warning("%s:%s %s: %s: %s", of_list.file, bad.row, bad.field_name, bad.reason_code, bad.message)
-    counts = {"received": people.received, "planned": people.planned, "new": new, "bad": people.bad_count}
-    return {**counts, "elsewhere": dict(people.elsewhere)}
 
 
 def _published_at(desk: Desk, release: Release) -> dict[str, datetime]:
     """By market, when an older revision brought it out first: a correction does not make it news again."""
-    found = desk.outbox.find(
-        "function = :function AND object_id = :id AND revision < :revision AND state = 'accepted' AND subject IS NULL",
-        {"function": FUNCTION, "id": release.id, "revision": release.revision},
-    )
     first: dict[str, datetime] = {}
-    for each in found:  # the earliest come first
+    for each in desk.outbox.published_before(FUNCTION, release.id, release.revision):
         first.setdefault(each.intention.market_code or "", each.intention.planned_for)
     return first
 

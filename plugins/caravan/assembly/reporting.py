@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from caravan.assembly.connections import current
 from caravan.assembly.incidents import known_alerts
+from caravan.assembly.outbox import is_made, open_books
 from caravan.assembly.warehouse import catalog, code_revision, open_store, open_warehouse, utc_now
 from caravan.config.loader import load
 from caravan.config.places import s3_place
 from caravan.config.settings import Settings
 from caravan.core.errors import Rejected
+from caravan.core.outbox import Traffic
 from caravan.reporting import publish as publishing
 from caravan.reporting import report as rendering
 from caravan.reporting.operations import Expected
+from caravan.reporting.outgoing import MISSED_FOR
 from caravan.warehouse.locks import hold_lock
 from caravan.warehouse.scratch import Scratch
 
@@ -80,7 +84,18 @@ def report() -> str:
     codes = {channel.code for channel in configuration.channels.values() if channel.enabled} | faulty
     expected = Expected({code: limits.of(code) for code in sorted(codes)}, frozenset(faulty))
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
-        return str(rendering.render(session, settings.report_dir, utc_now(), expected=expected))
+        now = utc_now()
+        return str(
+            rendering.render(session, settings.report_dir, now, expected=expected, outlets=traffic(settings, now))
+        )
+
+
+def traffic(settings: Settings, now: datetime) -> list[Traffic]:
+    """From the outbox itself: its copy in the warehouse cannot tell what is due at this moment."""
+    if not is_made(settings):
+        return []
+    with open_books(settings) as books:
+        return books.outbox.traffic(now, now - MISSED_FOR)
 
 
 def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:

@@ -6,34 +6,41 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
 from caravan.assembly.clock import utc_now
-from caravan.assembly.releases import Desk, hashes, open_desk, opened
+from caravan.assembly.outlets import spacing_of
+from caravan.assembly.releases import Desk, hashes, open_desk, opened, take_down
 from caravan.config.calendars import contact_spine
-from caravan.config.outlets import IndexNowOutlet, OutletAccount, SiteOutlet, WebSubOutlet
+from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, SiteOutlet, WebSubOutlet
+from caravan.core.approval import missing
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import LEFT, Accepted, Gate, Key, Message, Outcome, Refused, Skip, Wait
+from caravan.core.outbox import Accepted, Gate, Key, Message, Outcome, Refused, Skip, Wait
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
+from caravan.functions.outbox import confirming, feedback
 from caravan.functions.outbox.gate import Cap, ContactGate
-from caravan.functions.outbox.sending import Sender
-from caravan.functions.release.order import OrderGate, provider_id
+from caravan.functions.outbox.sending import USUAL, Sender
+from caravan.functions.release.order import OrderGate
 from caravan.functions.release.planning import FUNCTION
-from caravan.warehouse.outbox import StoredOutbox
 
 log = logging.getLogger(__name__)
 
+FUNCTIONS = (confirming.FUNCTION, FUNCTION)
+"""Whose messages are handed over, in this order: who has just signed up waits at the page."""
 TICK = timedelta(seconds=75)
 """What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
 late."""
-TURN = timedelta(minutes=2)
-"""A long list goes on in the next runs: with all places taken by it, a page that falls due would be missed."""
+TURN = timedelta(minutes=1)
+"""A long list goes on in the next runs: with all places taken by it, a page that falls due would be late."""
+_CLAIM = timedelta(seconds=30)
+"""No more is claimed at once than leaves in so long at an outlet's rate."""
 TOLD_FOR = timedelta(minutes=15)
 """That messages were missed is an incident for so long: told once, and over by itself."""
 _AGAIN = timedelta(minutes=5)
@@ -41,28 +48,34 @@ _CALENDAR_DAYS = 400
 
 
 def list_outlets() -> list[str]:
-    """What workers that died have left is put right first; then the outlets for which anything waits.
+    """What workers that died have left is put right first; then the outlets for which anything waits, and first among
+    them those that no other run is sending to: it may be at a long list for a while.
 
     One that is gone, or has a fault, is among them: what waits for it has to fail, or nobody would know.
     """
     with open_desk() as desk:
-        if moved := desk.outbox.recover(utc_now()):
+        now = utc_now()
+        if moved := desk.outbox.recover(now):
             log.warning("left by workers that died, or too late: %s", moved)
-        waiting = desk.outbox.waiting(FUNCTION, utc_now() + TICK)
+        until, questions = now + TICK, desk.outbox
+        waiting = dict.fromkeys(code for function in FUNCTIONS for code in questions.waiting(function, now, until))
         off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
         notices = {code for code, each in desk.shelf.known.outlets.items() if each.is_notice}
-        return sorted(waiting - off, key=lambda code: (code in notices, code))
+        return sorted((code for code in waiting if code not in off), key=notices.__contains__)
 
 
 def send(outlet: str) -> dict[str, int]:
     """What of one outlet falls due before the next tick, for one turn; then evidence of what nobody knows."""
-    with open_desk() as desk, _sender(desk, outlet) as (sender, carrier):
+    counts: Counter[str] = Counter()
+    with open_desk() as desk, _senders(desk, outlet) as (senders, carrier):
         carrier.start()
         now = utc_now()
-        counts = sender.send_due(now + TICK, now + TURN)
+        for sender in senders:
+            counts += sender.send_due(now + TICK, now + TURN)
         if counts["accepted"]:
             carrier.finish()
-        counts += sender.settle()
+        for sender in senders:
+            counts += sender.settle()
         return dict(counts)
 
 
@@ -82,7 +95,7 @@ def refresh_lists() -> list[str]:
 
 
 @contextmanager
-def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
+def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarrier]]:
     faults: list[Fault] = []
     with opened(desk, [code], (), faults) as outlets:
         if faults:
@@ -92,28 +105,57 @@ def _sender(desk: Desk, code: str) -> Iterator[tuple[Sender, ReleaseCarrier]]:
             raise Misconfigured(own or [Fault(f"outlet {code}", "is not there, or is switched off")])
         carrier = carrier_of(desk, outlets[code])
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
-        yield Sender(desk.outbox, FUNCTION, code, carrier, gate_of(desk, code), worker, utc_now, time.sleep), carrier
+        account = desk.shelf.known.outlets[code]
+        spacing, pace = spacing_of(account), replace(USUAL, batch=_at_once(account))
+        senders = [
+            Sender(
+                desk.outbox,
+                function,
+                code,
+                carrier,
+                gate_of(desk, code, function),
+                worker,
+                utc_now,
+                time.sleep,
+                pace,
+                spacing,
+            )
+            for function in FUNCTIONS
+        ]
+        yield senders, carrier
+
+
+def _at_once(account: OutletAccount) -> int:
+    if not isinstance(account, MailOutlet):
+        return USUAL.batch
+    return max(1, min(USUAL.batch, int(account.per_second * int(_CLAIM.total_seconds()))))
 
 
 class ReleaseCarrier:
-    """An outlet with the payloads that were made for it when the release was planned. `earlier`: as of `OrderGate`."""
+    """An outlet with the payloads that were made for it when the release was planned. `before`: of an older
+    revision, what was accepted last.    `note_gone`: is told of messages whose target is not there."""
 
     def __init__(
         self,
         outlet: Outlet,
         payload_of: Callable[[PayloadKey], Payload | None],
-        earlier: Callable[[Key], Iterable[Message]],
+        before: Callable[[Key], Message | None],
+        note_gone: Callable[[Message], None] = lambda message: None,
     ) -> None:
         self.outlet = outlet
+        self._note_gone = note_gone
         self.is_repeatable = outlet.is_repeatable
         self._kept = cache(payload_of)
-        self._earlier = earlier
+        self._before = before
 
     def hand_over(self, message: Message) -> Outcome:
         payload = self._payload(message)
         if payload is None:
             return Refused("what was planned for it is gone")
-        return self.outlet.hand_over(self._told(message), payload)
+        outcome = self.outlet.hand_over(self._told(message), payload)
+        if isinstance(outcome, Refused) and outcome.is_gone:
+            self._note_gone(message)
+        return outcome
 
     def find(self, message: Message) -> Accepted | Refused | None:
         payload = self._payload(message)
@@ -136,7 +178,8 @@ class ReleaseCarrier:
         one was planned."""
         if message.intention.subject or message.key.revision == 1:
             return message
-        payload = {**message.intention.payload, "provider_id": provider_id(self._earlier(message.key))}
+        before = self._before(message.key)
+        payload = {**message.intention.payload, "provider_id": before.provider_id if before else None}
         return replace(message, intention=replace(message.intention, payload=payload))
 
     def _payload(self, message: Message) -> Payload | None:
@@ -145,20 +188,24 @@ class ReleaseCarrier:
 
 @dataclass(frozen=True)
 class ApprovedGate:
-    """Before all else: the files still say what was approved. `current`: by release and revision, the hash of what
-    they say now."""
+    """Before all else: the files still say what was approved, and nobody has taken that back. `current`: by release and
+    revision, the hash of what they say now. `is_approved`: asked for each message."""
 
     current: Mapping[tuple[str, int], str]
+    is_approved: Callable[[Message], bool]
     then: Gate
 
     def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
         key = message.key
         if self.current.get((key.object_id, key.revision)) != message.intention.content_hash:
             return Wait(now + _AGAIN, "its files are not what was approved: approve them under a new revision")
+        if not self.is_approved(message):
+            # Without who and why: this goes into the warehouse.
+            return Wait(now + _AGAIN, "it is approved no longer: `caravan release list` says why")
         return self.then.ask(message, now)
 
 
-def gate_of(desk: Desk, outlet: str) -> Gate:
+def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     configuration, account = desk.shelf.configuration, desk.shelf.known.outlets[outlet]
     end = (utc_now() + timedelta(days=_CALENDAR_DAYS)).date()
     today = utc_now().date()
@@ -177,15 +224,18 @@ def gate_of(desk: Desk, outlet: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    approved = ApprovedGate(hashes(desk.shelf), contact)
+    if function != FUNCTION:
+        # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
+        return contact
+    gate = ApprovedGate(hashes(desk.shelf), approved(desk), contact)
     if account.is_mail:
-        return approved
+        return gate
     return OrderGate(
         get=lambda key: desk.outbox.get(key.message_id),
-        earlier=lambda key: earlier(desk.outbox, key),
+        undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
         edits=account.edits,
-        then=approved,
+        then=gate,
     )
 
 
@@ -197,17 +247,28 @@ def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> li
 
 
 def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:
-    return ReleaseCarrier(outlet, desk.releases.payload, lambda key: earlier(desk.outbox, key))
+    channel = desk.shelf.known.outlets[outlet.code].medium
+
+    def note_gone(message: Message) -> None:
+        feedback.note_gone(message, desk.contacts, channel, utc_now())
+
+    return ReleaseCarrier(outlet, desk.releases.payload, desk.outbox.accepted_before, note_gone)
 
 
-def earlier(outbox: StoredOutbox, key: Key) -> list[Message]:
-    """Of older revisions for the same outlet and target, what was accepted or may still arrive."""
-    states = ", ".join(f"'{state}'" for state in ("claimed", *LEFT))
-    return outbox.find(
-        f"state IN ({states}) AND function = :function AND outlet = :outlet AND object_id = :object_id "
-        "AND target = :target AND revision < :revision",
-        vars(key),
-    )
+def approved(desk: Desk) -> Callable[[Message], bool]:
+    """Whether what a message says is, at this moment. Files are read once; what was approved or revoked elsewhere is
+    asked for each time."""
+    faults_of = cache(lambda release_id: take_down(desk, release_id))
+
+    def is_approved(message: Message) -> bool:
+        release = desk.shelf.releases[message.key.object_id]
+        if faults_of(release.id):
+            return False
+        given, revoked = desk.releases.approvals(release.id), desk.releases.revocations(release.id)
+        content, needed = message.intention.content_hash, desk.shelf.settings.approvals
+        return missing(content, release.owner, given, needed, utc_now(), revoked) is None
+
+    return is_approved
 
 
 def unasked(policies: Policies) -> frozenset[str]:
@@ -220,10 +281,13 @@ def verdict() -> None:
     """Rejected where a person has to decide, and for a while where messages were missed."""
     with open_desk() as desk:
         counts = desk.outbox.counts()
-        missed = desk.outbox.missed_since(FUNCTION, utc_now() - TOLD_FOR)
-    waiting = {
-        outlet: count for function, outlet, state, count in counts if (function, state) == (FUNCTION, "operator")
-    }
+        missed: Counter[str] = Counter()
+        for function in FUNCTIONS:
+            missed.update(desk.outbox.missed_since(function, utc_now() - TOLD_FOR))
+    waiting: Counter[str] = Counter()
+    for function, outlet, state, count in counts:
+        if function in FUNCTIONS and state == "operator":
+            waiting[outlet] += count
     told = []
     if waiting:
         told.append(
@@ -236,4 +300,4 @@ def verdict() -> None:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{outlet}: {count:,}" for outlet, count in counts.items())
+    return ", ".join(f"{outlet}: {count:,}" for outlet, count in sorted(counts.items()))

@@ -92,15 +92,15 @@ def personal_data_faults(config_dir: Path, sql_dir: Path) -> list[Fault]:
 
 
 def personal_classes(models: Iterable[Model]) -> dict[str, dict[str, str]]:
-    """Table to column to personal-data class, for models, raw tables and the ops tables that hold what was delivered.
+    """Table to column to personal-data class, for models, what they read, and rows that were set aside.
 
-    Raw tables declare no classes: a column has the class that any model gives to one of its name.
+    What they read declares no classes: a column has the class that any model gives to one of its name.
     """
-    from caravan.warehouse.raw_tables import RAW
+    from caravan.warehouse.raw_tables import SOURCES
 
     classes = {model.name: {column.name: column.personal for column in model.columns} for model in models}
     by_name = {name: kind for columns in classes.values() for name, kind in columns.items() if kind != "none"}
-    raw = {name: {column: by_name.get(column, "none") for column in table.columns} for name, table in RAW.items()}
+    raw = {name: {column: by_name.get(column, "none") for column in table.columns} for name, table in SOURCES.items()}
     return {**classes, **raw, "ops.quarantine": {"raw_row": "free_text"}}
 
 

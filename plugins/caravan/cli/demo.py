@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -33,6 +34,9 @@ from caravan.cli.steps import say
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError
 
+if TYPE_CHECKING:
+    from caravan.cli.run import RunResult
+
 RATES_DAG_ID = "markets_rates_daily"
 
 
@@ -52,9 +56,13 @@ def demo_state() -> Settings:
 
 def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1) -> int:
     """Generate, serve, run, show. Returns 0 if exactly what was planted was found, else 1."""
+    from caravan.assembly import clock
     from caravan.assembly.warehouse import open_warehouse, utc_now
+    from caravan.cli.demo_release import leave, release_table, told, write_release
     from caravan.cli.demo_world import World, connected, write_config
     from caravan.cli.run import run_dag
+    from caravan.demo.readers import readers
+    from caravan.demo.servers.outlets import Outlets, serve_outlets
     from caravan.demo.truth import write_truth
 
     settings = demo_settings(home)
@@ -67,6 +75,7 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     config_dir = write_config(settings.config_dir, settings.home / "config")
     settings = replace(settings, config_dir=config_dir)
     world = World.of(config_dir, seed, scale)
+    people, outlets = readers(world.seed), Outlets()
     truth = world.generate(settings.home)
     write_truth(truth, truth_file)
     say(
@@ -79,7 +88,8 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     log = settings.home / "demo.log"
     with (
         world.serve(troubled=True) as connections,
-        connected(connections),
+        serve_outlets(outlets, clock.utc_now) as (servers, accounts),
+        connected([*connections, *accounts]),
         out.status(f"running {DAG_ID}") as status,
         log.open("w", encoding="utf-8") as book,
         captured(book),
@@ -91,6 +101,11 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
             status.update(line)
             out.print(line, overflow="ellipsis", no_wrap=True)
 
+        def by_night(dag_id: str) -> RunResult:
+            return run_dag(dag_id, settings=settings, say=partial(print, file=book, flush=True))
+
+        write_release(config_dir, settings.home, servers, people)
+        left = leave(settings, outlets, people, by_night, tell)
         rates = run_dag(RATES_DAG_ID, settings=settings, say=tell)
         window = truth.first, truth.last + timedelta(days=1)
         result = run_dag(DAG_ID, *window, downstream=True, settings=settings, say=tell)
@@ -101,9 +116,10 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     out.print(loads_table(found))
     out.print(sales_table(counted, true_sales(truth)))
     failed = [f"  {RATES_DAG_ID} {rates.state}: {dict(rates.failures)}"] * (not rates)
-    faults = [*differences(truth, found), *failed, *unexpected_failures(truth, result), *checks]
+    out.print(release_table(left))
+    faults = [*differences(truth, found), *left.wrong, *failed, *unexpected_failures(truth, result), *checks]
     new = [each for each in found if each.started_at >= began and not (each.refused or each.is_nothing_new)]
-    for line in summary(truth, len(new)) if not faults else ["This is not what was planted:", *faults]:
+    for line in [*summary(truth, len(new)), told(left)] if not faults else ["This is not what was planted:", *faults]:
         say(line)
     say(f"Every word of the run: {log}")
     say(f'To ask more: CARAVAN_HOME={settings.home} CARAVAN_CONFIG={config_dir} ./caravan query "SHOW TABLES"')

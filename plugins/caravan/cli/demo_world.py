@@ -143,6 +143,7 @@ def _as_json(connection: Connection) -> str:
     fields = {
         "conn_type": connection.kind,
         "host": connection.host,
+        "port": connection.port,
         "login": connection.login,
         "password": connection.password,
         "extra": dict(connection.extra),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -33,17 +35,15 @@ def list_messages(
     limit: Annotated[int, typer.Option(min=1, max=100_000)] = 50,
 ) -> None:
     """Count messages by outlet and state; with an option, list them."""
-    from caravan.assembly.outbox import open_books
-
     if state and state not in get_args(State):
         raise CaravanError(f"no state '{state}'{nearest(state, get_args(State))}")
-    chosen = {"state": state, "function": function, "object_id": object_id}
-    values = {name: value for name, value in chosen.items() if value}
-    with open_books(Settings.from_environment()) as books:
-        if not values:
-            _show_counts(books.outbox)
+    if _is_empty():
+        return
+    with _outbox() as outbox:
+        if not (state or function or object_id):
+            _show_counts(outbox)
             return
-        found = books.outbox.find(" AND ".join(f"{name} = :{name}" for name in values), values, limit)
+        found = outbox.find(state=state, function=function, object_id=object_id, limit=limit)
     table = Table()
     for title in ("id", "planned for (UTC)", "state", "outlet", "object", "target", "why"):
         table.add_column(title, overflow="fold")
@@ -57,11 +57,9 @@ def list_messages(
 @app.command()
 def explain(message: Id) -> None:
     """Everything that is known of a message: what was intended, and each change with when, who and why."""
-    from caravan.assembly.outbox import open_books
-
-    with open_books(Settings.from_environment()) as books:
-        found = _one(books.outbox, message)
-        events = books.outbox.events(found.message_id)
+    with _outbox() as outbox:
+        found = _one(outbox, message)
+        events = outbox.events(found.message_id)
     intention = found.intention
     facts = {
         "id": found.message_id,
@@ -108,32 +106,50 @@ def retry(
 @app.command()
 def verify() -> None:
     """Check that no entry of the log was changed, taken out or put in."""
-    from caravan.assembly.outbox import open_books
-
-    with open_books(Settings.from_environment()) as books:
-        broken = books.outbox.verify()
+    if _is_empty():
+        return
+    with _outbox() as outbox:
+        broken = outbox.verify()
     if broken is not None:
         raise CaravanError(f"entry {broken} of the log does not follow from the one before: it was changed")
     say("the log is whole")
 
 
 def _decide(message: str, state: State, why: str) -> None:
-    from caravan.assembly.outbox import open_books
-
     now = datetime.now(UTC).replace(tzinfo=None)
-    with open_books(Settings.from_environment()) as books:
-        found = _one(books.outbox, message)
+    with _outbox() as outbox:
+        found = _one(outbox, message)
         if found.state not in ("unknown", "operator", "rejected") or state not in TRANSITIONS[found.state]:
             raise CaravanError(f"{found.message_id[:SHOWN]} is {found.state}: that does not become {state}")
         if state == "planned" and now > found.intention.not_after:
             raise CaravanError(f"it was to be sent by {found.intention.not_after} UTC: too late now")
-        if not books.outbox.settle(found, state, why, now, getuser()):
+        if not outbox.settle(found, state, why, now, getuser()):
             raise CaravanError("somebody else has just moved it on; look again")
     say(f"{found.message_id[:SHOWN]}: {found.state} -> {state}")
 
 
+def _is_empty() -> bool:
+    """Says so: whoever only looks makes no outbox where there is none."""
+    from caravan.assembly.outbox import is_made
+
+    is_there = is_made(Settings.from_environment())
+    if not is_there:
+        say("there is no outbox yet: nothing was ever planned")
+    return not is_there
+
+
+@contextmanager
+def _outbox() -> Iterator[StoredOutbox]:
+    from caravan.assembly.outbox import open_books
+
+    if _is_empty():
+        raise typer.Exit(1)
+    with open_books(Settings.from_environment()) as books:
+        yield books.outbox
+
+
 def _one(outbox: StoredOutbox, begin: str) -> Message:
-    found = outbox.find("message_id LIKE :begin", {"begin": f"{''.join(c for c in begin if c.isalnum())}%"}, 2)
+    found = outbox.named("".join(each for each in begin.lower() if each.isalnum()))
     if not found:
         raise CaravanError(f"no message '{begin}'")
     if len(found) > 1:

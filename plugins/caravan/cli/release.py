@@ -13,7 +13,7 @@ from rich.text import Text
 
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
-from caravan.core.errors import in_order
+from caravan.core.errors import CaravanError, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,16 +82,16 @@ def lint(
 
     Of one that is sound, the hash that whoever approves it signs.
     """
+    from caravan.assembly.drawing import faults_of
     from caravan.functions.release.hashes import content_hash
-    from caravan.functions.release.lint import lint as find
 
-    shelf = _shelf()
+    settings, shelf = Settings.from_environment(), _shelf()
     if release_id is None:
         asked, faults = list(shelf.releases.values()), list(shelf.faults)
     else:
         asked, faults = [shelf.release(release_id)], []
     for release in asked:
-        faults += find(shelf.revision(release))
+        faults += faults_of(settings, shelf, release)
     for fault in in_order(faults):
         say(str(fault))
     counted = "1 release" if len(asked) == 1 else f"{len(asked)} releases"
@@ -103,20 +103,58 @@ def lint(
 
 
 @app.command()
+def check(release_id: ReleaseId) -> None:
+    """Ask each link of a release, its outlets and the page to unsubscribe; ends with 1 if anything is wrong.
+
+    Needs the network. Publishes nothing, unsubscribes nobody, and counts as nobody's visit.
+    """
+    from caravan.assembly.check import check as ask
+
+    found, faults = ask(release_id)
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for title in ("asked", "answer", "leads to"):
+        table.add_column(title, overflow="fold")
+    for each in found:
+        table.add_row(Text(each.what), Text(each.answer), Text(each.leads_to))
+    if found:
+        console().print(table)
+    for fault in faults:
+        say(str(fault))
+    say(f"{len(found)} asked, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def revoke(
+    release_id: ReleaseId,
+    by: Annotated[str, typer.Option("--by", help="Who takes the approval back.")],
+    why: Annotated[str, typer.Option("--why", help="What is wrong with it, for whoever approves it next.")],
+) -> None:
+    """Take back all that was approved of a release so far: what has not left is held until it is approved again."""
+    from caravan.assembly.releases import revoke as take_back
+
+    if not by.strip() or not why.strip():
+        raise CaravanError("say who revokes it, and why")
+    take_back(release_id, by.strip(), why.strip())
+    say(f"{release_id}: not approved any more; what waits is held: `./caravan outbox list --object {release_id}`")
+
+
+@app.command()
 def preview(
     release_id: ReleaseId,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; previews/ID in CARAVAN_HOME if absent.")] = None,
 ) -> None:
     """Write how a release will look, in each language and outlet, as HTML files that need no network."""
-    from caravan.functions.release.lint import lint as find
+    from caravan.assembly.drawing import draw, faults_of
     from caravan.functions.release.preview import preview as render
 
     settings = Settings.from_environment()
     shelf = _shelf()
     release = shelf.release(release_id)
-    revision = shelf.revision(release)
     pictures = {image.published_name: image.path.read_bytes() for image in release.images.values()}
-    files = render(revision, find(revision), pictures)
+    faults, show = faults_of(settings, shelf, release), draw(settings, shelf, release).show
+    files = render(shelf.revision(release), faults, pictures, show)
     folder = out or settings.home / "previews" / release.id
     for path, html in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

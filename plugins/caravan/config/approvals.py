@@ -1,4 +1,5 @@
-"""releases/<id>/approvals.yml: who has signed which words off. The unattended way; the other is Airflow's page."""
+"""releases/<id>/approvals.yml: who has signed which words off, or taken that back. The unattended way; the other is
+Airflow's page."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from caravan.config.document import read
 from caravan.config.frozen import Frozen
 from caravan.config.outlets import Line
 from caravan.config.validation import validate
-from caravan.core.approval import Approval
+from caravan.core.approval import Approval, Revocation
 from caravan.core.errors import Fault
 
 FILE = "approvals.yml"
@@ -34,19 +35,26 @@ class _Signature(Frozen):
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class _Revocation(_Signature):
+    why: Line
+
+
 class _Signatures(Frozen):
-    approvals: tuple[_Signature, ...]
+    approvals: tuple[_Signature, ...] = ()
+    revoked: tuple[_Revocation, ...] = ()
 
 
-def load_approvals(folder: Path, release_id: str) -> tuple[list[Approval], list[Fault]]:
-    """Of the release in `folder`. With a fault none of them counts."""
+def load_approvals(folder: Path, release_id: str) -> tuple[list[Approval], list[Revocation], list[Fault]]:
+    """Of the release in `folder`. With a fault none of them counts: it may be what was to stop the release."""
     if not (folder / FILE).exists():
-        return [], []
+        return [], [], []
     document, faults = read(folder / FILE, f"releases/{release_id}/{FILE}")
     if document is None:
-        return [], faults
+        return [], [], faults
     signed, more = validate(document, _Signatures)
     faults += more
     if signed is None or faults:
-        return [], faults
-    return [Approval(release_id, each.hash, each.by, each.at, "file") for each in signed.approvals], []
+        return [], [], faults
+    approvals = [Approval(release_id, each.hash, each.by, each.at, "file") for each in signed.approvals]
+    revoked = [Revocation(release_id, each.hash, each.by, each.at, each.why, "file") for each in signed.revoked]
+    return approvals, revoked, []

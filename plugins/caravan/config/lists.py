@@ -34,6 +34,10 @@ def _inside(text: str) -> str:
     return text
 
 
+PeopleFile = Annotated[str, AfterValidator(_inside)]
+"""Below CARAVAN_HOME: configuration holds no personal data."""
+
+
 class RecipientList(Frozen):
     """`provenance`: where its people come from. `file`: below CARAVAN_HOME, columns as in
     `functions/release/recipients.py`. `variables`: columns that every recipient has, which a text may name."""
@@ -45,10 +49,14 @@ class RecipientList(Frozen):
     legal_basis: LegalBasis
     provenance: Annotated[str, AfterValidator(_stated)]
     collected_since: Day
-    file: Annotated[str, AfterValidator(_inside)]
+    file: PeopleFile
     market: str | None = None
     """Of those whose row names none."""
     variables: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")], ...] = ()
+    confirm: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] | None = None
+    """The outlet for mail that asks whoever signed up (consent_state pending) to confirm that it was they."""
+    confirm_days: Annotated[int, Field(ge=1, le=60)] = 7
+    """How long the link in that mail holds."""
     enabled: bool = True
 
 

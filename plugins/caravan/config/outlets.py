@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from caravan.config.document import Document, read
 from caravan.config.frozen import Frozen
+from caravan.config.lists import PeopleFile
 from caravan.config.places import CONN_ID, S3_DEFAULT, place_problem
 from caravan.config.validation import validate
 from caravan.core.errors import Fault, Misconfigured, in_order, nearest
@@ -100,6 +101,8 @@ class OutletAccount(Frozen):
     """It tells others of a site's pages: after they are there."""
     edits: ClassVar[bool] = False
     """A post is changed and taken back under the id that the service gave it."""
+    takes_images: ClassVar[bool] = True
+    """Else it gets their addresses on the site."""
 
     code: _OutletCode
     name: Line
@@ -151,6 +154,7 @@ class WordPressOutlet(OutletAccount):
     category: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,200}$")] | None = None
     """Its slug in WordPress."""
     status: Literal["publish", "draft", "private", "pending"] = "publish"
+    withdrawn_status: Literal["draft", "private"] = "draft"
 
 
 class EventQueue(Frozen):
@@ -171,19 +175,23 @@ class BounceMailbox(Frozen):
 
 
 class MailOutlet(OutletAccount):
-    """`per_second`: messages that the account takes. `seeds`: addresses of ours that get a trial before all others."""
+    """`per_second`: messages that the account takes. `seeds`: a file of addresses of ours, which get each mail in every
+    language as soon as it is planned."""
 
     medium = "email"
     is_mail = True
+    takes_images = False
     connection: _Connection
     sender: MailAddress
     postal_address: Line
     """In one line: the laws of many markets ask for it in every mail."""
     reply_to: MailAddress | None = None
     unsubscribe_url: Address
+    confirm_url: Address | None = None
+    """Where those confirm who signed up; the same program serves it."""
     per_second: Rate = Decimal(1)
     per_domain_per_second: Rate | None = None
-    seeds: Annotated[tuple[MailAddress, ...], Field(repr=False)] = ()
+    seeds: PeopleFile | None = None
     events: EventQueue | None = None
     bounces: BounceMailbox | None = None
 
@@ -217,6 +225,7 @@ class BlueskyOutlet(OutletAccount):
 
 
 class WebhookOutlet(OutletAccount):
+    takes_images = False
     kind: Literal["webhook"]
     connection: _Connection
 

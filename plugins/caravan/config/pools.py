@@ -18,8 +18,10 @@ FILE = "pools.yml"
 WAREHOUSE = "warehouse"
 """The pool of every task that may write the warehouse."""
 OUTBOX = "outbox"
-"""The pool of every task of the outbox: a long list neither waits for the warehouse nor takes the watch's place."""
-_NAMED = (WAREHOUSE, OUTBOX)
+"""The pool of what fills the outbox: a long list neither waits for the warehouse nor takes the watch's place."""
+SENDING = "sending"
+"""The pool of what hands over: nothing else, however long, may keep a message from its minute."""
+_NAMED = (WAREHOUSE, OUTBOX, SENDING)
 
 
 class Pool(Frozen):
@@ -30,7 +32,8 @@ class Pool(Frozen):
 
 _WITHOUT_FILE = (
     Pool(name=WAREHOUSE, slots=3, description="Tasks that read and write the warehouse"),
-    Pool(name=OUTBOX, slots=2, description="Tasks that plan what is to leave, and send it"),
+    Pool(name=OUTBOX, slots=2, description="Tasks that plan what is to leave, and take in what comes back"),
+    Pool(name=SENDING, slots=3, description="Tasks that hand over what is due"),
 )
 
 

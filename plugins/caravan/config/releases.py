@@ -130,6 +130,8 @@ class ReleaseFile(Frozen):
     action: Action = "publish"
     list: Line | None = None
     """Of mail: the file of its recipients."""
+    audience_may_fall: bool = False
+    """Planned also where the list has lost more than half of its people since it was used last."""
 
     def policy(self, market: str) -> Policy:
         return self.translations.get(market, self.translations.get(DEFAULT, "require"))

@@ -200,6 +200,8 @@ class Upkeep(_Frozen):
     """Airflow's runs and task states."""
     log_days: _Days = 30
     """Airflow's task logs."""
+    minutely_days: _Days = 7
+    """Both, of DAGs that run each minute."""
 
 
 class Backups(_Frozen):

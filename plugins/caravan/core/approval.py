@@ -22,13 +22,41 @@ class Approval:
     source: Literal["file", "airflow"]
 
 
-def missing(content_hash: str, author: str, approvals: Iterable[Approval], needed: int, now: datetime) -> str | None:
-    """Why it may not go out yet; None when enough people other than the author have approved this very content."""
+@dataclass(frozen=True)
+class Revocation:
+    """Who took back all that was approved of a content up to `at`. Who approves it again does so after."""
+
+    release_id: str
+    content_hash: str
+    revoker: str
+    at: datetime
+    why: str
+    source: Literal["file", "command"]
+
+
+def missing(
+    content_hash: str,
+    author: str,
+    approvals: Iterable[Approval],
+    needed: int,
+    now: datetime,
+    revocations: Iterable[Revocation] = (),
+) -> str | None:
+    """Why it may not go out yet; None when enough people other than the author have approved this very content, and
+    nobody has taken that back."""
     given = list(approvals)
-    for_this = {person(each.approver) for each in given if each.content_hash == content_hash and each.at <= now}
+    of_this = (each for each in revocations if each.content_hash == content_hash)
+    revoked = max(of_this, key=lambda each: each.at, default=None)
+    for_this = {
+        person(each.approver)
+        for each in given
+        if each.content_hash == content_hash and each.at <= now and not (revoked and each.at <= revoked.at)
+    }
     by_others = for_this - {person(author), ""}
     if len(by_others) >= needed:
         return None
+    if revoked and not for_this:
+        return f"its approval was revoked by {revoked.revoker}: {revoked.why}"
     if for_this and not by_others:
         return "approved by its author alone: somebody else has to"
     if given and not for_this:

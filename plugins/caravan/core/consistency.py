@@ -16,7 +16,7 @@ Outcome = Literal["same", "differs", "unanswered", "not_evaluated"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class Appearance:
     """A release in one language as it is to be seen, or as it is. None: the outlet does not say.
 
     `version`: by what this very message is known there. `text`: of what is expected the title, of what was found all in
@@ -57,11 +57,11 @@ class Checked:
 class Readable(Protocol):
     """An outlet that can be asked what it shows."""
 
-    def expected(self, message: Message, payload: Payload) -> Shown:
+    def expected(self, message: Message, payload: Payload) -> Appearance:
         """What an accepted message is to look like there. Asks nobody."""
         ...
 
-    def read_back(self, message: Message, payload: Payload) -> Shown:
+    def read_back(self, message: Message, payload: Payload) -> Appearance:
         """Changes nothing. Retryable when it does not answer, Rejected for what cannot be read, Misconfigured when the
         account is not let in."""
         ...

@@ -31,6 +31,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 State = Literal[
@@ -133,6 +134,21 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Of one outlet. `planned_count`: to come. `due_count`: its time has come. `overdue_count`: it is too late, and
+    nothing has noticed. `last_at`: when something was handed over last, UTC."""
+
+    outlet: str
+    planned_count: int
+    due_count: int
+    overdue_count: int
+    unknown_count: int
+    undecided_count: int
+    missed_count: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Accepted:
     """A definite yes. `provider_id`: what the other side calls it."""
 
@@ -141,10 +157,12 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """A definite no: nothing was sent on. `after`: when it may be tried again; None when it never will be."""
+    """A definite no: nothing was sent on. `after`: when it may be tried again; None when it never will be. `is_gone`:
+    it is the target that is not there, whatever is sent to it."""
 
     reason: str
     after: timedelta | None = None
+    is_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +188,11 @@ class Skip:
     """Not to this target."""
 
     reason: str
+
+
+Spacing = Mapping[str, timedelta]
+"""By the name of what has a rate (an outlet, a domain of it): the least time between two that are handed over."""
+UNLIMITED: Spacing = MappingProxyType({})
 
 
 class Carrier(Protocol):
@@ -222,8 +245,9 @@ class Outbox(Protocol):
 
     def miss(self, message: Message, now: datetime) -> bool: ...
 
-    def begin(self, message: Message, now: datetime) -> Message | None:
-        """Commit that it is being handed over. None when the claim is no longer this worker's: then do not."""
+    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
+        """Commit that it is being handed over. None when the claim is no longer this worker's: then do not. Wait when
+        another one, of any process, is less than its spacing away: nothing is committed, ask again then."""
         ...
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:

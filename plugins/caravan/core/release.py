@@ -35,7 +35,8 @@ class Content:
 
     `html`: of the body, cleaned, headings from h2 on; its links are tagged for the outlet. `text`: the same as plain
     text. `url`: where the own site has it, or will; None where no site publishes it. `alternates`: by BCP 47 tag, the
-    same release in the other languages, `x-default` among them. `direction`: of its script.
+    same release in the other languages, `x-default` among them. `direction`: of its script. `images_at`: the address
+    below which the images of `html` are; empty where the outlet puts them beside it.
     """
 
     release_id: str
@@ -54,6 +55,7 @@ class Content:
     url: str | None = None
     alternates: Mapping[str, str] = field(default_factory=dict)
     images: tuple[Image, ...] = ()
+    images_at: str = ""
     tags: tuple[str, ...] = ()
     author: str = ""
 
@@ -80,18 +82,55 @@ class PayloadKey:
         return cls(key.object_id, key.revision, key.outlet, *where, intention.content_hash)
 
 
-class Outlet(Protocol):
-    """One account, folder or list that releases go to. Made for one task; tries once."""
+@dataclass(frozen=True)
+class SentLink:
+    """A web link of a text as an outlet gets it. `place`: among the links of the text, from 1. `url`: as it is sent;
+    `target_url`: as it is written."""
 
-    code: str
-    is_repeatable: bool
+    release_id: str
+    revision: int
+    content_hash: str
+    outlet: str
+    locale: str
+    link_id: str
+    place: int
+    url: str
+    target_url: str
 
-    def render(self, content: Content) -> Payload: ...
+
+@dataclass(frozen=True)
+class Shown:
+    """What readers will see. `text`: words as they arrive, or the plain part of a mail. `html`: a whole document, or
+    the part of one that is ours; None for words alone."""
+
+    text: str = ""
+    html: str | None = None
+
+    @property
+    def is_document(self) -> bool:
+        return self.html is not None and self.html.lstrip()[:9].lower() == "<!doctype"
+
+
+class Drawer(Protocol):
+    """What an outlet makes of content. Needs no connection."""
+
+    def render(self, content: Content) -> Payload:
+        """Raises Rejected for what it can make nothing of."""
+        ...
 
     def check(self, payload: Payload) -> Sequence[str]:
         """What is wrong with it here, in words for whoever wrote it: too long, too large, an image without alt text.
         Nothing is cut."""
         ...
+
+    def show(self, payload: Payload) -> Shown: ...
+
+
+class Outlet(Drawer, Protocol):
+    """One account, folder or list that releases go to. Made for one task; tries once."""
+
+    code: str
+    is_repeatable: bool
 
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         """Publish, or with `message.intention.payload["action"] == "withdraw"` take back. What it raises counts as

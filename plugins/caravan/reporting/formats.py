@@ -80,6 +80,11 @@ def day(value: date | None) -> str:
     return UNKNOWN if value is None else format_date(value, "d MMM yyyy", locale=LOCALE)
 
 
+def weekday(value: date) -> str:
+    """Tue, 3 Nov 2026."""
+    return format_date(value, "EEE, d MMM yyyy", locale=LOCALE)
+
+
 def short_day(value: date) -> str:
     """3 Nov."""
     return format_date(value, "d MMM", locale=LOCALE)

@@ -10,6 +10,7 @@ from caravan.reporting.sales import USUAL_DAYS
 QUALITY = "quality.html"
 QUARANTINE = "quarantine.html"
 RELEASES = "releases.html"
+CALENDAR = "calendar.html"
 DEFINITIONS = "definitions.html"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]{1,64}")

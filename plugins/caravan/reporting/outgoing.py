@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from caravan.core.outbox import Traffic
 from caravan.reporting.tables import Reader
 
 DELIVERY, RELEASE, ON_TIME = "mart.fct_delivery", "mart.fct_release", "mart.rpt_release__on_time"
@@ -17,6 +18,15 @@ RELEASES_SHOWN = 50
 _WORDS: Mapping[str, str] = {"handed_over": "handed over", "operator": "waiting for a decision"}
 
 Standing = Literal["decide", "missed", "unknown", "waiting", "nothing", "sent"]
+STANDINGS: Mapping[Standing, tuple[str, str]] = {
+    "decide": ("bad", "decision needed"),
+    "missed": ("bad", "some missed"),
+    "unknown": ("warn", "some unknown"),
+    "waiting": ("", "on its way"),
+    "nothing": ("", "nothing sent"),
+    "sent": ("good", "sent"),
+}
+"""Kind of mark and words."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +61,32 @@ class Released:
 
     @property
     def standing(self) -> Standing:
-        """The worst that can be said of it."""
-        counts: tuple[tuple[int, Standing], ...] = (
-            (self.undecided_count, "decide"),
-            (self.missed_count, "missed"),
-            (self.unknown_count, "unknown"),
-            (self.planned_count, "waiting"),
+        return _standing(
+            self.undecided_count, self.missed_count, self.unknown_count, self.planned_count, self.accepted_count
         )
-        found = next((word for count, word in counts if count), None)
-        return found or ("sent" if self.accepted_count else "nothing")
+
+
+MISSED_FOR = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """An outlet as the outbox itself says at the moment of the report."""
+
+    traffic: Traffic
+
+    @property
+    def mark(self) -> tuple[str, str]:
+        """Kind and words: the worst that can be said of it."""
+        here = self.traffic
+        found = (
+            (here.overdue_count, ("bad", "not being sent")),
+            (here.undecided_count, STANDINGS["decide"]),
+            (here.missed_count, STANDINGS["missed"]),
+            (here.unknown_count, STANDINGS["unknown"]),
+            (here.due_count + here.planned_count, STANDINGS["waiting"]),
+        )
+        return next((mark for count, mark in found if count), ("good", "nothing waits"))
 
 
 @dataclass(frozen=True)
@@ -110,6 +137,8 @@ class Outgoing:
     release_count: int
     undecided: tuple[Undecided, ...]
     read_back: ReadBack
+    standings: Mapping[tuple[str, int], Standing]
+    """Of every release and revision."""
 
     @property
     def message_count(self) -> int:
@@ -119,7 +148,9 @@ class Outgoing:
 def read_outgoing(reader: Reader) -> Outgoing:
     states = reader.rows(
         (DELIVERY,),
-        f"SELECT state, COUNT(*) AS message_count, MAX(changed_at) FROM {DELIVERY} GROUP BY state "
+        # Not `is_seed`: a table of an older version has no such column.
+        f"SELECT state, COUNT(*) AS message_count, MAX(changed_at) FROM {DELIVERY} "
+        "WHERE COALESCE(variant, '') <> 'seed' GROUP BY state "
         "ORDER BY message_count DESC, state",
     )
     totals = reader.rows((RELEASE,), f"SELECT COUNT(*) FROM {RELEASE}")
@@ -130,7 +161,27 @@ def read_outgoing(reader: Reader) -> Outgoing:
         release_count=int(totals[0][0]) if totals else 0,
         undecided=_undecided(reader),
         read_back=_read_back(reader),
+        standings={
+            (row[0], row[1]): _standing(*row[2:])
+            for row in reader.rows(
+                (RELEASE,),
+                "SELECT release_id, revision, waiting_for_decision_count, missed_count, unknown_count, planned_count, "
+                f"accepted_count FROM {RELEASE}",
+            )
+        },
     )
+
+
+def _standing(undecided: int, missed: int, unknown: int, planned: int, accepted: int) -> Standing:
+    """The worst that can be said of so many messages."""
+    counts: tuple[tuple[int, Standing], ...] = (
+        (undecided, "decide"),
+        (missed, "missed"),
+        (unknown, "unknown"),
+        (planned, "waiting"),
+    )
+    found = next((word for count, word in counts if count), None)
+    return found or ("sent" if accepted else "nothing")
 
 
 def _releases(reader: Reader) -> tuple[Released, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,12 +11,13 @@ from typing import Any
 
 from caravan.config.kpis import Dictionary
 from caravan.config.types import OTHER_MARKET
-from caravan.reporting import drawings, formats, links, pages, templates
+from caravan.core.outbox import Traffic
+from caravan.reporting import agenda, drawings, formats, links, pages, templates
 from caravan.reporting.ledger import TOP_PRODUCTS, Ledger, open_ledger
 from caravan.reporting.makers import RunKey, read_makers
 from caravan.reporting.notices import notices, span
 from caravan.reporting.operations import Blocked, Expected, Finding, Operations, read_operations
-from caravan.reporting.outgoing import read_outgoing
+from caravan.reporting.outgoing import MISSED_FOR, STANDINGS, Outlet, read_outgoing
 from caravan.reporting.quarantine import FILES_SHOWN
 from caravan.reporting.runs import Run, read_run
 from caravan.reporting.sales import CHANNEL_DAY, PRODUCT_WEEK, RANGES, Period, Sales, ratio
@@ -51,13 +52,28 @@ PRODUCTS = Kind("products.html.j2", links.products, "#products")
 MARKET = Kind("market.html.j2", links.overview)
 
 
-def build(session: Session, now: datetime, title: str, expected: Expected, dictionary: Dictionary) -> dict[str, str]:
+def build(
+    session: Session,
+    now: datetime,
+    title: str,
+    expected: Expected,
+    dictionary: Dictionary,
+    outlets: Sequence[Traffic] = (),
+) -> dict[str, str]:
     """The text of each page by its path. `now`: UTC without zone."""
-    return _Site(session, now, title, expected, dictionary).all_pages()
+    return _Site(session, now, title, expected, dictionary, outlets).all_pages()
 
 
 class _Site:
-    def __init__(self, session: Session, now: datetime, title: str, expected: Expected, dictionary: Dictionary) -> None:
+    def __init__(
+        self,
+        session: Session,
+        now: datetime,
+        title: str,
+        expected: Expected,
+        dictionary: Dictionary,
+        outlets: Sequence[Traffic],
+    ) -> None:
         self.session = session
         self.now = now
         self.title = title
@@ -65,6 +81,8 @@ class _Site:
         self.ledger: Ledger | None = open_ledger(session)
         self.operations: Operations = read_operations(session, now, expected)
         self.outgoing = read_outgoing(Reader(session))
+        self.outlets = [Outlet(each) for each in outlets]
+        self.agenda = agenda.read_agenda(Reader(session), now, self.outgoing.standings)
         self.makers = read_makers(Reader(session), (CHANNEL_DAY, PRODUCT_WEEK))
         self.environment = templates.environment()
         self.environment.filters["days"] = templates.marking_unknown(_days)
@@ -97,7 +115,12 @@ class _Site:
                 drawing=drawings.reasons(self.operations.quarantine),
                 files_shown=FILES_SHOWN,
             ),
-            links.RELEASES: self.page(links.RELEASES, "releases.html.j2", duration=formats.duration),
+            links.RELEASES: self.page(
+                links.RELEASES, "releases.html.j2", duration=formats.duration, standings=STANDINGS
+            ),
+            links.CALENDAR: self.page(
+                links.CALENDAR, "calendar.html.j2", past_days=agenda.PAST.days, shown=agenda.SHOWN
+            ),
             links.DEFINITIONS: self.page(links.DEFINITIONS, "definitions.html.j2", dictionary=self.dictionary),
         }
 
@@ -129,6 +152,9 @@ class _Site:
             "last_day": self.ledger and self.ledger.last_day,
             "ops": self.operations,
             "outgoing": self.outgoing,
+            "agenda": self.agenda,
+            "outlets": self.outlets,
+            "missed_days": MISSED_FOR.days,
             "makers": self.makers,
             "links": links,
             "nav": self.navigation(path, *([sales.days] if sales else [])),
@@ -146,6 +172,7 @@ class _Site:
             ("Freshness and quality", links.QUALITY),
             ("Quarantine", links.QUARANTINE),
             ("Releases", links.RELEASES),
+            ("Calendar", links.CALENDAR),
             ("Definitions", links.DEFINITIONS),
         ]
         return [Link(text, target, target == path) for text, target in entries]

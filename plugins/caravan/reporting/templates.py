@@ -25,7 +25,7 @@ def environment() -> Environment:
     )
     plain: dict[str, Callable[..., str]] = {
         "money": formats.money, "whole_money": formats.whole_money, "count": formats.count, "share": formats.share,
-        "day": formats.day, "moment": formats.moment,
+        "day": formats.day, "weekday": formats.weekday, "moment": formats.moment,
     }  # fmt: skip
     made.filters |= {name: marking_unknown(function) for name, function in plain.items()}
     made.globals |= {

@@ -7,12 +7,12 @@ from datetime import datetime
 from itertools import islice
 
 from caravan.core.errors import CaravanError
-from caravan.warehouse import contacts, feedback, outbox, outbox_log, releases
+from caravan.warehouse import contacts, feedback, lists, outbox, outbox_log, outbox_questions, releases
 from caravan.warehouse.ledger import Ledger, Transaction, as_text
 
-SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA)
+SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA, *lists.SCHEMA)
 _TABLES = (
-    ("outbox_message", outbox.COLUMNS),
+    ("outbox_message", outbox_questions.COLUMNS),
     ("outbox_event", outbox_log.COLUMNS),
     ("outbox_restored", ("at", "backup_of")),
     ("consent_event", ("subject", "purpose", "channel", "state", "at", "evidence", "text_version", "source",
@@ -21,8 +21,13 @@ _TABLES = (
     ("soft_bounce", ("subject", "channel", "at", "evidence")),
     ("feedback", feedback.COLUMNS),
     ("release_approval", ("release_id", "content_hash", "approver", "at", "source")),
+    ("release_revocation", releases.REVOCATION),
     ("release_payload", ("release_id", "revision", "outlet", "market_code", "locale", "content_hash", "payload",
                          "rendered_at")),
+    ("list_reading", lists.READING),
+    ("list_fault", lists.FAULT),
+    ("list_use", lists.USE),
+    ("release_link", releases.LINK),
 )  # fmt: skip
 _BATCH = 1000
 

@@ -12,28 +12,22 @@ from operator import itemgetter
 from typing import Any
 
 from caravan.core.outbox import (
-    LEFT,
     TRANSITIONS,
+    UNLIMITED,
     Accepted,
     Intention,
-    Key,
     Message,
     Outcome,
     Refused,
+    Spacing,
     State,
     Unknown,
+    Wait,
 )
-from caravan.warehouse import outbox_log
-from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
-from caravan.warehouse.outbox_log import Event
+from caravan.warehouse import outbox_log, outbox_rate
+from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
+from caravan.warehouse.outbox_questions import COLUMNS, INTENDED, OutboxQuestions, read
 
-_KEY = ("function", "object_id", "revision", "outlet", "target")
-_INTENDED = ("planned_for", "not_after", "embargo_until", "content_hash", "market_code", "locale", "purpose", "subject",
-             "variant")  # fmt: skip
-_STANDING = ("state", "attempt", "due_at", "worker", "lease_until", "provider_id", "reason", "changed_at")
-COLUMNS = ("message_id", *_KEY, *_INTENDED, "payload", *_STANDING, "planned_at", "handed_over_at", "settled_at",
-           "changed_seq")  # fmt: skip
-_TIMES = ("planned_for", "not_after", "embargo_until", "due_at", "lease_until", "changed_at")
 _BATCH = 500
 _PLANNED_AT_ONCE = 5000
 """Others who write wait for so many; each is put into indexes in the order of its hash, cheaper for many together."""
@@ -54,15 +48,16 @@ SCHEMA = (
     "WHERE handed_over_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS outbox_provider ON outbox_message (provider_id) WHERE provider_id IS NOT NULL",
     *outbox_log.SCHEMA,
+    *outbox_rate.SCHEMA,
 )
 
 
-class StoredOutbox:
+class StoredOutbox(OutboxQuestions):
     """An `Outbox`, and what people ask of one."""
 
     def __init__(self, ledger: Ledger, observe: Callable[[str], None] = lambda phase: None) -> None:
         """`observe`: told each new state before it is committed, and `after <state>` then; tests die there."""
-        self._ledger = ledger
+        super().__init__(ledger)
         self._observe = observe
         ledger.make(SCHEMA)
 
@@ -105,6 +100,8 @@ class StoredOutbox:
             values = {"state": state, "now": as_text(now)}
             if count := self._move_all(f"state = :state AND {limit} < :now", values, to, now, "recovery", reason):
                 moved[to] = count
+        with self._ledger.write() as transaction:
+            outbox_rate.forget(transaction, now)
         return moved
 
     def claim(
@@ -113,7 +110,7 @@ class StoredOutbox:
         due = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
         values = {"function": function, "outlet": outlet, "until": as_text(until)}
         with self._ledger.write() as transaction:
-            found = _read(transaction, due, values, "ORDER BY due_at", limit)
+            found = read(transaction, due, values, "ORDER BY due_at", limit)
             claimed = [
                 replace(each, state="claimed", attempt=each.attempt + 1, worker=worker, lease_until=now + lease)
                 for each in found
@@ -138,11 +135,19 @@ class StoredOutbox:
     def miss(self, message: Message, now: datetime) -> bool:
         return self._move(message, "missed", now, _worker(message), "too late")
 
-    def begin(self, message: Message, now: datetime) -> Message | None:
-        is_mine = message.lease_until is not None and now < message.lease_until
-        if is_mine and self._move(message, "handed_over", now, _worker(message), None, handed_over_at=as_text(now)):
-            return replace(message, state="handed_over", changed_at=now)
-        return None
+    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
+        if message.lease_until is None or message.lease_until <= now:
+            return None
+        with self._ledger.write() as transaction:
+            if (free_at := outbox_rate.free_at(transaction, spacing, now)) > now:
+                return Wait(free_at, "its rate")
+            change: dict[str, str | int | None] = {"handed_over_at": as_text(now)}
+            moved = _move(transaction, message, "handed_over", now, _worker(message), None, change)
+            if moved:
+                outbox_rate.take(transaction, spacing, now)
+            self._observe("handed_over")
+        self._observe("after handed_over")
+        return replace(message, state="handed_over", changed_at=now) if moved else None
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:
         if isinstance(outcome, Unknown):
@@ -166,15 +171,6 @@ class StoredOutbox:
         self._observe("after rejected")
         return moved
 
-    def refusals(self, message: Message) -> int:
-        return sum(event.to_state == "rejected" for event in self.events(message.message_id))
-
-    def unsettled(self, function: str, outlet: str, before: datetime, limit: int) -> list[Message]:
-        where = "function = :function AND outlet = :outlet AND state = 'unknown' AND changed_at < :before"
-        values = {"function": function, "outlet": outlet, "before": as_text(before)}
-        with self._ledger.read() as transaction:
-            return _read(transaction, where, values, "ORDER BY changed_at, message_id", limit)
-
     def settle(
         self, message: Message, state: State, reason: str, now: datetime, by: str, provider_id: str | None = None
     ) -> bool:
@@ -187,104 +183,12 @@ class StoredOutbox:
         values = {"function": function, "object_id": object_id, "revision": revision}
         return self._move_all(where, values, "cancelled", now, by, reason)
 
-    def contacts(self, subject: str, since: datetime, function: str | None = None) -> int:
-        """How often somebody was written to since then, or may have been, by one function or by all."""
-        states = ", ".join(f"'{state}'" for state in LEFT)
-        where = f"subject = :subject AND handed_over_at >= :since AND state IN ({states})"
-        values = {"subject": subject, "since": as_text(since)}
-        if function:
-            where, values = f"{where} AND function = :function", {**values, "function": function}
-        with self._ledger.read() as transaction:
-            found = transaction.row(f"SELECT COUNT(*) FROM outbox_message WHERE {where}", values)
-        return int(found[0]) if found else 0
-
-    def find(self, where: str = "1 = 1", values: Values | None = None, limit: int = _BATCH) -> list[Message]:
-        """Messages, the earliest first."""
-        with self._ledger.read() as transaction:
-            return _read(transaction, where, values or {}, "ORDER BY planned_for, message_id", limit)
-
-    def get(self, message_id: str) -> Message | None:
-        found = self.find("message_id = :id", {"id": message_id})
-        return found[0] if found else None
-
-    def sent_since(self, outlet: str, since: datetime) -> int:
-        """How many were accepted of those that were handed over since then."""
-        with self._ledger.read() as transaction:
-            found = transaction.row(
-                "SELECT COUNT(*) FROM outbox_message WHERE outlet = :outlet AND state = 'accepted' "
-                "AND handed_over_at >= :since",
-                {"outlet": outlet, "since": as_text(since)},
-            )
-        return int(found[0]) if found else 0
-
-    def by_provider(self, outlet: str, provider_id: str) -> Message | None:
-        """The message that the other side calls so."""
-        found = self.find("outlet = :outlet AND provider_id = :id", {"outlet": outlet, "id": provider_id}, 1)
-        return found[0] if found else None
-
-    def missed_since(self, function: str, since: datetime) -> dict[str, int]:
-        """By outlet, how many have turned out to be too late since then."""
-        with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                "SELECT outlet, COUNT(*) FROM outbox_message WHERE function = :function AND state = 'missed' "
-                "AND changed_at >= :since GROUP BY outlet ORDER BY outlet",
-                {"function": function, "since": as_text(since)},
-            )
-        return {row[0]: int(row[1]) for row in rows}
-
-    def waiting(self, function: str, until: datetime) -> set[str]:
-        """Outlets for which something is due before then, or has to be settled."""
-        with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function "
-                "AND ((state = 'planned' AND due_at < :until) OR state = 'unknown')",
-                {"function": function, "until": as_text(until)},
-            )
-        return {row[0] for row in rows}
-
-    def counts(self) -> list[tuple[str, str, str, int]]:
-        """function, outlet, state and how many."""
-        with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                "SELECT function, outlet, state, COUNT(*) FROM outbox_message GROUP BY function, outlet, state "
-                "ORDER BY function, outlet, state"
-            )
-        return [(row[0], row[1], row[2], int(row[3])) for row in rows]
-
-    def changes(self, after: tuple[int, str], limit: int) -> list[dict[str, Any]]:
-        """Rows as they stand that changed after a number of the log and a message in it, in that order; for the mirror.
-
-        Of a plan many rows have one number: the message says how far among them.
-        """
-        with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                f"SELECT {', '.join(COLUMNS)} FROM outbox_message "
-                "WHERE (changed_seq, message_id) > (:seq, :message) "
-                "ORDER BY changed_seq, message_id LIMIT :limit",
-                {"seq": after[0], "message": after[1], "limit": limit},
-            )
-        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-
-    def logged_at(self, seq: int) -> str | None:
-        """When the log got this number; None while it has not."""
-        with self._ledger.read() as transaction:
-            found = transaction.row("SELECT at FROM outbox_event WHERE seq = :seq", {"seq": seq})
-        return found[0] if found else None
-
-    def events(self, message_id: str) -> list[Event]:
-        """What became of a message, in order."""
-        return outbox_log.events_of(self._ledger, message_id)
-
-    def verify(self) -> int | None:
-        """The first number of the log that was changed, taken out or put in; None when it is whole."""
-        return outbox_log.first_wrong(self._ledger)
-
     def _move_all(self, where: str, values: Values, to: State, now: datetime, by: str, reason: str) -> int:
         """Some hundred in each transaction: what is taken back is not to leave while the disk is waited for."""
         count = 0
         while True:
             with self._ledger.write() as transaction:
-                found = _read(transaction, where, values, "", _BATCH)
+                found = read(transaction, where, values, "", _BATCH)
                 for each in found:
                     _move(transaction, each, to, now, by, reason, {})
                 if found:
@@ -315,7 +219,7 @@ _FINAL = ("accepted", "rejected", "skipped", "missed", "cancelled")
 def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
     """`restored_at`: what was promised up to then may have left already."""
     key, planned_for = intention.key, as_text(intention.planned_for)
-    row = {name: getattr(intention, name) for name in _INTENDED} | vars(key)
+    row = {name: getattr(intention, name) for name in INTENDED} | vars(key)
     row |= {
         "message_id": key.message_id,
         "planned_for": planned_for,
@@ -327,25 +231,6 @@ def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
     if restored_at and intention.planned_for <= datetime.fromisoformat(restored_at):
         row |= {"state": "unknown", "reason": "promised before the store was restored: it may have left already"}
     return row
-
-
-def _read(transaction: Transaction, where: str, values: Values, order: str, limit: int) -> list[Message]:
-    rows = transaction.rows(
-        f"SELECT {', '.join(COLUMNS)} FROM outbox_message WHERE {where} {order} LIMIT :limit",
-        {**values, "limit": limit},
-    )
-    return [_message(row) for row in rows]
-
-
-def _message(row: Row) -> Message:
-    given = dict(zip(COLUMNS, row, strict=True))
-    given |= {name: as_moment(given[name]) for name in _TIMES}
-    intention = Intention(
-        Key(**{name: given[name] for name in _KEY}),
-        **{name: given[name] for name in _INTENDED},
-        payload=json.loads(given["payload"]),
-    )
-    return Message(intention, **{name: given[name] for name in _STANDING})
 
 
 def _move(

@@ -107,6 +107,31 @@ RAW: dict[str, RawTable] = {
             },
         ),
         RawTable(
+            "raw.config__release",
+            {
+                **_KEYS,
+                "release_id": _TEXT,
+                "revision": "INTEGER",
+                **dict.fromkeys(("market_code", "title", "kind", "audience", "action", "owner", "standing"), _TEXT),
+                "zone": _TEXT,
+                **dict.fromkeys(("planned_at", "local_at"), "TIMESTAMP"),
+                "outlets": _TEXT,
+            },
+        ),
+        RawTable(
+            "raw.release__link",
+            {
+                **_KEYS,
+                "release_id": _TEXT,
+                "revision": "INTEGER",
+                **dict.fromkeys(("content_hash", "outlet", "locale", "link_id"), _TEXT),
+                "place": "INTEGER",
+                **dict.fromkeys(("url", "target_url"), _TEXT),
+                "is_tagged": "BOOLEAN",
+                **dict.fromkeys(("utm_source", "utm_medium", "utm_campaign", "utm_content"), _TEXT),
+            },
+        ),
+        RawTable(
             "raw.config__party",
             {**_KEYS, **dict.fromkeys(("party_code", "name", "kind", "country_code", "registration_id"), _TEXT)},
         ),

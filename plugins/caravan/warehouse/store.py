@@ -214,9 +214,19 @@ class Store:
         with self.warehouse.write() as session:
             evidence.write_load(session, replace(self._load(run_id, channel_code, entity, batch), **values))
 
-    def put_reference(self, table: str, rows: Sequence[Mapping[str, object]], key: Sequence[str], run_id: str) -> None:
+    def put_reference(
+        self,
+        table: str,
+        rows: Sequence[Mapping[str, object]],
+        key: Sequence[str],
+        run_id: str,
+        *,
+        is_complete: bool = False,
+    ) -> None:
+        """`is_complete`: these are all that there are; a row that is not given is gone."""
         with _reference_file(RAW[table], rows, key) as path:
-            batch = raw.Batch(RAW[table], [path], len(rows), f"{run_id}:{table}", self._clock())
+            load_id = f"{run_id}:{table}"
+            batch = raw.Batch(RAW[table], [path], len(rows), load_id, self._clock(), complete=is_complete)
             self._append_if_changed(batch)
 
     def reference_values(self, table: str, key: str, value: str) -> dict[str, str | None]:
@@ -251,7 +261,8 @@ class Store:
         """Reference data rarely changes: look before taking the lock."""
         with self.warehouse.read() as session:
             comparison = raw.compare(session, batch)
-            if comparison.passes and not raw.changes(session, batch, comparison):
+            is_known = bool(comparison.passes) or not batch.row_count
+            if is_known and not raw.changes(session, batch, comparison):
                 return
         with self.warehouse.write() as session:
             raw.append(session, self.catalog, batch, comparison)

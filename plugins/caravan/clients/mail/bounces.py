@@ -1,4 +1,5 @@
-"""What a bounced mail or a complaint says: delivery reports (RFC 3464) and abuse reports (ARF, RFC 5965). Pure."""
+"""What a bounced mail or a complaint says: delivery reports (RFC 3464; RFC 6533 for addresses beyond ASCII) and abuse
+reports (ARF, RFC 5965). Pure."""
 
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ class Reports:
             raise _Wrong("is a report of another type")
 
     def _deliveries(self, mail: Message, message_id: str, raw_id: str, at: datetime) -> Iterator[Feedback]:
-        blocks = _blocks(mail, "message/delivery-status")
+        blocks = _blocks(mail, "message/delivery-status", "message/global-delivery-status")
         recipients = [block for block in blocks if block.get("Final-Recipient") or block.get("Original-Recipient")]
         if not recipients:
             raise _Wrong("names no recipient")
@@ -120,18 +121,19 @@ class Reports:
         raise _Wrong("does not bring back a mail of ours")
 
     def _hash(self, recipient: str) -> str | None:
-        """Of `rfc822; a@example.com` and `<a@example.com>`."""
+        """Of `rfc822; a@example.com` and `<a@example.com>`; not of bytes beyond ASCII, which were lost."""
         address = recipient.rpartition(";")[2].strip().strip("<>")
-        return self.hash_address(address) if self.hash_address and "@" in address else None
+        is_whole = "@" in address and "\ufffd" not in address
+        return self.hash_address(address) if self.hash_address and is_whole else None
 
 
 def _original(part: Message) -> Message | None:
     """The mail that came back, or its headers alone."""
     kind = part.get_content_type()
-    if kind == "message/rfc822" and part.is_multipart():
+    if kind in ("message/rfc822", "message/global") and part.is_multipart():
         inner = part.get_payload(0)
         return inner if isinstance(inner, Message) else None
-    if kind in ("text/rfc822-headers", "message/rfc822-headers"):
+    if kind in ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers"):
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes):
             return email.message_from_bytes(payload, policy=email.policy.compat32)
@@ -145,14 +147,24 @@ def _parts(mail: Message) -> list[Message]:
     return [part for part in mail.get_payload() if isinstance(part, Message)]
 
 
-def _blocks(mail: Message, kind: str) -> list[Message]:
+def _blocks(mail: Message, *kinds: str) -> list[Message]:
     """The groups of fields of the machine-readable part."""
     for part in _parts(mail):
-        if part.get_content_type() == kind and part.is_multipart():
+        if part.get_content_type() in kinds and part.is_multipart():
             found = [block for block in part.get_payload() if isinstance(block, Message)]
+            if part.get_content_type() == "message/global-delivery-status":
+                found += _rest(found[0])
             if found:
                 return found
-    raise _Wrong(f"has no part {kind}")
+    raise _Wrong(f"has no part {kinds[0]}")
+
+
+def _rest(first: Message) -> list[Message]:
+    """The library takes the groups of fields of RFC 6533 for a mail: the first for its headers, the others for its
+    text."""
+    text = first.get_payload()
+    groups = re.split(r"\r?\n\r?\n", text) if isinstance(text, str) else []
+    return [email.message_from_string(group, policy=email.policy.compat32) for group in groups if group.strip()]
 
 
 def _date(text: object, now: datetime) -> datetime:

@@ -27,14 +27,16 @@ def bounce_kind(status: str) -> Literal["hard_bounce", "soft_bounce"] | None:
     """Of an enhanced status code (RFC 3463, and IANA's registry of them); None when it tells of no failure.
 
     4.x.x passes by its class. Of 5.x.x these pass all the same: 5.2.2, a full mailbox, which RFC 3463 itself calls
-    worth another try; and 5.7.x, security and policy: it is us, or the text, that is not wanted, not the address that
-    does not exist.
+    worth another try; 5.6.x, content, and 5.7.x, security and policy: it is us, or the text, that is not wanted, or
+    cannot be passed on, not the address that does not exist. So do 5.1.7 and 5.1.8, which are the sender's address:
+    after a slip in our own domain all the world would be struck off.
     """
     found = _STATUS.fullmatch(status.strip())
     if found is None or found.group(1) == "2":
         return None
     kind, subject, detail = (int(part) for part in found.groups())
-    return "soft_bounce" if kind == 4 or (subject, detail) == (2, 2) or subject == 7 else "hard_bounce"
+    passes = kind == 4 or subject in (6, 7) or (subject, detail) in ((1, 7), (1, 8), (2, 2))
+    return "soft_bounce" if passes else "hard_bounce"
 
 
 def status_in(text: str) -> str:

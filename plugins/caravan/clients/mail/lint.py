@@ -64,7 +64,9 @@ class _Page(HTMLParser):
         if tag == "img":
             if "alt" not in given:
                 self._add(f"the image {given.get('src', '')!r} has no alt text")
-            self._require_web(given.get("src", ""), "image")
+            self._require_web(
+                given.get("src", ""), "image", "; mails show those of a site's page: add an outlet of kind site"
+            )
         if tag in ("a", "area") and "href" in given:
             self.links.append(given["href"])
             self._require_web(given["href"], "link")
@@ -76,7 +78,7 @@ class _Page(HTMLParser):
         if not self._in_style:
             self.words += data + " "
 
-    def _require_web(self, address: str, what: str) -> None:
+    def _require_web(self, address: str, what: str, hint: str = "") -> None:
         if (variable := _VARIABLE.fullmatch(address.strip())) and variable.group(1).endswith("_url"):
             return
         if _VARIABLE.search(address):
@@ -89,7 +91,7 @@ class _Page(HTMLParser):
         except ValueError:
             is_web = False
         if not is_web:
-            self._add(f"the {what} {address!r} is no http(s) address")
+            self._add(f"the {what} {address!r} is no http(s) address{hint}")
 
     def _add(self, fault: str) -> None:
         if fault not in self.faults:

@@ -14,7 +14,7 @@ from caravan.clients.mail.template import UNSUBSCRIBE_URL, Compiled, MailTemplat
 from caravan.clients.mail.tokens import Links, Subscription
 from caravan.core.errors import Rejected
 from caravan.core.outbox import Message, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 TRY_AGAIN = timedelta(minutes=15)
 """After what passes: a busy server, a broken connection."""
@@ -37,7 +37,9 @@ class Mailing:
 
     def render(self, content: Content) -> Payload:
         """Raises Rejected when it cannot be made a mail at all."""
-        compiled = self.template.compile(content, self.sender)
+        return self.payload(content, self.template.compile(content, self.sender))
+
+    def payload(self, content: Content, compiled: Compiled) -> Payload:
         return {**asdict(compiled), "kind": content.kind, "locale": content.locale, "release_id": content.release_id}
 
     def check(self, payload: Payload) -> list[str]:
@@ -52,6 +54,9 @@ class Mailing:
             found.append("no address is set where people unsubscribe")
         return found
 
+    def show(self, payload: Payload) -> Shown:
+        return Shown(payload["text"], payload["html"])
+
     def compose(self, message: Message, payload: Payload) -> Mail | Refused:
         """Whatever keeps the mail from being sent as it is asks for no connection: nothing has left."""
         intention, now = message.intention, self.clock()
@@ -59,7 +64,8 @@ class Mailing:
             return Refused("EMBARGO: it may not leave yet", after=intention.embargo_until - now)
         if intention.payload.get("action") == "withdraw":
             return Refused("WITHDRAWAL: a mail cannot be taken back")
-        address = normalised(message.key.target)
+        # A key of its own for each language of a trial: then the address is beside it.
+        address = normalised(intention.payload.get("to") or message.key.target)
         if isinstance(address, Invalid):
             return Refused(f"ADDRESS: {address.reason}")
         values: dict[str, Any] = dict(intention.payload.get("variables", {}))
@@ -84,6 +90,21 @@ class Mailing:
             return build(filled, self.sender, envelope)
         except Rejected as error:
             return Refused(str(error))
+
+
+class Draws:
+    """What outlets for mail make of content: a mail, whoever carries it."""
+
+    _mailing: Mailing
+
+    def render(self, content: Content) -> Payload:
+        return self._mailing.render(content)
+
+    def check(self, payload: Payload) -> list[str]:
+        return self._mailing.check(payload)
+
+    def show(self, payload: Payload) -> Shown:
+        return self._mailing.show(payload)
 
 
 def _compiled(payload: Payload) -> Compiled:

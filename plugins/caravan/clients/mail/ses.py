@@ -5,7 +5,7 @@ SES knows no idempotency token: whatever has no definite answer may have left, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +13,11 @@ import botocore.exceptions as boto_errors
 from botocore.parsers import ResponseParserError
 
 from caravan.clients.aws import BROKEN
-from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Mailing
+from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Draws, Mailing
 from caravan.clients.mail.message import Mail
-from caravan.clients.mail.rate import Throttle
 from caravan.core.connections import Connection
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
-from caravan.core.release import Content, Payload
+from caravan.core.release import Payload
 
 TAG = "caravan_message"
 OUTLET_TAG = "caravan_outlet"
@@ -51,7 +50,7 @@ _NEVER_LEFT = (
 )
 
 
-class SesOutlet:
+class SesOutlet(Draws):
     """`client`: of `sesv2`, made by clients.aws.open_service(..., tries_once=True)."""
 
     is_repeatable = False
@@ -63,7 +62,6 @@ class SesOutlet:
         client: Any,
         mailing: Mailing,
         configuration_set: str | None = None,
-        throttle: Throttle | None = None,
     ) -> None:
         if client.meta.config.retries.get("total_max_attempts") != 1:
             raise ValueError("a client that repeats requests by itself sends mails twice")
@@ -72,13 +70,6 @@ class SesOutlet:
         self._client = client
         self._mailing = mailing
         self._set = {"ConfigurationSetName": configuration_set} if configuration_set else {}
-        self._throttle = throttle
-
-    def render(self, content: Content) -> Payload:
-        return self._mailing.render(content)
-
-    def check(self, payload: Payload) -> Sequence[str]:
-        return self._mailing.check(payload)
 
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         mail = self._mailing.compose(message, payload)
@@ -86,8 +77,6 @@ class SesOutlet:
             return mail
         if mail.to.needs_utf8:
             return Refused("ADDRESS: SES takes no address of other than ASCII characters")
-        if self._throttle is not None:
-            self._throttle.wait(mail.to.domain)
         return self._send(mail)
 
     def find(self, message: Message, payload: Payload) -> Accepted | Refused | None:

@@ -13,14 +13,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Mailing
+from caravan.clients.mail.events import bounce_kind
+from caravan.clients.mail.mailing import ASK_A_PERSON, TRY_AGAIN, Draws, Mailing
 from caravan.clients.mail.message import Mail
-from caravan.clients.mail.rate import Throttle
 from caravan.clients.mail.server import TIMEOUT_SECONDS, open_server, port_of
 from caravan.core.connections import Connection
 from caravan.core.errors import Misconfigured, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
-from caravan.core.release import Content, Payload
+from caravan.core.release import Payload
 
 ANSWER_SECONDS = 120.0
 """For the answer to a whole mail, while the server looks for spam. RFC 5321 allows 10 minutes; a lease ends sooner."""
@@ -38,7 +38,7 @@ _QUEUE_ID = re.compile(
 _GONE = Refused("the server closed the connection before it got the mail", after=TRY_AGAIN)
 
 
-class SmtpOutlet:
+class SmtpOutlet(Draws):
     """`open()` before anything is claimed, so that a wrong password stops the task and not the mails. To be closed."""
 
     is_repeatable = False
@@ -48,13 +48,11 @@ class SmtpOutlet:
         code: str,
         connection: Connection,
         mailing: Mailing,
-        throttle: Throttle | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.code = code
         self._connection = connection
         self._mailing = mailing
-        self._throttle = throttle
         self._answer_seconds = answer_seconds
         self._server: smtplib.SMTP | None = None
 
@@ -66,18 +64,10 @@ class SmtpOutlet:
     ) -> None:
         self.close()
 
-    def render(self, content: Content) -> Payload:
-        return self._mailing.render(content)
-
-    def check(self, payload: Payload) -> Sequence[str]:
-        return self._mailing.check(payload)
-
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         mail = self._mailing.compose(message, payload)
         if isinstance(mail, Refused):
             return mail
-        if self._throttle is not None:
-            self._throttle.wait(mail.to.domain)
         try:
             return self._send(mail)
         except BaseException:
@@ -172,11 +162,12 @@ class SmtpOutlet:
     def _refusal(self, verb: str, code: int, text: bytes) -> Refused:
         """With codes only: a server's text may quote the address."""
         enhanced = _ENHANCED.match(text)
-        status = f" {enhanced.group(1).decode()}" if enhanced else ""
+        status = enhanced.group(1).decode() if enhanced else ""
         after = None if 500 <= code < 600 else TRY_AGAIN
         if code in _LOG_IN:
             after = ASK_A_PERSON
-        return Refused(f"the server answered {code}{status} to {verb}", after=after)
+        is_gone = verb == "RCPT" and after is None and bounce_kind(status) == "hard_bounce"
+        return Refused(f"the server answered {code}{status and f' {status}'} to {verb}", after, is_gone)
 
     def _begin_anew(self, server: smtplib.SMTP, *, is_in_order: bool) -> None:
         """The transaction is over, the connection can stay, if the server is of the same opinion."""

@@ -69,8 +69,9 @@ class MailTemplate:
         # Nothing is fetched, whatever the template links to; the rules for dark and for narrow screens stay.
         self._inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
 
-    def compile(self, content: Content, sender: Sender) -> Compiled:
-        """Raises Rejected when the language has no words, or the template is no MJML."""
+    def compile(self, content: Content, sender: Sender, reason: str | None = None) -> Compiled:
+        """`reason`: why somebody gets it, where its kind does not say that. Raises Rejected when the language has no
+        words, or the template is no MJML."""
         words = words_for(content.locale, self.words)
         if words is None:
             raise Rejected("NO_WORDS", f"words.yml has no {content.locale}, and words to unsubscribe never fall back")
@@ -79,7 +80,7 @@ class MailTemplate:
             "content": content,
             "sender": sender,
             "words": words,
-            "reason": (words.notice if is_notice else words.subscribed).replace("{sender}", sender.name),
+            "reason": reason or (words.notice if is_notice else words.subscribed).replace("{sender}", sender.name),
             "start": "right" if content.direction == "rtl" else "left",
             UNSUBSCRIBE_URL: "" if is_notice else f"{{{{ {UNSUBSCRIBE_URL} }}}}",
         }

@@ -1,7 +1,8 @@
-"""The page behind the link to unsubscribe, as a WSGI application: any server can serve it, on the own site's address.
+"""The pages behind the links to unsubscribe and to confirm, as a WSGI application: any server can serve it, on the own
+site's address.
 
-POST unsubscribes, by the mail program (RFC 8058) or by the page's button. GET never does: what looks through links for
-malware follows every one of them.
+POST unsubscribes, by the mail program (RFC 8058) or by the page's button, or confirms. GET never does: what looks
+through links for malware follows every one of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -22,6 +25,16 @@ if TYPE_CHECKING:
 
 Record = Callable[[Subscription], None]
 """Stores that this subscription has ended; called again for the same one, changes nothing."""
+
+
+@dataclass(frozen=True)
+class Confirming:
+    """`keys`: others than those of unsubscribing, or a link to one would do the other. `record`: stores that they want
+    it; False when it is too late for that."""
+
+    keys: Keys
+    record: Callable[[Subscription], bool]
+
 
 _log = logging.getLogger(__name__)
 _LARGEST_BODY = 64 * 1024
@@ -44,19 +57,32 @@ _PAGE = """<!doctype html>
 button {{ font: inherit; padding: .5rem 1.25rem }}</style></head>
 <body><main><h1>{title}</h1><p>{text}</p>{form}</main></body></html>
 """
-_FORM = (
-    '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
-    "<button>{button}</button></form>"
-)
+_FORM = '<form method="post">{more}<button>{button}</button></form>'
+_ONE_CLICK = '<input type="hidden" name="List-Unsubscribe" value="One-Click">'
 
 
-def application(record: Record, keys: Keys, words: Mapping[str, Words]) -> WSGIApplication:
+@dataclass(frozen=True)
+class _Deed:
+    """What a link is for. `do`: False when it is too late."""
+
+    locale: str
+    title: str
+    ask: str
+    done: str
+    more: str
+    do: Callable[[], bool]
+
+
+def application(
+    record: Record, keys: Keys, words: Mapping[str, Words], confirming: Confirming | None = None
+) -> WSGIApplication:
     """The last part of the path is the token. `words` has to have English."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         _read_away(environ)
-        status, body, more = _answer(method, environ.get("PATH_INFO", ""), record, keys, words)
+        deed = _deed(environ.get("PATH_INFO", "").rstrip("/").rpartition("/")[2], record, keys, words, confirming)
+        status, body, more = _answer(method, deed, words)
         content = body.encode()
         start_response(status, [*_HEADERS, *more, ("Content-Length", str(len(content)))])
         return [] if method == "HEAD" else [content]
@@ -64,33 +90,48 @@ def application(record: Record, keys: Keys, words: Mapping[str, Words]) -> WSGIA
     return answer
 
 
-def _answer(
-    method: str, path: str, record: Record, keys: Keys, words: Mapping[str, Words]
-) -> tuple[str, str, list[tuple[str, str]]]:
-    subscription = read(path.rstrip("/").rpartition("/")[2], keys)
-    if subscription is None:
+def _deed(
+    token: str, record: Record, keys: Keys, words: Mapping[str, Words], confirming: Confirming | None
+) -> _Deed | None:
+    """None for a token that we have not signed."""
+    if (ending := read(token, keys)) is not None:
+        said = words_for(ending.locale, words) or words[_ELSE]
+
+        def unsubscribe() -> bool:
+            record(ending)
+            return True
+
+        return _Deed(ending.locale, said.unsubscribe, said.ask, said.done, _ONE_CLICK, unsubscribe)
+    if confirming and (begun := read(token, confirming.keys)) is not None:
+        said = words_for(begun.locale, words) or words[_ELSE]
+        do = partial(confirming.record, begun)
+        return _Deed(begun.locale, said.confirm, said.confirm_ask, said.confirm_done, "", do)
+    return None
+
+
+def _answer(method: str, deed: _Deed | None, words: Mapping[str, Words]) -> tuple[str, str, list[tuple[str, str]]]:
+    if deed is None:
         # Nothing is said about why: that would help whoever tries tokens out.
         return "404 Not Found", "<!doctype html><title>404</title><p>404", []
-    said = words_for(subscription.locale, words) or words[_ELSE]
+    said = words_for(deed.locale, words) or words[_ELSE]
 
     def page(text: str, form: str = "") -> str:
-        locale = subscription.locale
-        direction = "rtl" if locale.partition("-")[0] in _RIGHT_TO_LEFT else "ltr"
+        direction = "rtl" if deed.locale.partition("-")[0] in _RIGHT_TO_LEFT else "ltr"
         return _PAGE.format(
-            locale=escape(locale), direction=direction, title=escape(said.unsubscribe), text=escape(text), form=form
+            locale=escape(deed.locale), direction=direction, title=escape(deed.title), text=escape(text), form=form
         )
 
     if method in ("GET", "HEAD"):
-        return "200 OK", page(said.ask, _FORM.format(button=escape(said.unsubscribe))), []
+        return "200 OK", page(deed.ask, _FORM.format(more=deed.more, button=escape(deed.title))), []
     if method != "POST":
         return "405 Method Not Allowed", page(said.again), [("Allow", "GET, HEAD, POST")]
     # Whatever the form says: the token shows what is meant, and no mail program's way of writing it is to fail.
     try:
-        record(subscription)
+        is_done = deed.do()
     except Exception as error:
-        _log.error("an unsubscription could not be stored: %s", type(error).__name__)
+        _log.error("what somebody said by a link could not be stored: %s", type(error).__name__)
         return "503 Service Unavailable", page(said.again), [("Retry-After", "300")]
-    return "200 OK", page(said.done), []
+    return ("200 OK", page(deed.done), []) if is_done else ("410 Gone", page(said.late), [])
 
 
 def _read_away(environ: WSGIEnvironment) -> None:

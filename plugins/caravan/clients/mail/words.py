@@ -1,4 +1,4 @@
-"""What mails and the page to unsubscribe say, in the languages of include/templates/release/mail/words.yml."""
+"""What mails and the pages behind their links say, by language: include/templates/release/mail/words.yml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from caravan.core.errors import Fault, Misconfigured
 
 @dataclass(frozen=True)
 class Words:
-    """`subscribed` and `notice` hold `{sender}`."""
+    """`subscribed`, `notice`, `confirm_subject` and `confirm_text` hold `{sender}`."""
 
     online: str
     subscribed: str
@@ -22,6 +22,13 @@ class Words:
     ask: str
     done: str
     again: str
+    confirm_subject: str
+    confirm_text: str
+    confirm_reason: str
+    confirm: str
+    confirm_ask: str
+    confirm_done: str
+    late: str
 
 
 def read_words(path: Path) -> Mapping[str, Words]:

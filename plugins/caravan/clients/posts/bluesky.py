@@ -28,9 +28,9 @@ from caravan.clients.posts.posting import (
 )
 from caravan.clients.posts.wording import addresses, graphemes, marked
 from caravan.clients.site.consistency import read_text
-from caravan.core.consistency import Shown
+from caravan.core.consistency import Appearance
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 MOST_GRAPHEMES, MOST_BYTES = 300, 3000
 MOST_TAGS, LONGEST_TAG = 8, 64
@@ -74,15 +74,18 @@ class Bluesky(ReadablePosting):
         found += [f"its tag {tag} is longer than {LONGEST_TAG} characters" for tag in long]
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
 
-    def expected(self, message: Message, payload: Payload) -> Shown:
+    def expected(self, message: Message, payload: Payload) -> Appearance:
         if withdraws(message):
-            return Shown(False)
+            return Appearance(False)
         made = record(message, payload, [])
         return _read(made, payload["text"].partition("\n")[0])
 
-    def _shown(self, message: Message, payload: Payload) -> Shown:
+    def _appearance(self, message: Message, payload: Payload) -> Appearance:
         found = self._get(self._login()[1], self._key_of(own_id(message)))
-        return Shown(False) if found is None else _read(found, str(found.get("text", "")))
+        return Appearance(False) if found is None else _read(found, str(found.get("text", "")))
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(payload["text"])
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         # Beside a link's card there is room for its picture only.
@@ -208,11 +211,11 @@ def record(
     return found
 
 
-def _read(found: Mapping[str, Any], text: str) -> Shown:
+def _read(found: Mapping[str, Any], text: str) -> Appearance:
     """What a record shows, of ours or of theirs."""
     card = found.get("embed", {}).get("external", {})
     links = [card["uri"]] if isinstance(card.get("uri"), str) else []
-    return Shown(
+    return Appearance(
         True,
         version=str(found.get("createdAt")),
         text=text,

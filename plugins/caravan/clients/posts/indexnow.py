@@ -12,7 +12,7 @@ from caravan.clients.posts.call import Call, Stopped
 from caravan.clients.posts.posting import Posting
 from caravan.clients.posts.websub import url_faults
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 MOST_URLS = 10_000
 _KEY = re.compile(r"[A-Za-z0-9-]{8,128}")
@@ -30,6 +30,9 @@ class IndexNow(Posting):
 
     def check(self, payload: Payload) -> Sequence[str]:
         return list_faults(payload["urls"], str(self.connection.extra.get("key_location", "")))
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown("\n".join(payload["urls"]))
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         key, place = self.connection.password or "", str(self.connection.extra.get("key_location", ""))

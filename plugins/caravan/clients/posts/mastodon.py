@@ -30,9 +30,9 @@ from caravan.clients.posts.posting import (
 )
 from caravan.clients.posts.wording import addresses, graphemes, has_mark, marked
 from caravan.clients.site.consistency import read_text
-from caravan.core.consistency import Shown
+from caravan.core.consistency import Appearance
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 LINK_LENGTH = 23
 """So much every link counts, however long it is."""
@@ -78,10 +78,10 @@ class Mastodon(ReadablePosting):
             found.append(f"has {length} characters, and at most {self.max_characters} are taken; a link counts 23")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
 
-    def expected(self, message: Message, payload: Payload) -> Shown:
+    def expected(self, message: Message, payload: Payload) -> Appearance:
         if withdraws(message):
-            return Shown(False)
-        return Shown(
+            return Appearance(False)
+        return Appearance(
             True,
             version=message.message_id,
             text=payload["text"].partition("\n")[0],
@@ -90,14 +90,14 @@ class Mastodon(ReadablePosting):
             locale=payload["language"],
         )
 
-    def _shown(self, message: Message, payload: Payload) -> Shown:
+    def _appearance(self, message: Message, payload: Payload) -> Appearance:
         path = f"/api/v1/statuses/{_fit_for_path(own_id(message))}"
         answer = self._ask("GET", path, expected=(404, 410))
         if answer.status in (404, 410):
-            return Shown(False)
+            return Appearance(False)
         status = answer.json(needs=("id", "content"))
         facts = read_text(status["content"])
-        return Shown(
+        return Appearance(
             True,
             version=message.message_id if has_mark(status["content"], message.message_id) else "another",
             text=facts.text,
@@ -105,6 +105,9 @@ class Mastodon(ReadablePosting):
             links=facts.links,
             locale=status.get("language"),
         )
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(composed(payload, payload["url"] or ""))
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         if not payload["url"]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from caravan.clients.posts.call import USUAL, Limits, Stopped
 from caravan.core.connections import Connection
-from caravan.core.consistency import Shown
+from caravan.core.consistency import Appearance
 from caravan.core.errors import Rejected, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Image, Payload
+from caravan.core.release import Content, Image, Payload, Shown
 
 
 def embargoed(message: Message, now: datetime) -> Refused | None:
@@ -66,6 +66,9 @@ class Posting(ABC):
     def check(self, payload: Payload) -> Sequence[str]: ...
 
     @abstractmethod
+    def show(self, payload: Payload) -> Shown: ...
+
+    @abstractmethod
     def _publish(self, message: Message, payload: Payload) -> Outcome: ...
 
     @abstractmethod
@@ -80,14 +83,14 @@ class ReadablePosting(Posting):
     """One that tells what it shows: `Readable`."""
 
     @abstractmethod
-    def expected(self, message: Message, payload: Payload) -> Shown: ...
+    def expected(self, message: Message, payload: Payload) -> Appearance: ...
 
     @abstractmethod
-    def _shown(self, message: Message, payload: Payload) -> Shown: ...
+    def _appearance(self, message: Message, payload: Payload) -> Appearance: ...
 
-    def read_back(self, message: Message, payload: Payload) -> Shown:
+    def read_back(self, message: Message, payload: Payload) -> Appearance:
         try:
-            return self._shown(message, payload)
+            return self._appearance(message, payload)
         except Stopped as stopped:
             outcome = stopped.outcome
             if isinstance(outcome, Refused) and outcome.after is None:

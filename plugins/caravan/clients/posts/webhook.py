@@ -14,7 +14,7 @@ from caravan.clients.http.address import is_private
 from caravan.clients.posts.call import Call
 from caravan.clients.posts.posting import Posting
 from caravan.core.outbox import Accepted, Message, Outcome
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 MOST_BYTES = 1 << 20
 
@@ -43,7 +43,14 @@ class Webhook(Posting):
             "alternates": dict(content.alternates),
             "tags": list(content.tags),
             "author": content.author,
-            "images": [{"name": image.name, "alt": image.alt} for image in content.images],
+            "images": [
+                {
+                    "name": image.name,
+                    "alt": image.alt,
+                    "url": f"{content.images_at}{image.name}" if content.images_at else None,
+                }
+                for image in content.images
+            ],
             "published_at": f"{content.published_at.isoformat(timespec='seconds')}Z",
             "updated_at": f"{content.updated_at.isoformat(timespec='seconds')}Z",
             "content_hash": content.content_hash,
@@ -52,6 +59,9 @@ class Webhook(Posting):
     def check(self, payload: Payload) -> Sequence[str]:
         size = len(_json(payload))
         return [f"has {size} bytes, and at most {MOST_BYTES} are sent"] if size > MOST_BYTES else []
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(json.dumps(payload, indent=2, ensure_ascii=False))
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         return self._send(message, "publish", payload)

@@ -10,7 +10,7 @@ from caravan.clients.http.address import is_private
 from caravan.clients.posts.call import Call, Stopped
 from caravan.clients.posts.posting import Posting
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 
 @dataclass
@@ -27,6 +27,9 @@ class WebSub(Posting):
 
     def check(self, payload: Payload) -> Sequence[str]:
         return url_faults(payload["urls"], "feed")
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown("\n".join(payload["urls"]))
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         return tell_hub(Call(self.connection, limits=self.limits), payload["urls"])

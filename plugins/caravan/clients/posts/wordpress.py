@@ -4,6 +4,10 @@ A release has one post per language, for good: its slug is `<release>-<locale>`,
 message it was last written by and the revision. It is looked up before it is written: repeating changes nothing, an
 older revision never takes a newer one's place, and what was withdrawn comes back only as a newer one.
 
+The content is one block of HTML, for in any other text WordPress puts a `<br>` wherever a line ends. Titles and
+excerpts are HTML there, and are escaped. Addresses are `index.php?rest_route=`, for where permalinks are plain there is
+no `/wp-json`.
+
 Two workers that look at once may both create: WordPress then calls one of them `<slug>-2`. Whoever is told so, and
 whoever looks next, moves the younger one to the bin and writes to the older.
 """
@@ -18,12 +22,12 @@ from html import escape
 from typing import Any, Literal
 
 from caravan.clients.http.address import root_url
-from caravan.clients.posts.call import Answer, Call
+from caravan.clients.posts.call import Answer, Call, Stopped
 from caravan.clients.posts.posting import ReadablePosting, described, image_faults, read_image, withdraws
 from caravan.clients.site.consistency import read_text
-from caravan.core.consistency import Shown
+from caravan.core.consistency import Appearance
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 LONGEST_SLUG = 190
 """The column takes 200; there has to be room for `-2`."""
@@ -32,6 +36,7 @@ MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT = 20, 10 << 20, 1000
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _MARKER = re.compile(r"<!-- caravan:([0-9a-f]{32}) -->")
 _REVISION = re.compile(r"<!-- caravan-revision:([0-9]{1,9}) -->")
+_BLOCK, _BLOCK_END = "<!-- wp:html -->", "<!-- /wp:html -->"
 _FIELDS = "id,slug,status,content"
 
 
@@ -53,6 +58,9 @@ class _Post:
     def revision(self) -> int:
         return max(map(int, _REVISION.findall(self.raw)), default=0)
 
+    def with_revision(self, comment: str) -> str:
+        return _REVISION.sub(comment, self.raw) if self.revision else self.raw + comment
+
 
 @dataclass
 class WordPress(ReadablePosting):
@@ -71,6 +79,7 @@ class WordPress(ReadablePosting):
             "title": content.title,
             "html": html,
             "summary": content.summary,
+            "tags": list(content.tags),
             "images": [described(image) for image in content.images],
         }
 
@@ -82,11 +91,11 @@ class WordPress(ReadablePosting):
             found.append("its text holds a comment that begins with caravan, which is how posts are found")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
 
-    def expected(self, message: Message, payload: Payload) -> Shown:
+    def expected(self, message: Message, payload: Payload) -> Appearance:
         if withdraws(message):
-            return Shown(False)
+            return Appearance(False)
         facts = read_text(payload["html"])
-        return Shown(
+        return Appearance(
             True,
             version=message.message_id,
             text=payload["title"],
@@ -94,7 +103,7 @@ class WordPress(ReadablePosting):
             links=facts.links,
         )
 
-    def _shown(self, message: Message, payload: Payload) -> Shown:
+    def _appearance(self, message: Message, payload: Payload) -> Appearance:
         """What readers get; of one that is to wait for an editor, what that editor gets."""
         asked = {"slug": payload["slug"], "status": "any", "context": "edit", "_fields": f"{_FIELDS},title"}
         answer = self._ask("GET", "/posts", params=asked)
@@ -103,14 +112,17 @@ class WordPress(ReadablePosting):
             post = _read(answer, item)
             if post.slug == payload["slug"] and post.message_id and post.status in public:
                 facts, title = read_text(post.raw), item.get("title")
-                return Shown(
+                return Appearance(
                     True,
                     version=post.message_id,
                     text=title.get("raw") if isinstance(title, dict) else None,
                     prices=frozenset(facts.prices),
                     links=facts.links,
                 )
-        return Shown(False)
+        return Appearance(False)
+
+    def show(self, payload: Payload) -> Shown:
+        return Shown(html=payload["html"])
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         files = [read_image(image) for image in payload["images"]]
@@ -129,9 +141,10 @@ class WordPress(ReadablePosting):
         body: dict[str, Any] = {
             "status": self.status,
             "slug": payload["slug"],
-            "title": payload["title"],
-            "excerpt": payload["summary"],
-            "content": f"{html}\n<!-- caravan:{message.message_id} -->{_revision(message)}",
+            "title": escape(payload["title"], quote=False),
+            "excerpt": escape(payload["summary"], quote=False),
+            "content": f"{_BLOCK}\n{html}\n<!-- caravan:{message.message_id} -->{_revision(message)}\n{_BLOCK_END}",
+            "tags": [self._tag(name) for name in payload["tags"]],
         }
         if media:
             body["featured_media"] = media[0]
@@ -158,8 +171,7 @@ class WordPress(ReadablePosting):
         for post in posts:
             if post.revision > message.key.revision:
                 return self._outdated(post)
-            content = _REVISION.sub("", post.raw) + _revision(message)
-            body = {"status": self.withdrawn_status, "content": content}
+            body = {"status": self.withdrawn_status, "content": post.with_revision(_revision(message))}
             answer = self._ask("POST", f"/posts/{post.number}", publishes=True, expected=(404,), json=body)
             if answer.status != 404 and not self._is_withdrawn(_read(answer, answer.json()), message):
                 raise answer.doubt("the post did not take its new status")
@@ -193,6 +205,12 @@ class WordPress(ReadablePosting):
             raise answer.doubt("the answer is not this message's post; does a plugin take comments out of posts?")
         if path != "/posts" and not path.endswith(f"/{post.number}"):
             raise answer.doubt("the answer is another post's")
+        if not post.slug:
+            # It would never be found again, and be made a second time.
+            self._ask("DELETE", f"/posts/{post.number}", publishes=True, expected=(404, 410))
+            return Refused(
+                f"{answer.where}: pending posts of this user get no slug: set status: draft, or let it publish"
+            )
         if post.status != self.status and post.status in ("draft", "pending", "private", "future"):
             return Refused(f"{answer.where}: post {post.number} was kept as {post.status}; may this user publish?")
         if post.status != self.status:
@@ -213,7 +231,9 @@ class WordPress(ReadablePosting):
         """All of that slug and `-2` to `-4`, by age. `any` leaves out what is in the bin."""
         slugs = ",".join([wanted, *(f"{wanted}-{number}" for number in (2, 3, 4))])
         asked = {"slug": slugs, "status": "any", "context": "edit", "per_page": "100", "_fields": _FIELDS}
-        answer = self._ask("GET", "/posts", publishes=publishes, params=asked)
+        answer = self._ask("GET", "/posts", publishes=publishes, expected=(400,), params=asked)
+        if answer.status == 400:  # WordPress takes a wrong password for no login, which may not ask for `any`
+            raise self.connection.misconfigured(f"answered 400{answer.error}: its password or rights are not accepted")
         posts = [_read(answer, item) for item in answer.json(list)]
         if any(post.slug not in slugs.split(",") for post in posts):
             raise answer.doubt("posts of other slugs than those asked for")
@@ -231,7 +251,10 @@ class WordPress(ReadablePosting):
             return number, url
         file = (image["name"], content, image["media_type"])
         fields = {"slug": wanted, "alt_text": image["alt"]}
-        created = self._ask("POST", "/media", data=fields, files={"file": file})
+        created = self._ask("POST", "/media", expected=(500,), data=fields, files={"file": file})
+        if "rest_upload" in created.error:
+            told = f"{created.where}: image {image['name']} is not taken{created.error}: is it too large for the site?"
+            raise Stopped(Refused(told))
         return _media(created, created.json())
 
     def _category(self, name: str) -> int:
@@ -241,13 +264,24 @@ class WordPress(ReadablePosting):
                 return int(item["id"])
         raise self.connection.misconfigured(f"has no category with the slug {name}")
 
+    def _tag(self, name: str) -> int:
+        """Made unless there is one of that name, in whatever case."""
+        answer = self._ask("POST", "/tags", expected=(400,), json={"name": name})
+        found = answer.json()
+        error = found.get("data")
+        number = str(error.get("term_id") if isinstance(error, dict) else found.get("id"))
+        if number.isdecimal():
+            return int(number)
+        raise answer.doubt(f"no tag with id{answer.error}")
+
     def _ask(
         self, method: Literal["GET", "POST", "DELETE"], path: str, *, publishes: bool = False, **given: Any
     ) -> Answer:
         connection = self.connection
         secret = base64.b64encode(f"{connection.login or ''}:{connection.password or ''}".encode()).decode()
         call = Call(connection, {"Authorization": f"Basic {secret}"}, self.limits)
-        return call.ask(method, f"{root_url(connection)}/wp-json/wp/v2{path}", path, publishes=publishes, **given)
+        params = {"rest_route": f"/wp/v2{path}", **given.pop("params", {})}
+        return call.ask(method, f"{root_url(connection)}/index.php", path, publishes=publishes, params=params, **given)
 
 
 def slug(release_id: str, locale: str) -> str:

@@ -24,10 +24,10 @@ from caravan.clients.site.faults import Limits, find_faults
 from caravan.clients.site.manifest import FILE, PAGE, Entry, entry_of, page_url, read_entry, tag_uri
 from caravan.clients.site.page import Site, alternates_of, render_page, render_withdrawn
 from caravan.clients.site.store import Conflict, Store, hash_of, put_now
-from caravan.core.consistency import Shown
+from caravan.core.consistency import Appearance
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
-from caravan.core.release import Content, Payload
+from caravan.core.release import Content, Payload, Shown
 
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
@@ -82,6 +82,9 @@ class SiteOutlet:
     def check(self, payload: Payload) -> Sequence[str]:
         return list(find_faults(payload, self.limits))
 
+    def show(self, payload: Payload) -> Shown:
+        return Shown(html=payload["html"])
+
     def hand_over(self, message: Message, payload: Payload) -> Outcome:
         """Puts the page, or its tombstone. The lists follow by `publish_lists`."""
         embargo = message.intention.embargo_until
@@ -119,20 +122,22 @@ class SiteOutlet:
         remaining = names - {PAGE, FILE} if there.is_withdrawn else set()
         return None if lacking or remaining else Accepted(wanted.url)
 
-    def expected(self, message: Message, payload: Payload) -> Shown:
+    def expected(self, message: Message, payload: Payload) -> Appearance:
         entry, html = self._wanted(message, payload)
         if entry.is_withdrawn:
-            return Shown(False, url=entry.url)
-        return replace(_shown(read_page(html, entry.url), entry.url), links=read_text(payload["body"], entry.url).links)
+            return Appearance(False, url=entry.url)
+        return replace(
+            _appearance(read_page(html, entry.url), entry.url), links=read_text(payload["body"], entry.url).links
+        )
 
-    def read_back(self, message: Message, payload: Payload) -> Shown:
+    def read_back(self, message: Message, payload: Payload) -> Appearance:
         """As its readers get it, or where the site does not answer, as its store has it."""
         entry = self._wanted(message, payload)[0]
         try:
-            return _shown(read_back(entry.url), entry.url)
+            return _appearance(read_back(entry.url), entry.url)
         except Retryable as error:
             stored = read_back(f"{entry.folder}/{PAGE}", self.store)
-            return replace(_shown(stored, entry.url), note=f"as the store has it: {error}")
+            return replace(_appearance(stored, entry.url), note=f"as the store has it: {error}")
 
     def publish_lists(self) -> lists.Published:
         """Feeds, sitemaps and indexes as the pages are now: after each batch, and daily, since news grow old."""
@@ -201,10 +206,10 @@ class SiteOutlet:
         return replace(entry, **nothing, revision=key.revision, page_hash=hash_of(text), updated_at=gone_at), text
 
 
-def _shown(facts: PageFacts, url: str) -> Shown:
+def _appearance(facts: PageFacts, url: str) -> Appearance:
     if facts.status != 200 or facts.is_withdrawn:
-        return Shown(False, url=url)
-    return Shown(
+        return Appearance(False, url=url)
+    return Appearance(
         True,
         version=f"revision {facts.revision}, {facts.content_hash}",
         text=facts.title,

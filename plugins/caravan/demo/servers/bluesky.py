@@ -54,7 +54,11 @@ class Repository:
 def serve_repository(repository: Repository, conn_id: str = "bluesky_demo") -> Iterator[Connection]:
     """The connection to use."""
     with serve(application(repository)) as url:
-        yield Connection(conn_id, "http", host=url, login=HANDLE, password=PASSWORD)
+        yield account_at(url, conn_id)
+
+
+def account_at(url: str, conn_id: str) -> Connection:
+    return Connection(conn_id, "http", host=url, login=HANDLE, password=PASSWORD)
 
 
 def application(repository: Repository) -> FastAPI:

@@ -80,7 +80,11 @@ class Account:
 def serve_account(account: Account, conn_id: str = "mastodon_demo") -> Iterator[Connection]:
     """The connection to use."""
     with serve(application(account)) as url:
-        yield Connection(conn_id, "http", host=url, password=TOKEN)
+        yield account_at(url, conn_id)
+
+
+def account_at(url: str, conn_id: str) -> Connection:
+    return Connection(conn_id, "http", host=url, password=TOKEN)
 
 
 def application(account: Account) -> FastAPI:

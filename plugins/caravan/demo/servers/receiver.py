@@ -48,8 +48,12 @@ class Receiver:
 def serve_receiver(receiver: Receiver, conn_id: str = "webhook_demo") -> Iterator[Connection]:
     """The connection to use."""
     with serve(application(receiver)) as url:
-        extra = {"keeps_ids": receiver.keeps_ids}
-        yield Connection(conn_id, "http", host=f"{url}{PATH}", password=KEY, extra=extra)
+        yield account_at(url, receiver, conn_id)
+
+
+def account_at(url: str, receiver: Receiver, conn_id: str) -> Connection:
+    extra = {"keeps_ids": receiver.keeps_ids}
+    return Connection(conn_id, "http", host=f"{url}{PATH}", password=KEY, extra=extra)
 
 
 def application(receiver: Receiver) -> FastAPI:

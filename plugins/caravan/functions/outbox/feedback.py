@@ -110,6 +110,13 @@ def _suppress(desk: Desk, subject: str, reason: SuppressionReason, found: Feedba
     desk.contacts.suppress([Suppression(subject, desk.channel, reason, min(found.at, now), found.raw_id)], now)
 
 
+def note_gone(message: Message, contacts: Contacts, channel: str, now: datetime) -> None:
+    """The mail server said at once what others say by a hard bounce."""
+    if subject := message.intention.subject:
+        evidence = f"refused: {message.message_id}"
+        contacts.suppress([Suppression(subject, channel, "hard_bounce", now, evidence)], now)
+
+
 def unsubscribe(message: Message, contacts: Contacts, channel: str, at: datetime, now: datetime) -> None:
     """From what the message was for; what a contract or the law asks to be told still comes."""
     subject, purpose = message.intention.subject, message.intention.purpose

@@ -13,7 +13,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from caravan.core.errors import CaravanError, Misconfigured
-from caravan.core.outbox import Accepted, Carrier, Gate, Message, Outbox, Outcome, Refused, Skip, Unknown, Wait
+from caravan.core.outbox import (
+    UNLIMITED,
+    Accepted,
+    Carrier,
+    Gate,
+    Message,
+    Outbox,
+    Outcome,
+    Refused,
+    Skip,
+    Spacing,
+    Unknown,
+    Wait,
+)
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +55,8 @@ USUAL = Pace()
 
 @dataclass(frozen=True)
 class Sender:
-    """One worker for one outlet. `function`: whose messages. `name`: this worker's own, in every entry of the log."""
+    """One worker for one outlet. `function`: whose messages. `name`: this worker's own, in every entry of the log.
+    `spacing`: how far a message has to keep from others, whoever sends them."""
 
     outbox: Outbox
     function: str
@@ -53,6 +67,7 @@ class Sender:
     clock: Clock
     sleep: Callable[[float], None]
     pace: Pace = USUAL
+    spacing: Callable[[Message], Spacing] = lambda message: UNLIMITED
 
     def send_due(self, until: datetime, stop_at: datetime | None = None) -> Counter[str]:
         """Everything that falls due before `until`, each at its instant; counts by what became of it. Nothing more is
@@ -80,6 +95,13 @@ class Sender:
 
     def _send(self, message: Message) -> str:
         self._await(message.due_at)
+        # Whoever had to wait is asked all of it again: much may have changed.
+        while isinstance(became := self._attempt(message), Wait):
+            self._await(became.until)
+        return became
+
+    def _attempt(self, message: Message) -> str | Wait:
+        """What became of it; Wait when another one has just been handed over."""
         now = self.clock()
         if now > message.intention.not_after:
             return "missed" if self.outbox.miss(message, now) else "lost"
@@ -91,10 +113,10 @@ class Sender:
             return "waiting" if self.outbox.wait(message, held.until, held.reason, now) else "lost"
         if isinstance(held, Skip):
             return "skipped" if self.outbox.skip(message, held.reason, now) else "lost"
-        begun = self.outbox.begin(message, self.clock())
+        begun = self.outbox.begin(message, self.clock(), self.spacing(message))
         if begun is None:
             return "lost"  # the lease ended: whoever has it now sends it
-        return self._hand_over(begun)
+        return begun if isinstance(begun, Wait) else self._hand_over(begun)
 
     def _ask(self, message: Message, now: datetime) -> Wait | Skip | None:
         try:
@@ -150,7 +172,7 @@ class Sender:
                     message, "operator", "no evidence; decide with `./caravan outbox settle`", now, self.name
                 )
             else:
-                counts["unknown"] += 1
+                counts["unsettled"] += 1
                 continue
             counts["settled"] += 1
         return counts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from caravan.core.consistency import Aspect, Check, Outcome, Shown
+from caravan.core.consistency import Appearance, Aspect, Check, Outcome
 from caravan.core.outbox import Message
 
 Status = Callable[[str], int | None]
@@ -59,7 +59,7 @@ def _is_due(group: Iterable[Message], last: Mapping[str, Last], now: datetime) -
     )
 
 
-def compare(expected: Shown, found: Shown, status: Status) -> list[Check]:
+def compare(expected: Appearance, found: Appearance, status: Status) -> list[Check]:
     if not expected.is_there:
         gone = Check("presence", "differs", "was withdrawn, and is still there")
         return [Check("presence", "same", found.note) if not found.is_there else gone]
@@ -76,7 +76,7 @@ def compare(expected: Shown, found: Shown, status: Status) -> list[Check]:
     ]
 
 
-def mutual(pages: Collection[Shown]) -> Iterator[tuple[str, str]]:
+def mutual(pages: Collection[Appearance]) -> Iterator[tuple[str, str]]:
     """Of one release on one site: the address of a page, and what is wrong with a language that it names."""
     by_url = {page.url: page for page in pages if page.url}
     for url, page in by_url.items():
@@ -106,11 +106,11 @@ def worst(outcomes: Collection[str]) -> Outcome:
     return next((each for each in order if each in outcomes), "not_evaluated")
 
 
-def _version(expected: Shown, found: Shown) -> Check:
+def _version(expected: Appearance, found: Appearance) -> Check:
     return _equal("version", expected.version, found.version, "shows another version")
 
 
-def _language(expected: Shown, found: Shown) -> Check:
+def _language(expected: Appearance, found: Appearance) -> Check:
     return _equal("language", expected.locale, found.locale, f"is in {found.locale}, not in {expected.locale}")
 
 
@@ -120,7 +120,7 @@ def _equal(aspect: Aspect, expected: str | None, found: str | None, difference: 
     return Check(aspect, "same") if expected == found else Check(aspect, "differs", difference)
 
 
-def _text(expected: Shown, found: Shown) -> Check:
+def _text(expected: Appearance, found: Appearance) -> Check:
     if expected.text is None or found.text is None:
         return Check("text", "not_evaluated", "the outlet does not say")
     if _plain(expected.text) in _plain(found.text):
@@ -128,7 +128,7 @@ def _text(expected: Shown, found: Shown) -> Check:
     return Check("text", "differs", f"lacks its title: {expected.text}")
 
 
-def _prices(expected: Shown, found: Shown) -> Check:
+def _prices(expected: Appearance, found: Appearance) -> Check:
     if expected.prices is None or found.prices is None:
         return Check("price", "not_evaluated", "the outlet does not say")
     if expected.prices == found.prices:
@@ -137,7 +137,7 @@ def _prices(expected: Shown, found: Shown) -> Check:
     return Check("price", "differs", f"shows {shown}; approved was {wanted}")
 
 
-def _links(expected: Shown, found: Shown, status: Status) -> Check:
+def _links(expected: Appearance, found: Appearance, status: Status) -> Check:
     """Those that were handed over: they are there, and answer. An outlet's own menus are no matter of ours."""
     if expected.links is None:
         return Check("links", "not_evaluated", "the outlet does not say")
@@ -150,7 +150,7 @@ def _links(expected: Shown, found: Shown, status: Status) -> Check:
     return Check("links", "unanswered", f"no answer: {', '.join(silent)}") if silent else Check("links", "same")
 
 
-def _alternates(expected: Shown, found: Shown) -> Check:
+def _alternates(expected: Appearance, found: Appearance) -> Check:
     if expected.alternates is None or found.alternates is None:
         return Check("hreflang", "not_evaluated", "the outlet names no other languages")
     wrong = [*_lacking(expected.alternates, found.alternates, "lacks")]

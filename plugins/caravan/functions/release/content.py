@@ -56,6 +56,8 @@ class Revision:
         pictures = images(release, body)
         tags = tagging(release, body, outlet, self.settings.own_hosts)
         site = self.site(outlet, edition)
+        url = page_url(site.base_url, body.locale, release.id) if site else None
+        images_at = url if url and not outlet.takes_images else ""
         planned = release.when.instant(self.known.markets[market].zone)
         others = (each for each in read if site and each.locale and site.serves(each.market_code, each.locale))
         return Content(
@@ -66,15 +68,16 @@ class Revision:
             locale=body.locale,
             title=body.front.title,
             summary=body.front.summary,
-            html=to_html(body.text, tags.tag, pictures),
+            html=to_html(body.text, tags.tag, pictures, images_at),
             text=to_text(body.text, tags.tag, pictures),
             published_at=self.published_at.get(market, planned),
             updated_at=planned,
             content_hash=content_hash(release, self.templates),
             direction=direction(body.locale),
-            url=page_url(site.base_url, body.locale, release.id) if site else None,
+            url=url,
             alternates=alternates(release, site, others) if site else {},
             images=tuple(pictures.values()),
+            images_at=images_at,
             tags=release.tags,
             author="" if "@" in release.owner else release.owner,  # nobody's address is published
         )

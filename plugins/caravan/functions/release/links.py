@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from caravan.config.outlets import OutletAccount, SiteOutlet
 from caravan.config.release_bodies import Body
 from caravan.config.releases import Release
+from caravan.core.release import Payload, PayloadKey, SentLink
 
+TABLE = "raw.release__link"
+KEY = ("release_id", "revision", "content_hash", "outlet", "locale", "link_id")
 SHORT_ID = 10
 """Hexadecimal digits."""
 
@@ -79,6 +83,54 @@ def register(body: Body, tagging: Tagging) -> dict[str, Link]:
             link = Link(short_id(url), url, each.target, url != each.target)
             found.setdefault(link.short_id, link)
     return found
+
+
+def sent_links(
+    release: Release,
+    payloads: Mapping[PayloadKey, Payload],
+    outlets: Mapping[str, OutletAccount],
+    own_hosts: Collection[str],
+) -> Iterator[SentLink]:
+    """The links that are in what outlets are given, once for each outlet and language: a post may have none of the
+    text's."""
+    for key, payload in {(key.outlet, key.locale): (key, payload) for key, payload in payloads.items()}.values():
+        body = release.bodies[key.locale]
+        said = unescape("\n".join(_words(payload)))
+        links = register(body, tagging(release, body, outlets[key.outlet], own_hosts)).values()
+        for place, link in enumerate(links, start=1):
+            if link.url in said:
+                yield SentLink(
+                    release.id,
+                    release.revision,
+                    key.content_hash,
+                    key.outlet,
+                    key.locale,
+                    link.short_id,
+                    place,
+                    link.url,
+                    link.written,
+                )
+
+
+def _words(value: object) -> Iterator[str]:
+    """All text in what is JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _words(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _words(each)
+
+
+def link_rows(links: Iterable[SentLink]) -> list[dict[str, object]]:
+    """Rows of TABLE; the UTM values are those that the link carries, whoever put them there."""
+    rows = []
+    for link in links:
+        query = {name.lower(): value for name, value in parse_qsl(urlsplit(link.url).query)}
+        tags = {name: query.get(name) for name in ("utm_source", "utm_medium", "utm_campaign", "utm_content")}
+        rows.append(vars(link) | tags | {"is_tagged": link.url != link.target_url})
+    return rows
 
 
 def short_id(url: str) -> str:

@@ -49,8 +49,9 @@ def refusals(body: Body) -> list[Fault]:
     return found
 
 
-def to_html(text: str, tag: Tag, images: Mapping[str, Image]) -> str:
-    """Cleaned HTML, its highest heading an h2. `images`: by the name that the text uses."""
+def to_html(text: str, tag: Tag, images: Mapping[str, Image], images_at: str = "") -> str:
+    """Cleaned HTML, its highest heading an h2. `images`: by the name that the text uses. `images_at`: the address below
+    which they are; beside the HTML when empty."""
     markdown = parser()
     tokens = markdown.parse(text)
     _lower_headings(tokens)
@@ -58,7 +59,7 @@ def to_html(text: str, tag: Tag, images: Mapping[str, Image]) -> str:
         if token.type == "link_open":
             token.attrs["href"] = tag(str(token.attrs["href"]))
         elif token.type == "image" and (image := images.get(unquote(str(token.attrs["src"])))):
-            token.attrs |= {"src": image.name, "width": image.width, "height": image.height}
+            token.attrs |= {"src": images_at + image.name, "width": image.width, "height": image.height}
             token.children = [Token("text", "", 0, content=image.alt)]
     return nh3.clean(
         markdown.renderer.render(tokens, markdown.options, {}),

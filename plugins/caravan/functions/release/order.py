@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from caravan.core.outbox import UNSETTLED, Gate, Key, Message, Skip, Wait
+from caravan.core.outbox import Gate, Key, Message, Skip, Wait
 
 LISTED = timedelta(seconds=10)
 """After its last page a site makes its feeds anew."""
@@ -16,12 +16,12 @@ _AGAIN = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class OrderGate:
-    """`get`: the message of a key. `earlier`: of older revisions for the same outlet and language, what is on its way
-    or was accepted. `sites`: outlets whose pages and feeds it tells of. `edits`: it changes or takes back what an older
-    revision made, under the id that it was given then."""
+    """`get`: the message of a key. `undecided`: of older revisions for the same outlet and language, what is on its
+    way, and of which nobody knows. `sites`: outlets whose pages and feeds it tells of. `edits`: it changes or takes
+    back what an older revision made, under the id that it was given then."""
 
     get: Callable[[Key], Message | None]
-    earlier: Callable[[Key], Iterable[Message]]
+    undecided: Callable[[Key], Iterable[Message]]
     sites: Collection[str]
     edits: bool
     then: Gate
@@ -45,13 +45,6 @@ class OrderGate:
     def _answer(self, key: Key, now: datetime) -> Wait | None:
         if not self.edits:
             return None
-        for each in self.earlier(key):
-            if each.state in ("claimed", *UNSETTLED):
-                return Wait(now + _AGAIN, f"nobody knows yet whether revision {each.key.revision} is there")
+        for each in self.undecided(key):
+            return Wait(now + _AGAIN, f"nobody knows yet whether revision {each.key.revision} is there")
         return None
-
-
-def provider_id(earlier: Iterable[Message]) -> str | None:
-    """What the other side calls the newest that it accepted."""
-    known = [each for each in earlier if each.state == "accepted" and each.provider_id]
-    return max(known, key=lambda each: each.key.revision).provider_id if known else None

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from caravan.config.lists import RecipientList
 from caravan.config.outlets import OutletAccount
 from caravan.config.releases import Release
-from caravan.core.approval import Approval, missing
+from caravan.core.approval import Approval, Revocation, missing
 from caravan.core.outbox import Intention, Key
-from caravan.core.privacy import ConsentEvent
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
@@ -27,8 +26,8 @@ FUNCTION = "release"
 LAST_ZONE = timedelta(hours=12)
 """The last place on earth where a wall time comes is so long after UTC."""
 
-MOST_SHOWN = 20
-"""Bad rows of a list told one by one; the others are counted."""
+SEED = "seed"
+"""The variant of what goes to addresses of our own: mart.fct_delivery tells it from all others."""
 
 State = Literal["draft", "in_review", "planned", "over"]
 """draft: it has faults. in_review: not approved as it is. planned: what is to leave is in the outbox. over: nobody can
@@ -51,23 +50,28 @@ Payloads = Mapping[PayloadKey, Payload]
 @dataclass
 class People:
     """What became of the rows of a list: received = planned + elsewhere + bad. `elsewhere`: of a market that the
-    release is not for, or without a text. `bad`: the first of them."""
+    release is not for, or without a text."""
 
     received: int = 0
     planned: int = 0
+    bad: int = 0
     elsewhere: Counter[str] = field(default_factory=Counter)
-    bad_count: int = 0
-    bad: list[BadRecipient] = field(default_factory=list)
 
 
-def standing(revision: Revision, approvals: Iterable[Approval], needed: int, now: datetime) -> Standing:
+def standing(
+    revision: Revision,
+    approvals: Iterable[Approval],
+    needed: int,
+    now: datetime,
+    revocations: Iterable[Revocation] = (),
+) -> Standing:
     """Before anything is rendered. `needed`: approvals by others than its author."""
     release = revision.release
     if now > last_instant(release) + release.max_lateness:
         return Standing(release.id, "over")
     if faults := lint(revision):
         return Standing(release.id, "draft", tuple(map(str, faults)))
-    why = missing(content_hash(release, revision.templates), release.owner, approvals, needed, now)
+    why = missing(content_hash(release, revision.templates), release.owner, approvals, needed, now, revocations)
     return Standing(release.id, "in_review", (why,)) if why else Standing(release.id, "planned")
 
 
@@ -118,8 +122,8 @@ def letters(
     of_list: RecipientList,
     subject_of: Callable[[str], str],
     found: People,
-) -> Iterator[tuple[Intention, ConsentEvent | None]]:
-    """One for each person whom the release is for, with what they said where the list knows it. `found` counts."""
+) -> Iterator[Intention]:
+    """One for each person whom the release is for. `found` counts."""
     release, markets = revision.release, revision.known.markets
     texts: dict[str, dict[str, PayloadKey]] = {}
     for each in payloads:
@@ -128,8 +132,7 @@ def letters(
     for person in people:
         found.received += 1
         if isinstance(person, BadRecipient):
-            found.bad_count += 1
-            found.bad += [person] * (len(found.bad) < MOST_SHOWN)
+            found.bad += 1
             continue
         market = person.market or of_list.market
         if market is None or market not in texts:
@@ -149,10 +152,33 @@ def letters(
         key = Key(FUNCTION, release.id, release.revision, account.code, person.address.lower())
         due = release.when.instant(zone)
         found.planned += 1
-        yield (
-            _intention(release, key, payload_key, due, subject=subject, details=details),
-            _said(person, of_list, subject),
-        )
+        yield _intention(release, key, payload_key, due, subject=subject, details=details)
+
+
+def seeds(
+    release: Release,
+    payloads: Iterable[PayloadKey],
+    outlet: str,
+    people: Iterable[Recipient],
+    variables: Iterable[str],
+    approved_at: datetime,
+) -> Iterator[Intention]:
+    """One for each address of ours and each language, as soon as it is approved: to look at it before anybody else can.
+
+    Like a page it goes to nobody in particular: neither consent nor caps nor hours are asked for. A variable that the
+    file does not have is filled with its own name.
+    """
+    texts: dict[str, PayloadKey] = {}
+    for each in payloads:
+        if each.outlet == outlet:
+            texts.setdefault(each.locale, each)
+    until = last_instant(release) + release.max_lateness
+    for person in people:
+        details = {"to": person.address, "variables": {name: name for name in variables} | dict(person.variables)}
+        for locale, payload_key in texts.items():
+            key = Key(FUNCTION, release.id, release.revision, outlet, f"{SEED} {locale} {person.address.lower()}")
+            planned = _intention(release, key, payload_key, approved_at, details=details)
+            yield replace(planned, not_after=until, variant=SEED)
 
 
 def _intention(
@@ -176,13 +202,6 @@ def _intention(
         subject=subject,
         payload={"action": release.action, **(details or {})},
     )
-
-
-def _said(person: Recipient, of_list: RecipientList, subject: str) -> ConsentEvent | None:
-    if person.consent is None:
-        return None
-    said = person.consent
-    return ConsentEvent(subject, of_list.purpose, "email", said.state, said.at, said.evidence, said.text_version)
 
 
 def list_faults(release: Release, of_list: RecipientList | None) -> list[str]:

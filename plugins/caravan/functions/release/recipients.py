@@ -14,15 +14,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from caravan.core.errors import Rejected
+from caravan.core.privacy import REFUSALS, STANDINGS, standing
 
 OWN = ("address", "locale", "market", "zone", "is_customer", "consent_state", "consent_at", "consent_evidence",
        "consent_text")  # fmt: skip
 _CONSENT = ("consent_state", "consent_at", "consent_evidence", "consent_text")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
+_STATES = tuple(state for state in STANDINGS if state != "unknown_state")
+_AHEAD = timedelta(days=1)
+"""Clocks differ, and some write their own zone's time; what was said later than that was not said."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,27 @@ class Recipient:
 
 @dataclass(frozen=True)
 class BadRecipient:
-    """A row that nobody is written to for. `message` repeats nothing of it."""
+    """A row that nobody is written to for. `message` repeats nothing of it. `refusal`: a no of whoever `address` is,
+    which counts whatever else is wrong with its row."""
 
     row: int
     field_name: str
     reason_code: str
     message: str
+    address: str = field(default="", repr=False)
+    refusal: Consent | None = None
 
 
-Normalise = Callable[[str], tuple[str, str | None]]
-"""The address as it is compared and sent to, and what is wrong with it: None for nothing."""
+@dataclass(frozen=True)
+class Unfit:
+    """What is wrong with a value. `message` does not repeat it."""
+
+    reason_code: str
+    message: str
+
+
+Normalise = Callable[[str], str | Unfit]
+"""The address as it is compared and sent to, or why nobody is written to there."""
 
 
 def read_recipients(
@@ -67,24 +82,30 @@ def read_recipients(
     markets: Collection[str],
     variables: Collection[str],
     normalise: Normalise,
+    now: datetime,
 ) -> Iterator[Recipient | BadRecipient]:
     """`lines`: of a CSV file with a header. Who is there twice comes twice: the outbox plans them once.
 
     Raises Rejected for a file that is none: LIST_HEADER, LIST_BROKEN.
     """
     reader = csv.DictReader(lines, strict=True)
+    try:
+        reader.fieldnames = _header(reader, where, variables)
+        for number, row in enumerate(reader, start=2):
+            yield _recipient(row, number, markets, variables, normalise, now)
+    except csv.Error as error:
+        raise Rejected("LIST_BROKEN", f"{where}:{reader.line_num}: {error}") from None
+    except UnicodeDecodeError:
+        raise Rejected("LIST_BROKEN", f"{where}: after line {reader.line_num}: is not UTF-8; save it as that") from None
+
+
+def _header(reader: csv.DictReader[str], where: str, variables: Collection[str]) -> list[str]:
     header = [name.strip() for name in reader.fieldnames or ()]
-    missing = [name for name in ("address", *variables) if name not in header]
-    if missing:
+    if missing := [name for name in ("address", *variables) if name not in header]:
         raise Rejected("LIST_HEADER", f"{where}:1: there is no column {', '.join(missing)}")
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise Rejected("LIST_HEADER", f"{where}:1: column {', '.join(twice)} is there twice")
-    reader.fieldnames = header
-    try:
-        for number, row in enumerate(reader, start=2):
-            yield _recipient(row, number, markets, variables, normalise)
-    except csv.Error as error:
-        raise Rejected("LIST_BROKEN", f"{where}:{reader.line_num}: {error}") from None
+    return header
 
 
 def _recipient(
@@ -93,49 +114,64 @@ def _recipient(
     markets: Collection[str],
     variables: Collection[str],
     normalise: Normalise,
+    now: datetime,
 ) -> Recipient | BadRecipient:
     if None in row or None in row.values():
         return BadRecipient(number, "", "WRONG_WIDTH", "the row has more or fewer fields than the header")
     given = {str(name): str(value).strip() for name, value in row.items()}
-    address, problem = normalise(given["address"])
-    if problem:
-        return BadRecipient(number, "address", "BAD_ADDRESS", problem)
-    market, zone = given.get("market") or None, given.get("zone") or None
-    if market and market not in markets:
-        return BadRecipient(number, "market", "UNKNOWN_MARKET", "there is no such market")
-    if zone and not _is_zone(zone):
-        zone = None  # the market's own; where it is from is kept with each message
-    customer = given.get("is_customer", "").lower()
-    if customer not in (*_YES, *_NO):
-        return BadRecipient(number, "is_customer", "NOT_YES_OR_NO", "is neither yes nor no")
-    empty = [name for name in variables if not given[name]]
-    if empty:
-        return BadRecipient(number, empty[0], "VARIABLE_MISSING", "every recipient of the list must have one")
-    consent = _consent(given, number)
-    if isinstance(consent, BadRecipient):
-        return consent
+    address = normalise(given["address"])
+    if isinstance(address, Unfit):
+        return BadRecipient(number, "address", address.reason_code, address.message)
+    consent, wrong = _consent(given, now)
+    wrong = wrong or _fault(given, markets, variables)
+    if wrong:
+        refusal = consent if consent and standing(consent.state) in REFUSALS else None
+        return BadRecipient(number, wrong[0], wrong[1].reason_code, wrong[1].message, address, refusal)
+    zone = given.get("zone") or None
     return Recipient(
         address,
         number,
-        market,
+        given.get("market") or None,
         given.get("locale") or None,
-        zone,
-        customer in _YES,
+        # One that is none: the market's own; where it is from is kept with each message.
+        zone if zone and _is_zone(zone) else None,
+        given.get("is_customer", "").lower() in _YES,
         consent,
         {name: value for name, value in given.items() if name not in OWN},
     )
 
 
-def _consent(given: Mapping[str, str], number: int) -> Consent | BadRecipient | None:
-    said = {name: given.get(name, "") for name in _CONSENT}
-    if not any(said.values()):
-        return None
+_Wrong = tuple[str, Unfit] | None
+"""Field, and what is wrong with it."""
+
+
+def _fault(given: Mapping[str, str], markets: Collection[str], variables: Collection[str]) -> _Wrong:
+    market = given.get("market")
+    if market and market not in markets:
+        return "market", Unfit("UNKNOWN_MARKET", "there is no such market")
+    if given.get("is_customer", "").lower() not in (*_YES, *_NO):
+        return "is_customer", Unfit("NOT_YES_OR_NO", "is neither yes nor no")
+    if empty := [name for name in variables if not given[name]]:
+        return empty[0], Unfit("VARIABLE_MISSING", "every recipient of the list must have one")
+    return None
+
+
+def _consent(given: Mapping[str, str], now: datetime) -> tuple[Consent | None, _Wrong]:
+    """What they said, also where it makes no sense: of when nobody can tell, it was said now."""
+    state, when, evidence, text = (given.get(name, "") for name in _CONSENT)
+    if not (state or when or evidence or text):
+        return None, None
+    wrong: _Wrong = None
     try:
-        at = datetime.fromisoformat(said["consent_at"])
+        at = datetime.fromisoformat(when)
     except ValueError:
-        return BadRecipient(number, "consent_at", "NOT_A_TIME", "is no time (like 2026-03-01T09:30:00Z)")
+        at, wrong = now, ("consent_at", Unfit("NOT_A_TIME", "is no time (like 2026-03-01T09:30:00Z)"))
     at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    return Consent(said["consent_state"] or "given", at, said["consent_evidence"], said["consent_text"])
+    if at > now + _AHEAD:
+        wrong = "consent_at", Unfit("NOT_YET_SAID", "lies in the future")
+    if state and state not in _STATES:
+        wrong = "consent_state", Unfit("NOT_A_STATE", f"is none of {', '.join(_STATES)}")
+    return Consent(state or "given", min(at, now), evidence, text), wrong
 
 
 def _is_zone(name: str) -> bool:

@@ -1,0 +1,94 @@
+"""Mail of a release: planned for the people of its list, unless too many of them are gone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from caravan.assembly import lists
+from caravan.config.lists import RecipientList
+from caravan.config.outlets import MailOutlet, OutletAccount
+from caravan.config.releases import Release
+from caravan.core.errors import Rejected
+from caravan.functions.release import planning
+from caravan.functions.release.content import Revision
+from caravan.functions.release.planning import Payloads, People
+from caravan.functions.release.reading import has_fallen
+from caravan.warehouse.lists import ListUse, StoredReading
+
+if TYPE_CHECKING:
+    from caravan.assembly.releases import Desk
+
+log = logging.getLogger(__name__)
+
+
+def plan(
+    desk: Desk,
+    revision: Revision,
+    payloads: Payloads,
+    account: OutletAccount,
+    of_list: RecipientList,
+    now: datetime,
+    by: str,
+) -> dict[str, object]:
+    """For everybody on the list whom the release is for, and for addresses of our own; counts. Rejected for a list that
+    is none, or has lost more than half of its people."""
+    release, found = revision.release, People()
+    reading = lists.take_in(desk, of_list, now)
+    markets = {key.market_code for key in payloads if key.outlet == account.code}
+    _require_people(desk, release, account.code, reading, markets)
+    own = _plan_seeds(desk, revision, payloads, account, of_list, now, by)
+    with lists.people(desk, of_list, now) as rows:
+        letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found)
+        new = desk.outbox.plan(letters, now, by)
+    desk.lists.keep_use(ListUse(of_list.code, release.id, release.revision, account.code, reading.reading_id, now))
+    if found.bad:
+        log.warning("list %s: %d rows are left out; ops.quarantine names each", of_list.code, found.bad)
+    if not found.planned:
+        log.warning("%s: nobody on the list %s is written to by %s", release.id, of_list.code, account.code)
+    return {**vars(found), "new": new, "elsewhere": dict(found.elsewhere), **own}
+
+
+def _plan_seeds(
+    desk: Desk,
+    revision: Revision,
+    payloads: Payloads,
+    account: OutletAccount,
+    of_list: RecipientList,
+    now: datetime,
+    by: str,
+) -> dict[str, int]:
+    if not isinstance(account, MailOutlet) or account.seeds is None:
+        return {}
+    release, variables = revision.release, of_list.variables
+    contents = {key.content_hash for key in payloads}
+    # Promised by then, whenever it is planned: what was sent before a restore is not sent again.
+    approved_at = max(
+        each.at for each in desk.releases.approvals(release.id) if each.content_hash in contents and each.at <= now
+    )
+    ours = lists.seeds(desk, account.code, account.seeds, now)
+    trials = planning.seeds(release, payloads, account.code, ours, variables, approved_at)
+    return {"seeds": desk.outbox.plan(trials, now, by)}
+
+
+def _require_people(
+    desk: Desk, release: Release, outlet: str, reading: StoredReading, markets: Collection[str]
+) -> None:
+    """Compared with what the list held when another release, or an earlier revision, was planned for it. What is
+    planned once goes on."""
+    uses, own = desk.lists.uses(reading.list_code), (release.id, release.revision)
+    is_planned = any((*own, outlet) == (each.release_id, each.revision, each.outlet) for each in uses)
+    last = next((each for each in uses if (each.release_id, each.revision) != own), None)
+    before = desk.lists.reading(last.reading_id) if last else None
+    if is_planned or release.audience_may_fall or last is None or before is None:
+        return
+    if fallen := has_fallen(before.people, reading.people, markets):
+        raise Rejected(
+            "AUDIENCE_FELL",
+            f"{outlet}: the list {reading.list_code} held {fallen[0]:,} people for {', '.join(sorted(markets))} when "
+            f"{last.release_id}, revision {last.revision}, was planned on {last.at:%Y-%m-%d}, and holds {fallen[1]:,}: "
+            f"put {reading.file} right, or, if it is meant, write `audience_may_fall: true` into release.yml and have "
+            "that approved",
+        )
