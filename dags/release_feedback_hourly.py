@@ -1,4 +1,5 @@
-"""Takes in what comes back of mails: evidence of what nobody knew, addresses that are gone, complaints.
+"""Takes in what comes back: evidence of what nobody knew, addresses that are gone, complaints. And looks what outlets
+show.
 
 **Rerun class** `rerun:now`: it reads what is there now; a backfill is refused. Clear any task as often as you like:
 what was told is told once.
@@ -6,15 +7,21 @@ what was told is told once.
 **When**: each hour.
 
 **Inputs**: of each outlet for mail the queue that Amazon SES writes into (`events`), and the mailbox that bounces come
-to (`bounces`). **Output**: messages that are settled by evidence; suppression of addresses that bounce for good, or
-softly three times in two weeks, and of people who complain.
+to (`bounces`); pages and posts that left in the last seven days, each release once a day on each outlet, and each hour
+where it differed or did not answer; the links in them. **Output**: messages that are settled by evidence; suppression
+of addresses that bounce for good, or softly three times in two weeks, and of people who complain; `ops.release_check`,
+of which `reporting_marts_hourly` makes `mart.rpt_release__consistency`.
 
 **When it fails**
 
 - `list_outlets`: configuration.
 - `collect [outlet]`: the queue or the mailbox does not answer, or does not let us in; what is in it waits there.
   `TOO_MANY_COMPLAINTS`: more than 2 of 1,000 people complained: stop, and look at whom you write to.
-- `verdict`: fails whenever something above did.
+- `list_published`: the outbox or the warehouse cannot be opened.
+- `check_outlet [outlet]`: the account does not let us in. What does not answer is no failure, and is asked again.
+- `verdict`: fails whenever something above did, and with `RELEASE_DIFFERS` for as long as an outlet shows something
+  else than was handed over to it: missing, withdrawn and still there, another version, title, price or language, a
+  broken link, languages that do not name each other. It says what and where; so does the report's page of releases.
 """
 
 from __future__ import annotations
@@ -50,12 +57,27 @@ def release_feedback_hourly():
 
         return feedback.collect(outlet)
 
-    @last_step()
-    def verdict() -> None:
-        return None
+    @step(pool=DEFAULTS["pool"])
+    def list_published(dag_id: str) -> list[str]:
+        from caravan.assembly import consistency
 
-    found = list_outlets()
-    [found, collect.expand(outlet=found)] >> verdict()
+        return consistency.list_published(dag_id)
+
+    # In the writers' pool: it ends with what it found in the warehouse.
+    @step(pool=DEFAULTS["pool"], map_index_template="{{ task.op_kwargs['outlet'] }}")
+    def check_outlet(dag_id: str, outlet: str) -> dict[str, int]:
+        from caravan.assembly import consistency
+
+        return consistency.check_outlet(outlet, dag_id)
+
+    @last_step(pool=DEFAULTS["pool"])
+    def verdict(dag_id: str) -> None:
+        from caravan.assembly import consistency
+
+        consistency.verdict(dag_id)
+
+    found, published = list_outlets(), list_published()
+    [found, collect.expand(outlet=found), published, check_outlet.expand(outlet=published)] >> verdict()
 
 
 release_feedback_hourly()

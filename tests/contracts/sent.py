@@ -6,13 +6,16 @@ import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from caravan.core.consistency import Check, Checked
 from caravan.core.outbox import Accepted, Intention, Key, Outcome, Refused, Unknown
 from caravan.warehouse.catalog import Catalog
 from caravan.warehouse.ledger import SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.outbox_mirror import OutboxMirror
 from caravan.warehouse.port import Warehouse
+from caravan.warehouse.release_checks import StoredChecks
 
+CHECKS = (Check("presence", "same"), Check("price", "differs", "shows 29 €; approved was 19 €"))
 FIRST = datetime(2026, 3, 1, 8, 30)
 HOUR = timedelta(hours=1)
 
@@ -37,6 +40,8 @@ class Sent:
                 self.send(outbox, outlet, now)
             outbox.recover(now + 12 * HOUR)
             mirror.bring_up()
+            looked_at = [Checked(each, now, CHECKS) for each in outbox.find() if each.key.outlet == "site"]
+            StoredChecks(warehouse, catalog).put(looked_at, now)
 
     def intention(self, number: int, now: datetime) -> Intention:
         outlet = "letter" if number % 4 else "site"

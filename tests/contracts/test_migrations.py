@@ -11,7 +11,7 @@ from places import table_rows
 
 from caravan.core.errors import CaravanError, Misconfigured
 from caravan.warehouse.migrations import SCHEMAS, migrate, read_migrations
-from caravan.warehouse.raw_tables import OUTBOX, RAW
+from caravan.warehouse.raw_tables import RAW, SOURCES
 
 ONE = (
     "CREATE TABLE ops.one (n INTEGER, word VARCHAR);\nINSERT INTO ops.one VALUES (1, 'a; b');\n-- index: ops.one (n)\n"
@@ -57,7 +57,8 @@ def test_the_project_s_own_files_make_the_raw_tables_as_the_code_knows_them(plac
         for table in RAW.values():
             assert session.columns(table.name) == {**table.columns, **added}, table.name
             assert session.rows(f"SELECT * FROM {table.name}") == []
-        assert session.columns(OUTBOX.name) == OUTBOX.columns
+        for name in SOURCES.keys() - RAW.keys():
+            assert session.columns(name) == SOURCES[name].columns, name
     with warehouse.write() as session:
         for schema in SCHEMAS:
             session.execute(f"CREATE TABLE {schema}.anything (n INTEGER)")

@@ -11,7 +11,7 @@ import pytest
 import requests
 from release_world import NOW, Box, ReleaseWorld, agreed
 
-from caravan.assembly import feedback, releases, sending
+from caravan.assembly import feedback, releases, sending, shelf
 from caravan.assembly.shelf import read_shelf
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured, Rejected, Retryable
@@ -133,6 +133,22 @@ def test_what_was_edited_after_the_approval_does_not_leave(world):
     text.write_text(approved)
     world.now += timedelta(minutes=5)
     assert world.send()["letter"] == {"accepted": 3, "skipped": 1}
+
+
+@pytest.mark.parametrize("path", ["site/page.html.j2", "mail/words.yml", "de-DE/site/page.html.j2"])
+def test_a_template_that_was_changed_after_the_approval_voids_it(world, monkeypatch, path):
+    templates = world.home / "templates"
+    shutil.copytree(shelf.TEMPLATES, templates)
+    monkeypatch.setattr(shelf, "TEMPLATES", templates)
+    world.approve()
+    world.plan()
+    (templates / path).parent.mkdir(parents=True, exist_ok=True)
+    with (templates / path).open("a") as file:
+        file.write("\n")
+    assert world.plan()["reasons"] == ["changed since it was approved"]
+    assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    shown = releases.review("autumn")["body"]
+    assert f"`{path}` {shelf.read_templates(templates)[path][:8]}" in shown
 
 
 def test_who_says_no_between_planning_and_sending_gets_nothing(world):

@@ -197,6 +197,28 @@ def test_evidence_settles_it(world, found, state):
     assert world.states() == {"a": state}
 
 
+def test_what_is_known_not_to_have_arrived_is_sent_again_while_it_is_in_time(world):
+    not_now = Refused("is not there", timedelta(0))
+    world.answers, world.evidence = {"a": [Unknown("cut"), Unknown("cut"), Accepted()]}, {"a": not_now}
+    world.plan("a")
+    world.sender.send_due(NOW + MINUTE)
+    for _ in range(6):
+        world.now += 5 * MINUTE
+        world.sender.settle()
+        world.sender.send_due(world.now + MINUTE)
+    assert world.states() == {"a": "accepted"}
+    assert len(world.sent) == 3
+
+
+def test_what_is_known_not_to_have_arrived_is_refused_when_it_is_too_late(world):
+    world.answers, world.evidence = {"a": [Unknown("cut")]}, {"a": Refused("is not there", timedelta(0))}
+    world.plan("a")
+    world.sender.send_due(NOW + MINUTE)
+    world.now += timedelta(days=20)
+    assert world.sender.settle() == Counter(settled=1)
+    assert world.states() == {"a": "rejected"}
+
+
 def test_where_again_changes_nothing_it_is_handed_over_again(world):
     world.is_repeatable, world.answers = True, {"a": [Unknown("no answer"), Accepted()]}
     world.plan("a")

@@ -17,13 +17,18 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "contracts"))
 from release_world import ReleaseWorld, agreed
 
 import caravan.assembly
+from caravan.assembly import consistency
 from caravan.assembly.releases import hashes
 from caravan.assembly.shelf import read_shelf
 from caravan.cli import run as runner
 from caravan.cli.run import RunResult
-from caravan.core.errors import Rejected
+from caravan.clients.http import links
+from caravan.clients.site import outlet as site_outlet
+from caravan.clients.site.consistency import read_back
+from caravan.core.errors import Rejected, Retryable
 
 PLAN, SEND, APPROVE = "release_plan_hourly", "release_send_minutely", "release_approve_manual"
+FEEDBACK = "release_feedback_hourly"
 MAILED = ["anna@example.com", "ben@example.com"]
 SENT = dict.fromkeys(["de-DE", "en-GB", *MAILED], "accepted") | {"dora@example.com": "skipped"}
 
@@ -99,6 +104,26 @@ def run_again(dags: Any, dag_id: str, task_id: str) -> list[str]:
             session.commit()
             _run_task(ti=each, task=dags.dags[dag_id].task_dict[task_id])
         return [each.state.value for each in found]
+
+
+def test_what_differs_from_what_has_left_keeps_the_run_red(world, dags, monkeypatch):
+    def unreached(url: str, store: Any = None) -> Any:
+        if store is None:
+            raise Retryable("nobody is asked here")
+        return read_back(url, store)
+
+    monkeypatch.setattr(consistency, "utc_now", lambda: world.now)
+    monkeypatch.setattr(site_outlet, "read_back", unreached)
+    monkeypatch.setattr(links, "status", lambda url: 200)
+    world.approve()
+    world.plan()
+    world.send()
+    world.now += timedelta(hours=1)
+    page = world.home / "site/de-DE/autumn/index.html"
+    page.write_text(page.read_text().replace("Teekannen im Herbst</title>", "Sale!</title>"))
+    result, said = run(dags, FEEDBACK)
+    assert not result and tasks(said) == ["check_outlet [site]"], said
+    assert "RELEASE_DIFFERS" in said and "autumn on site, de-DE: text: lacks its title" in said, said
 
 
 def test_what_nobody_has_approved_waits_and_is_no_failure(world, dags):

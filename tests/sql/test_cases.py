@@ -27,7 +27,7 @@ from caravan import SQL_DIR
 from caravan.config import document
 from caravan.warehouse.catalog import Model, load_models
 from caravan.warehouse.postgres import translate
-from caravan.warehouse.raw_tables import OUTBOX, RAW, STAMP
+from caravan.warehouse.raw_tables import RAW, SOURCES, STAMP
 
 CASES_DIR = Path(__file__).parent
 CATALOG = load_models(SQL_DIR)
@@ -126,8 +126,7 @@ def undone(execute: Execute) -> Iterator[None]:
         execute("ROLLBACK")
 
 
-RAW_COLUMNS = {name: {**table.columns, **STAMP} for name, table in RAW.items()}
-RAW_COLUMNS[OUTBOX.name] = dict(OUTBOX.columns)
+RAW_COLUMNS = {name: {**table.columns, **(STAMP if name in RAW else {})} for name, table in SOURCES.items()}
 
 
 def types_of(table: str) -> dict[str, str]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from config_case import edit
-from release_case import EN, MARKETS, RELEASE, SETTINGS, png, release_of, revision_of, write_releases
+from release_case import EN, MARKETS, RELEASE, SETTINGS, known, png, release_of, revision_of, write_releases
 
 from caravan.config.outlets import OutletAccount
 from caravan.core.errors import Rejected
 from caravan.core.release import Content, Image, PayloadKey
 from caravan.functions.release.content import page_url
-from caravan.functions.release.hashes import content_hash
+from caravan.functions.release.hashes import content_hash, templates_of
 from caravan.functions.release.links import Tagging, link_rows, register, sent_links, short_id
 from caravan.functions.release.locales import Edition, direction, editions, missing, published, untranslated_share
 from caravan.functions.release.markup import refusals, to_html, to_text
@@ -370,6 +370,33 @@ def test_an_images_bytes_a_further_text_and_a_template_change_the_hash(config: P
     (config / "releases/spring/pt.md").write_text(EN)
     found.append(content_hash(release_of(config), {"page": "1"}))
     assert len(set(found)) == 5
+
+
+TEMPLATES = {
+    "mail/base.mjml.j2": "1",
+    "site/page.html.j2": "2",
+    "de/site/page.html.j2": "3",
+    "d/site/page.html.j2": "4",
+}
+
+
+@pytest.mark.parametrize(
+    ("outlets", "broken", "used"),
+    [
+        ("[site, toots]", (), "de/site site"),
+        ("[toots]", (), ""),
+        ("[toots]", ("toots",), "de/site site"),  # what an outlet with a fault is, nobody knows
+        ("[site, letters]\nlist: people", (), "de/site mail site"),
+        ("[site, letters]\nlist: people", ("letters",), "de/site mail site"),
+    ],
+)
+def test_templates_that_an_outlet_puts_texts_into_are_part_of_it(config: Path, outlets, broken, used) -> None:
+    edit(config / "releases/spring/release.yml", "[site, toots]", outlets)
+    there = known(config)
+    there = replace(there, outlets={code: each for code, each in there.outlets.items() if code not in broken})
+    found = templates_of(release_of(config), there, TEMPLATES)
+    assert " ".join(sorted(path.rpartition("/")[0] for path in found)) == used
+    assert found.items() <= TEMPLATES.items()
 
 
 def test_neither_order_nor_how_it_is_saved_changes_the_hash(config: Path, tmp_path: Path) -> None:

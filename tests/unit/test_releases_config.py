@@ -54,7 +54,7 @@ def test_a_local_time_is_an_instant_of_each_market(config: Path) -> None:
 
 
 def test_every_key_is_read(config: Path) -> None:
-    text = RELEASE.replace("audience: public", "audience: customer").replace("[site, toots]", "[letters]")
+    text = RELEASE.replace("audience: public", "audience: customer").replace("[site, toots]", "[toots]")
     text = text.replace('{local: "2026-11-25 09:30"}', "{utc: 2026-11-25T08:30:00Z}") + (
         "purpose: marketing_email\nembargo_until: 2026-11-25 08:00\nmax_lateness: 90m\n"
         "cost: {amount: 1200.50, currency: EUR}\ngoal: 200 orders\nutm: {campaign: spring26, medium: news}\n"
@@ -83,6 +83,11 @@ FILE_FAULTS = [
     ("[DE, BR, AE]", "[DE, BX, AE]", ":5 markets[1]: there is no market 'BX'; known are AE, BR, DE, US"),
     ("[DE, BR, AE]", "[DE, BR, DE]", ":5 markets[2]: 'DE' is named twice"),
     ("[DE, BR, AE]", "[]", ":5 markets: is empty"),
+    (
+        "[site, toots]",
+        "[site, letters]\nlist: x\naction: withdraw",
+        ":6 outlets[1]: 'letters' is mail, which cannot",
+    ),
     ("[site, toots]", "[site, tots]", ":6 outlets[1]: there is no outlet 'tots'; did you mean 'toots'?"),
     ("[site, toots]", "[site, letters]", ":1 list: is required: mail needs the file of its recipients"),
     ("source_locale: en", "source_locale: es", ":7 source_locale: there is no es.md beside it"),

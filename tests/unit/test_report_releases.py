@@ -48,6 +48,32 @@ MESSAGES = [
 ]
 
 
+LOOKED = PROMISED + 2 * HOUR
+
+
+def look(page: int, aspect: str, outcome: str = "same", detail: str | None = None, **change: Any) -> dict[str, Any]:
+    row = {
+        "message_id": f"{page:032x}", "release_id": "autumn", "revision": 1, "outlet": "site", "market_code": "DE",
+        "locale": "de-DE", "aspect": aspect, "outcome": outcome, "detail": detail, "checked_at": LOOKED,
+    }  # fmt: skip
+    row |= change
+    return row | {"check_date": row["checked_at"].date()}
+
+
+LOOKS = [
+    look(20, "presence"),
+    look(20, "price", "differs", "shows 29 €; approved was <19 €>"),
+    look(20, "language", "not_evaluated", "the outlet does not say"),
+    look(21, "presence", outlet="blog"),
+    look(21, "links", "differs", "that was an hour ago", outlet="blog", checked_at=LOOKED - HOUR),
+    look(22, "presence", "unanswered", "toots answers 503", outlet="toots", locale="en-GB"),
+    look(23, "presence", "not_evaluated", "cannot be read back", outlet="hub", locale=None),
+    look(24, "presence", "differs", "older than what came after", outlet="sky", revision=1),
+    look(25, "presence", outlet="sky", revision=2),
+    look(26, "presence", "differs", "a week ago", release_id="<winter>", checked_at=LOOKED - 50 * HOUR),
+]
+
+
 def entry(release_id: str, days: float, markets: str = "DE", **change: Any) -> list[dict[str, Any]]:
     """A row for each market, so many days after the report is written."""
     planned = world.NOW.replace(tzinfo=None) + timedelta(days=days)
@@ -107,8 +133,14 @@ def site(empty: dict[str, str], lake: Lake, tmp_path_factory: pytest.TempPathFac
     with lake.write() as session:
         world.create_models(session, catalog)
         world.insert(session, "ops.outbox", MESSAGES)
+        world.insert(session, "ops.release_check", LOOKS)
         world.insert(session, "mart.dim_release", CALENDAR)
-        for name in ("mart.fct_delivery", "mart.fct_release", "mart.rpt_release__on_time"):
+        for name in (
+            "mart.fct_delivery",
+            "mart.fct_release",
+            "mart.rpt_release__on_time",
+            "mart.rpt_release__consistency",
+        ):
             world.build(
                 session, catalog, name, PROMISED.date() - timedelta(days=1), PROMISED.date() + timedelta(days=20)
             )
@@ -148,6 +180,17 @@ def test_what_waits_for_a_decision_by_outlet_of_every_function(site):
         ["letter", "release", "2", "20 Nov 2026 10:30"],
         ["desk", "service", "1", "20 Nov 2026 10:30"],
     ]
+
+
+def test_what_differs_from_what_was_handed_over_comes_first_and_only_of_the_last_look(site):
+    assert rows(site["releases.html"], "consistency") == [
+        ["autumn rev. 1", "site", "de-DE", "price", "differs", "shows 29 €; approved was &lt;19 €&gt;",
+         "20 Nov 2026 11:30"],
+        ["autumn rev. 1", "toots", "en-GB", "presence", "no answer", "toots answers 503", "20 Nov 2026 11:30"],
+    ]  # fmt: skip
+    (found,) = re.findall(r'<section id="consistency".*?</section>', site["releases.html"], re.DOTALL)
+    assert "5 pages and posts of the last days, last looked at 20 Nov 2026 11:30 UTC:" in found
+    assert "1 differ, 1 without an answer, 2 as handed over, 1 that cannot be read back." in found
 
 
 def test_states_are_counted_on_both_pages(site):

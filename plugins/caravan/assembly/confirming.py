@@ -121,6 +121,6 @@ class _Letters:
         if (market, locale, revision) not in self._kept:
             payload, said = confirmation(self._mailing, self._list.code, market, locale, direction(locale), self._now)
             key = PayloadKey(self._list.code, revision, self._account.code, market, locale, said)
-            self._desk.releases.keep({key: payload}, [], self._now)
+            self._desk.releases.keep({key: payload}, (), self._now)
             self._kept[market, locale, revision] = said
         return self._kept[market, locale, revision]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from caravan.assembly import letters
 from caravan.assembly.clock import utc_now
@@ -20,7 +21,6 @@ from caravan.config.settings import Settings
 from caravan.core.approval import Approval, Revocation, person
 from caravan.core.contacts import subject_of
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Key
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
@@ -223,7 +223,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
             log.warning("%s: %s: %s", release.id, found.state, reason)
         if found.state != "planned":
             return {"state": found.state, "reasons": list(found.reasons)}
-        revision = desk.shelf.revision(release)
+        revision = replace(desk.shelf.revision(release), published_at=_published_at(desk, release))
         of_list = desk.shelf.lists.get(release.list or "")
         known, unopened = desk.shelf.known.outlets, list[Fault]()
         unopened += [
@@ -241,7 +241,7 @@ def plan(release_id: str, by: str) -> dict[str, object]:
         desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
         links = sent_links(release, payloads, known, desk.shelf.settings.own_hosts)
         desk.releases.keep(payloads, links, now)
-        pages = planning.publications(revision, payloads, _provider_ids(desk, release))
+        pages = planning.publications(revision, payloads)
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
         refused: list[Rejected] = []
         for account in mail if of_list else ():
@@ -259,14 +259,12 @@ def plan(release_id: str, by: str) -> dict[str, object]:
         return counts
 
 
-def _provider_ids(desk: Desk, release: Release) -> Callable[[str, str], str | None]:
-    """What the other side calls the newest earlier revision."""
-
-    def provider_id(outlet: str, locale: str) -> str | None:
-        found = desk.outbox.accepted_before(Key(FUNCTION, release.id, release.revision, outlet, locale))
-        return found.provider_id if found else None
-
-    return provider_id
+def _published_at(desk: Desk, release: Release) -> dict[str, datetime]:
+    """By market, when an older revision brought it out first: a correction does not make it news again."""
+    first: dict[str, datetime] = {}
+    for each in desk.outbox.published_before(FUNCTION, release.id, release.revision):
+        first.setdefault(each.intention.market_code or "", each.intention.planned_for)
+    return first
 
 
 def hashes(shelf: Shelf) -> Mapping[tuple[str, int], str]:

@@ -17,16 +17,17 @@ from caravan.assembly.clock import utc_now
 from caravan.assembly.outlets import spacing_of
 from caravan.assembly.releases import Desk, hashes, open_desk, opened, take_down
 from caravan.config.calendars import contact_spine
-from caravan.config.outlets import MailOutlet, OutletAccount, SiteOutlet
+from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, SiteOutlet, WebSubOutlet
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Accepted, Gate, Message, Outcome, Refused, Skip, Wait
+from caravan.core.outbox import Accepted, Gate, Key, Message, Outcome, Refused, Skip, Wait
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.outbox import confirming, feedback
 from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import USUAL, Sender
+from caravan.functions.release.order import OrderGate
 from caravan.functions.release.planning import FUNCTION
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def list_outlets() -> list[str]:
         until, questions = now + TICK, desk.outbox
         waiting = dict.fromkeys(code for function in FUNCTIONS for code in questions.waiting(function, now, until))
         off = {code for code, each in desk.shelf.known.outlets.items() if not each.enabled}
-        return [code for code in waiting if code not in off]
+        notices = {code for code, each in desk.shelf.known.outlets.items() if each.is_notice}
+        return sorted((code for code in waiting if code not in off), key=notices.__contains__)
 
 
 def send(outlet: str) -> dict[str, int]:
@@ -90,7 +92,7 @@ def refresh_lists() -> list[str]:
         used = {outlet for _, outlet, state, _ in desk.outbox.counts() if state == "accepted"}
         with opened(desk, [code for code in sites if code in used], (), faults) as outlets:
             for outlet in outlets.values():
-                ReleaseCarrier(outlet, desk.releases.payload).finish()
+                carrier_of(desk, outlet).finish()
     if faults:
         raise Misconfigured(faults)
     return sorted(outlets)
@@ -105,12 +107,7 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
         if code not in outlets:
             own = [fault for fault in desk.shelf.faults if fault.where.startswith(f"outlets/{code}.yml")]
             raise Misconfigured(own or [Fault(f"outlet {code}", "is not there, or is switched off")])
-        channel = desk.shelf.known.outlets[code].medium
-
-        def note_gone(message: Message) -> None:
-            feedback.note_gone(message, desk.contacts, channel, utc_now())
-
-        carrier = ReleaseCarrier(outlets[code], desk.releases.payload, note_gone)
+        carrier = carrier_of(desk, outlets[code])
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
         account = desk.shelf.known.outlets[code]
         spacing, pace = spacing_of(account), replace(USUAL, batch=_at_once(account))
@@ -139,32 +136,34 @@ def _at_once(account: OutletAccount) -> int:
 
 
 class ReleaseCarrier:
-    """An outlet with the payloads that were made for it when the release was planned. `note_gone`: is told of messages
-    whose target is not there."""
+    """An outlet with the payloads that were made for it when the release was planned. `before`: of an older
+    revision, what was accepted last.    `note_gone`: is told of messages whose target is not there."""
 
     def __init__(
         self,
         outlet: Outlet,
         payload_of: Callable[[PayloadKey], Payload | None],
+        before: Callable[[Key], Message | None],
         note_gone: Callable[[Message], None] = lambda message: None,
     ) -> None:
         self.outlet = outlet
         self._note_gone = note_gone
         self.is_repeatable = outlet.is_repeatable
         self._kept = cache(payload_of)
+        self._before = before
 
     def hand_over(self, message: Message) -> Outcome:
         payload = self._payload(message)
         if payload is None:
             return Refused("what was planned for it is gone")
-        outcome = self.outlet.hand_over(message, payload)
+        outcome = self.outlet.hand_over(self._told(message), payload)
         if isinstance(outcome, Refused) and outcome.is_gone:
             self._note_gone(message)
         return outcome
 
     def find(self, message: Message) -> Accepted | Refused | None:
         payload = self._payload(message)
-        return None if payload is None else self.outlet.find(message, payload)
+        return None if payload is None else self.outlet.find(self._told(message), payload)
 
     def start(self) -> None:
         """What would fail for every message fails before one is claimed: a mail server that does not let us in."""
@@ -177,6 +176,15 @@ class ReleaseCarrier:
         publish = getattr(self.outlet, "publish_lists", None)
         if publish is not None:
             publish()
+
+    def _told(self, message: Message) -> Message:
+        """With what the other side calls the post of the revision before: that may have been accepted only after this
+        one was planned."""
+        if message.intention.subject or message.key.revision == 1:
+            return message
+        before = self._before(message.key)
+        payload = {**message.intention.payload, "provider_id": before.provider_id if before else None}
+        return replace(message, intention=replace(message.intention, payload=payload))
 
     def _payload(self, message: Message) -> Payload | None:
         return self._kept(PayloadKey.of(message))
@@ -220,8 +228,35 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
-    return ApprovedGate(hashes(desk.shelf), approved(desk), contact) if function == FUNCTION else contact
+    if function != FUNCTION:
+        # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
+        return contact
+    gate = ApprovedGate(hashes(desk.shelf), approved(desk), contact)
+    if account.is_mail:
+        return gate
+    return OrderGate(
+        get=lambda key: desk.outbox.get(key.message_id),
+        undecided=desk.outbox.undecided_before,
+        sites=_told_of(desk.shelf.known.outlets, account),
+        edits=account.edits,
+        then=gate,
+    )
+
+
+def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> list[str]:
+    """The sites whose pages an outlet tells of."""
+    if not isinstance(account, WebSubOutlet | IndexNowOutlet):
+        return []
+    return [code for code, each in outlets.items() if isinstance(each, SiteOutlet) and account.site in (None, code)]
+
+
+def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:
+    channel = desk.shelf.known.outlets[outlet.code].medium
+
+    def note_gone(message: Message) -> None:
+        feedback.note_gone(message, desk.contacts, channel, utc_now())
+
+    return ReleaseCarrier(outlet, desk.releases.payload, desk.outbox.accepted_before, note_gone)
 
 
 def approved(desk: Desk) -> Callable[[Message], bool]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from caravan import TEMPLATES_DIR
 from caravan.config.lists import RecipientList, load_lists
 from caravan.config.loader import load
 from caravan.config.outlets import load_outlets
@@ -13,11 +16,17 @@ from caravan.config.releases import Known, Release, load_releases
 from caravan.config.types import Configuration
 from caravan.core.errors import Fault, Misconfigured, in_order, nearest
 from caravan.functions.release.content import Revision
+from caravan.functions.release.hashes import templates_of
+
+TEMPLATES = TEMPLATES_DIR / "release"
+_KINDS = ("mail", "site")
+"""Folders of templates that outlets put texts into; all else there is of previews."""
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """All that is configured of releases. `faults`: of files; a release that has one is not in `releases`."""
+    """All that is configured of releases. `faults`: of files; a release that has one is not in `releases`.
+    `templates`: SHA-256 of each file that outlets put texts into, by its path."""
 
     configuration: Configuration
     releases: dict[str, Release]
@@ -25,6 +34,7 @@ class Shelf:
     known: Known
     settings: ReleaseSettings
     faults: list[Fault]
+    templates: Mapping[str, str] = field(repr=False)
 
     def faults_of(self, release_id: str) -> list[Fault]:
         return [fault for fault in self.faults if fault.where.startswith(f"releases/{release_id}/")]
@@ -39,7 +49,8 @@ class Shelf:
         raise Misconfigured([Fault("release", message)])
 
     def revision(self, release: Release) -> Revision:
-        return Revision(release, self.known, self.settings, templates={}, published_at={})
+        used = templates_of(release, self.known, self.templates)
+        return Revision(release, self.known, self.settings, templates=used, published_at={})
 
 
 def read_shelf(config_dir: Path) -> Shelf:
@@ -50,4 +61,14 @@ def read_shelf(config_dir: Path) -> Shelf:
     known = Known.of(configuration, outlets, config_dir)
     releases, of_releases = load_releases(config_dir, known, release_settings)
     found = in_order([*faults, *of_outlets, *of_lists, *of_releases])
-    return Shelf(configuration, releases, lists, known, release_settings, found)
+    return Shelf(configuration, releases, lists, known, release_settings, found, read_templates(TEMPLATES))
+
+
+def read_templates(folder: Path) -> dict[str, str]:
+    """Of all languages: `site/page.html.j2`, and `de-DE/site/page.html.j2` in its place."""
+    files = [path for kind in _KINDS for where in ("", "*/") for path in folder.glob(f"{where}{kind}/*")]
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+        if path.is_file() and not path.name.startswith(".")
+    }

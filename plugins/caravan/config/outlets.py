@@ -97,6 +97,10 @@ class OutletAccount(Frozen):
     medium: ClassVar[str] = "referral"
     """What links in it carry as utm_medium."""
     is_mail: ClassVar[bool] = False
+    is_notice: ClassVar[bool] = False
+    """It tells others of a site's pages: after they are there."""
+    edits: ClassVar[bool] = False
+    """A post is changed and taken back under the id that the service gave it."""
     takes_images: ClassVar[bool] = True
     """Else it gets their addresses on the site."""
 
@@ -203,6 +207,7 @@ class SesOutlet(MailOutlet):
 
 class MastodonOutlet(OutletAccount):
     medium = "social"
+    edits = True
     kind: Literal["mastodon"]
     connection: _Connection
     visibility: Literal["public", "unlisted", "private"] = "public"
@@ -214,6 +219,7 @@ class BlueskyOutlet(OutletAccount):
     """The connection's login is the handle."""
 
     medium = "social"
+    edits = True
     kind: Literal["bluesky"]
     connection: _Connection
 
@@ -227,6 +233,7 @@ class WebhookOutlet(OutletAccount):
 class WebSubOutlet(OutletAccount):
     """Tells a hub that the feeds of a site have changed."""
 
+    is_notice = True
     kind: Literal["websub"]
     hub: Address
     site: _OutletCode | None = None
@@ -236,6 +243,7 @@ class WebSubOutlet(OutletAccount):
 class IndexNowOutlet(OutletAccount):
     """Tells search engines which pages of a site have changed."""
 
+    is_notice = True
     kind: Literal["indexnow"]
     key: _IndexNowKey
     """No secret: the site shows it, which proves whose it is."""

@@ -365,6 +365,8 @@ def _plan_faults(document: Document, file: ReleaseFile, known: Known) -> Iterato
         outlet = outlets.get(code)
         if outlet is not None and not any(outlet.serves_market(market) for market in file.markets):
             yield document.fault(("outlets", index), f"'{code}' serves none of the markets")
+        if outlet is not None and outlet.is_mail and file.action == "withdraw":
+            yield document.fault(("outlets", index), f"'{code}' is mail, which cannot be taken back: leave it out")
     if any(outlet.is_mail for outlet in outlets.values()) and file.list is None:
         yield document.fault(("list",), "is required: mail needs the file of its recipients")
     zones = {known.markets[market].zone for market in file.markets if market in known.markets}

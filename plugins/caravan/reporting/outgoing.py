@@ -12,6 +12,8 @@ from caravan.core.outbox import Traffic
 from caravan.reporting.tables import Reader
 
 DELIVERY, RELEASE, ON_TIME = "mart.fct_delivery", "mart.fct_release", "mart.rpt_release__on_time"
+CONSISTENCY = "mart.rpt_release__consistency"
+DIFFERENCES_SHOWN = 100
 RELEASES_SHOWN = 50
 _WORDS: Mapping[str, str] = {"handed_over": "handed over", "operator": "waiting for a decision"}
 
@@ -97,6 +99,35 @@ class Undecided:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """What an outlet showed when it was read back last, that is not as it was handed over; or what nobody could see."""
+
+    release_id: str
+    revision: int
+    outlet_code: str
+    locale: str | None
+    aspect: str
+    outcome: str
+    detail: str | None
+    checked_at: datetime
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """Pages and posts of the last days, each by its last look and its worst outcome. `differences`: those that differ
+    first, then those without an answer. `at`: of the last look, UTC."""
+
+    counts: Mapping[str, int]
+    differences: tuple[Difference, ...]
+    difference_count: int
+    at: datetime | None
+
+    @property
+    def page_count(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """`counts`: messages by state. `last_at`: the last change that the warehouse knows, UTC."""
 
@@ -105,6 +136,7 @@ class Outgoing:
     releases: tuple[Released, ...]
     release_count: int
     undecided: tuple[Undecided, ...]
+    read_back: ReadBack
     standings: Mapping[tuple[str, int], Standing]
     """Of every release and revision."""
 
@@ -128,6 +160,7 @@ def read_outgoing(reader: Reader) -> Outgoing:
         releases=_releases(reader),
         release_count=int(totals[0][0]) if totals else 0,
         undecided=_undecided(reader),
+        read_back=_read_back(reader),
         standings={
             (row[0], row[1]): _standing(*row[2:])
             for row in reader.rows(
@@ -180,3 +213,40 @@ def _undecided(reader: Reader) -> tuple[Undecided, ...]:
         "ORDER BY message_count DESC, function_code, outlet_code",
     )
     return tuple(Undecided(*row) for row in rows)
+
+
+# Of a page that says some things and others not, what it says counts.
+_RANKS: Mapping[str, int] = {"differs": 0, "unanswered": 1, "same": 2, "not_evaluated": 3}
+_NEWEST = f"""
+    WITH looks AS (
+        SELECT
+            message_id, release_id, revision, outlet_code, locale, aspect, outcome, detail, checked_at,
+            MAX(checked_at) OVER (PARTITION BY message_id) AS last_at,
+            MAX(revision) OVER (PARTITION BY release_id, outlet_code, locale) AS last_revision,
+            CASE {" ".join(f"WHEN outcome = '{word}' THEN {rank}" for word, rank in _RANKS.items())} END AS outcome_rank
+        FROM {CONSISTENCY}
+        -- What is no longer looked at, a week after it left, is no news.
+        WHERE check_date >= (SELECT MAX(check_date) FROM {CONSISTENCY}) - INTERVAL '1' DAY
+    ),
+    newest AS (SELECT * FROM looks WHERE checked_at = last_at AND revision = last_revision)
+"""
+
+
+def _read_back(reader: Reader) -> ReadBack:
+    pages = reader.rows(
+        (CONSISTENCY,),
+        f"{_NEWEST} SELECT worst, COUNT(*), MAX(looked_at) FROM (SELECT message_id, MIN(outcome_rank) AS worst, "
+        "MAX(checked_at) AS looked_at FROM newest GROUP BY message_id) AS p GROUP BY worst ORDER BY worst",
+    )
+    wrong = reader.rows(
+        (CONSISTENCY,),
+        f"{_NEWEST} SELECT release_id, revision, outlet_code, locale, aspect, outcome, detail, checked_at FROM newest "
+        "WHERE outcome_rank < 2 ORDER BY outcome_rank, checked_at DESC, release_id, outlet_code, locale, aspect",
+    )
+    words = list(_RANKS)
+    return ReadBack(
+        counts={words[int(rank)]: int(count) for rank, count, _ in pages},
+        differences=tuple(Difference(*row) for row in wrong[:DIFFERENCES_SHOWN]),
+        difference_count=len(wrong),
+        at=max((at for _, _, at in pages), default=None),
+    )

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from caravan.core.outbox import LEFT, Intention, Key, Message, Traffic
+from caravan.core.outbox import LEFT, UNSETTLED, Intention, Key, Message, Traffic
 from caravan.warehouse import outbox_log
 from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
 from caravan.warehouse.outbox_log import Event
@@ -80,6 +80,34 @@ class OutboxQuestions:
             vars(key),
             "ORDER BY revision DESC",
         )
+
+    def undecided_before(self, key: Key) -> list[Message]:
+        """Earlier revisions of the same for the same target that are on their way, or of which nobody knows."""
+        states = ", ".join(f"'{state}'" for state in ("claimed", *UNSETTLED))
+        where = (
+            f"state IN ({states}) AND function = :function AND outlet = :outlet AND object_id = :object_id "
+            "AND target = :target AND revision < :revision"
+        )
+        with self._ledger.read() as transaction:
+            return read(transaction, where, vars(key), "ORDER BY revision", MOST)
+
+    def published_before(self, function: str, object_id: str, revision: int) -> list[Message]:
+        """What earlier revisions published for nobody in particular, the earliest first."""
+        where = (
+            "function = :function AND object_id = :object_id AND revision < :revision AND state = 'accepted' "
+            "AND subject IS NULL"
+        )
+        values = {"function": function, "object_id": object_id, "revision": revision}
+        with self._ledger.read() as transaction:
+            return read(transaction, where, values, "ORDER BY planned_for, message_id", MOST)
+
+    def left_since(self, function: str, outlet: str, since: datetime, limit: int) -> list[Message]:
+        """What was promised since then and has left, or may have."""
+        states = ", ".join(f"'{state}'" for state in LEFT)
+        where = f"state IN ({states}) AND function = :function AND outlet = :outlet AND planned_for >= :since"
+        values = {"function": function, "outlet": outlet, "since": as_text(since)}
+        with self._ledger.read() as transaction:
+            return read(transaction, where, values, "ORDER BY planned_for, message_id", limit)
 
     def overdue(self, now: datetime) -> int:
         """How many are planned still, and too late: nothing has looked at them."""

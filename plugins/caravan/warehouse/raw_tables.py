@@ -161,7 +161,21 @@ OUTBOX = RawTable(
 )
 """What left, or is to: one row a message, as it stands. No address, nothing that was said."""
 
-SOURCES: dict[str, RawTable] = {**RAW, OUTBOX.name: OUTBOX}
+CHECKS = RawTable(
+    "ops.release_check",
+    {
+        "check_date": "DATE",
+        "checked_at": "TIMESTAMP",
+        **dict.fromkeys(("message_id", "release_id"), _TEXT),
+        "revision": "INTEGER",
+        **dict.fromkeys(("outlet", "market_code", "locale", "aspect", "outcome", "detail"), _TEXT),
+    },
+    "check_date",
+    key=("check_date", "message_id", "aspect"),
+)
+"""What outlets showed when they were read back: the last look of each UTC day."""
+
+SOURCES: dict[str, RawTable] = {**RAW, OUTBOX.name: OUTBOX, CHECKS.name: CHECKS}
 """All that models may read beside other models."""
 
 

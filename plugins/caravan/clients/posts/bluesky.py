@@ -1,7 +1,8 @@
 """Posts of a Bluesky account, by an app password and XRPC (https://atproto.com/specs/xrpc).
 
 A post is a record whose key we choose. It is made of the promised time and the message, as is all of the record, so
-that repeating puts the same record where it is.
+that repeating puts the same record where it is. Readers are not shown an edited record: a later revision is a new
+post, and the one before it is deleted.
 """
 
 from __future__ import annotations
@@ -9,14 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from html import escape
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from caravan.clients.http.address import root_url
 from caravan.clients.posts.call import Answer, Call, Stopped
-from caravan.clients.posts.posting import Posting, described, image_faults, read_image, withdrawn_id, withdraws
+from caravan.clients.posts.posting import (
+    ReadablePosting,
+    described,
+    earlier_id,
+    image_faults,
+    own_id,
+    read_image,
+    withdrawn_id,
+    withdraws,
+)
 from caravan.clients.posts.wording import addresses, graphemes, marked
-from caravan.core.outbox import Accepted, Message, Outcome, Refused
+from caravan.clients.site.consistency import read_text
+from caravan.core.consistency import Appearance
+from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
 from caravan.core.release import Content, Payload, Shown
 
 MOST_GRAPHEMES, MOST_BYTES = 300, 3000
@@ -30,7 +43,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass
-class Bluesky(Posting):
+class Bluesky(ReadablePosting):
     """Logs in once for an hour: a service allows few logins a day, and a token is good for two hours."""
 
     _session: tuple[str, str] = field(default=("", ""), init=False, repr=False)
@@ -61,6 +74,16 @@ class Bluesky(Posting):
         found += [f"its tag {tag} is longer than {LONGEST_TAG} characters" for tag in long]
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
 
+    def expected(self, message: Message, payload: Payload) -> Appearance:
+        if withdraws(message):
+            return Appearance(False)
+        made = record(message, payload, [])
+        return _read(made, payload["text"].partition("\n")[0])
+
+    def _appearance(self, message: Message, payload: Payload) -> Appearance:
+        found = self._get(self._login()[1], self._key_of(own_id(message)))
+        return Appearance(False) if found is None else _read(found, str(found.get("text", "")))
+
     def show(self, payload: Payload) -> Shown:
         return Shown(payload["text"])
 
@@ -76,14 +99,23 @@ class Bluesky(Posting):
         put = answer.json(needs=("uri", "cid"))
         if put["uri"] != f"at://{did}/{COLLECTION}/{key}":
             raise answer.doubt("the answer is not this message's record")
+        before = earlier_id(message)
+        if before is not None and before != put["uri"]:
+            try:
+                self._delete(before)
+            except Stopped as stopped:  # both are there: neither a yes nor a no
+                raise Stopped(Unknown(f"the post is there, and so is the one before it: {stopped}")) from None
         return Accepted(put["uri"])
 
     def _withdraw(self, message: Message, payload: Payload) -> Outcome:
         uri = withdrawn_id(message)
+        self._delete(uri)
+        return Accepted(uri)
+
+    def _delete(self, uri: str) -> None:
         body = {"repo": self._login()[1], "collection": COLLECTION, "rkey": self._key_of(uri)}
         answer = self._ask("POST", "com.atproto.repo.deleteRecord", publishes=True, json=body)
         answer.receipt()  # what is not there is deleted as well
-        return Accepted(uri)
 
     def _evidence(self, message: Message, payload: Payload) -> Accepted | Refused | None:
         did = self._login()[1]
@@ -92,7 +124,21 @@ class Bluesky(Posting):
             is_there = self._is_there(did, self._key_of(uri))
             return Accepted(uri) if is_there is False else None
         key = record_key(message.intention.planned_for, message.message_id)
-        return Accepted(f"at://{did}/{COLLECTION}/{key}") if self._is_there(did, key) else None
+        before = earlier_id(message)
+        if not self._is_there(did, key) or (before and self._is_there(did, self._key_of(before)) is not False):
+            return None
+        return Accepted(f"at://{did}/{COLLECTION}/{key}")
+
+    def _get(self, did: str, key: str) -> dict[str, Any] | None:
+        """A record; None for one that there is not. Raises Stopped."""
+        asked = {"repo": did, "collection": COLLECTION, "rkey": key}
+        answer = self._ask("GET", "com.atproto.repo.getRecord", params=asked, expected=(400,))
+        if answer.status == 400 and answer.error == " (RecordNotFound)":
+            return None
+        value = answer.json().get("value") if answer.status == 200 else None
+        if not isinstance(value, dict):
+            raise answer.doubt(f"no record{answer.error}")
+        return value
 
     def _is_there(self, did: str, key: str) -> bool | None:
         """None when the answer does not say."""
@@ -163,6 +209,20 @@ def record(
         images = [{"image": blob, "alt": image["alt"]} for image, blob in blobs]
         found["embed"] = {"$type": "app.bsky.embed.images", "images": images}
     return found
+
+
+def _read(found: Mapping[str, Any], text: str) -> Appearance:
+    """What a record shows, of ours or of theirs."""
+    card = found.get("embed", {}).get("external", {})
+    links = [card["uri"]] if isinstance(card.get("uri"), str) else []
+    return Appearance(
+        True,
+        version=str(found.get("createdAt")),
+        text=text,
+        prices=frozenset(read_text(escape(str(found.get("text", "")))).prices),
+        links=tuple(links),
+        locale=", ".join(map(str, found.get("langs", ()))) or None,
+    )
 
 
 def facets(text: str, link: str | None = None) -> list[dict[str, Any]]:

@@ -133,7 +133,7 @@ class Call:
 
     def ask(
         self,
-        method: Literal["GET", "POST", "DELETE"],
+        method: Literal["GET", "POST", "PUT", "DELETE"],
         url: str,
         path: str,
         *,

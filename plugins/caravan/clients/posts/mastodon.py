@@ -2,6 +2,8 @@
 
 The server keeps `Idempotency-Key` for an hour (Mastodon's source), so repeating is not safe for good: what became of a
 lost answer is read from the account's own statuses, whose link has the message's mark.
+
+A later revision edits the status of the one before it; where that is gone, it is a new status.
 """
 
 from __future__ import annotations
@@ -11,12 +13,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any, Literal
 
 from caravan.clients.http.address import root_url
 from caravan.clients.posts.call import AGAIN, Answer, Call, Stopped
-from caravan.clients.posts.posting import Posting, described, image_faults, read_image, withdrawn_id, withdraws
+from caravan.clients.posts.posting import (
+    ReadablePosting,
+    described,
+    earlier_id,
+    image_faults,
+    own_id,
+    read_image,
+    withdrawn_id,
+    withdraws,
+)
 from caravan.clients.posts.wording import addresses, graphemes, has_mark, marked
+from caravan.clients.site.consistency import read_text
+from caravan.core.consistency import Appearance
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Payload, Shown
 
@@ -34,7 +48,7 @@ _PAGE, _MOST_PAGES = 40, 25
 
 
 @dataclass
-class Mastodon(Posting):
+class Mastodon(ReadablePosting):
     """`max_characters`: of the server, if it allows more. `pause`: seconds."""
 
     visibility: Literal["public", "unlisted", "private"] = field(default="public", kw_only=True)
@@ -64,6 +78,34 @@ class Mastodon(Posting):
             found.append(f"has {length} characters, and at most {self.max_characters} are taken; a link counts 23")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
 
+    def expected(self, message: Message, payload: Payload) -> Appearance:
+        if withdraws(message):
+            return Appearance(False)
+        return Appearance(
+            True,
+            version=message.message_id,
+            text=payload["text"].partition("\n")[0],
+            prices=frozenset(read_text(escape(payload["text"])).prices),
+            links=(marked(payload["url"], message.message_id),),
+            locale=payload["language"],
+        )
+
+    def _appearance(self, message: Message, payload: Payload) -> Appearance:
+        path = f"/api/v1/statuses/{_fit_for_path(own_id(message))}"
+        answer = self._ask("GET", path, expected=(404, 410))
+        if answer.status in (404, 410):
+            return Appearance(False)
+        status = answer.json(needs=("id", "content"))
+        facts = read_text(status["content"])
+        return Appearance(
+            True,
+            version=message.message_id if has_mark(status["content"], message.message_id) else "another",
+            text=facts.text,
+            prices=frozenset(facts.prices),
+            links=facts.links,
+            locale=status.get("language"),
+        )
+
     def show(self, payload: Payload) -> Shown:
         return Shown(composed(payload, payload["url"] or ""))
 
@@ -78,12 +120,29 @@ class Mastodon(Posting):
             "visibility": self.visibility,
             "media_ids": [self._upload(image, content) for image, content in uploads],
         }
+        edited = self._edit(message, body)
+        if edited is not None:
+            return edited
         key = {"Idempotency-Key": message.message_id}
         answer = self._ask("POST", "/api/v1/statuses", publishes=True, json=body, headers=key)
         status = answer.json(needs=("id", "content"))
         if not has_mark(status["content"], message.message_id):
             raise answer.doubt("the answer is not this message's status")
         return Accepted(status["id"])
+
+    def _edit(self, message: Message, body: Mapping[str, Any]) -> Accepted | None:
+        """None where there is nothing to edit."""
+        number = earlier_id(message)
+        if number is None:
+            return None
+        path = f"/api/v1/statuses/{_fit_for_path(number)}"
+        answer = self._ask("PUT", path, publishes=True, expected=(404,), json=body)
+        if answer.status == 404:
+            return None
+        status = answer.json(needs=("id", "content"))
+        if status["id"] != number or not has_mark(status["content"], message.message_id):
+            raise answer.doubt("the answer is not this message's status")
+        return Accepted(number)
 
     def _withdraw(self, message: Message, payload: Payload) -> Outcome:
         number = withdrawn_id(message)
@@ -96,7 +155,13 @@ class Mastodon(Posting):
         if withdraws(message):
             number = withdrawn_id(message)
             answer = self._ask("GET", f"/api/v1/statuses/{_fit_for_path(number)}", expected=(404,))
-            return Accepted(number) if answer.status == 404 else None
+            return Accepted(number) if answer.status == 404 else self._undone(message, "is still there")
+        before_it = earlier_id(message)
+        if before_it is not None:
+            answer = self._ask("GET", f"/api/v1/statuses/{_fit_for_path(before_it)}", expected=(404,))
+            if answer.status != 404:
+                is_edited = has_mark(answer.json(needs=("content",))["content"], message.message_id)
+                return Accepted(before_it) if is_edited else self._undone(message, "was not edited")
         since = message.intention.planned_for - SKEW
         account = self._ask("GET", "/api/v1/accounts/verify_credentials").json(needs=("id",))["id"]
         before: dict[str, str] = {}
@@ -113,10 +178,17 @@ class Mastodon(Posting):
         return None  # too long, or the same page for ever
 
     def _absent(self, message: Message) -> Refused | None:
-        waited = self.clock() - (message.changed_at or message.intention.planned_for)
+        waited = self._waited(message)
         if waited < SETTLING:
             return None
         return Refused("is not among the account's own statuses", timedelta(0) if waited < SAFE else None)
+
+    def _undone(self, message: Message, reason: str) -> Refused | None:
+        """To edit or delete a status again changes nothing."""
+        return None if self._waited(message) < SETTLING else Refused(reason, timedelta(0))
+
+    def _waited(self, message: Message) -> timedelta:
+        return self.clock() - (message.changed_at or message.intention.planned_for)
 
     def _upload(self, image: Mapping[str, Any], content: bytes) -> str:
         """One that no status has taken is removed by the server, so a repetition leaves nothing."""
@@ -131,7 +203,7 @@ class Mastodon(Posting):
             answer = self._ask("GET", f"/api/v1/media/{_fit_for_path(number)}")
         raise Stopped(Refused(f"{answer.where}: image {image['name']} is still worked on", AGAIN))
 
-    def _ask(self, method: Literal["GET", "POST", "DELETE"], path: str, **given: Any) -> Answer:
+    def _ask(self, method: Literal["GET", "POST", "PUT", "DELETE"], path: str, **given: Any) -> Answer:
         call = Call(self.connection, {"Authorization": f"Bearer {self.connection.password or ''}"}, self.limits)
         return call.ask(method, root_url(self.connection) + path, path, **given)
 

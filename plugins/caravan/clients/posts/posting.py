@@ -11,6 +11,8 @@ from typing import Any
 
 from caravan.clients.posts.call import USUAL, Limits, Stopped
 from caravan.core.connections import Connection
+from caravan.core.consistency import Appearance
+from caravan.core.errors import Rejected, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Image, Payload, Shown
 
@@ -27,8 +29,8 @@ def embargoed(message: Message, now: datetime) -> Refused | None:
 class Posting(ABC):
     """An `Outlet`. `clock`: UTC without zone.
 
-    `has_evidence`: whether `find` can ever say anything. A message that withdraws has, beside its action, the
-    `provider_id` under which the post was accepted.
+    `has_evidence`: whether `find` can ever say anything. The message of a later revision has, beside its action, the
+    `provider_id` under which the one before it was accepted.
     """
 
     code: str
@@ -76,6 +78,26 @@ class Posting(ABC):
         return None
 
 
+@dataclass
+class ReadablePosting(Posting):
+    """One that tells what it shows: `Readable`."""
+
+    @abstractmethod
+    def expected(self, message: Message, payload: Payload) -> Appearance: ...
+
+    @abstractmethod
+    def _appearance(self, message: Message, payload: Payload) -> Appearance: ...
+
+    def read_back(self, message: Message, payload: Payload) -> Appearance:
+        try:
+            return self._appearance(message, payload)
+        except Stopped as stopped:
+            outcome = stopped.outcome
+            if isinstance(outcome, Refused) and outcome.after is None:
+                raise Rejected("POST_UNREADABLE", outcome.reason) from None
+            raise Retryable(outcome.reason) from None
+
+
 def withdraws(message: Message) -> bool:
     """Raises Stopped for an action that nobody knows."""
     action = message.intention.payload.get("action", "publish")
@@ -86,10 +108,23 @@ def withdraws(message: Message) -> bool:
 
 def withdrawn_id(message: Message) -> str:
     """What the service called the post that is to be taken back. Raises Stopped."""
-    found = message.intention.payload.get("provider_id")
-    if not (isinstance(found, str) and found):
+    found = earlier_id(message)
+    if found is None:
         raise Stopped(Refused("the message does not say under which id the post was accepted"))
     return found
+
+
+def own_id(message: Message) -> str:
+    """What the service called the post of this very message. Raises Stopped."""
+    if not message.provider_id:
+        raise Stopped(Refused("nobody knows what the service calls this post"))
+    return message.provider_id
+
+
+def earlier_id(message: Message) -> str | None:
+    """What the service called the post of the revision before."""
+    found = message.intention.payload.get("provider_id")
+    return found if isinstance(found, str) and found else None
 
 
 def described(image: Image) -> dict[str, Any]:

@@ -23,7 +23,9 @@ from typing import Any, Literal
 
 from caravan.clients.http.address import root_url
 from caravan.clients.posts.call import Answer, Call, Stopped
-from caravan.clients.posts.posting import Posting, described, image_faults, read_image, withdraws
+from caravan.clients.posts.posting import ReadablePosting, described, image_faults, read_image, withdraws
+from caravan.clients.site.consistency import read_text
+from caravan.core.consistency import Appearance
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Payload, Shown
 
@@ -61,7 +63,7 @@ class _Post:
 
 
 @dataclass
-class WordPress(Posting):
+class WordPress(ReadablePosting):
     """`category`: its slug. `status`: of what is handed over, `withdrawn_status`: of what was taken back."""
 
     category: str | None = field(default=None, kw_only=True)
@@ -88,6 +90,36 @@ class WordPress(Posting):
         if "<!-- caravan" in payload["html"]:
             found.append("its text holds a comment that begins with caravan, which is how posts are found")
         return found + image_faults(payload["images"], MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT, IMAGE_TYPES)
+
+    def expected(self, message: Message, payload: Payload) -> Appearance:
+        if withdraws(message):
+            return Appearance(False)
+        facts = read_text(payload["html"])
+        return Appearance(
+            True,
+            version=message.message_id,
+            text=payload["title"],
+            prices=frozenset(facts.prices),
+            links=facts.links,
+        )
+
+    def _appearance(self, message: Message, payload: Payload) -> Appearance:
+        """What readers get; of one that is to wait for an editor, what that editor gets."""
+        asked = {"slug": payload["slug"], "status": "any", "context": "edit", "_fields": f"{_FIELDS},title"}
+        answer = self._ask("GET", "/posts", params=asked)
+        public = ("publish",) if withdraws(message) else ("publish", self.status)
+        for item in answer.json(list):
+            post = _read(answer, item)
+            if post.slug == payload["slug"] and post.message_id and post.status in public:
+                facts, title = read_text(post.raw), item.get("title")
+                return Appearance(
+                    True,
+                    version=post.message_id,
+                    text=title.get("raw") if isinstance(title, dict) else None,
+                    prices=frozenset(facts.prices),
+                    links=facts.links,
+                )
+        return Appearance(False)
 
     def show(self, payload: Payload) -> Shown:
         return Shown(html=payload["html"])

@@ -33,7 +33,7 @@ _PRICE = re.compile(rf"{_CURRENCY}\s?{_AMOUNT}|{_AMOUNT}\s?{_CURRENCY}")
 class PageFacts:
     """`status`: of HTTP; 404 or 410 with nothing else where the page is gone. `revision`, `content_hash`: from the
     page's own meta tags, None where it has none. `links`: absolute, in order, each once. `prices`: as they are written,
-    blanks of any kind as one space."""
+    blanks of any kind as one space. `text`: all that is to be read."""
 
     status: int
     locale: str | None = None
@@ -45,6 +45,8 @@ class PageFacts:
     links: tuple[str, ...] = ()
     prices: tuple[str, ...] = ()
     is_indexed: bool = True
+    is_withdrawn: bool = False
+    text: str = ""
 
 
 def read_back(url: str, store: Store | None = None) -> PageFacts:
@@ -61,11 +63,16 @@ def read_page(content: bytes, url: str, status: int = 200) -> PageFacts:
         text = content.decode()
     except UnicodeDecodeError:
         raise Rejected("PAGE_UNREADABLE", f"{url} is no page: it is not UTF-8") from None
-    page = _Page()
-    page.feed(text)
-    page.close()
-    if not page.is_html:
+    if re.search("<html[ >]", text, re.IGNORECASE) is None:
         raise Rejected("PAGE_UNREADABLE", f"{url} is no page: it has no <html>")
+    return read_text(text, url, status)
+
+
+def read_text(html: str, url: str = "", status: int = 200) -> PageFacts:
+    """Of a page, or of a part of one."""
+    page = _Page()
+    page.feed(html)
+    page.close()
     shown = re.sub(r"\s+", " ", " ".join(page.text))
     revision = page.meta.get("caravan-revision", "")
     return PageFacts(
@@ -79,6 +86,8 @@ def read_page(content: bytes, url: str, status: int = 200) -> PageFacts:
         links=tuple(dict.fromkeys(urljoin(url, link) for link in page.links)),
         prices=tuple(dict.fromkeys(match[0].strip() for match in _PRICE.finditer(shown))),
         is_indexed="noindex" not in page.meta.get("robots", ""),
+        is_withdrawn=page.meta.get("caravan-state") == "withdrawn",
+        text=shown.strip(),
     )
 
 
@@ -88,7 +97,8 @@ def _ask(url: str) -> PageFacts:
         session.mount(scheme, HTTPAdapter(max_retries=0))
     # `from None`: a page's address may hold what is not to be shown, and so do the texts of requests.
     try:
-        with session, session.get(url, timeout=_TIMEOUT_SECONDS, stream=True) as response:
+        # No redirect is followed: the next host is none that anybody has named.
+        with session, session.get(url, timeout=_TIMEOUT_SECONDS, stream=True, allow_redirects=False) as response:
             if response.status_code in _GONE:
                 return PageFacts(response.status_code)
             if response.status_code != 200:
@@ -104,7 +114,6 @@ def _ask(url: str) -> PageFacts:
 class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.is_html = False
         self.locale: str | None = None
         self.title = ""
         self.meta: dict[str, str] = {}
@@ -117,7 +126,7 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "html":
-            self.is_html, self.locale = True, given.get("lang")
+            self.locale = given.get("lang")
         elif tag == "meta" and "name" in given:
             self.meta[given["name"]] = given.get("content", "")
         elif tag == "link":

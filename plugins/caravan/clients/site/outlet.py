@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from caravan.clients.site import lists
+from caravan.clients.site.consistency import PageFacts, read_back, read_page, read_text
 from caravan.clients.site.faults import Limits, find_faults
 from caravan.clients.site.manifest import FILE, PAGE, Entry, entry_of, page_url, read_entry, tag_uri
 from caravan.clients.site.page import Site, alternates_of, render_page, render_withdrawn
 from caravan.clients.site.store import Conflict, Store, hash_of, put_now
+from caravan.core.consistency import Appearance
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.outbox import Accepted, Message, Outcome, Refused, Unknown
 from caravan.core.release import Content, Payload, Shown
@@ -120,6 +122,23 @@ class SiteOutlet:
         remaining = names - {PAGE, FILE} if there.is_withdrawn else set()
         return None if lacking or remaining else Accepted(wanted.url)
 
+    def expected(self, message: Message, payload: Payload) -> Appearance:
+        entry, html = self._wanted(message, payload)
+        if entry.is_withdrawn:
+            return Appearance(False, url=entry.url)
+        return replace(
+            _appearance(read_page(html, entry.url), entry.url), links=read_text(payload["body"], entry.url).links
+        )
+
+    def read_back(self, message: Message, payload: Payload) -> Appearance:
+        """As its readers get it, or where the site does not answer, as its store has it."""
+        entry = self._wanted(message, payload)[0]
+        try:
+            return _appearance(read_back(entry.url), entry.url)
+        except Retryable as error:
+            stored = read_back(f"{entry.folder}/{PAGE}", self.store)
+            return replace(_appearance(stored, entry.url), note=f"as the store has it: {error}")
+
     def publish_lists(self) -> lists.Published:
         """Feeds, sitemaps and indexes as the pages are now: after each batch, and daily, since news grow old."""
         return lists.publish_lists(self.site, self.store, self.clock)
@@ -185,6 +204,21 @@ class SiteOutlet:
         nothing |= {"tags": (), "author": "", "is_withdrawn": True}
         gone_at = message.intention.planned_for
         return replace(entry, **nothing, revision=key.revision, page_hash=hash_of(text), updated_at=gone_at), text
+
+
+def _appearance(facts: PageFacts, url: str) -> Appearance:
+    if facts.status != 200 or facts.is_withdrawn:
+        return Appearance(False, url=url)
+    return Appearance(
+        True,
+        version=f"revision {facts.revision}, {facts.content_hash}",
+        text=facts.title,
+        prices=frozenset(facts.prices),
+        links=facts.links,
+        locale=facts.locale,
+        url=url,
+        alternates=facts.alternates,
+    )
 
 
 def _entry(manifest: bytes | None) -> Entry | None:

@@ -1,7 +1,7 @@
 """A Mastodon server with one account, statuses held in memory.
 
 What it does as the real one: bearer token, `Idempotency-Key` for an hour, 500 characters, links as HTML, media that are
-worked on for a while, statuses newest first by `max_id`, DELETE that answers 404 the second time.
+worked on for a while, statuses newest first by `max_id`, PUT that edits, DELETE that answers 404 the second time.
 """
 
 from __future__ import annotations
@@ -44,21 +44,31 @@ class Account:
         kept = self.keys.get(key or "")
         if kept and self.faults.now - kept[1] < _KEY_KEPT:
             return next(status for status in self.statuses if status["id"] == kept[0])
-        linked = re.sub(r"https?://\S+", lambda url: f'<a href="{url[0]}">{url[0]}</a>', escape(given["status"]))
         self.last += 1
         number = str(self.last)
         status = {
             "id": number,
             "created_at": f"{self.faults.now.isoformat(timespec='milliseconds')}Z",
-            "content": f"<p>{linked}</p>",
-            "language": given.get("language"),
             "visibility": given.get("visibility"),
-            "media_attachments": [self.media[name] for name in given.get("media_ids", ())],
         }
-        self.statuses.append(status)
+        self.statuses.append(status | self._said(given))
+        status = self.statuses[-1]
         if key:
             self.keys[key] = (number, self.faults.now)
         return status
+
+    def edit(self, number: str, given: Status) -> Status:
+        status = next(status for status in self.statuses if status["id"] == number)
+        status.update(self._said(given))
+        return status
+
+    def _said(self, given: Status) -> Status:
+        linked = re.sub(r"https?://\S+", lambda url: f'<a href="{url[0]}">{url[0]}</a>', escape(given["status"]))
+        return {
+            "content": f"<p>{linked}</p>",
+            "language": given.get("language"),
+            "media_attachments": [self.media[name] for name in given.get("media_ids", ())],
+        }
 
     def delete(self, number: str) -> Status:
         status = next(status for status in self.statuses if status["id"] == number)
@@ -106,6 +116,11 @@ def application(account: Account) -> FastAPI:
     @app.get("/api/v1/statuses/{number}")
     async def one(request: Request, number: str) -> Response:
         return answer(request, lambda: next(status for status in account.statuses if status["id"] == number))
+
+    @app.put("/api/v1/statuses/{number}")
+    async def edit(request: Request, number: str) -> Response:
+        given = await request.json()
+        return answer(request, lambda: account.edit(number, given))
 
     @app.delete("/api/v1/statuses/{number}")
     async def delete(request: Request, number: str) -> Response:

@@ -124,7 +124,8 @@ def application(site: Site) -> FastAPI:
 
         def shown(post: Post) -> Post:
             content = post["content"] if is_edit else {"rendered": post["content"]["rendered"]}
-            return {**post, "content": content}
+            title = {"raw": post.get("title", ""), "rendered": post.get("title", "")}
+            return {**post, "content": content, "title": title}
 
         def listed() -> Any:
             states = {"publish"} if asked.get("status") != "any" else {"publish", "draft", "pending", "private"}

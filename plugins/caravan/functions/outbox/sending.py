@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from caravan.core.errors import CaravanError, Misconfigured
@@ -161,7 +161,10 @@ class Sender:
             if isinstance(found, Accepted):
                 self.outbox.settle(message, "accepted", "evidence", now, self.name, found.provider_id)
             elif isinstance(found, Refused):
-                self.outbox.settle(message, "rejected", found.reason, now, self.name)
+                # It never arrived: where it may be tried again, that is no second one.
+                again = self._again_at(message, found)
+                again = again if again and again <= message.intention.not_after else None
+                self.outbox.record(replace(message, worker=self.name), found, now, again_at=again)
             elif self.carrier.is_repeatable and now <= message.intention.not_after:
                 self.outbox.settle(message, "planned", "handing over again changes nothing", now, self.name)
             elif message.changed_at and now - message.changed_at >= self.pace.evidence_for:

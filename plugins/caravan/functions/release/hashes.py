@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from caravan.config.releases import Release
+from caravan.config.outlets import SiteOutlet
+from caravan.config.releases import Known, Release
 
 
 def content_hash(release: Release, templates: Mapping[str, str]) -> str:
@@ -26,3 +27,20 @@ def content_hash(release: Release, templates: Mapping[str, str]) -> str:
     }
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def templates_of(release: Release, known: Known, digests: Mapping[str, str]) -> dict[str, str]:
+    """Those that its texts are put into. `digests`: of every file, by its path below include/templates/release.
+
+    An outlet with a fault may be a site: a fault that comes and goes is not to void an approval. Mail has a list.
+    """
+    outlets = [known.outlets.get(code) for code in release.outlets]
+    kinds = {"site"} if any(each is None or isinstance(each, SiteOutlet) for each in outlets) else set()
+    kinds |= {"mail"} if release.list or any(each and each.is_mail for each in outlets) else set()
+    found = {}
+    for path, digest in digests.items():
+        *tag, kind, _ = path.split("/")
+        read = not tag or any(f"{locale}-".startswith(f"{tag[0]}-") for locale in release.bodies)
+        if kind in kinds and read:
+            found[path] = digest
+    return found

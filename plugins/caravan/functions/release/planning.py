@@ -98,13 +98,8 @@ def render(revision: Revision, outlets: Mapping[str, Outlet]) -> tuple[Payloads,
     return payloads, list(dict.fromkeys(faults))
 
 
-def publications(
-    revision: Revision, payloads: Payloads, provider_id: Callable[[str, str], str | None]
-) -> Iterator[Intention]:
-    """Of outlets that are no lists: each language once, when the first of its markets is to have it.
-
-    `provider_id`: by outlet and language, what the other side calls what an earlier revision published.
-    """
+def publications(revision: Revision, payloads: Payloads) -> Iterator[Intention]:
+    """Of outlets that are no lists: each language once, when the first of its markets is to have it."""
     release = revision.release
     first: dict[tuple[str, str], tuple[datetime, PayloadKey]] = {}
     for key in payloads:
@@ -116,7 +111,7 @@ def publications(
             first[key.outlet, key.locale] = (due, key)
     for (outlet, locale), (due, key) in first.items():
         own = Key(FUNCTION, release.id, release.revision, outlet, locale)
-        yield _intention(release, own, key, due, details={"provider_id": provider_id(outlet, locale)})
+        yield _intention(release, own, key, due)
 
 
 def letters(

@@ -28,6 +28,9 @@ def review(revision: Revision) -> str:
         facts["Languages"] = f"{share:.0%} of those of these markets have no text of their own"
     lines = [f"- **{name}**: {_plain(value)}" for name, value in facts.items() if value]
     lines.append(f"- **Content**: `{content_hash(release, revision.templates)}`")
+    if revision.templates:  # two reviews side by side show which of them was changed
+        shown = ", ".join(f"`{path}` {digest[:8]}" for path, digest in sorted(revision.templates.items()))
+        lines.append(f"- **Templates**: {shown}")
     return "\n\n".join(["\n".join(lines), *_texts(revision)]) + "\n"
 
 
