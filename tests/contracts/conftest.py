@@ -21,8 +21,8 @@ ENGINES = ("lake", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def lakes(tmp_path_factory: pytest.TempPathFactory) -> Lakes:
-    return Lakes(tmp_path_factory.mktemp("lakes"))
+def lakes() -> Lakes:
+    return Lakes()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+from lake_template import copy_lake, migrated_lake
 
 from caravan.warehouse.lake import Lake
 from caravan.warehouse.migrations import migrate
@@ -62,26 +61,14 @@ class PostgresPlace(Place):
 
 
 class Lakes:
-    """Lakes below a folder. The migrated ones are copies of one: a migration takes most of a second."""
-
-    def __init__(self, folder: Path) -> None:
-        self._template = folder / "template"
-        with Lake(self._template) as lake:
-            migrate(lake)
+    """The migrated ones are copies of one."""
 
     def migrated(self, root: Path) -> LakePlace:
-        return self.copy(LakePlace(self._template), root)
+        return LakePlace(migrated_lake(root))
 
     def copy(self, original: LakePlace, root: Path) -> LakePlace:
         original.close()
-        shutil.copytree(original.root, root)
-        # The catalog remembers where its files are; those in it are relative to that.
-        with sqlite3.connect(root / "catalog.sqlite") as catalog:
-            moved = catalog.execute(
-                "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [f"{root}/files/"]
-            ).rowcount
-        catalog.close()
-        assert moved == 1
+        copy_lake(original.root, root)
         return LakePlace(root)
 
     def empty(self, root: Path) -> LakePlace:

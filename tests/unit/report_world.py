@@ -18,13 +18,13 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
+from lake_template import migrated_lake
 
 from caravan import SQL_DIR
 from caravan.core.window import slice_of
 from caravan.reporting.operations import Expected
 from caravan.warehouse.catalog import Catalog, load_models
 from caravan.warehouse.lake import Lake
-from caravan.warehouse.migrations import migrate
 from caravan.warehouse.port import Session, Warehouse
 
 LAST_DAY = date(2026, 11, 20)
@@ -126,9 +126,7 @@ def make_orders(seed: int = 7) -> list[Order]:
 
 def open_lake(root: Path) -> Lake:
     """A migrated lake without any model's table."""
-    lake = Lake(root)
-    migrate(lake)
-    return lake
+    return Lake(migrated_lake(root))
 
 
 def create_models(session: Session, catalog: Catalog) -> None:

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from lake_template import migrated_lake
 
 from caravan.assembly import calendar, markets, reporting, sales
 from caravan.assembly.warehouse import open_warehouse
@@ -69,6 +70,7 @@ def test_a_dry_run_says_what_would_be_done_and_makes_no_lake(
 
 
 def test_a_dry_run_knows_what_is_loaded_and_changes_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    migrated_lake(home / "lake")
     assert cli.main(["sales", "collect", "--channel", "shop_de"]) == 0
     before = asked("SELECT MAX(snapshot_id) FROM ducklake_snapshots('wh')")
     capsys.readouterr()
@@ -117,6 +119,7 @@ def test_a_step_by_hand_closes_its_run(
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    migrated_lake(home / "lake")
     if replaced:
 
         def interrupted(*_: object, **__: object) -> None:
@@ -132,6 +135,7 @@ def test_a_step_by_hand_closes_its_run(
 def test_one_refused_channel_does_not_keep_the_others_back(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    migrated_lake(home / "lake")
     assert cli.main(["sales", "collect", "--channel", "partner_ae", "--channel", "shop_de"]) == 1
     assert asked("SELECT channel_code, state FROM ops.load WHERE entity = 'order_line' ORDER BY 1") == [
         ("partner_ae", "refused"),

@@ -9,12 +9,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from lake_template import migrated_lake
 
 from caravan.reporting import formats, pages
 from caravan.reporting.runs import Run, RunChecks, RunFinding, RunLoads, RunRefusals, read_run
 from caravan.warehouse.evidence import insert_many
 from caravan.warehouse.lake import Lake
-from caravan.warehouse.migrations import migrate
 from caravan.warehouse.port import Session
 
 DAG, RUN = "sales_orders_daily", "scheduled__2026-03-10T00:00:00+00:00"
@@ -79,8 +79,7 @@ def fill(session: Session) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    with Lake(tmp_path_factory.mktemp("run") / "lake") as lake:
-        migrate(lake)
+    with Lake(migrated_lake(tmp_path_factory.mktemp("run") / "lake")) as lake:
         with lake.write() as session:
             fill(session)
         with lake.read() as session:

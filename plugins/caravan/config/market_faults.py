@@ -313,10 +313,16 @@ def _is_language(tag: str) -> bool:
     return True
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Making one takes longer than all that it is asked."""
+    return TypeAdapter(kind)
+
+
 def _typed(document: Document, location: Location, kind: Any) -> Any:
     """The value at a location as a type of configuration; None where there is none, or it is not of that type."""
     found = document.value(*location)
     try:
-        return None if found is None else TypeAdapter(kind).validate_python(found)
+        return None if found is None else _adapter(kind).validate_python(found)
     except ValidationError:
         return None
