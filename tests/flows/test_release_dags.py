@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "contracts"))
 from release_world import ReleaseWorld, agreed
 
 import caravan.assembly
-from caravan.assembly import consistency
+from caravan.assembly import consistency, sending
 from caravan.assembly.releases import hashes
 from caravan.assembly.shelf import read_shelf
 from caravan.cli import run as runner
@@ -117,7 +117,7 @@ def test_what_differs_from_what_has_left_keeps_the_run_red(world, dags, monkeypa
     monkeypatch.setattr(links, "status", lambda url: 200)
     world.approve()
     world.plan()
-    world.send()
+    sending.send("site")
     world.now += timedelta(hours=1)
     page = world.home / "site/de-DE/autumn/index.html"
     page.write_text(page.read_text().replace("Teekannen im Herbst</title>", "Sale!</title>"))
