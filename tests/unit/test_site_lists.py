@@ -6,6 +6,7 @@ import json
 import random
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +63,17 @@ def test_a_feed_reader_finds_each_entry_newest_first(
     assert oldest.published_parsed[:5] == (2026, 11, 22, 9, 0)
     (link,) = [link.href for link in found.feed.links if link.rel == "self"]
     assert link == f"https://news.example.com/press/{folder}{name}"
+
+
+def test_feeds_name_their_hub_and_a_file_shows_the_key() -> None:
+    told = build(replace(case.SITE, hub="https://hub.example.com/", indexnow_key="abc-12345"), series(1), case.NOW)
+    for name in ("feed.rss", "de-DE/feed.atom"):
+        found = feedparser.parse(told[name]).feed.links
+        assert [link.href for link in found if link.rel == "hub"] == ["https://hub.example.com/"], name
+    assert json.loads(told["feed.json"])["hubs"] == [{"type": "WebSub", "url": "https://hub.example.com/"}]
+    assert told["abc-12345.txt"] == b"abc-12345"
+    plain = build(case.SITE, series(1), case.NOW)
+    assert b"hub" not in plain["feed.rss"] + plain["feed.atom"] + plain["feed.json"]
 
 
 def test_the_json_feed_holds_the_same(files: dict[str, bytes]) -> None:

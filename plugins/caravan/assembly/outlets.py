@@ -168,7 +168,8 @@ def _site(account: config.SiteOutlet, settings: Settings, zones: Mapping[str, st
         store = BucketStore(current().get(account.connection), account.bucket, account.prefix.strip("/"))
     else:
         store = FolderStore(settings.home / (account.folder or "site"))
-    return SiteOutlet(account.code, Site(account.base_url, account.publisher, zones), store, utc_now)
+    site = Site(account.base_url, account.publisher, zones, account.hub, account.indexnow_key)
+    return SiteOutlet(account.code, site, store, utc_now)
 
 
 def mailing_of(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:

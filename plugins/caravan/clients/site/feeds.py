@@ -58,6 +58,8 @@ def write_rss(feed: Feed) -> bytes:
         add(channel, "language", feed.folder)
     add(channel, "lastBuildDate", _rfc_822(feed.updated_at))
     add(channel, "atom:link", rel="self", type="application/rss+xml", href=feed.url("feed.rss"))
+    if feed.site.hub:
+        add(channel, "atom:link", rel="hub", href=feed.site.hub)
     for entry in feed.shown:
         item = ET.SubElement(channel, "item")
         add(item, "title", entry.title)
@@ -81,6 +83,8 @@ def write_atom(feed: Feed) -> bytes:
     add(root, "updated", instant(feed.updated_at))
     add(root, "link", rel="self", type="application/atom+xml", href=feed.url("feed.atom"))
     add(root, "link", rel="alternate", type="text/html", href=feed.home_url)
+    if feed.site.hub:
+        add(root, "link", rel="hub", href=feed.site.hub)
     add(ET.SubElement(root, "author"), "name", feed.site.name)
     for entry in feed.shown:
         item = ET.SubElement(root, "entry", {"xml:lang": entry.locale})
@@ -104,6 +108,7 @@ def write_json(feed: Feed) -> bytes:
         "home_page_url": feed.home_url,
         "feed_url": feed.url("feed.json"),
         **({"language": feed.folder} if feed.folder else {}),
+        **({"hubs": [{"type": "WebSub", "url": feed.site.hub}]} if feed.site.hub else {}),
         "items": [_json_item(entry) for entry in feed.shown],
     }
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()

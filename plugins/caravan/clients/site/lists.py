@@ -97,6 +97,8 @@ def build(site: Site, entries: Sequence[Entry], now: datetime) -> dict[str, byte
     files["news-sitemap.xml"] = write_news(site, shown, now)
     gone = sorted(f"/{folder_of(entry.locale, entry.release_id)}/\n" for entry in ordered if entry.is_withdrawn)
     files[WITHDRAWN] = "".join(gone).encode()
+    if site.indexnow_key:
+        files[f"{site.indexnow_key}.txt"] = site.indexnow_key.encode()
     return files
 
 

@@ -29,11 +29,14 @@ _LAST_RESORT = "en"
 @dataclass(frozen=True)
 class Site:
     """`base_url`: where the store's root is served. `name`: the publisher's, as readers and news search know it.
-    `zones`: by market code, in which a page tells its date; UTC for the others."""
+    `zones`: by market code, in which a page tells its date; UTC for the others. `hub`: that of the feeds (WebSub).
+    `indexnow_key`: shown in a file of its name, which proves to search engines whose site it is."""
 
     base_url: str
     name: str
     zones: Mapping[str, str] = field(default_factory=dict)
+    hub: str | None = None
+    indexnow_key: str | None = None
 
     def url(self, path: str = "") -> str:
         return f"{self.base_url.rstrip('/')}/{path}"
