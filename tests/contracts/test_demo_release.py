@@ -39,6 +39,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+class Stopped(Exception):
+    """As a machine that is switched off."""
+
+
 def night(outlets: Outlets, home: Path, before: Callable[[], None] = lambda: None) -> Leaving:
     """All of it once, without Airflow. `before`: each of its steps."""
     settings = Settings.from_environment()
@@ -118,10 +122,10 @@ def test_stopped_in_the_middle_the_next_night_brings_the_rest(first: Any, home: 
 
         def stop() -> None:
             if next(steps) == 4:
-                raise KeyboardInterrupt
+                raise Stopped
 
         one, two = Outlets(), Outlets()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped):
             night(one, tmp_path, stop)
         assert 0 < len(one.letter.mails) < len(first[0].letter.mails)
         assert night(two, tmp_path).wrong == []
