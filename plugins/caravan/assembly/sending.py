@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
-from caravan.assembly.clock import utc_now
+from caravan.assembly.clock import sleep, utc_now
 from caravan.assembly.outlets import spacing_of
 from caravan.assembly.releases import Desk, hashes, open_desk, opened, take_down
 from caravan.config.calendars import contact_spine
@@ -120,7 +120,7 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
                 gate_of(desk, code, function),
                 worker,
                 utc_now,
-                time.sleep,
+                sleep,
                 pace,
                 spacing,
             )
