@@ -90,7 +90,8 @@ def work(job: Job) -> None:
         module.utc_now = job.clock  # type: ignore[attr-defined]
     releases.StoredOutbox = partial(MortalOutbox, job)  # type: ignore[misc,assignment]
     sending.USUAL = PACE  # type: ignore[misc]
-    sending.TICK = timedelta(0)  # what is due in a minute is not waited for
+    turns = {function: (timedelta(0), turn) for function, (_, turn) in sending.FUNCTIONS.items()}
+    sending.FUNCTIONS = turns  # type: ignore[misc]  # what is due in a minute is not waited for
     if job.step == "plan":
         releases.plan("autumn", "test")
     elif job.step == "cancel":
