@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "contracts")]
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "contracts"), str(TESTS)]
 
 from deliveries import Line, batch_of, day  # noqa: E402
 from small_models import FCT, MODELS, STG, TABLES, WEEK, write_models  # noqa: E402

@@ -19,7 +19,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "contracts")]
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "contracts"), str(TESTS)]
 
 from deliveries import LINES, Line, write_parquet  # noqa: E402
 from small_models import MODELS, Small, write_models  # noqa: E402

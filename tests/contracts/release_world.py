@@ -98,7 +98,7 @@ class ReleaseWorld:
         monkeypatch.delenv("CARAVAN_WAREHOUSE", raising=False)
         for module in (outlets, releases, sending):
             monkeypatch.setattr(module, "utc_now", lambda: self.now)
-        monkeypatch.setattr(sending.time, "sleep", self._sleep)
+        monkeypatch.setattr(sending, "sleep", self._sleep)
         self.box, port = Box(), free_port()
         connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": PLAIN}
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_LETTER", json.dumps(connection))

@@ -40,9 +40,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseWo
     monkeypatch.setitem(sys.modules, told.__name__, told)
     monkeypatch.setattr(caravan.assembly, "incidents", told, raising=False)
     monkeypatch.setattr(runner, "LONGEST_RETRY_DELAY", timedelta(0))
-    sleep = time.sleep
     world = ReleaseWorld(tmp_path, monkeypatch)
-    monkeypatch.setattr(time, "sleep", sleep)  # Airflow waits with it; nothing here is sent later than now
     world.people(*agreed("anna"), *agreed("ben", "GB"), "dora@example.com,DE,,,,,Dora")
     yield world
     world.controller.stop()
