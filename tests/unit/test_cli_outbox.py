@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -131,19 +130,38 @@ def test_verify(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = secret_key(settings)
-    assert len(key) == 64 and secret_key(settings) == key
+    with open_books(settings) as books:
+        key = secret_key(settings, books.contacts)
+        assert len(key) == 64 and secret_key(settings, books.contacts) == key
+        path = settings.home / KEY_FILE
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.write_text("cut")
+        with pytest.raises(Misconfigured, match="cut off"):
+            secret_key(settings, books.contacts)
+        monkeypatch.setenv(KEY_VARIABLE, key.decode())
+        assert secret_key(settings, books.contacts) == key
+        monkeypatch.setenv(KEY_VARIABLE, "short")
+        with pytest.raises(Misconfigured, match="shorter than 32"):
+            secret_key(settings, books.contacts)
+
+
+def test_another_key_than_the_outbox_was_begun_with_is_refused(settings: Settings, monkeypatch) -> None:
     path = settings.home / KEY_FILE
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    path.write_text("cut")
-    with pytest.raises(Misconfigured, match="cut off"):
-        secret_key(settings)
-    monkeypatch.setenv(KEY_VARIABLE, "x" * 40)
-    assert secret_key(settings) == b"x" * 40
-    monkeypatch.setenv(KEY_VARIABLE, "short")
-    with pytest.raises(Misconfigured, match="shorter than 32"):
-        secret_key(settings)
-    assert os.environ["CARAVAN_HOME"] == str(settings.home)
+    with open_books(settings) as books:
+        key = secret_key(settings, books.contacts)
+        monkeypatch.setenv(KEY_VARIABLE, "x" * 40)
+        with pytest.raises(Misconfigured, match=f"{KEY_VARIABLE}: is not the key by which people are known"):
+            secret_key(settings, books.contacts)
+        monkeypatch.delenv(KEY_VARIABLE)
+        path.write_text("y" * 40)
+        with pytest.raises(Misconfigured, match=f"{KEY_FILE}: is not the key by which people are known"):
+            secret_key(settings, books.contacts)
+        path.unlink()
+        with pytest.raises(Misconfigured, match=f"{KEY_FILE}: is not there: put it back"):
+            secret_key(settings, books.contacts)
+        assert not path.exists(), "no other one is made"
+        path.write_bytes(key)
+        assert secret_key(settings, books.contacts) == key
 
 
 def test_the_doctor_tells_what_waits_and_what_was_changed(settings: Settings) -> None:

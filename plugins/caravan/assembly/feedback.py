@@ -103,7 +103,9 @@ def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
             message = books.outbox.get(subscription.message_id)
             return message is not None and confirming.confirm(message, books.contacts, CHANNEL, utc_now())
 
-    key, words = secret_key(chosen), read_words(TEMPLATES / "mail" / "words.yml")
+    with open_books(chosen) as books:
+        key = secret_key(chosen, books.contacts)
+    words = read_words(TEMPLATES / "mail" / "words.yml")
     return application(record, keys_of(key), words, Confirming(confirm_keys_of(key), confirm))
 
 

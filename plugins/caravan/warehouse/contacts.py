@@ -20,6 +20,8 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS soft_bounce (
     subject TEXT NOT NULL, channel TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
     PRIMARY KEY (subject, channel, evidence))""",
+    """CREATE TABLE IF NOT EXISTS contact_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1), key_print TEXT NOT NULL)""",
 )
 _EVENT = ("subject", "purpose", "channel", "state", "at", "evidence", "text_version")
 _SUPPRESSION = ("subject", "channel", "reason", "at", "evidence")
@@ -29,6 +31,19 @@ class StoredContacts:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         ledger.make(SCHEMA)
+
+    def key_print(self) -> str | None:
+        """Fingerprint of the key by which people are known here; None before its first use."""
+        with self._ledger.read() as transaction:
+            found = transaction.row("SELECT key_print FROM contact_key")
+        return str(found[0]) if found else None
+
+    def note_key_print(self, key_print: str) -> str:
+        """The one that counts: of two processes that begin at once the first one's."""
+        with self._ledger.write() as transaction:
+            insert = "INSERT INTO contact_key (id, key_print) VALUES (1, :key_print) ON CONFLICT DO NOTHING"
+            transaction.rows(insert, {"key_print": key_print})
+        return self.key_print() or key_print
 
     def add_consent(self, events: Iterable[ConsentEvent], now: datetime, source: str) -> int:
         beside = {"source": source, "recorded_at": as_text(now)}
