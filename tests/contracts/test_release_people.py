@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import requests
 from release_world import ReleaseWorld, agreed
 
+from caravan.assembly import feedback, lists
 from caravan.assembly.outbox import KEY_VARIABLE
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured
@@ -19,6 +21,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseWorld]:
     world = ReleaseWorld(tmp_path, monkeypatch)
+    monkeypatch.setattr(feedback, "utc_now", lambda: world.now)
     yield world
     world.controller.stop()
 
@@ -37,3 +40,54 @@ def test_a_shell_with_another_key_plans_nothing(world, monkeypatch):
     world.plan()
     world.send()
     assert world.received() == []
+
+
+def said(world: ReleaseWorld, name: str) -> list[str]:
+    with world.desk() as desk:
+        return [each.state for each in desk.contacts.consent(desk.subject_of(f"{name}@example.com"))]
+
+
+def revise(world: ReleaseWorld, when: str) -> None:
+    """Revision 2 of the release, at another time of the day, approved and planned."""
+    path = world.folder / "release.yml"
+    text = path.read_text().replace("list: letters", "list: letters\nrevision: 2")
+    path.write_text(text.replace("T09:30:00Z", f"T{when}:00Z"))
+    world.approve()
+    world.plan()
+
+
+def unsubscribe(world: ReleaseWorld) -> requests.Response:
+    """With the link in the first mail that came."""
+    token = world.box.mails[0][1]["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    with feedback.served(0) as address:
+        return requests.post(f"{address}/unsubscribe/{token}", timeout=5)
+
+
+def test_a_yes_of_later_is_not_taken_for_one_of_each_reading(world):
+    # The shop writes Tokyo's clock without a zone.
+    later = "anna@example.com,GB,given,2026-11-25T17:00:00,form 7,v1,anna"
+    world.people(*agreed("anna", "GB"), later)
+    world.approve()
+    assert world.plan()["letter"]["bad"] == 1
+    world.send()
+    world.now += 10 * MINUTE
+    assert unsubscribe(world).status_code == 200
+    world.box.mails.clear()
+    world.now += 30 * MINUTE
+    world.people(*agreed("anna", "GB"), later, *agreed("new", "GB"))
+    revise(world, "10:15")
+    world.now += 10 * MINUTE
+    world.send()
+    assert world.received() == ["new@example.com"]
+    assert said(world, "anna") == ["pending", "given", "withdrawn"]
+
+
+def test_what_was_not_yet_said_counts_from_its_moment_on(world):
+    world.people("anna@example.com,DE,given,2026-11-25T10:00:00Z,form 7,v1,anna")
+    with world.desk() as desk:
+        of_list, readings = desk.shelf.lists["letters"], []
+        for minutes in (0, 29, 31, 32, 60 * 26, 60 * 27):
+            readings.append(lists.take_in(desk, of_list, world.now + minutes * MINUTE))
+    assert [each.bad for each in readings] == [1, 1, 0, 0, 0, 0]
+    assert len({each.reading_id for each in readings}) == 3, "as seldom as it can be"
+    assert said(world, "anna") == ["given"]

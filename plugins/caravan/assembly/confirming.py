@@ -48,9 +48,9 @@ def _ask(desk: Desk, of_list: RecipientList, by: str) -> int:
         where = f"lists/{of_list.code}.yml confirm"
         raise Misconfigured([Fault(where, f"'{of_list.confirm}' is no outlet for mail with a `confirm_url`")])
     # All that they said is known then, also what stands further below.
-    lists.take_in(desk, of_list, now)
+    reading = lists.take_in(desk, of_list, now)
     letters = _Letters(desk, of_list, account, account.confirm_url, now)
-    with lists.people(desk, of_list, now) as rows:
+    with lists.people(desk, of_list, reading.read_at) as rows:
         return desk.outbox.plan(letters.intentions(rows), now, by)
 
 
