@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -189,6 +190,37 @@ def test_an_event_of_ses_says_what_became_of_which_mail(content, kind, detail, m
     assert QUEUE.parse(body, "sqs:1") == (
         Feedback(ID, "0107-abc", kind, datetime(2026, 3, 2, 12, minute), detail, "sqs:1", "#15"),
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"eventType": []},
+        {"mail": {"sendingAccountId": []}},
+        {"mail": {"messageId": "\ud800"}},
+        {"mail": {"messageId": "a\0"}},
+        {"mail": {"timestamp": "0001-01-01T00:00:00+14:00"}},
+        {"eventType": "Bounce", "bounce": {**HARD, "bounceSubType": []}},
+        {"eventType": "Bounce", "bounce": {**HARD, "timestamp": "9999-12-31T23:59:59-01:00"}},
+    ],
+)  # fmt: skip
+def test_values_that_ses_never_writes_make_an_event_unreadable(change):
+    queue = replace(QUEUE, accounts=frozenset({"123456789012"}))
+    content = event("Send", mail=change.get("mail", {})) | {
+        name: given for name, given in change.items() if name != "mail"
+    }
+    (found,) = queue.parse(json.dumps(content), "sqs:1")
+    assert isinstance(found, Unreadable)
+
+
+def test_a_server_s_words_can_be_stored_whatever_they_are():
+    (found,) = QUEUE.parse(json.dumps(event("Reject", reject={"reason": "\ud800\0 no"})), "sqs:1")
+    assert isinstance(found, Feedback) and found.detail == "?? no"
+
+
+def test_a_topic_that_is_no_text_is_not_ours():
+    (found,) = replace(QUEUE, topics=frozenset({TOPIC})).parse(in_sns(event("Send"), []), "sqs:1")
+    assert found == Unreadable("came through a topic that is not ours", "sqs:1")
 
 
 def test_an_older_notification_and_a_mail_without_our_tag():

@@ -47,7 +47,8 @@ def status_in(text: str) -> str:
 
 def without_addresses(text: str) -> str:
     """A server's own words, fit to be stored."""
-    return _ADDRESS.sub("<address>", " ".join(text.split()))[:_LONGEST_DETAIL]
+    storable = text.encode(errors="replace").decode().replace("\0", "?")
+    return _ADDRESS.sub("<address>", " ".join(storable.split()))[:_LONGEST_DETAIL]
 
 
 def utc(moment: datetime) -> datetime:
