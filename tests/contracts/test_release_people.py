@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 import requests
 from release_world import ReleaseWorld, agreed
 
-from caravan.assembly import feedback, lists
+from caravan.assembly import feedback, lists, releases
 from caravan.assembly.outbox import KEY_VARIABLE
+from caravan.assembly.shelf import read_shelf
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured
 
@@ -91,3 +93,22 @@ def test_what_was_not_yet_said_counts_from_its_moment_on(world):
     assert [each.bad for each in readings] == [1, 1, 0, 0, 0, 0]
     assert len({each.reading_id for each in readings}) == 3, "as seldom as it can be"
     assert said(world, "anna") == ["given"]
+
+
+def test_an_approval_of_no_time_holds_back_its_own_release_alone(world):
+    other = shutil.copytree(world.folder, world.folder.with_name("aaa"))
+    release = (other / "release.yml").read_text().replace("id: autumn", "id: aaa")
+    (other / "release.yml").write_text(release.replace("T09:30:00Z", "T09:29:00Z"))
+    world.people(*agreed("anna"))
+    world.approve()
+    world.plan()
+    releases.plan("aaa", "test")
+    signed = other / "approvals.yml"
+    signed.write_text(signed.read_text().replace("2026-11-25T08:30:00Z", "9999-12-31T23:59:59-01:00"))
+    world.send()
+    assert world.received() == ["anna@example.com"]
+    with world.desk() as desk:
+        found = [each for each in desk.outbox.find(state="planned") if each.key.outlet == "letter"]
+        assert [each.key.object_id for each in found] == ["aaa"]
+    (reason,) = releases.standings(world.settings, read_shelf(world.config))["aaa"].reasons
+    assert "is no time" in reason

@@ -95,6 +95,8 @@ def test_an_address_alone_is_enough_and_an_unknown_zone_is_none():
         ("address,is_customer", "a@b.de,maybe", "is_customer", "NOT_YES_OR_NO"),
         ("address,first_name", "a@b.de, ", "first_name", "VARIABLE_MISSING"),
         ("address,consent_at", "a@b.de,yesterday", "consent_at", "NOT_A_TIME"),
+        ("address,consent_at", "a@b.de,9999-12-31T23:59:59-01:00", "consent_at", "NOT_A_TIME"),
+        ("address,consent_at", "a@b.de,0001-01-01T00:00:00+01:00", "consent_at", "NOT_A_TIME"),
         ("address,consent_at", "a@b.de,2026-11-25T09:30:01Z", "consent_at", "NOT_YET_SAID"),
         ("address,consent_at,consent_state", "a@b.de,2026-11-26T10:00:00Z,withdrawn", "consent_at", "NOT_YET_SAID"),
         ("address,consent_at,consent_state", "a@b.de,2026-01-01,granted", "consent_state", "NOT_A_STATE"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from traceback import format_tb
 
 from caravan.assembly import lists
 from caravan.assembly.clock import utc_now
@@ -36,6 +37,11 @@ def ask(by: str) -> dict[str, int]:
                     counts[each.code] = _ask(desk, each, by)
                 except CaravanError as error:
                     faults.append(Fault(f"list {each.code}", str(error)))
+                except Exception as error:  # its text may hold a row
+                    log.error(
+                        "list %s: %s\n%s", each.code, type(error).__name__, "".join(format_tb(error.__traceback__))
+                    )
+                    faults.append(Fault(f"list {each.code}", f"{type(error).__name__}: see the log"))
     log.info("asked to confirm: %s", counts)
     if faults:
         raise Misconfigured(faults)

@@ -166,9 +166,9 @@ def _consent(given: Mapping[str, str], now: datetime) -> tuple[Consent | None, _
     wrong: _Wrong = None
     try:
         at = datetime.fromisoformat(when)
-    except ValueError:
+        at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    except (ValueError, OverflowError):
         at, wrong = now, ("consent_at", Unfit("NOT_A_TIME", "is no time (like 2026-03-01T09:30:00Z)"))
-    at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     if at > now + (_AHEAD if standing(state or "given") in REFUSALS else timedelta(0)):
         # A yes is not taken for one of now: read again and again, it would come after whatever else they said.
         wrong = "consent_at", Unfit(NOT_YET_SAID, "lies in the future: is it UTC? Counts from then on")
