@@ -23,7 +23,10 @@ REPORTS = Reports("shop.example", lambda address: f"hash of {len(address)} signs
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        ("5.1.1", "hard_bounce"), ("5.1.10", "hard_bounce"), ("5.2.1", "hard_bounce"), ("5.0.0", "hard_bounce"),
+        ("5.1.1", "hard_bounce"), ("5.1.10", "hard_bounce"), ("5.2.1", "hard_bounce"), ("5.0.0", "soft_bounce"),
+        ("5.1.2", "hard_bounce"), ("5.1.6", "hard_bounce"), ("5.2.0", "hard_bounce"), ("4.1.1", "soft_bounce"),
+        ("5.3.0", "blocked"), ("5.3.4", "blocked"), ("5.5.1", "blocked"), ("5.5.4", "blocked"), ("5.2.3", "blocked"),
+        ("5.4.4", "soft_bounce"), ("5.4.6", "soft_bounce"), ("5.1.9", "soft_bounce"),
         ("5.2.2", "soft_bounce"), ("5.7.1", "blocked"), ("5.7.26", "blocked"), ("4.4.7", "soft_bounce"),
         ("4.2.2", "soft_bounce"), ("5.6.7", "blocked"), ("5.1.7", "blocked"), ("5.1.8", "blocked"),
         ("4.7.1", "blocked"), ("2.1.5", None), ("", None), ("5.1", None), ("550", None), ("6.1.1", None),
