@@ -13,6 +13,7 @@ from caravan.assembly.outbox import KEY_FILE, KEY_VARIABLE, open_books, open_led
 from caravan.cli import main as cli
 from caravan.cli.doctor_outbox import outbox
 from caravan.config.settings import Settings
+from caravan.core.contacts import Suppression, subject_of
 from caravan.core.errors import Misconfigured
 from caravan.core.outbox import Accepted, Intention, Key, Message, Unknown
 
@@ -127,6 +128,25 @@ def test_what_a_person_may_decide(
 def test_verify(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("verify") == 0
     assert "the log is whole" in capsys.readouterr().out
+
+
+def test_a_bounced_address_is_written_to_again_and_a_complaint_stays(settings: Settings, capsys) -> None:
+    with open_books(settings) as books:
+        anna = subject_of("anna@example.com", secret_key(settings, books.contacts))
+        for days in range(3):
+            books.contacts.note_soft_bounce(anna, "email", NOW, f"event {days}")
+        books.contacts.suppress([Suppression(anna, "email", "soft_bounces", NOW, "event 2")], NOW)
+        assert run("unsuppress", "Anna@Example.com", "--why", "she wrote to us") == 0
+        assert books.contacts.suppressions(anna, "email") == [] and books.contacts.soft_bounces(anna, "email", NOW) == 0
+        assert run("unsuppress", "anna@example.com", "--why", "again") == 1
+        books.contacts.suppress([Suppression(anna, "email", "complaint", NOW, "event 3")], NOW)
+        assert run("unsuppress", "anna@example.com", "--why", "she is nice") == 1
+        assert [each.reason for each in books.contacts.suppressions(anna, "email")] == ["complaint"]
+    said = capsys.readouterr()
+    assert "lifted: soft_bounces" in said.out and "nothing suppresses" in said.err and "that stays" in said.err
+    with open_ledger(settings) as ledger, ledger.read() as transaction:
+        ((reason, why),) = transaction.rows("SELECT reason, why FROM suppression_lift")
+    assert (reason, why) == ("soft_bounces", "she wrote to us")
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
 from caravan.assembly.outbox import open_books, open_ledger, secret_key
-from caravan.assembly.outlets import TEMPLATES, confirm_keys_of, keys_of
+from caravan.assembly.outlets import TEMPLATES, confirm_keys_of, keys_of, normaliser
 from caravan.assembly.releases import open_desk
 from caravan.config.outlets import MailOutlet
 from caravan.config.settings import Settings
+from caravan.core.contacts import LIFTABLE
 from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.feedback import Received
 from caravan.functions.outbox import confirming, feedback
+from caravan.functions.release.recipients import Unfit
 from caravan.warehouse.feedback import StoredFeedback
 
 if TYPE_CHECKING:
@@ -64,6 +66,23 @@ def collect(outlet: str) -> dict[str, int]:
         share = f"{complaints} of {sent:,} mails of {COMPLAINTS_DAYS} days, {complaints / sent:.2%}"
         raise Rejected("TOO_MANY_COMPLAINTS", f"{outlet}: {share}: look at whom you write to before you write again")
     return dict(counts)
+
+
+def unsuppress(address: str, by: str, why: str) -> list[str]:
+    """Write again to an address of which a server said that it is not there; the reasons that are lifted. Rejected when
+    there is none, or one that its owner gave."""
+    normal = normaliser(None)(address)
+    if isinstance(normal, Unfit):
+        raise Rejected(normal.reason_code, f"that is no address: {normal.message}")
+    with open_desk() as desk:
+        found = desk.contacts.suppressions(desk.subject_of(normal), CHANNEL)
+        if not found:
+            raise Rejected("NOT_SUPPRESSED", "nothing suppresses this address")
+        if theirs := [each.reason for each in found if each.reason not in LIFTABLE]:
+            raise Rejected("NOT_OURS_TO_LIFT", f"its owner said so ({', '.join(theirs)}): that stays")
+        for each in found:
+            desk.contacts.lift(each, utc_now(), by, why)
+    return [each.reason for each in found]
 
 
 def _sources(account: MailOutlet) -> Iterator[Iterator[Received]]:

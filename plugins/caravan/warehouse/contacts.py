@@ -17,6 +17,10 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS suppression (
     subject TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
     recorded_at TEXT NOT NULL, PRIMARY KEY (subject, channel, reason))""",
+    """CREATE TABLE IF NOT EXISTS suppression_lift (
+    subject TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
+    lifted_at TEXT NOT NULL, lifted_by TEXT NOT NULL, why TEXT NOT NULL,
+    PRIMARY KEY (subject, channel, reason, lifted_at))""",
     """CREATE TABLE IF NOT EXISTS soft_bounce (
     subject TEXT NOT NULL, channel TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
     PRIMARY KEY (subject, channel, evidence))""",
@@ -24,6 +28,7 @@ SCHEMA = (
     id INTEGER PRIMARY KEY CHECK (id = 1), key_print TEXT NOT NULL)""",
 )
 _EVENT = ("subject", "purpose", "channel", "state", "at", "evidence", "text_version")
+LIFT = ("subject", "channel", "reason", "at", "evidence", "lifted_at", "lifted_by", "why")
 _SUPPRESSION = ("subject", "channel", "reason", "at", "evidence")
 
 
@@ -80,6 +85,18 @@ class StoredContacts:
             )
         found = [dict(zip(_SUPPRESSION, row, strict=True)) for row in rows]
         return [Suppression(**(each | {"at": as_moment(each["at"])})) for each in found]
+
+    def lift(self, ended: Suppression, now: datetime, by: str, why: str) -> None:
+        """It suppresses nobody any more; that it did is kept. Soft bounces are counted anew."""
+        which = {"subject": ended.subject, "channel": ended.channel, "reason": ended.reason}
+        kept = {"at": as_text(ended.at), "evidence": ended.evidence, "lifted_at": as_text(now)}
+        names, marks = ", ".join(LIFT), ", ".join(f":{name}" for name in LIFT)
+        with self._ledger.write() as transaction:
+            insert = f"INSERT INTO suppression_lift ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+            transaction.rows(insert, which | kept | {"lifted_by": by, "why": why})
+            where = "WHERE subject = :subject AND channel = :channel"
+            transaction.rows(f"DELETE FROM suppression {where} AND reason = :reason", which)
+            transaction.rows(f"DELETE FROM soft_bounce {where}", which)
 
     def note_soft_bounce(self, subject: str, channel: str, at: datetime, evidence: str) -> None:
         self._add("soft_bounce", [{"subject": subject, "channel": channel, "at": as_text(at), "evidence": evidence}])

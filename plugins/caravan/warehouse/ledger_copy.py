@@ -19,6 +19,7 @@ _TABLES = (
     ("consent_event", ("subject", "purpose", "channel", "state", "at", "evidence", "text_version", "source",
                        "recorded_at")),
     ("suppression", ("subject", "channel", "reason", "at", "evidence", "recorded_at")),
+    ("suppression_lift", contacts.LIFT),
     ("soft_bounce", ("subject", "channel", "at", "evidence")),
     (_KEY, ("id", "key_print")),
     ("feedback", feedback.COLUMNS),
