@@ -226,6 +226,18 @@ def test_a_topic_that_is_no_text_is_not_ours():
     assert found == Unreadable("came through a topic that is not ours", "sqs:1")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        event("Bounce", bounce={**HARD, "feedbackId": "0107-b"}),
+        event("Complaint", complaint={**COMPLAINT, "feedbackId": "0107-b"}),
+    ],
+)
+def test_one_bounce_is_one_however_often_sns_brings_it(content):
+    found = {QUEUE.parse(in_sns(content), f"sqs:{number}") for number in range(3)}
+    assert [each.raw_id for ((each,),) in [tuple(found)]] == ["ses:0107-b"]
+
+
 def test_an_older_notification_and_a_mail_without_our_tag():
     content = event("", bounce=bounce("Permanent"), mail={"tags": {}})
     content["notificationType"] = "Bounce"

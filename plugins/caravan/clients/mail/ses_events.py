@@ -110,6 +110,7 @@ class SesQueue:
             yield Feedback(message_id, provider_id, name, at, shown(detail), raw_id, self._hash(_one(mail)))
         elif kind == "Bounce":
             part = _object(event.get("bounce"), "bounce")
+            raw_id = _own_id(part, raw_id)
             sort, sub = (
                 _text(part.get("bounceType"), "bounceType"),
                 _text(part.get("bounceSubType", "-"), "bounceSubType"),
@@ -125,6 +126,7 @@ class SesQueue:
                 yield Feedback(message_id, provider_id, bounce, at, shown(detail), raw_id, address)
         elif kind == "Complaint":
             part = _object(event.get("complaint"), "complaint")
+            raw_id = _own_id(part, raw_id)
             for recipient in _recipients(part, "complainedRecipients"):
                 detail = str(part.get("complaintFeedbackType") or part.get("complaintSubType") or "")
                 address = self._hash(recipient.get("emailAddress"))
@@ -175,6 +177,11 @@ def _recipients(part: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     if not isinstance(found, list) or not found:
         raise _Wrong(f"has no {name}")
     return [_object(recipient, name) for recipient in found]
+
+
+def _own_id(part: Mapping[str, Any], raw_id: str) -> str:
+    """What SES calls the bounce or complaint: SNS may bring one twice, each time as another message of the queue."""
+    return f"ses:{_text(part['feedbackId'], 'feedbackId')}" if part.get("feedbackId") else raw_id
 
 
 def _one(mail: Mapping[str, Any]) -> object:
