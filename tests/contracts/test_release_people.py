@@ -112,3 +112,20 @@ def test_an_approval_of_no_time_holds_back_its_own_release_alone(world):
         assert [each.key.object_id for each in found] == ["aaa"]
     (reason,) = releases.standings(world.settings, read_shelf(world.config))["aaa"].reasons
     assert "is no time" in reason
+
+
+def test_a_proof_that_was_put_in_later_counts(world):
+    world.people(*[row.replace("form 7", "") for row in agreed("anna")])
+    world.approve()
+    world.plan()
+    assert world.send()["letter"] == {"skipped": 1}
+    world.people(*agreed("anna"))
+    revise(world, "09:31")
+    world.now += MINUTE
+    world.send()
+    assert world.received() == ["anna@example.com"]
+    world.people(*[row.replace("form 7", "form 8") for row in agreed("anna")])
+    with world.desk() as desk:
+        lists.take_in(desk, desk.shelf.lists["letters"], world.now)
+        proofs = {each.evidence for each in desk.contacts.consent(desk.subject_of("anna@example.com"))}
+    assert proofs == {"form 7"}, "one that is there stays"

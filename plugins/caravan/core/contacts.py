@@ -45,7 +45,7 @@ class Contacts(Protocol):
     """What people said, and who is suppressed. Nothing is ever taken back but by what comes later, or by a person."""
 
     def add_consent(self, events: Iterable[ConsentEvent], now: datetime, source: str) -> int:
-        """Those that are not there yet; how many."""
+        """Those that are not there yet, or were without evidence; how many."""
         ...
 
     def consent(self, subject: str) -> Sequence[ConsentEvent]: ...

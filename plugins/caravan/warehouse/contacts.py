@@ -27,6 +27,10 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS contact_key (
     id INTEGER PRIMARY KEY CHECK (id = 1), key_print TEXT NOT NULL)""",
 )
+_PUT_RIGHT = """(subject, purpose, channel, state, at) DO UPDATE
+    SET evidence = excluded.evidence, text_version = excluded.text_version
+    WHERE consent_event.evidence = '' AND excluded.evidence <> ''"""
+"""What was said stays as it was said; a proof that was missing is put in."""
 _EVENT = ("subject", "purpose", "channel", "state", "at", "evidence", "text_version")
 LIFT = ("subject", "channel", "reason", "at", "evidence", "lifted_at", "lifted_by", "why")
 _SUPPRESSION = ("subject", "channel", "reason", "at", "evidence")
@@ -55,6 +59,7 @@ class StoredContacts:
         return self._add(
             "consent_event",
             [{name: getattr(each, name) for name in _EVENT} | beside | {"at": as_text(each.at)} for each in events],
+            _PUT_RIGHT,
         )
 
     def consent(self, subject: str) -> list[ConsentEvent]:
@@ -109,14 +114,14 @@ class StoredContacts:
             )
         return int(found[0]) if found else 0
 
-    def _add(self, table: str, rows: list[dict[str, str | None]]) -> int:
-        """Those whose key is not there; how many."""
+    def _add(self, table: str, rows: list[dict[str, str | None]], conflict: str = "DO NOTHING") -> int:
+        """Those whose key is not there; how many. `conflict`: what becomes of the others."""
         if not rows:
             return 0
         names = list(rows[0])
         insert = (
             f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "
-            "ON CONFLICT DO NOTHING RETURNING 1"
+            f"ON CONFLICT {conflict} RETURNING 1"
         )
         with self._ledger.write() as transaction:
             return sum(len(transaction.rows(insert, row)) for row in rows)
