@@ -69,6 +69,7 @@ def test_what_may_have_left_since_is_not_sent_again(engine, to, new_place, tmp_p
     target.config_dir.mkdir(parents=True)
     said = restore(target, made.folder, clock=lambda: AT + 5 * HOUR)
     assert any(line.startswith("outbox restored; 1 messages were due since") for line in said)
+    assert any(line.startswith(f"WHAT PEOPLE SAID AFTER {AT} UTC IS GONE") for line in said)
     with open_books(target) as books:
         assert books.contacts.key_print() and secret_key(target, books.contacts) == key
         books.outbox.plan([intention("planned after it", 3), intention("new", 9)], AT + 5 * HOUR, "me")

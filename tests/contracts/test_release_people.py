@@ -16,6 +16,8 @@ from caravan.assembly.outbox import KEY_VARIABLE
 from caravan.assembly.shelf import read_shelf
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured
+from caravan.warehouse import ledger_copy
+from caravan.warehouse.ledger import FILE, SqliteLedger
 
 MINUTE = timedelta(minutes=1)
 
@@ -129,3 +131,25 @@ def test_a_proof_that_was_put_in_later_counts(world):
         lists.take_in(desk, desk.shelf.lists["letters"], world.now)
         proofs = {each.evidence for each in desk.contacts.consent(desk.subject_of("anna@example.com"))}
     assert proofs == {"form 7"}, "one that is there stays"
+
+
+def test_nobody_is_told_unsubscribed_whose_mail_the_restored_outbox_does_not_know(world):
+    with world.desk():
+        pass
+    made_at, backup = world.now, world.home / "backup.sqlite"
+    shutil.copy(world.home / FILE, backup)
+    world.people(*agreed("anna"))
+    world.approve()
+    world.plan()
+    world.send()
+    for path in world.home.glob(f"{FILE}*"):
+        path.unlink()
+    world.now += 60 * MINUTE
+    with SqliteLedger(backup) as source, SqliteLedger(world.home / FILE) as target:
+        ledger_copy.restore(source, target, made_at, world.now)
+    assert unsubscribe(world).status_code == 503
+    world.plan()
+    assert unsubscribe(world).status_code == 200
+    assert "withdrawn" in said(world, "anna")
+    world.send()
+    assert world.received() == ["anna@example.com"], "once"

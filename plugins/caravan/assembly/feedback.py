@@ -113,9 +113,13 @@ def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
     def record(subscription: Subscription) -> None:
         with open_books(chosen) as books:
             message = books.outbox.get(subscription.message_id)
-            if message is not None:
-                now = utc_now()
-                feedback.unsubscribe(message, books.contacts, CHANNEL, now, now)
+            if message is None:
+                # Of a mail that left after the backup that was restored: whose it was is not known yet, or any more.
+                told = f"message {subscription.message_id}, which the outbox does not know, was to end a subscription"
+                log.error("%s: see docs/backup.md, Restore", told)
+                raise Rejected("UNKNOWN_MESSAGE", told)
+            now = utc_now()
+            feedback.unsubscribe(message, books.contacts, CHANNEL, now, now)
 
     def confirm(subscription: Subscription) -> bool:
         with open_books(chosen) as books:
