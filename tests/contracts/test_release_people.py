@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,8 +15,12 @@ from release_world import ReleaseWorld, agreed
 from caravan.assembly import feedback, lists, releases
 from caravan.assembly.outbox import KEY_VARIABLE
 from caravan.assembly.shelf import read_shelf
+from caravan.clients.mail import mailbox
+from caravan.clients.mail.bounces import Reports
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured
+from caravan.core.feedback import Received
+from caravan.core.outbox import Key
 from caravan.warehouse import ledger_copy
 from caravan.warehouse.ledger import FILE, SqliteLedger
 
@@ -153,3 +158,33 @@ def test_nobody_is_told_unsubscribed_whose_mail_the_restored_outbox_does_not_kno
     assert "withdrawn" in said(world, "anna")
     world.send()
     assert world.received() == ["anna@example.com"], "once"
+
+
+def test_a_forged_bounce_ends_nothing(world, monkeypatch):
+    outlet = world.config / "outlets" / "letter.yml"
+    outlet.write_text(outlet.read_text() + "bounces: {connection: imap_bounces}\n")
+    monkeypatch.setenv("AIRFLOW_CONN_IMAP_BOUNCES", json.dumps({"conn_type": "imap", "host": "127.0.0.1"}))
+    world.people(*agreed("anna"), *agreed("victim"))
+    world.approve()
+    world.plan()
+    world.send()
+    content = (Path(__file__).parents[1] / "fixtures" / "mail" / "unknown_user.eml").read_text()
+    content = content.replace("shop.example", "example.com")
+
+    def bounced(mark: str) -> dict[str, int]:
+        """What comes of a bounce that brings this back."""
+        report = content.replace("0123456789abcdef" * 2, mark).encode()
+
+        def receive(connection: object, reports: Reports, *more: object) -> list[Received]:
+            return [Received(reports.parse(report, world.now), lambda: None)]
+
+        monkeypatch.setattr(mailbox, "receive", receive)
+        return feedback.collect("letter")
+
+    own = dict(world.box.mails)["anna@example.com"]["Caravan-Message-Id"]
+    victim = Key("release", "autumn", 1, "letter", "victim@example.com").message_id
+    assert bounced(victim) == bounced(victim + own[32:]) == {"unreadable": 1}
+    assert bounced(own) == {"hard_bounce": 1}
+    with world.desk() as desk:
+        subjects = [desk.subject_of(f"{name}@example.com") for name in ("anna", "victim")]
+        assert [len(desk.contacts.suppressions(each, "email")) for each in subjects] == [1, 0]

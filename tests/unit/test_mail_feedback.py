@@ -12,12 +12,13 @@ import pytest
 from caravan.clients.mail.bounces import Reports
 from caravan.clients.mail.events import Feedback, Unreadable, bounce_kind
 from caravan.clients.mail.ses_events import SesQueue
+from caravan.clients.mail.tokens import mark_of
 from caravan.core.connections import Connection
 
 MAILS = Path(__file__).resolve().parents[1] / "fixtures" / "mail"
 ID = "0123456789abcdef" * 2
 NOW = datetime(2026, 3, 3)
-REPORTS = Reports("shop.example", lambda address: f"hash of {len(address)} signs")
+REPORTS = Reports("shop.example", str, lambda address: f"hash of {len(address)} signs")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,18 @@ def test_a_report_that_cannot_be_believed_or_understood(name, reason):
     (found,) = REPORTS.parse((MAILS / f"{name}.eml").read_bytes(), NOW)
     assert found == Unreadable(reason, found.raw_id)
     assert found.raw_id.startswith("mail:")
+
+
+def test_a_report_about_a_mail_that_is_not_signed_by_us_is_forged():
+    mark = mark_of(b"k" * 32)
+    reports = replace(REPORTS, mark=mark)
+    content = (MAILS / "unknown_user.eml").read_bytes()
+    other = mark("f" * 32).removeprefix("f" * 32)
+    for forged in (ID, f"{ID}{other}", f"{ID}.", f"{ID}.é"):
+        (found,) = reports.parse(content.replace(ID.encode(), forged.encode()), NOW)
+        assert isinstance(found, Unreadable), forged
+    (found,) = reports.parse(content.replace(ID.encode(), mark(ID).encode()), NOW)
+    assert isinstance(found, Feedback) and (found.message_id, found.kind) == (ID, "hard_bounce")
 
 
 def test_a_cut_or_changed_report_never_becomes_another_fact():

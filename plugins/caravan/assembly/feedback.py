@@ -56,7 +56,7 @@ def collect(outlet: str) -> dict[str, int]:
         notes = StoredFeedback(ledger)
         taker = feedback.Desk(outlet, CHANNEL, desk.outbox, desk.contacts, notes, utc_now)
         counts: Counter[str] = Counter()
-        for source in _sources(account):
+        for source in _sources(account, desk.key):
             counts += feedback.take_in(source, taker)
         log.info("%s: %s", outlet, dict(counts))
         since = utc_now() - timedelta(days=COMPLAINTS_DAYS)
@@ -85,7 +85,7 @@ def unsuppress(address: str, by: str, why: str) -> list[str]:
     return [each.reason for each in found]
 
 
-def _sources(account: MailOutlet) -> Iterator[Iterator[Received]]:
+def _sources(account: MailOutlet, key: bytes) -> Iterator[Iterator[Received]]:
     if account.events:
         from caravan.clients.aws import open_service
         from caravan.clients.mail.ses_events import SesQueue
@@ -97,9 +97,12 @@ def _sources(account: MailOutlet) -> Iterator[Iterator[Received]]:
     if account.bounces:
         from caravan.clients.mail.bounces import Reports
         from caravan.clients.mail.mailbox import receive
+        from caravan.clients.mail.tokens import mark_of
 
         domain = parseaddr(account.sender)[1].rpartition("@")[2]
-        yield receive(current().get(account.bounces.connection), Reports(domain), utc_now, account.bounces.folder)
+        yield receive(
+            current().get(account.bounces.connection), Reports(domain, mark_of(key)), utc_now, account.bounces.folder
+        )
 
 
 def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
