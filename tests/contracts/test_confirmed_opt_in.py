@@ -138,3 +138,13 @@ def test_an_outlet_that_cannot_ask_is_told(world):
     with pytest.raises(Misconfigured, match=r"'letter' is no outlet for mail with a `confirm_url`"):
         confirming.ask("test")
     assert sending.list_outlets() == []
+
+
+def test_a_list_that_breaks_holds_back_no_other_one(world, monkeypatch):
+    text = (world.config / "lists" / "letters.yml").read_text()
+    (world.config / "lists" / "a.yml").write_text(text.replace("code: letters", "code: a"))
+    take_in = confirming.lists.take_in
+    monkeypatch.setattr(confirming.lists, "take_in", lambda *of: take_in(*of) if of[1].code == "letters" else 1 / 0)
+    with pytest.raises(Misconfigured, match="list a: ZeroDivisionError: see the log"):
+        confirming.ask("test")
+    assert world.send() == {"letter": {"accepted": 2}}

@@ -94,6 +94,18 @@ def test_it_is_evidence_of_what_nobody_knew(world, kind, state):
     assert world.message("anna").state == "accepted"
 
 
+def test_it_is_evidence_of_what_a_dead_worker_has_in_hand(world):
+    key = Key("release", "autumn", 1, "letter", "cara")
+    world.outbox.plan([Intention(key, NOW, NOW + DAY, "c", subject="cara")], NOW, "me")
+    (message,) = world.outbox.claim("release", "letter", "one", NOW, NOW + DAY, timedelta(minutes=10), 9)
+    begun = world.outbox.begin(message, NOW)
+    assert world.come(world.tell("accepted", "cara", provider_id="4713")) == Counter(accepted=1)
+    world.outbox.recover(NOW + timedelta(hours=1))
+    assert (world.message("cara").state, world.message("cara").provider_id) == ("accepted", "4713")
+    assert not world.outbox.record(begun, Unknown("no answer"), NOW), "and if it lives it comes too late"
+    assert world.message("cara").state == "accepted"
+
+
 @pytest.mark.parametrize(
     ("kind", "reasons"),
     [("hard_bounce", ["hard_bounce"]), ("complaint", ["complaint"]), ("delivered", []), ("soft_bounce", [])],

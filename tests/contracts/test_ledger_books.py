@@ -10,6 +10,9 @@ import pytest
 from places import LakePlace
 
 from caravan.core.approval import Approval, Revocation
+from caravan.core.contacts import Suppression
+from caravan.core.privacy import ConsentEvent
+from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
 from caravan.warehouse.lists import ListFault, ListUse, StoredLists, StoredReading
 from caravan.warehouse.releases import StoredReleases
@@ -72,3 +75,20 @@ def test_the_newest_use_of_a_list_comes_first(ledger):
         lists.keep_use(use)
     assert lists.uses("letters") == [second, first]
     assert lists.uses("press") == []
+
+
+def test_a_proof_is_put_in_once_and_a_suppression_lifted(ledger):
+    contacts = StoredContacts(ledger)
+    proofs = ("", "form 7", "form 8")
+    said = [ConsentEvent("x", "marketing_email", "email", "given", NOW, proof, "v1") for proof in proofs]
+    assert [contacts.add_consent([each], NOW, "list") for each in said] == [1, 1, 0]
+    assert contacts.consent("x") == [said[1]]
+    ended = Suppression("x", "email", "hard_bounce", NOW, "event")
+    for at in (NOW, NOW + HOUR):
+        contacts.suppress([ended], at)
+        contacts.lift(ended, at, "li", "she wrote to us")
+    assert contacts.suppressions("x", "email") == []
+    with ledger.read() as transaction:
+        assert transaction.rows("SELECT COUNT(*) FROM suppression_lift") == [(2,)]
+    assert contacts.key_print() is None
+    assert [contacts.note_key_print(each) for each in ("a", "b")] == ["a", "a"]

@@ -32,7 +32,7 @@ from caravan.core.errors import Misconfigured, Retryable
 MAILS = Path(__file__).resolve().parents[1] / "fixtures" / "mail"
 LOGIN = ("bounces", "pass+word/1")
 NOW = datetime(2026, 3, 3)
-REPORTS = Reports("shop.example")
+REPORTS = Reports("shop.example", str)
 
 
 @pytest.fixture(scope="module")

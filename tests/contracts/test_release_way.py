@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from release_world import NOW, Box, ReleaseWorld, agreed
 
 from caravan.assembly import feedback, releases, sending, shelf
 from caravan.assembly.shelf import read_shelf
+from caravan.clients.mail.tokens import mark_of
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.privacy import ConsentEvent
@@ -81,7 +83,10 @@ def test_each_in_the_language_of_its_market_with_what_bulk_mail_needs(world):
     mail = mails["anna@example.com"]
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert mail["List-Unsubscribe"].startswith("<https://www.example.com/unsubscribe/1.k1.")
-    assert mail["Caravan-Message-Id"] in mail["Message-ID"]
+    assert re.fullmatch(r"[0-9a-f]{32}\.[0-9a-f]{10}", mail["Caravan-Message-Id"])
+    with world.desk() as desk:
+        assert mail["Caravan-Message-Id"] == mark_of(desk.key)(mail["Caravan-Message-Id"][:32]), "for its bounces"
+    assert mail["Message-ID"] == f"<{mail['Caravan-Message-Id']}@example.com>"
     assert mail.get_content_type() == "multipart/alternative"
     page = (world.home / "site" / "de-DE" / "autumn" / "index.html").read_text()
     assert "Teekannen im Herbst" in page and 'hreflang="en-GB"' in page

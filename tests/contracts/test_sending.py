@@ -87,6 +87,18 @@ def test_what_falls_due_before_the_next_tick_waits_for_its_instant(world):
     assert world.sent == [("a", NOW + timedelta(seconds=20))]
 
 
+def test_what_nobody_can_tell_of_one_does_not_hold_up_the_others(world, caplog):
+    def ask() -> None:
+        world.on_ask = lambda: None
+        raise OverflowError("@".join(("secret", "example.com")))
+
+    world.plan("a", "b", "c")
+    world.on_ask = ask
+    assert world.sender.send_due(NOW + MINUTE) == Counter(accepted=2, waiting=1)
+    assert "OverflowError" in world.reasons().values()
+    assert "in ask" in caplog.text and "secret@" not in caplog.text
+
+
 def test_a_long_list_ends_its_turn_after_a_batch_and_goes_on_in_the_next(world):
     for number, target in enumerate("abcde"):
         world.plan(target, planned_for=NOW + timedelta(seconds=10 * number))

@@ -25,7 +25,7 @@ from caravan.core.errors import Misconfigured, Retryable
 from caravan.core.outbox import Accepted, Refused
 
 NEWS = replace(SENDER, address="news@example.com")
-REPORTS = Reports("example.com")
+REPORTS = Reports("example.com", str)
 
 
 def now() -> datetime:

@@ -31,6 +31,8 @@ def by(approver: str, content: str = "hash", at: datetime = NOW) -> Approval:
         ([by("Omar", "older")], 1, "changed since it was approved"),
         ([by("Omar", "older"), by("Omar")], 1, None),
         ([by("Omar"), by("omar ")], 2, "approved by 1 of 2"),
+        ([by("Jos\u00e9"), by("JOSE\u0301")], 2, "approved by 1 of 2"),
+        ([by("Maria\u00a0\uff2b")], 1, "approved by its author alone: somebody else has to"),
         ([by("Omar"), by("Li")], 2, None),
         ([by("Omar", at=NOW + timedelta(minutes=1))], 1, "changed since it was approved"),
         ([by(" ")], 1, "approved by its author alone: somebody else has to"),

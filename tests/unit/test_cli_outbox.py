@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from caravan.assembly.outbox import KEY_FILE, KEY_VARIABLE, open_books, open_led
 from caravan.cli import main as cli
 from caravan.cli.doctor_outbox import outbox
 from caravan.config.settings import Settings
+from caravan.core.contacts import Suppression, subject_of
 from caravan.core.errors import Misconfigured
 from caravan.core.outbox import Accepted, Intention, Key, Message, Unknown
 
@@ -130,20 +130,58 @@ def test_verify(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]
     assert "the log is whole" in capsys.readouterr().out
 
 
+def test_a_bounced_address_is_written_to_again_and_a_complaint_stays(settings: Settings, capsys) -> None:
+    with open_books(settings) as books:
+        anna = subject_of("anna@example.com", secret_key(settings, books.contacts))
+        for days in range(3):
+            books.contacts.note_soft_bounce(anna, "email", NOW, f"event {days}")
+        books.contacts.suppress([Suppression(anna, "email", "soft_bounces", NOW, "event 2")], NOW)
+        assert run("unsuppress", "Anna@Example.com", "--why", "she wrote to us") == 0
+        assert books.contacts.suppressions(anna, "email") == [] and books.contacts.soft_bounces(anna, "email", NOW) == 0
+        assert run("unsuppress", "anna@example.com", "--why", "again") == 1
+        books.contacts.suppress([Suppression(anna, "email", "complaint", NOW, "event 3")], NOW)
+        assert run("unsuppress", "anna@example.com", "--why", "she is nice") == 1
+        assert [each.reason for each in books.contacts.suppressions(anna, "email")] == ["complaint"]
+    said = capsys.readouterr()
+    assert "lifted: soft_bounces" in said.out and "nothing suppresses" in said.err and "that stays" in said.err
+    with open_ledger(settings) as ledger, ledger.read() as transaction:
+        ((reason, why),) = transaction.rows("SELECT reason, why FROM suppression_lift")
+    assert (reason, why) == ("soft_bounces", "she wrote to us")
+
+
 def test_the_key_is_made_once_and_for_its_owner_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = secret_key(settings)
-    assert len(key) == 64 and secret_key(settings) == key
+    with open_books(settings) as books:
+        key = secret_key(settings, books.contacts)
+        assert len(key) == 64 and secret_key(settings, books.contacts) == key
+        path = settings.home / KEY_FILE
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.write_text("cut")
+        with pytest.raises(Misconfigured, match="cut off"):
+            secret_key(settings, books.contacts)
+        monkeypatch.setenv(KEY_VARIABLE, key.decode())
+        assert secret_key(settings, books.contacts) == key
+        monkeypatch.setenv(KEY_VARIABLE, "short")
+        with pytest.raises(Misconfigured, match="shorter than 32"):
+            secret_key(settings, books.contacts)
+
+
+def test_another_key_than_the_outbox_was_begun_with_is_refused(settings: Settings, monkeypatch) -> None:
     path = settings.home / KEY_FILE
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    path.write_text("cut")
-    with pytest.raises(Misconfigured, match="cut off"):
-        secret_key(settings)
-    monkeypatch.setenv(KEY_VARIABLE, "x" * 40)
-    assert secret_key(settings) == b"x" * 40
-    monkeypatch.setenv(KEY_VARIABLE, "short")
-    with pytest.raises(Misconfigured, match="shorter than 32"):
-        secret_key(settings)
-    assert os.environ["CARAVAN_HOME"] == str(settings.home)
+    with open_books(settings) as books:
+        key = secret_key(settings, books.contacts)
+        monkeypatch.setenv(KEY_VARIABLE, "x" * 40)
+        with pytest.raises(Misconfigured, match=f"{KEY_VARIABLE}: is not the key by which people are known"):
+            secret_key(settings, books.contacts)
+        monkeypatch.delenv(KEY_VARIABLE)
+        path.write_text("y" * 40)
+        with pytest.raises(Misconfigured, match=f"{KEY_FILE}: is not the key by which people are known"):
+            secret_key(settings, books.contacts)
+        path.unlink()
+        with pytest.raises(Misconfigured, match=f"{KEY_FILE}: is not there: put it back"):
+            secret_key(settings, books.contacts)
+        assert not path.exists(), "no other one is made"
+        path.write_bytes(key)
+        assert secret_key(settings, books.contacts) == key
 
 
 def test_the_doctor_tells_what_waits_and_what_was_changed(settings: Settings) -> None:

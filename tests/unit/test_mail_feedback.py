@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,18 +12,22 @@ import pytest
 from caravan.clients.mail.bounces import Reports
 from caravan.clients.mail.events import Feedback, Unreadable, bounce_kind
 from caravan.clients.mail.ses_events import SesQueue
+from caravan.clients.mail.tokens import mark_of
 from caravan.core.connections import Connection
 
 MAILS = Path(__file__).resolve().parents[1] / "fixtures" / "mail"
 ID = "0123456789abcdef" * 2
 NOW = datetime(2026, 3, 3)
-REPORTS = Reports("shop.example", lambda address: f"hash of {len(address)} signs")
+REPORTS = Reports("shop.example", str, lambda address: f"hash of {len(address)} signs")
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        ("5.1.1", "hard_bounce"), ("5.1.10", "hard_bounce"), ("5.2.1", "hard_bounce"), ("5.0.0", "hard_bounce"),
+        ("5.1.1", "hard_bounce"), ("5.1.10", "hard_bounce"), ("5.2.1", "hard_bounce"), ("5.0.0", "soft_bounce"),
+        ("5.1.2", "hard_bounce"), ("5.1.6", "hard_bounce"), ("5.2.0", "hard_bounce"), ("4.1.1", "soft_bounce"),
+        ("5.3.0", "blocked"), ("5.3.4", "blocked"), ("5.5.1", "blocked"), ("5.5.4", "blocked"), ("5.2.3", "blocked"),
+        ("5.4.4", "soft_bounce"), ("5.4.6", "soft_bounce"), ("5.1.9", "soft_bounce"),
         ("5.2.2", "soft_bounce"), ("5.7.1", "blocked"), ("5.7.26", "blocked"), ("4.4.7", "soft_bounce"),
         ("4.2.2", "soft_bounce"), ("5.6.7", "blocked"), ("5.1.7", "blocked"), ("5.1.8", "blocked"),
         ("4.7.1", "blocked"), ("2.1.5", None), ("", None), ("5.1", None), ("550", None), ("6.1.1", None),
@@ -95,6 +100,18 @@ def test_a_report_that_cannot_be_believed_or_understood(name, reason):
     (found,) = REPORTS.parse((MAILS / f"{name}.eml").read_bytes(), NOW)
     assert found == Unreadable(reason, found.raw_id)
     assert found.raw_id.startswith("mail:")
+
+
+def test_a_report_about_a_mail_that_is_not_signed_by_us_is_forged():
+    mark = mark_of(b"k" * 32)
+    reports = replace(REPORTS, mark=mark)
+    content = (MAILS / "unknown_user.eml").read_bytes()
+    other = mark("f" * 32).removeprefix("f" * 32)
+    for forged in (ID, f"{ID}{other}", f"{ID}.", f"{ID}.é"):
+        (found,) = reports.parse(content.replace(ID.encode(), forged.encode()), NOW)
+        assert isinstance(found, Unreadable), forged
+    (found,) = reports.parse(content.replace(ID.encode(), mark(ID).encode()), NOW)
+    assert isinstance(found, Feedback) and (found.message_id, found.kind) == (ID, "hard_bounce")
 
 
 def test_a_cut_or_changed_report_never_becomes_another_fact():
@@ -189,6 +206,49 @@ def test_an_event_of_ses_says_what_became_of_which_mail(content, kind, detail, m
     assert QUEUE.parse(body, "sqs:1") == (
         Feedback(ID, "0107-abc", kind, datetime(2026, 3, 2, 12, minute), detail, "sqs:1", "#15"),
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"eventType": []},
+        {"mail": {"sendingAccountId": []}},
+        {"mail": {"messageId": "\ud800"}},
+        {"mail": {"messageId": "a\0"}},
+        {"mail": {"timestamp": "0001-01-01T00:00:00+14:00"}},
+        {"eventType": "Bounce", "bounce": {**HARD, "bounceSubType": []}},
+        {"eventType": "Bounce", "bounce": {**HARD, "timestamp": "9999-12-31T23:59:59-01:00"}},
+    ],
+)  # fmt: skip
+def test_values_that_ses_never_writes_make_an_event_unreadable(change):
+    queue = replace(QUEUE, accounts=frozenset({"123456789012"}))
+    content = event("Send", mail=change.get("mail", {})) | {
+        name: given for name, given in change.items() if name != "mail"
+    }
+    (found,) = queue.parse(json.dumps(content), "sqs:1")
+    assert isinstance(found, Unreadable)
+
+
+def test_a_server_s_words_can_be_stored_whatever_they_are():
+    (found,) = QUEUE.parse(json.dumps(event("Reject", reject={"reason": "\ud800\0 no"})), "sqs:1")
+    assert isinstance(found, Feedback) and found.detail == "?? no"
+
+
+def test_a_topic_that_is_no_text_is_not_ours():
+    (found,) = replace(QUEUE, topics=frozenset({TOPIC})).parse(in_sns(event("Send"), []), "sqs:1")
+    assert found == Unreadable("came through a topic that is not ours", "sqs:1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        event("Bounce", bounce={**HARD, "feedbackId": "0107-b"}),
+        event("Complaint", complaint={**COMPLAINT, "feedbackId": "0107-b"}),
+    ],
+)
+def test_one_bounce_is_one_however_often_sns_brings_it(content):
+    found = {QUEUE.parse(in_sns(content), f"sqs:{number}") for number in range(3)}
+    assert [each.raw_id for ((each,),) in [tuple(found)]] == ["ses:0107-b"]
 
 
 def test_an_older_notification_and_a_mail_without_our_tag():

@@ -242,7 +242,11 @@ def _restore_outbox(settings: Settings, archive: Archive, now: datetime) -> list
         with SqliteLedger(Path(folder) / _OUTBOX) as source, outbox.open_ledger(settings) as target:
             ledger_copy.restore(source, target, made_at, now)
             doubtful = StoredOutbox(target).doubt(made_at, now)
-    return [f"outbox restored; {doubtful} messages were due since and may have left: see `./caravan outbox list`"]
+    return [
+        f"outbox restored; {doubtful} messages were due since and may have left: see `./caravan outbox list`",
+        f"WHAT PEOPLE SAID AFTER {made_at} UTC IS GONE: who unsubscribed, complained or took an approval back since is "
+        "not known here; read docs/backup.md before anything is sent",
+    ]
 
 
 def _restore_warehouse(settings: Settings, archive: Archive, progress: Progress) -> None:

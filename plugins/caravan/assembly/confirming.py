@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from traceback import format_tb
 
 from caravan.assembly import lists
 from caravan.assembly.clock import utc_now
@@ -36,6 +37,11 @@ def ask(by: str) -> dict[str, int]:
                     counts[each.code] = _ask(desk, each, by)
                 except CaravanError as error:
                     faults.append(Fault(f"list {each.code}", str(error)))
+                except Exception as error:  # its text may hold a row
+                    log.error(
+                        "list %s: %s\n%s", each.code, type(error).__name__, "".join(format_tb(error.__traceback__))
+                    )
+                    faults.append(Fault(f"list {each.code}", f"{type(error).__name__}: see the log"))
     log.info("asked to confirm: %s", counts)
     if faults:
         raise Misconfigured(faults)
@@ -48,9 +54,9 @@ def _ask(desk: Desk, of_list: RecipientList, by: str) -> int:
         where = f"lists/{of_list.code}.yml confirm"
         raise Misconfigured([Fault(where, f"'{of_list.confirm}' is no outlet for mail with a `confirm_url`")])
     # All that they said is known then, also what stands further below.
-    lists.take_in(desk, of_list, now)
+    reading = lists.take_in(desk, of_list, now)
     letters = _Letters(desk, of_list, account, account.confirm_url, now)
-    with lists.people(desk, of_list, now) as rows:
+    with lists.people(desk, of_list, reading.read_at) as rows:
         return desk.outbox.plan(letters.intentions(rows), now, by)
 
 

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from caravan.assembly.clock import utc_now
 from caravan.assembly.connections import current
 from caravan.assembly.outbox import open_books, open_ledger, secret_key
-from caravan.assembly.outlets import TEMPLATES, confirm_keys_of, keys_of
+from caravan.assembly.outlets import TEMPLATES, confirm_keys_of, keys_of, normaliser
 from caravan.assembly.releases import open_desk
 from caravan.config.outlets import MailOutlet
 from caravan.config.settings import Settings
+from caravan.core.contacts import LIFTABLE
 from caravan.core.errors import Fault, Misconfigured, Rejected
 from caravan.core.feedback import Received
 from caravan.functions.outbox import confirming, feedback
+from caravan.functions.release.recipients import Unfit
 from caravan.warehouse.feedback import StoredFeedback
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def collect(outlet: str) -> dict[str, int]:
         notes = StoredFeedback(ledger)
         taker = feedback.Desk(outlet, CHANNEL, desk.outbox, desk.contacts, notes, utc_now)
         counts: Counter[str] = Counter()
-        for source in _sources(account):
+        for source in _sources(account, desk.key):
             counts += feedback.take_in(source, taker)
         log.info("%s: %s", outlet, dict(counts))
         since = utc_now() - timedelta(days=COMPLAINTS_DAYS)
@@ -66,7 +68,24 @@ def collect(outlet: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _sources(account: MailOutlet) -> Iterator[Iterator[Received]]:
+def unsuppress(address: str, by: str, why: str) -> list[str]:
+    """Write again to an address of which a server said that it is not there; the reasons that are lifted. Rejected when
+    there is none, or one that its owner gave."""
+    normal = normaliser(None)(address)
+    if isinstance(normal, Unfit):
+        raise Rejected(normal.reason_code, f"that is no address: {normal.message}")
+    with open_desk() as desk:
+        found = desk.contacts.suppressions(desk.subject_of(normal), CHANNEL)
+        if not found:
+            raise Rejected("NOT_SUPPRESSED", "nothing suppresses this address")
+        if theirs := [each.reason for each in found if each.reason not in LIFTABLE]:
+            raise Rejected("NOT_OURS_TO_LIFT", f"its owner said so ({', '.join(theirs)}): that stays")
+        for each in found:
+            desk.contacts.lift(each, utc_now(), by, why)
+    return [each.reason for each in found]
+
+
+def _sources(account: MailOutlet, key: bytes) -> Iterator[Iterator[Received]]:
     if account.events:
         from caravan.clients.aws import open_service
         from caravan.clients.mail.ses_events import SesQueue
@@ -78,9 +97,12 @@ def _sources(account: MailOutlet) -> Iterator[Iterator[Received]]:
     if account.bounces:
         from caravan.clients.mail.bounces import Reports
         from caravan.clients.mail.mailbox import receive
+        from caravan.clients.mail.tokens import mark_of
 
         domain = parseaddr(account.sender)[1].rpartition("@")[2]
-        yield receive(current().get(account.bounces.connection), Reports(domain), utc_now, account.bounces.folder)
+        yield receive(
+            current().get(account.bounces.connection), Reports(domain, mark_of(key)), utc_now, account.bounces.folder
+        )
 
 
 def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
@@ -94,16 +116,22 @@ def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
     def record(subscription: Subscription) -> None:
         with open_books(chosen) as books:
             message = books.outbox.get(subscription.message_id)
-            if message is not None:
-                now = utc_now()
-                feedback.unsubscribe(message, books.contacts, CHANNEL, now, now)
+            if message is None:
+                # Of a mail that left after the backup that was restored: whose it was is not known yet, or any more.
+                told = f"message {subscription.message_id}, which the outbox does not know, was to end a subscription"
+                log.error("%s: see docs/backup.md, Restore", told)
+                raise Rejected("UNKNOWN_MESSAGE", told)
+            now = utc_now()
+            feedback.unsubscribe(message, books.contacts, CHANNEL, now, now)
 
     def confirm(subscription: Subscription) -> bool:
         with open_books(chosen) as books:
             message = books.outbox.get(subscription.message_id)
             return message is not None and confirming.confirm(message, books.contacts, CHANNEL, utc_now())
 
-    key, words = secret_key(chosen), read_words(TEMPLATES / "mail" / "words.yml")
+    with open_books(chosen) as books:
+        key = secret_key(chosen, books.contacts)
+    words = read_words(TEMPLATES / "mail" / "words.yml")
     return application(record, keys_of(key), words, Confirming(confirm_keys_of(key), confirm))
 
 

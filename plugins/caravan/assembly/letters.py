@@ -40,7 +40,7 @@ def plan(
     markets = {key.market_code for key in payloads if key.outlet == account.code}
     _require_people(desk, release, account.code, reading, markets)
     own = _plan_seeds(desk, revision, payloads, account, of_list, now, by)
-    with lists.people(desk, of_list, now) as rows:
+    with lists.people(desk, of_list, reading.read_at) as rows:
         letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found)
         new = desk.outbox.plan(letters, now, by)
     desk.lists.keep_use(ListUse(of_list.code, release.id, release.revision, account.code, reading.reading_id, now))

@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from caravan.assembly.outlets import normaliser
 from caravan.config.lists import RecipientList
 from caravan.core.errors import Rejected
 from caravan.functions.release.reading import Tally, reading_id, said
-from caravan.functions.release.recipients import BadRecipient, Recipient, read_recipients
+from caravan.functions.release.recipients import NOT_YET_SAID, BadRecipient, Recipient, read_recipients
 from caravan.warehouse.lists import ListFault, StoredReading
 
 if TYPE_CHECKING:
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCH = 1000
+_SOON = timedelta(days=1)
 
 
 @contextmanager
 def people(desk: Desk, of_list: RecipientList, now: datetime) -> Iterator[Iterator[Recipient | BadRecipient]]:
-    """Row by row. Rejected when the file is not there, or is none."""
+    """Row by row, as judged at `now`: when `take_in` read it, so that both say the same. Rejected when the file is not
+    there, or is none."""
     with _path(desk, of_list).open(encoding="utf-8-sig", newline="") as lines:
         markets, normalise = desk.shelf.known.markets, normaliser(of_list)
         yield read_recipients(lines, of_list.file, markets, of_list.variables, normalise, now)
@@ -55,8 +57,11 @@ def take_in(desk: Desk, of_list: RecipientList, now: datetime) -> StoredReading:
     path = _path(desk, of_list)
     with path.open("rb") as file:
         content_hash = hashlib.file_digest(file, "sha256").hexdigest()
-    own_id = reading_id(of_list, content_hash, desk.shelf.known.markets, desk.subject_of(""))
-    if (known := desk.lists.reading(own_id)) is not None:
+    content = of_list, content_hash, desk.shelf.known.markets, desk.subject_of("")
+    known = desk.lists.reading(own_id := reading_id(*content))
+    if known and desk.lists.has_fault(own_id, NOT_YET_SAID) and (again := _again(known.read_at, now)):
+        known = desk.lists.reading(own_id := reading_id(*content, again))
+    if known is not None:
         return known
     tally = Tally(of_list)
     with people(desk, of_list, now) as rows:
@@ -72,6 +77,12 @@ def take_in(desk: Desk, of_list: RecipientList, now: datetime) -> StoredReading:
     desk.lists.keep(reading)
     log.info("list %s: %s", of_list.code, found)
     return reading
+
+
+def _again(read_at: datetime, now: datetime) -> str:
+    """Since when a file with rows that were not yet said is read once more: each hour at first, then each day."""
+    spell = "%Y-%m-%dT%H" if now - read_at <= _SOON else "%Y-%m-%d"
+    return "" if f"{read_at:{spell}}" == f"{now:{spell}}" else f"{now:{spell}}"
 
 
 def _fault(row: BadRecipient) -> ListFault:

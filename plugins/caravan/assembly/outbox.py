@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Iterator
@@ -52,21 +54,48 @@ def ledger_path(settings: Settings) -> Path:
     return settings.home / FILE
 
 
-def secret_key(settings: Settings) -> bytes:
-    """Of this installation: made once, readable by its owner alone. Whoever loses it loses who is suppressed."""
-    if given := os.environ.get(KEY_VARIABLE):
-        if len(given) < _SHORTEST:
-            raise Misconfigured([Fault(KEY_VARIABLE, f"is shorter than {_SHORTEST} characters")])
-        return given.encode()
-    path = settings.home / KEY_FILE
+def secret_key(settings: Settings, contacts: StoredContacts) -> bytes:
+    """Of this installation: made once, readable by its owner alone. Whoever loses it loses who is suppressed.
+
+    Misconfigured when it is not the one by which people are known in `contacts`: nobody would be suppressed there.
+    """
+    path, known = settings.home / KEY_FILE, contacts.key_print()
+    where, key = (KEY_VARIABLE, _given()) if os.environ.get(KEY_VARIABLE) else (str(path), _kept(path))
+    if key is None and known:
+        told = f"is not there: put it back from a backup, or set {KEY_VARIABLE} as the scheduler has it"
+        raise Misconfigured([Fault(where, told)])
+    key = key or _made(path)
+    own = hmac.new(key, b"caravan", hashlib.sha256).hexdigest()
+    if (known or contacts.note_key_print(own)) != own:
+        told = "is not the key by which people are known in the outbox: put that one back"
+        other = f"unset {KEY_VARIABLE}, or set it" if where == KEY_VARIABLE else f"set {KEY_VARIABLE}"
+        raise Misconfigured([Fault(where, f"{told} from a backup, or {other} as the scheduler has it")])
+    return key
+
+
+def _given() -> bytes:
+    given = os.environ[KEY_VARIABLE]
+    if len(given) < _SHORTEST:
+        raise Misconfigured([Fault(KEY_VARIABLE, f"is shorter than {_SHORTEST} characters")])
+    return given.encode()
+
+
+def _kept(path: Path) -> bytes | None:
+    try:
+        key = path.read_bytes().strip()
+    except FileNotFoundError:
+        return None
+    if len(key) < _SHORTEST:
+        raise Misconfigured([Fault(str(path), "is cut off: put it back from a backup")])
+    return key
+
+
+def _made(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes().strip()
-        if len(key) < _SHORTEST:
-            raise Misconfigured([Fault(str(path), "is cut off: put it back from a backup")]) from None
-        return key
+    except FileExistsError:  # another process was first
+        return _kept(path) or b""
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_hex(_SHORTEST).encode())
         file.flush()

@@ -176,12 +176,12 @@ def mailing_of(account: config.MailOutlet, key: bytes, variables: Sequence[str])
     """`key`: signs links to unsubscribe. `variables`: what every recipient has."""
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.template import MailTemplate, Sender
-    from caravan.clients.mail.tokens import Links
+    from caravan.clients.mail.tokens import Links, mark_of
 
     name, address = parseaddr(account.sender)
     sender = Sender(address, name or account.name, account.postal_address, account.reply_to)
     links = Links(account.unsubscribe_url, keys_of(key))
-    return Mailing(sender, MailTemplate(TEMPLATES / "mail"), utc_now, links, frozenset(variables))
+    return Mailing(sender, MailTemplate(TEMPLATES / "mail"), utc_now, links, frozenset(variables), mark_of(key))
 
 
 def keys_of(key: bytes) -> Keys:

@@ -57,7 +57,7 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
     settings = settings or Settings.from_environment()
     with open_ledger(settings) as ledger:
         stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger), StoredLists(ledger)
-        yield Desk(settings, read_shelf(settings.config_dir), *stores, secret_key(settings))
+        yield Desk(settings, read_shelf(settings.config_dir), *stores, secret_key(settings, stores[1]))
 
 
 @contextmanager

@@ -104,6 +104,18 @@ def retry(
 
 
 @app.command()
+def unsuppress(
+    address: Annotated[str, typer.Argument(help="Whom mail servers said to be gone.")],
+    why: Annotated[str, typer.Option("--why", help="How you know that mail arrives there, for the record.")],
+) -> None:
+    """Write to an address again after its bounces. A complaint or an unsubscription stays."""
+    from caravan.assembly.feedback import unsuppress as lift
+
+    if not _is_empty():
+        say(f"lifted: {', '.join(lift(address, getuser(), why))}")
+
+
+@app.command()
 def verify() -> None:
     """Check that no entry of the log was changed, taken out or put in."""
     if _is_empty():

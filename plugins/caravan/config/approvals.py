@@ -21,12 +21,10 @@ FILE = "approvals.yml"
 
 def _moment(given: object) -> datetime:
     try:
-        moment = datetime.fromisoformat(given) if isinstance(given, str) else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise ValueError(f"'{given}' is no time (like 2026-11-24T15:00:00Z)")
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        moment = datetime.fromisoformat(str(given))
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        raise ValueError(f"'{given}' is no time (like 2026-11-24T15:00:00Z)") from None
 
 
 class _Signature(Frozen):

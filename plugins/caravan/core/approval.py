@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,5 +66,6 @@ def missing(
 
 
 def person(name: str) -> str:
-    """Whom a name stands for: spaces and capitals make nobody another one."""
-    return " ".join(name.split()).casefold()
+    """Whom a name stands for: spaces, capitals and the ways that Unicode has of writing a letter make nobody another
+    one."""
+    return unicodedata.normalize("NFKC", " ".join(unicodedata.normalize("NFKC", name).casefold().split()))

@@ -20,6 +20,9 @@ SuppressionReason = Literal["hard_bounce", "soft_bounces", "complaint", "unsubsc
 MARKETING: tuple[SuppressionReason, ...] = ("complaint", "unsubscribed")
 """They end what somebody does not want. What a contract or the law asks for is sent all the same."""
 
+LIFTABLE: tuple[SuppressionReason, ...] = ("hard_bounce", "soft_bounces", "by_hand")
+"""What servers said, or we: a person may know better. What the addressee said is not ours to take back."""
+
 
 def subject_of(address: str, key: bytes) -> str:
     """HMAC-SHA-256 of a normalised address, 32 hexadecimal digits."""
@@ -39,10 +42,10 @@ class Suppression:
 
 
 class Contacts(Protocol):
-    """What people said, and who is suppressed. Nothing is ever taken back but by what comes later."""
+    """What people said, and who is suppressed. Nothing is ever taken back but by what comes later, or by a person."""
 
     def add_consent(self, events: Iterable[ConsentEvent], now: datetime, source: str) -> int:
-        """Those that are not there yet; how many."""
+        """Those that are not there yet, or were without evidence; how many."""
         ...
 
     def consent(self, subject: str) -> Sequence[ConsentEvent]: ...

@@ -17,11 +17,22 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS suppression (
     subject TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
     recorded_at TEXT NOT NULL, PRIMARY KEY (subject, channel, reason))""",
+    """CREATE TABLE IF NOT EXISTS suppression_lift (
+    subject TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
+    lifted_at TEXT NOT NULL, lifted_by TEXT NOT NULL, why TEXT NOT NULL,
+    PRIMARY KEY (subject, channel, reason, lifted_at))""",
     """CREATE TABLE IF NOT EXISTS soft_bounce (
     subject TEXT NOT NULL, channel TEXT NOT NULL, at TEXT NOT NULL, evidence TEXT NOT NULL,
     PRIMARY KEY (subject, channel, evidence))""",
+    """CREATE TABLE IF NOT EXISTS contact_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1), key_print TEXT NOT NULL)""",
 )
+_PUT_RIGHT = """(subject, purpose, channel, state, at) DO UPDATE
+    SET evidence = excluded.evidence, text_version = excluded.text_version
+    WHERE consent_event.evidence = '' AND excluded.evidence <> ''"""
+"""What was said stays as it was said; a proof that was missing is put in."""
 _EVENT = ("subject", "purpose", "channel", "state", "at", "evidence", "text_version")
+LIFT = ("subject", "channel", "reason", "at", "evidence", "lifted_at", "lifted_by", "why")
 _SUPPRESSION = ("subject", "channel", "reason", "at", "evidence")
 
 
@@ -30,11 +41,25 @@ class StoredContacts:
         self._ledger = ledger
         ledger.make(SCHEMA)
 
+    def key_print(self) -> str | None:
+        """Fingerprint of the key by which people are known here; None before its first use."""
+        with self._ledger.read() as transaction:
+            found = transaction.row("SELECT key_print FROM contact_key")
+        return str(found[0]) if found else None
+
+    def note_key_print(self, key_print: str) -> str:
+        """The one that counts: of two processes that begin at once the first one's."""
+        with self._ledger.write() as transaction:
+            insert = "INSERT INTO contact_key (id, key_print) VALUES (1, :key_print) ON CONFLICT DO NOTHING"
+            transaction.rows(insert, {"key_print": key_print})
+        return self.key_print() or key_print
+
     def add_consent(self, events: Iterable[ConsentEvent], now: datetime, source: str) -> int:
         beside = {"source": source, "recorded_at": as_text(now)}
         return self._add(
             "consent_event",
             [{name: getattr(each, name) for name in _EVENT} | beside | {"at": as_text(each.at)} for each in events],
+            _PUT_RIGHT,
         )
 
     def consent(self, subject: str) -> list[ConsentEvent]:
@@ -66,6 +91,18 @@ class StoredContacts:
         found = [dict(zip(_SUPPRESSION, row, strict=True)) for row in rows]
         return [Suppression(**(each | {"at": as_moment(each["at"])})) for each in found]
 
+    def lift(self, ended: Suppression, now: datetime, by: str, why: str) -> None:
+        """It suppresses nobody any more; that it did is kept. Soft bounces are counted anew."""
+        which = {"subject": ended.subject, "channel": ended.channel, "reason": ended.reason}
+        kept = {"at": as_text(ended.at), "evidence": ended.evidence, "lifted_at": as_text(now)}
+        names, marks = ", ".join(LIFT), ", ".join(f":{name}" for name in LIFT)
+        with self._ledger.write() as transaction:
+            insert = f"INSERT INTO suppression_lift ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+            transaction.rows(insert, which | kept | {"lifted_by": by, "why": why})
+            where = "WHERE subject = :subject AND channel = :channel"
+            transaction.rows(f"DELETE FROM suppression {where} AND reason = :reason", which)
+            transaction.rows(f"DELETE FROM soft_bounce {where}", which)
+
     def note_soft_bounce(self, subject: str, channel: str, at: datetime, evidence: str) -> None:
         self._add("soft_bounce", [{"subject": subject, "channel": channel, "at": as_text(at), "evidence": evidence}])
 
@@ -77,14 +114,14 @@ class StoredContacts:
             )
         return int(found[0]) if found else 0
 
-    def _add(self, table: str, rows: list[dict[str, str | None]]) -> int:
-        """Those whose key is not there; how many."""
+    def _add(self, table: str, rows: list[dict[str, str | None]], conflict: str = "DO NOTHING") -> int:
+        """Those whose key is not there; how many. `conflict`: what becomes of the others."""
         if not rows:
             return 0
         names = list(rows[0])
         insert = (
             f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "
-            "ON CONFLICT DO NOTHING RETURNING 1"
+            f"ON CONFLICT {conflict} RETURNING 1"
         )
         with self._ledger.write() as transaction:
             return sum(len(transaction.rows(insert, row)) for row in rows)

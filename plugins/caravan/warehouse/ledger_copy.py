@@ -11,6 +11,7 @@ from caravan.warehouse import contacts, feedback, lists, outbox, outbox_log, out
 from caravan.warehouse.ledger import Ledger, Transaction, as_text
 
 SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA, *lists.SCHEMA)
+_KEY = "contact_key"
 _TABLES = (
     ("outbox_message", outbox_questions.COLUMNS),
     ("outbox_event", outbox_log.COLUMNS),
@@ -18,7 +19,9 @@ _TABLES = (
     ("consent_event", ("subject", "purpose", "channel", "state", "at", "evidence", "text_version", "source",
                        "recorded_at")),
     ("suppression", ("subject", "channel", "reason", "at", "evidence", "recorded_at")),
+    ("suppression_lift", contacts.LIFT),
     ("soft_bounce", ("subject", "channel", "at", "evidence")),
+    (_KEY, ("id", "key_print")),
     ("feedback", feedback.COLUMNS),
     ("release_approval", ("release_id", "content_hash", "approver", "at", "source")),
     ("release_revocation", releases.REVOCATION),
@@ -49,8 +52,10 @@ def restore(source: Ledger, target: Ledger, backup_of: datetime, now: datetime) 
     with source.read() as given, target.write() as taken:
         if taken.rows("SELECT 1 FROM outbox_restored WHERE backup_of = :backup_of", {"backup_of": values["backup_of"]}):
             return
-        if found := [table for table, _ in _TABLES if taken.rows(f"SELECT 1 FROM {table} LIMIT 1")]:
+        if found := [table for table, _ in _TABLES if table != _KEY and taken.rows(f"SELECT 1 FROM {table} LIMIT 1")]:
             raise CaravanError(f"the outbox holds rows ({found[0]}): nothing is restored over what is there")
+        # Noted as soon as anybody looks; the backup's is the one by which its people are known.
+        taken.rows(f"DELETE FROM {_KEY}")
         _copy_tables(given, taken)
         taken.rows("INSERT INTO outbox_restored (at, backup_of) VALUES (:at, :backup_of)", values)
 

@@ -103,6 +103,12 @@ class StoredLists:
         found = self._readings("WHERE reading_id = :id", {"id": reading_id})
         return found[0] if found else None
 
+    def has_fault(self, reading_id: str, reason_code: str) -> bool:
+        with self._ledger.read() as transaction:
+            which = {"id": reading_id, "code": reason_code}
+            sql = "SELECT 1 FROM list_fault WHERE reading_id = :id AND reason_code = :code LIMIT 1"
+            return transaction.row(sql, which) is not None
+
     def readings(self) -> list[StoredReading]:
         """The oldest first."""
         return self._readings("ORDER BY read_at, reading_id", {})

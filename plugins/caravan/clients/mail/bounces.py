@@ -6,8 +6,9 @@ from __future__ import annotations
 import email
 import email.policy
 import hashlib
+import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import Message
@@ -19,14 +20,14 @@ from caravan.clients.mail.events import (
     Kind,
     Unreadable,
     bounce_kind,
-    is_message_id,
     status_in,
     utc,
     without_addresses,
 )
 from caravan.clients.mail.message import ID_HEADER
 
-_OURS = re.compile(r"<([0-9a-f]{32})@([^\s<>@]+)>")
+_MARK = re.compile(r"([0-9a-f]{32})(\.[0-9a-f]+)?")
+_OURS = re.compile(r"<([0-9a-f]{32}(?:\.[0-9a-f]+)?)@([^\s<>@]+)>")
 _NOT_SPAM = "not-spam"
 _MOST_BYTES = 5_000_000
 
@@ -37,9 +38,11 @@ class _Wrong(Exception):
 
 @dataclass(frozen=True)
 class Reports:
-    """`sender_domain`: of our Message-IDs. `hash_address`: of the address that bounced or complained."""
+    """`sender_domain`: of our Message-IDs. `mark`: what our headers call a message of this id; what they do not is
+    forged. `hash_address`: of the address that bounced or complained."""
 
     sender_domain: str
+    mark: Callable[[str], str]
     hash_address: HashAddress | None = None
 
     def parse(self, content: bytes, now: datetime) -> tuple[Feedback | Unreadable, ...]:
@@ -111,13 +114,15 @@ class Reports:
             own = str(original.get(ID_HEADER) or "").strip()
             found = _OURS.fullmatch(str(original.get("Message-ID") or "").strip())
             standard = found.group(1) if found and found.group(2).lower() == self.sender_domain.lower() else ""
-            if own and not is_message_id(own):
+            if own and not _MARK.fullmatch(own):
                 raise _Wrong(f"its {ID_HEADER} is no id of ours")
             # A relay may have written a Message-ID of its own, as SES does.
             if own and found and standard != own:
                 raise _Wrong("the ids of the mail that came back differ")
-            if own or standard:
-                return own or standard
+            if marked := _MARK.fullmatch(own or standard):
+                if not hmac.compare_digest(marked.group(), self.mark(marked.group(1))):
+                    raise _Wrong("the id of the mail that came back is not signed by us")
+                return marked.group(1)
         raise _Wrong("does not bring back a mail of ours")
 
     def _hash(self, recipient: str) -> str | None:

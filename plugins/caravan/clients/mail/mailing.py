@@ -26,7 +26,8 @@ ASK_A_PERSON = timedelta(hours=1)
 class Mailing:
     """`clock`: UTC without zone. `variables`: those that the payload of every intention has under `variables`.
 
-    `links`: where people unsubscribe; without it nothing but notices can be sent.
+    `links`: where people unsubscribe; without it nothing but notices can be sent. `mark`: what headers call a message
+    of this id.
     """
 
     sender: Sender
@@ -34,6 +35,7 @@ class Mailing:
     clock: Callable[[], datetime]
     links: Links | None = None
     variables: frozenset[str] = frozenset()
+    mark: Callable[[str], str] = str
 
     def render(self, content: Content) -> Payload:
         """Raises Rejected when it cannot be made a mail at all."""
@@ -78,6 +80,7 @@ class Mailing:
             values[UNSUBSCRIBE_URL] = unsubscribe_url
         envelope = Envelope(
             message.message_id,
+            self.mark(message.message_id),
             address,
             message.key.outlet,
             payload["release_id"],

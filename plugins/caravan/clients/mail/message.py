@@ -43,9 +43,11 @@ _POLICY_UTF8 = _POLICY.clone(utf8=True)
 
 @dataclass(frozen=True)
 class Envelope:
-    """What goes into the headers. `unsubscribe_url`: None for a notice, from which nobody unsubscribes."""
+    """What goes into the headers. `mark`: the id as bounces bring it back (tokens.py). `unsubscribe_url`: None for a
+    notice, from which nobody unsubscribes."""
 
     message_id: str
+    mark: str
     to: Address
     outlet: str
     release_id: str
@@ -77,8 +79,8 @@ def build(filled: Compiled, sender: Sender, envelope: Envelope) -> Mail:
         mail["Reply-To"] = Named(addr_spec=sender.reply_to)
     mail["Subject"] = filled.subject
     mail["Date"] = format_datetime(envelope.at.replace(tzinfo=UTC))
-    mail["Message-ID"] = f"<{envelope.message_id}@{domain}>"
-    mail[ID_HEADER] = envelope.message_id
+    mail["Message-ID"] = f"<{envelope.mark}@{domain}>"
+    mail[ID_HEADER] = envelope.mark
     parts = (envelope.release_id, envelope.outlet, envelope.kind, domain)
     mail["Feedback-ID"] = ":".join(_UNFIT_IN_FEEDBACK_ID.sub("_", part) for part in parts)
     if envelope.unsubscribe_url:

@@ -87,15 +87,15 @@ class SesQueue:
             if self.topics:
                 raise _Wrong("did not come through a topic of ours")
             return message
-        if self.topics and message["TopicArn"] not in self.topics:
+        if self.topics and _text_of(message["TopicArn"]) not in self.topics:
             raise _Wrong("came through a topic that is not ours")
         return _object(_json(message.get("Message")), "the event")
 
     def _facts(self, event: Mapping[str, Any], raw_id: str) -> Iterator[Feedback]:
         # Configuration sets say eventType, the older notifications of an identity notificationType.
-        kind = event.get("eventType", event.get("notificationType"))
+        kind = _text_of(event.get("eventType", event.get("notificationType")))
         mail = _object(event.get("mail"), "mail")
-        if self.accounts and mail.get("sendingAccountId") not in self.accounts:
+        if self.accounts and _text_of(mail.get("sendingAccountId")) not in self.accounts:
             raise _Wrong("was sent by an account that is not ours")
         provider_id = _text(mail.get("messageId"), "mail.messageId")
         message_id = _message_id(mail)
@@ -110,18 +110,23 @@ class SesQueue:
             yield Feedback(message_id, provider_id, name, at, shown(detail), raw_id, self._hash(_one(mail)))
         elif kind == "Bounce":
             part = _object(event.get("bounce"), "bounce")
-            cause = f"{_text(part.get('bounceType'), 'bounceType')} {part.get('bounceSubType', '')}".strip()
+            raw_id = _own_id(part, raw_id)
+            sort, sub = (
+                _text(part.get("bounceType"), "bounceType"),
+                _text(part.get("bounceSubType", "-"), "bounceSubType"),
+            )
             # SES has told apart already what passes: a full mailbox is Transient whatever its status.
-            bounce: Kind = "hard_bounce" if part["bounceType"] == "Permanent" else "soft_bounce"
-            if part.get("bounceSubType") in _OF_CONTENT:
+            bounce: Kind = "hard_bounce" if sort == "Permanent" else "soft_bounce"
+            if sub in _OF_CONTENT:
                 bounce = "blocked"
             for recipient in _recipients(part, "bouncedRecipients"):
-                detail = f"{cause} {recipient.get('status', '')} {recipient.get('diagnosticCode', '')}"
+                detail = f"{sort} {sub} {recipient.get('status', '')} {recipient.get('diagnosticCode', '')}"
                 address = self._hash(recipient.get("emailAddress"))
                 at = _moment(part.get("timestamp"))
                 yield Feedback(message_id, provider_id, bounce, at, shown(detail), raw_id, address)
         elif kind == "Complaint":
             part = _object(event.get("complaint"), "complaint")
+            raw_id = _own_id(part, raw_id)
             for recipient in _recipients(part, "complainedRecipients"):
                 detail = str(part.get("complaintFeedbackType") or part.get("complaintSubType") or "")
                 address = self._hash(recipient.get("emailAddress"))
@@ -174,6 +179,11 @@ def _recipients(part: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [_object(recipient, name) for recipient in found]
 
 
+def _own_id(part: Mapping[str, Any], raw_id: str) -> str:
+    """What SES calls the bounce or complaint: SNS may bring one twice, each time as another message of the queue."""
+    return f"ses:{_text(part['feedbackId'], 'feedbackId')}" if part.get("feedbackId") else raw_id
+
+
 def _one(mail: Mapping[str, Any]) -> object:
     found = mail.get("destination")
     return found[0] if isinstance(found, list) and len(found) == 1 else None
@@ -182,7 +192,7 @@ def _one(mail: Mapping[str, Any]) -> object:
 def _moment(text: object) -> datetime:
     try:
         return utc(datetime.fromisoformat(_text(text, "timestamp")))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise _Wrong("has a timestamp that is none") from None
 
 
@@ -199,7 +209,14 @@ def _object(found: object, name: str) -> Mapping[str, Any]:
     return found
 
 
+def _text_of(found: object) -> str:
+    """What is no text is nothing that is known: the values of JSON cannot all be looked up."""
+    return found if isinstance(found, str) else ""
+
+
 def _text(found: object, name: str) -> str:
     if not isinstance(found, str) or not found:
         raise _Wrong(f"has no {name}")
+    if "\0" in found or any("\ud800" <= sign <= "\udfff" for sign in found):
+        raise _Wrong(f"its {name} is no text that can be stored")
     return found

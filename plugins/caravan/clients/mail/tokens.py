@@ -12,13 +12,14 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 _VERSION = "1"
 _SHORTEST_KEY = 16
 _LONGEST_TOKEN = 1000
+_MARK_DIGITS = 10
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MESSAGE_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -30,6 +31,16 @@ class Subscription:
     message_id: str
     outlet: str
     locale: str
+
+
+def mark_of(key: bytes) -> Callable[[str], str]:
+    """How a message is named in the headers of its mail: id and signature. Whoever knows an address can reckon out the
+    id; without the signature they would forge a bounce of somebody else's mail."""
+
+    def mark(message_id: str) -> str:
+        return f"{message_id}.{hmac.new(key, f'mark {message_id}'.encode(), hashlib.sha256).hexdigest()[:_MARK_DIGITS]}"
+
+    return mark
 
 
 @dataclass(frozen=True)

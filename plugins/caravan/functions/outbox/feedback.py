@@ -87,8 +87,9 @@ def _message(found: Feedback, desk: Desk) -> Message | None:
 
 
 def _act(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
-    if message.state in ("unknown", "operator"):
-        # Whatever comes back of a mail, but for one that was never sent on, shows that it had left.
+    if message.state in ("handed_over", "unknown", "operator"):
+        # Whatever comes back of a mail, but for one that was never sent on, shows that it had left. The
+        # worker that has it in hand may have died: its lease would end only after this has been acknowledged.
         state: State = "rejected" if found.kind == "reject" else "accepted"
         desk.sent.settle(message, state, f"evidence: {found.kind}", now, found.raw_id, found.provider_id)
     subject = message.intention.subject

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from traceback import format_tb
 
 from caravan.core.errors import CaravanError, Misconfigured
 from caravan.core.outbox import (
@@ -121,9 +122,10 @@ class Sender:
     def _ask(self, message: Message, now: datetime) -> Wait | Skip | None:
         try:
             return self.gate.ask(message, now)
-        except CaravanError as error:  # what nobody can tell of one does not hold up the others
-            log.error("%s %s: %s", self.outlet, message.message_id, error)
-            return Wait(now + self.pace.again_after, str(error))
+        except Exception as error:  # what nobody can tell of one does not hold up the others
+            where = "" if isinstance(error, CaravanError) else f"\n{''.join(format_tb(error.__traceback__))}"
+            log.error("%s %s: %s%s", self.outlet, message.message_id, _said(error), where)
+            return Wait(now + self.pace.again_after, _said(error))
 
     def _hand_over(self, message: Message) -> str:
         try:

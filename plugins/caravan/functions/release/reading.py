@@ -15,7 +15,7 @@ from caravan.config.lists import RecipientList
 from caravan.core.privacy import ConsentEvent
 from caravan.functions.release.recipients import BadRecipient, Consent, Recipient
 
-_RULES = 1
+_RULES = 2
 """Another number when rows are judged otherwise: every list is read again."""
 
 
@@ -31,13 +31,16 @@ class Reading:
     people: Mapping[str, int]
 
 
-def reading_id(of_list: RecipientList, content_hash: str, markets: Collection[str], nobody: str) -> str:
+def reading_id(
+    of_list: RecipientList, content_hash: str, markets: Collection[str], nobody: str, again: str = ""
+) -> str:
     """Of one content under the same rules: what was read is not read again. 32 hexadecimal digits.
 
     `nobody`: the subject of no address; with another key everybody is somebody else, and has said nothing yet.
+    `again`: since when it is read once more, because of rows that were not yet said.
     """
     rules = (_RULES, nobody, sorted(markets), of_list.purpose, of_list.audience, of_list.market, of_list.variables)
-    return hashlib.sha256(json.dumps((of_list.code, content_hash, rules)).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps((of_list.code, content_hash, rules, again)).encode()).hexdigest()[:32]
 
 
 class Tally:

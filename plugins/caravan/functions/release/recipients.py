@@ -26,7 +26,9 @@ _CONSENT = ("consent_state", "consent_at", "consent_evidence", "consent_text")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
 _STATES = tuple(state for state in STANDINGS if state != "unknown_state")
 _AHEAD = timedelta(days=1)
-"""Clocks differ, and some write their own zone's time; what was said later than that was not said."""
+"""Clocks differ, and some write their own zone's time: a no so far ahead is no fault."""
+NOT_YET_SAID = "NOT_YET_SAID"
+"""Such a row may be right when it is read again."""
 
 
 @dataclass(frozen=True)
@@ -157,18 +159,19 @@ def _fault(given: Mapping[str, str], markets: Collection[str], variables: Collec
 
 
 def _consent(given: Mapping[str, str], now: datetime) -> tuple[Consent | None, _Wrong]:
-    """What they said, also where it makes no sense: of when nobody can tell, it was said now."""
+    """What they said. A no counts also where it makes no sense: of when nobody can tell, it was said now."""
     state, when, evidence, text = (given.get(name, "") for name in _CONSENT)
     if not (state or when or evidence or text):
         return None, None
     wrong: _Wrong = None
     try:
         at = datetime.fromisoformat(when)
-    except ValueError:
+        at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    except (ValueError, OverflowError):
         at, wrong = now, ("consent_at", Unfit("NOT_A_TIME", "is no time (like 2026-03-01T09:30:00Z)"))
-    at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    if at > now + _AHEAD:
-        wrong = "consent_at", Unfit("NOT_YET_SAID", "lies in the future")
+    if at > now + (_AHEAD if standing(state or "given") in REFUSALS else timedelta(0)):
+        # A yes is not taken for one of now: read again and again, it would come after whatever else they said.
+        wrong = "consent_at", Unfit(NOT_YET_SAID, "lies in the future: is it UTC? Counts from then on")
     if state and state not in _STATES:
         wrong = "consent_state", Unfit("NOT_A_STATE", f"is none of {', '.join(_STATES)}")
     return Consent(state or "given", min(at, now), evidence, text), wrong
