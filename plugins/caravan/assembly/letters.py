@@ -89,6 +89,6 @@ def _require_people(
             "AUDIENCE_FELL",
             f"{outlet}: the list {reading.list_code} held {fallen[0]:,} people for {', '.join(sorted(markets))} when "
             f"{last.release_id}, revision {last.revision}, was planned on {last.at:%Y-%m-%d}, and holds {fallen[1]:,}: "
-            f"put {reading.file} right, or, if it is meant, write `audience_may_fall: true` into release.yml and have "
-            "that approved",
+            f"put {reading.file} right, or, if it is meant, write `audience_may_fall: true` and a new revision into "
+            "release.yml and have that approved",
         )

@@ -96,6 +96,15 @@ class StoredReleases:
                 [vars(each) for each in links],
             )
 
+    def contents(self, release_id: str, revision: int) -> set[str]:
+        """Hashes of what was planned under this revision."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT DISTINCT content_hash FROM release_payload WHERE release_id = :id AND revision = :revision",
+                {"id": release_id, "revision": revision},
+            )
+        return {row[0] for row in rows}
+
     def links(self) -> list[SentLink]:
         """Of all that was ever planned."""
         with self._ledger.read() as transaction:

@@ -6,7 +6,7 @@ Planned again, nothing is added but who is new on a list: keys are there already
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -64,15 +64,30 @@ def standing(
     needed: int,
     now: datetime,
     revocations: Iterable[Revocation] = (),
+    used: Collection[str] = (),
 ) -> Standing:
-    """Before anything is rendered. `needed`: approvals by others than its author."""
+    """Before anything is rendered. `needed`: approvals by others than its author. `used`: what was planned under this
+    revision, by its hash."""
     release = revision.release
     if now > last_instant(release) + release.max_lateness:
         return Standing(release.id, "over")
     if faults := lint(revision):
         return Standing(release.id, "draft", tuple(map(str, faults)))
-    why = missing(content_hash(release, revision.templates), release.owner, approvals, needed, now, revocations)
+    content = content_hash(release, revision.templates)
+    if reused := used_for_other_words(release, content, used):
+        return Standing(release.id, "draft", (reused,))
+    why = missing(content, release.owner, approvals, needed, now, revocations)
     return Standing(release.id, "in_review", (why,)) if why else Standing(release.id, "planned")
+
+
+def used_for_other_words(release: Release, content: str, used: Collection[str]) -> str | None:
+    """A revision has one content for good: of two, some would get one and some the other, or both."""
+    if set(used) <= {content}:
+        return None
+    return (
+        f"revision {release.revision} was planned with other content: put its files back as they were then, or give it "
+        "a new revision"
+    )
 
 
 def last_instant(release: Release) -> datetime:
