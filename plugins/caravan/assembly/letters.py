@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from caravan.config.lists import RecipientList
 from caravan.config.outlets import MailOutlet, OutletAccount
 from caravan.config.releases import Release
 from caravan.core.errors import Rejected
+from caravan.core.outbox import LEFT, Key
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
 from caravan.functions.release.planning import Payloads, People
@@ -40,8 +41,9 @@ def plan(
     markets = {key.market_code for key in payloads if key.outlet == account.code}
     _require_people(desk, release, account.code, reading, markets)
     own = _plan_seeds(desk, revision, payloads, account, of_list, now, by)
+    is_reached = _reached(desk, release)
     with lists.people(desk, of_list, now) as rows:
-        letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found)
+        letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found, is_reached)
         new = desk.outbox.plan(letters, now, by)
     desk.lists.keep_use(ListUse(of_list.code, release.id, release.revision, account.code, reading.reading_id, now))
     if found.bad:
@@ -49,6 +51,24 @@ def plan(
     if not found.planned:
         log.warning("%s: nobody on the list %s is written to by %s", release.id, of_list.code, account.code)
     return {**vars(found), "new": new, "elsewhere": dict(found.elsewhere), **own}
+
+
+def _reached(desk: Desk, release: Release) -> Callable[[str], bool]:
+    """Whether mail of an earlier revision has left for somebody, or may have, or is about to: by whichever outlet.
+    Nobody is asked about, where the release is for all."""
+    accounts = desk.shelf.known.outlets
+    earlier = [
+        (number, outlet)
+        for number, outlet in desk.releases.planned_before(release.id, release.revision)
+        if release.only_missed and (outlet not in accounts or accounts[outlet].is_mail)
+    ]
+
+    def is_reached(target: str) -> bool:
+        keys = (Key(planning.FUNCTION, release.id, number, outlet, target) for number, outlet in earlier)
+        found = (desk.outbox.get(key.message_id) for key in keys)
+        return any(each is not None and each.state in ("claimed", *LEFT) for each in found)
+
+    return is_reached
 
 
 def _plan_seeds(

@@ -132,6 +132,8 @@ class ReleaseFile(Frozen):
     """Of mail: the file of its recipients."""
     audience_may_fall: bool = False
     """Planned also where the list has lost more than half of its people since it was used last."""
+    only_missed: bool = False
+    """Mail leaves out whom an earlier revision has reached, or may have."""
 
     def policy(self, market: str) -> Policy:
         return self.translations.get(market, self.translations.get(DEFAULT, "require"))

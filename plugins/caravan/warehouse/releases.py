@@ -105,6 +105,16 @@ class StoredReleases:
             )
         return {row[0] for row in rows}
 
+    def planned_before(self, release_id: str, revision: int) -> list[tuple[int, str]]:
+        """Revisions before this one, and the outlets of each."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT DISTINCT revision, outlet FROM release_payload WHERE release_id = :id AND revision < :revision "
+                "ORDER BY revision, outlet",
+                {"id": release_id, "revision": revision},
+            )
+        return [(int(row[0]), row[1]) for row in rows]
+
     def links(self) -> list[SentLink]:
         """Of all that was ever planned."""
         with self._ledger.read() as transaction:

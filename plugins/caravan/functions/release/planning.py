@@ -50,7 +50,7 @@ Payloads = Mapping[PayloadKey, Payload]
 @dataclass
 class People:
     """What became of the rows of a list: received = planned + elsewhere + bad. `elsewhere`: of a market that the
-    release is not for, or without a text."""
+    release is not for, or without a text, or reached by an earlier revision."""
 
     received: int = 0
     planned: int = 0
@@ -137,8 +137,10 @@ def letters(
     of_list: RecipientList,
     subject_of: Callable[[str], str],
     found: People,
+    is_reached: Callable[[str], bool] = lambda target: False,
 ) -> Iterator[Intention]:
-    """One for each person whom the release is for. `found` counts."""
+    """One for each person whom the release is for. `found` counts. `is_reached`: by an earlier revision, or it may have
+    been."""
     release, markets = revision.release, revision.known.markets
     texts: dict[str, dict[str, PayloadKey]] = {}
     for each in payloads:
@@ -153,6 +155,11 @@ def letters(
         if market is None or market not in texts:
             found.elsewhere["no market" if market is None else f"market {market}"] += 1
             continue
+        # In lower case: Anna@ and anna@ are one person, whatever the standard allows.
+        key = Key(FUNCTION, release.id, release.revision, account.code, person.address.lower())
+        if is_reached(key.target):
+            found.elsewhere["reached before"] += 1
+            continue
         # The market's first language comes first: contents are made in that order.
         payload_key = texts[market].get(person.locale or "") or next(iter(texts[market].values()))
         zone = person.zone or markets[market].zone
@@ -163,8 +170,6 @@ def letters(
             "zone_source": "recipient" if person.zone else "market",
             "is_customer": person.is_customer,
         }
-        # In lower case: Anna@ and anna@ are one person, whatever the standard allows.
-        key = Key(FUNCTION, release.id, release.revision, account.code, person.address.lower())
         due = release.when.instant(zone)
         found.planned += 1
         yield _intention(release, key, payload_key, due, subject=subject, details=details)
