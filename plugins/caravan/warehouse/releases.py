@@ -105,6 +105,16 @@ class StoredReleases:
             )
         return {row[0] for row in rows}
 
+    def rendered_at(self, release_id: str, revision: int, outlet: str) -> datetime | None:
+        """When an outlet was given what it has of a revision, the newest of it."""
+        with self._ledger.read() as transaction:
+            found = transaction.row(
+                "SELECT MAX(rendered_at) FROM release_payload "
+                "WHERE release_id = :id AND revision = :revision AND outlet = :outlet",
+                {"id": release_id, "revision": revision, "outlet": outlet},
+            )
+        return as_moment(found[0]) if found else None
+
     def planned_before(self, release_id: str, revision: int) -> list[tuple[int, str]]:
         """Revisions before this one, and the outlets of each."""
         with self._ledger.read() as transaction:
