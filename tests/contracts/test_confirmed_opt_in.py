@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +14,11 @@ from release_world import NOW, ReleaseWorld
 from caravan.assembly import confirming, feedback, sending
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured
+from caravan.warehouse import ledger_copy
+from caravan.warehouse.ledger import FILE, SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def signed_up(name: str, on: str = "2026-11-24", market: str = "DE") -> str:
@@ -148,3 +152,28 @@ def test_a_list_that_breaks_holds_back_no_other_one(world, monkeypatch):
     with pytest.raises(Misconfigured, match="list a: ZeroDivisionError: see the log"):
         confirming.ask("test")
     assert world.send() == {"letter": {"accepted": 2}}
+
+
+def test_who_was_asked_after_the_backup_is_not_asked_again_after_its_restore(world, tmp_path):
+    world.people(signed_up("anna"))
+    with world.desk():
+        made_at = world.now
+    backup = tmp_path / "backup.sqlite"
+    shutil.copy(world.home / FILE, backup)
+    world.now += timedelta(minutes=10)
+    confirming.ask("test")
+    world.send()
+    for each in world.home.glob(f"{FILE}*"):
+        each.unlink()
+    with SqliteLedger(backup) as source, SqliteLedger(world.home / FILE) as target:
+        ledger_copy.restore(source, target, made_at, world.now)
+        StoredOutbox(target).doubt(made_at, world.now)
+    world.now += HOUR
+    confirming.ask("test")
+    world.send()
+    assert world.received() == ["anna@example.com"]
+    assert world.states() == {"anna@example.com": "unknown"}
+    world.people(signed_up("anna"), f"ben@example.com,GB,pending,{world.now:%Y-%m-%dT%H:%M:%SZ},form 7,v1,ben")
+    confirming.ask("test")
+    world.send()
+    assert world.received() == ["anna@example.com", "ben@example.com"], "who signs up since then is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -71,9 +72,12 @@ def test_the_newest_use_of_a_list_comes_first(ledger):
     lists = StoredLists(ledger)
     first = ListUse("letters", "autumn", 1, "letter", "one", NOW)
     second = ListUse("letters", "winter", 1, "letter", "two", NOW + HOUR)
-    for use in (first, second, ListUse("letters", "autumn", 1, "letter", "three", NOW + 2 * HOUR)):
+    for use in (first, second):
         lists.keep_use(use)
     assert lists.uses("letters") == [second, first]
+    later = replace(first, reading_id="three", at=NOW + 2 * HOUR)
+    lists.keep_use(later)
+    assert lists.uses("letters") == [later, second]
     assert lists.uses("press") == []
 
 

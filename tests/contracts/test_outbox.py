@@ -28,7 +28,7 @@ from caravan.core.outbox import (
     Unknown,
     Wait,
 )
-from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
+from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger, as_text
 from caravan.warehouse.outbox import StoredOutbox
 
 NOW = datetime(2026, 11, 25, 8, 30)
@@ -220,6 +220,28 @@ def test_however_many_are_taken_back_each_is_in_the_log(outbox):
     assert outbox.counts() == [("release", "newsletter", "cancelled", 1100)]
     last = [outbox.events(each.message_id)[-1] for each in outbox.find(limit=30)]
     assert {(each.from_state, each.to_state, each.actor) for each in last} == {("planned", "cancelled", "maria")}
+    assert outbox.verify() is None
+
+
+def test_of_people_those_stay_planned_who_are_kept(outbox, open_ledger):
+    def keep(targets: str) -> dict[str, int]:
+        ids = {intention(target).key.message_id for target in targets}
+        return dict(outbox.keep_only("release", "autumn", 1, "newsletter", ids.__contains__, NOW, "maria"))
+
+    elsewhere = replace(intention("e"), key=Key("release", "autumn", 2, "newsletter", "e"))
+    outbox.plan(map(intention, "abcd"), NOW, "me")
+    (held,) = claim(outbox, limit=1)
+    outbox.plan([intention("seed", subject=None), elsewhere], NOW, "me")
+    left = "abcd".replace(held.key.target, "")
+    assert keep(left[0]) == {"claimed": 1, "cancelled": 2}
+    assert keep(left[:2] + held.key.target) == {"planned": 1}
+    expected = {held.key.target: "claimed", left[0]: "planned", left[1]: "planned", left[2]: "cancelled"}
+    assert states(outbox) == {**expected, "seed": "planned", "e": "planned"}
+    with open_ledger().write() as transaction:
+        transaction.rows("INSERT INTO outbox_restored VALUES (:at, :at)", {"at": as_text(NOW)})
+    assert keep("abcd") == {}, "what was promised before a restore may have left"
+    outbox.cancel("release", "autumn", 1, "a newer revision", NOW, "me")
+    assert keep("abcd") == {}
     assert outbox.verify() is None
 
 

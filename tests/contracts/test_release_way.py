@@ -132,7 +132,8 @@ def test_what_was_edited_after_the_approval_does_not_leave(world):
     text = world.folder / "de-DE.md"
     approved = text.read_text()
     text.write_text(approved.replace("unsere", "andere"))
-    assert world.plan()["reasons"] == ["changed since it was approved"]
+    with pytest.raises(Rejected, match="REVISION_USED"):
+        world.plan()
     assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
     assert world.box.mails == [] and not (world.home / "site").exists()
     text.write_text(approved)
@@ -150,8 +151,12 @@ def test_a_template_that_was_changed_after_the_approval_voids_it(world, monkeypa
     (templates / path).parent.mkdir(parents=True, exist_ok=True)
     with (templates / path).open("a") as file:
         file.write("\n")
-    assert world.plan()["reasons"] == ["changed since it was approved"]
+    with pytest.raises(Rejected, match="REVISION_USED"):
+        world.plan()
     assert world.send() == {"site": {"waiting": 2}, "letter": {"waiting": 4}}
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(f"{text}revision: 2\n")
+    assert world.plan()["reasons"] == ["changed since it was approved"]
     shown = releases.review("autumn")["body"]
     assert f"`{path}` {shelf.read_templates(templates)[path][:8]}" in shown
 
@@ -339,7 +344,7 @@ def test_a_list_that_has_lost_most_of_its_people_stops_mail_alone_until_somebody
     with world.desk() as desk:
         planned = [each.key.outlet for each in desk.outbox.find(object_id="winter")]
     assert planned == ["site", "site"], "everything else is"
-    a_release_more(world, audience_may_fall="true")
+    a_release_more(world, audience_may_fall="true", revision="2")
     assert releases.plan("winter", "test")["state"] == "in_review", "it is part of what is approved"
     world.approve()
     assert releases.plan("winter", "test")["letter"]["new"] == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from config_case import edit
-from release_case import DE, EN, RELEASE, known, png, release_of, write_releases
+from release_case import DE, EN, MAIL, RELEASE, known, png, release_of, write_releases
 
 from caravan.config.release_settings import ReleaseSettings, read_settings
 from caravan.config.releases import load_releases
@@ -269,6 +269,28 @@ def test_markets_and_outlets_have_to_meet(config: Path) -> None:
     assert faults_of(config) == [
         "releases/spring/release.yml:5 markets[1]: no outlet of this release serves BR",
         "releases/spring/release.yml:6 outlets[0]: 'site' serves none of the markets",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "markets"),
+    [
+        ("", "", ["DE", "BR", "AE"]),
+        ("markets: [DE, BR]", "markets: [BR, AE]", ["BR"]),
+        ("markets: [DE, BR]", "markets: [AE]", []),
+        ("locales: [de]", "locales: [en, ar]", []),
+        ("locales: [en]", "locales: [ar]", ["AE"]),
+    ],
+)
+def test_two_mail_outlets_do_not_write_to_one_market(config: Path, first: str, second: str, markets: list[str]) -> None:
+    """Emirates read two languages, and everybody there gets one of those that an outlet has."""
+    (config / "outlets/second.yml").write_text(f"{MAIL.replace('code: letters', 'code: second')}{second}\n")
+    (config / "outlets/letters.yml").write_text(f"{MAIL}{first}\n")
+    edit(config / "releases/spring/release.yml", "[site, toots]", "[site, letters, second]\nlist: readers")
+    assert faults_of(config) == [
+        f"releases/spring/release.yml:6 outlets[2]: 'letters' and 'second' would both mail everybody in {market}: "
+        "leave one out, or name `markets` in their files"
+        for market in sorted(markets)
     ]
 
 

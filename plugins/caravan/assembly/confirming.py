@@ -105,7 +105,7 @@ class _Letters:
         link = self._links.url(Subscription(key.message_id, self._account.code, locale))
         return Intention(
             key,
-            planned_for=self._now,
+            planned_for=consent.at,  # promised then: what was sent before a restore is not sent again
             not_after=until,
             content_hash=self._content(market, locale, revision),
             market_code=market,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -97,8 +97,7 @@ def list_releases() -> list[str]:
 def stand(desk: Desk, release: Release) -> Standing:
     """Where a release is. What is signed in its folder is taken down first."""
     faults = take_down(desk, release.id)
-    given = desk.releases.approvals(release.id), desk.releases.revocations(release.id)
-    return _standing(desk.shelf, release, *given, faults)
+    return _standing(desk.shelf, release, _given(desk.releases, release), faults)
 
 
 def take_down(desk: Desk, release_id: str) -> list[Fault]:
@@ -115,30 +114,38 @@ def take_down(desk: Desk, release_id: str) -> list[Fault]:
 
 def standings(settings: Settings, shelf: Shelf) -> dict[str, Standing]:
     """Where each release is, by its id. Writes nothing, and makes no outbox where there is none."""
-    given: dict[str, list[Approval]] = {}
-    taken_back: dict[str, list[Revocation]] = {}
+    given: dict[str, _Given] = {}
     if is_made(settings):
         with open_ledger(settings) as ledger:
             stored = StoredReleases(ledger)
-            given = {release_id: stored.approvals(release_id) for release_id in shelf.releases}
-            taken_back = {release_id: stored.revocations(release_id) for release_id in shelf.releases}
+            given = {each.id: _given(stored, each) for each in shelf.releases.values()}
     found = {}
     for each in shelf.releases.values():
         signed, revoked, faults = load_approvals(settings.config_dir / FOLDER / each.id, each.id)
-        approvals, revocations = [*given.get(each.id, []), *signed], [*taken_back.get(each.id, []), *revoked]
-        found[each.id] = _standing(shelf, each, approvals, revocations, faults)
+        known = given.get(each.id, _Given())
+        both = _Given([*known.approvals, *signed], [*known.revocations, *revoked], known.used)
+        found[each.id] = _standing(shelf, each, both, faults)
     return found
 
 
-def _standing(
-    shelf: Shelf,
-    release: Release,
-    approvals: Sequence[Approval],
-    revocations: Sequence[Revocation],
-    faults: Sequence[Fault],
-) -> Standing:
+@dataclass(frozen=True)
+class _Given:
+    """What was said of a release, and what was planned under its revision."""
+
+    approvals: Sequence[Approval] = ()
+    revocations: Sequence[Revocation] = ()
+    used: Collection[str] = ()
+
+
+def _given(stored: StoredReleases, release: Release) -> _Given:
+    used = stored.contents(release.id, release.revision)
+    return _Given(stored.approvals(release.id), stored.revocations(release.id), used)
+
+
+def _standing(shelf: Shelf, release: Release, given: _Given, faults: Sequence[Fault]) -> Standing:
     """`faults`: of its approvals.yml. Whoever tried to stop it there is not to find it sent."""
-    found = planning.standing(shelf.revision(release), approvals, shelf.settings.approvals, utc_now(), revocations)
+    revision, needed = shelf.revision(release), shelf.settings.approvals
+    found = planning.standing(revision, given.approvals, needed, utc_now(), given.revocations, given.used)
     if faults and found.state in ("in_review", "planned"):
         return Standing(release.id, "in_review", tuple(map(str, faults)))
     return found
@@ -213,17 +220,22 @@ def revoke(release_id: str, by: str, why: str) -> int:
 def plan(release_id: str, by: str) -> dict[str, object]:
     """Put what is to leave of one release into the outbox, once it is approved as it is. `by`: for the log.
 
-    What is planned of an older revision is taken back. Raises Rejected for one that its outlets or its list refuse;
-    Misconfigured for outlets that cannot be opened, when all others are planned. A list's rows stop mail alone.
+    What is planned of an older revision is taken back. Raises Rejected for one that its outlets or its list refuse, or
+    whose revision was planned with other content; Misconfigured for outlets that cannot be opened, when all others are
+    planned. A list's rows stop mail alone.
     """
     with open_desk() as desk:
         release = desk.shelf.release(release_id)
         found = stand(desk, release)
         for reason in found.reasons:
             log.warning("%s: %s: %s", release.id, found.state, reason)
+        revision, used = desk.shelf.revision(release), desk.releases.contents(release.id, release.revision)
+        reused = planning.used_for_other_words(release, _hash(revision), used)
+        if reused and found.state != "over":
+            raise Rejected("REVISION_USED", f"{release.id}: {reused}")
         if found.state != "planned":
             return {"state": found.state, "reasons": list(found.reasons)}
-        revision = replace(desk.shelf.revision(release), published_at=_published_at(desk, release))
+        revision = replace(revision, published_at=_published_at(desk, release))
         of_list = desk.shelf.lists.get(release.list or "")
         known, unopened = desk.shelf.known.outlets, list[Fault]()
         unopened += [

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ from caravan.functions.outbox import confirming, feedback
 from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import USUAL, Sender
 from caravan.functions.release.order import OrderGate
-from caravan.functions.release.planning import FUNCTION
+from caravan.functions.release.planning import FUNCTION, list_faults
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +209,19 @@ class ApprovedGate:
         return self.then.ask(message, now)
 
 
+@dataclass(frozen=True)
+class ListGate:
+    """Mail waits while its list would be refused. `refused`: why, asked for each message."""
+
+    refused: Callable[[Message], Sequence[str]]
+    then: Gate
+
+    def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
+        if why := self.refused(message):
+            return Wait(now + _AGAIN, why[0])
+        return self.then.ask(message, now)
+
+
 def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     configuration, account = desk.shelf.configuration, desk.shelf.known.outlets[outlet]
     end = (utc_now() + timedelta(days=_CALENDAR_DAYS)).date()
@@ -231,16 +244,21 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     if function != FUNCTION:
         # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
         return contact
-    gate = ApprovedGate(hashes(desk.shelf), approved(desk), contact)
+    current, is_approved = hashes(desk.shelf), approved(desk)
     if account.is_mail:
-        return gate
+        return ApprovedGate(current, is_approved, ListGate(lambda message: _list_faults(desk, message), contact))
     return OrderGate(
         get=lambda key: desk.outbox.get(key.message_id),
         undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
         edits=account.edits,
-        then=gate,
+        then=ApprovedGate(current, is_approved, contact),
     )
+
+
+def _list_faults(desk: Desk, message: Message) -> list[str]:
+    release = desk.shelf.releases[message.key.object_id]
+    return list_faults(release, desk.shelf.lists.get(release.list or ""))
 
 
 def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> list[str]:

@@ -132,6 +132,8 @@ class ReleaseFile(Frozen):
     """Of mail: the file of its recipients."""
     audience_may_fall: bool = False
     """Planned also where the list has lost more than half of its people since it was used last."""
+    only_missed: bool = False
+    """Mail leaves out whom an earlier revision has reached, or may have."""
 
     def policy(self, market: str) -> Policy:
         return self.translations.get(market, self.translations.get(DEFAULT, "require"))
@@ -251,7 +253,7 @@ def _read_folder(
     faults += _own_faults(document, folder.name, {name.removesuffix(".md") for name in names if name.endswith(".md")})
     faults += _name_faults(document, known)
     if file is not None:
-        faults += _plan_faults(document, file, known)
+        faults += [*_plan_faults(document, file, known), *_twice_faults(document, file, known, bodies)]
     if file is None or faults:
         return document, None, faults
     used = {name for body in bodies.values() for name in body.alternatives}
@@ -340,6 +342,20 @@ def _name_faults(document: Document, known: Known) -> Iterator[Fault]:
         if code != DEFAULT and code not in markets:
             near = nearest(code, [DEFAULT, *(each for each in markets if each)])
             yield document.fault(("translations", code), f"'{code}' is no market of this release{near}")
+
+
+def _twice_faults(document: Document, file: ReleaseFile, known: Known, texts: Collection[str]) -> Iterator[Fault]:
+    """Each mail outlet that has any text for a market writes to everybody there."""
+    first: dict[str, str] = {}
+    for index, code in enumerate(file.outlets):
+        outlet = known.outlets.get(code)
+        for market in file.markets if outlet and outlet.is_mail else ():
+            chains = known.markets[market].chains if market in known.markets else ()
+            read = [next((tag for tag in chain if tag in texts), None) for chain in chains]
+            has_text = outlet is not None and any(tag and outlet.serves(market, tag) for tag in read)
+            if has_text and (other := first.setdefault(market, code)) != code:
+                message = f"'{other}' and '{code}' would both mail everybody in {market}: leave one out"
+                yield document.fault(("outlets", index), f"{message}, or name `markets` in their files")
 
 
 def _unknown(document: Document, at: Location, what: str, names: Collection[str]) -> Iterator[Fault]:

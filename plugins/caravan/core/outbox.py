@@ -8,6 +8,7 @@ good, so that whatever runs twice sends once. What nobody can know (was it deliv
 | planned | claimed | a worker takes a lease |
 | planned | missed | `not_after` has passed |
 | planned | cancelled | it was taken back before anybody claimed it |
+| cancelled | planned | whoever was taken off a list is on it again |
 | planned, claimed | unknown | the store came from a backup: it may have left since that was made |
 | claimed | planned | the lease ended, or it has to wait: quiet hours, a cap, a throttle |
 | claimed | skipped | not to be sent to this target: refused, suppressed, no address |
@@ -57,7 +58,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     "accepted": frozenset(),
     "skipped": frozenset(),
     "missed": frozenset(),
-    "cancelled": frozenset(),
+    "cancelled": frozenset({"planned"}),
 }
 
 UNSETTLED: tuple[State, ...] = ("handed_over", "unknown", "operator")

@@ -40,7 +40,7 @@ class Transaction(ABC):
     def rows(self, sql: str, values: Values | None = None) -> list[Row]: ...
 
     @abstractmethod
-    def stream(self, sql: str) -> Iterator[Row]:
+    def stream(self, sql: str, values: Values | None = None) -> Iterator[Row]:
         """Rows as they are asked for, however many."""
 
     @abstractmethod
@@ -85,8 +85,8 @@ class _SqliteTransaction(Transaction):
     def rows(self, sql: str, values: Values | None = None) -> list[Row]:
         return self._connection.execute(sql, values or {}).fetchall()
 
-    def stream(self, sql: str) -> Iterator[Row]:
-        yield from self._connection.execute(sql)
+    def stream(self, sql: str, values: Values | None = None) -> Iterator[Row]:
+        yield from self._connection.execute(sql, values or {})
 
     def many(self, sql: str, values: Iterable[Values]) -> None:
         self._connection.executemany(sql, values)
@@ -149,9 +149,9 @@ class _PostgresTransaction(Transaction):
         cursor = self._connection.execute(_percent(sql), dict(values or {}))
         return cursor.fetchall() if cursor.description else []
 
-    def stream(self, sql: str) -> Iterator[Row]:
+    def stream(self, sql: str, values: Values | None = None) -> Iterator[Row]:
         with self._connection.cursor(name="stream") as cursor:
-            yield from cursor.execute(_percent(sql))
+            yield from cursor.execute(_percent(sql), dict(values or {}))
 
     def many(self, sql: str, values: Iterable[Values]) -> None:
         with self._connection.cursor() as cursor:

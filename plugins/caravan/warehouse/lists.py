@@ -58,7 +58,7 @@ class ListFault:
 
 @dataclass(frozen=True)
 class ListUse:
-    """A release was planned for all whom `reading_id` had found."""
+    """A release is planned for all whom `reading_id` had found, and for nobody else."""
 
     list_code: str
     release_id: str
@@ -129,9 +129,14 @@ class StoredLists:
             last = rows[-1][0]
 
     def keep_use(self, use: ListUse) -> None:
-        """The first of a release's revision on an outlet stays."""
+        """The last of a release's revision on an outlet stays."""
+        key = "(list_code, release_id, revision, outlet)"
+        insert = (
+            f"INSERT INTO list_use ({', '.join(USE)}) VALUES ({', '.join(f':{name}' for name in USE)}) "
+            f"ON CONFLICT {key} DO UPDATE SET reading_id = excluded.reading_id, at = excluded.at"
+        )
         with self._ledger.write() as transaction:
-            transaction.rows(_insert("list_use", USE), vars(use) | {"at": as_text(use.at)})
+            transaction.rows(insert, vars(use) | {"at": as_text(use.at)})
 
     def uses(self, list_code: str) -> list[ListUse]:
         """The newest first."""

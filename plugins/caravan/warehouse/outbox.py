@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from typing import Any
 from caravan.core.outbox import (
     TRANSITIONS,
     UNLIMITED,
+    UNSETTLED,
     Accepted,
     Intention,
     Message,
@@ -183,6 +185,42 @@ class StoredOutbox(OutboxQuestions):
         values = {"function": function, "object_id": object_id, "revision": revision}
         return self._move_all(where, values, "cancelled", now, by, reason)
 
+    def keep_only(
+        self,
+        function: str,
+        object_id: str,
+        revision: int,
+        outlet: str,
+        is_kept: Callable[[str], bool],
+        now: datetime,
+        by: str,
+    ) -> Counter[str]:
+        """Of people for whom a revision is planned on an outlet: take back whose message is not kept, by its id, and
+        plan again whose was taken back so and is kept now. Counts, by state: `cancelled`, `planned`, and `claimed` of
+        those not kept that may have left or are about to. Sixteen bytes in memory for each that moves."""
+        values = {"function": function, "object_id": object_id, "revision": revision, "outlet": outlet}
+        moves: dict[tuple[State, State], bytearray] = {
+            ("planned", "cancelled"): bytearray(),
+            ("cancelled", "planned"): bytearray(),
+        }
+        counts: Counter[str] = Counter()
+        with self._ledger.read() as transaction:
+            for message_id, state in transaction.stream(_OF_PEOPLE, values | {"reason": _TAKEN_OFF}):
+                if state not in ("planned", "cancelled"):
+                    counts["claimed"] += not is_kept(message_id)
+                elif is_kept(message_id) == (state == "cancelled"):
+                    moves[state, "planned" if state == "cancelled" else "cancelled"].extend(bytes.fromhex(message_id))
+        for (state, to), ids in moves.items():
+            for begin in range(0, len(ids), 16 * _BATCH):
+                batch = ids[begin : begin + 16 * _BATCH]
+                with self._ledger.write() as transaction:
+                    for at in range(0, len(batch), 16):
+                        where = {"id": batch[at : at + 16].hex(), "state": state}
+                        for each in read(transaction, "message_id = :id AND state = :state", where, "", 1):
+                            reason = _TAKEN_OFF if to == "cancelled" else "on its list again"
+                            counts[to] += _move(transaction, each, to, now, by, reason, {})
+        return +counts
+
     def _move_all(self, where: str, values: Values, to: State, now: datetime, by: str, reason: str) -> int:
         """Some hundred in each transaction: what is taken back is not to leave while the disk is waited for."""
         count = 0
@@ -213,6 +251,15 @@ _INSERT = (
     "ON CONFLICT DO NOTHING"
 )
 _AS_PLANNED: Mapping[str, str | int | None] = dict.fromkeys(COLUMNS) | {"state": "planned", "attempt": 0}
+_TAKEN_OFF = "taken off its list"
+# After a restore nobody knows what became of those that were promised before: they are not planned again.
+_OF_PEOPLE = (
+    "SELECT message_id, state FROM outbox_message WHERE function = :function AND object_id = :object_id "
+    "AND revision = :revision AND outlet = :outlet AND subject IS NOT NULL "
+    f"AND (state IN ({', '.join(repr(state) for state in ('planned', 'claimed', *UNSETTLED))}) "
+    "OR (state = 'cancelled' AND reason = :reason "
+    "AND planned_for > (SELECT COALESCE(MAX(at), '') FROM outbox_restored)))"
+)
 _FINAL = ("accepted", "rejected", "skipped", "missed", "cancelled")
 
 

@@ -96,6 +96,35 @@ class StoredReleases:
                 [vars(each) for each in links],
             )
 
+    def contents(self, release_id: str, revision: int) -> set[str]:
+        """Hashes of what was planned under this revision."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT DISTINCT content_hash FROM release_payload WHERE release_id = :id AND revision = :revision",
+                {"id": release_id, "revision": revision},
+            )
+        return {row[0] for row in rows}
+
+    def rendered_at(self, release_id: str, revision: int, outlet: str) -> datetime | None:
+        """When an outlet was given what it has of a revision, the newest of it."""
+        with self._ledger.read() as transaction:
+            found = transaction.row(
+                "SELECT MAX(rendered_at) FROM release_payload "
+                "WHERE release_id = :id AND revision = :revision AND outlet = :outlet",
+                {"id": release_id, "revision": revision, "outlet": outlet},
+            )
+        return as_moment(found[0]) if found else None
+
+    def planned_before(self, release_id: str, revision: int) -> list[tuple[int, str]]:
+        """Revisions before this one, and the outlets of each."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT DISTINCT revision, outlet FROM release_payload WHERE release_id = :id AND revision < :revision "
+                "ORDER BY revision, outlet",
+                {"id": release_id, "revision": revision},
+            )
+        return [(int(row[0]), row[1]) for row in rows]
+
     def links(self) -> list[SentLink]:
         """Of all that was ever planned."""
         with self._ledger.read() as transaction:

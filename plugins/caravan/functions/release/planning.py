@@ -6,7 +6,7 @@ Planned again, nothing is added but who is new on a list: keys are there already
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -50,7 +50,7 @@ Payloads = Mapping[PayloadKey, Payload]
 @dataclass
 class People:
     """What became of the rows of a list: received = planned + elsewhere + bad. `elsewhere`: of a market that the
-    release is not for, or without a text."""
+    release is not for, or without a text, or reached by an earlier revision."""
 
     received: int = 0
     planned: int = 0
@@ -64,15 +64,30 @@ def standing(
     needed: int,
     now: datetime,
     revocations: Iterable[Revocation] = (),
+    used: Collection[str] = (),
 ) -> Standing:
-    """Before anything is rendered. `needed`: approvals by others than its author."""
+    """Before anything is rendered. `needed`: approvals by others than its author. `used`: what was planned under this
+    revision, by its hash."""
     release = revision.release
     if now > last_instant(release) + release.max_lateness:
         return Standing(release.id, "over")
     if faults := lint(revision):
         return Standing(release.id, "draft", tuple(map(str, faults)))
-    why = missing(content_hash(release, revision.templates), release.owner, approvals, needed, now, revocations)
+    content = content_hash(release, revision.templates)
+    if reused := used_for_other_words(release, content, used):
+        return Standing(release.id, "draft", (reused,))
+    why = missing(content, release.owner, approvals, needed, now, revocations)
     return Standing(release.id, "in_review", (why,)) if why else Standing(release.id, "planned")
+
+
+def used_for_other_words(release: Release, content: str, used: Collection[str]) -> str | None:
+    """A revision has one content for good: of two, some would get one and some the other, or both."""
+    if set(used) <= {content}:
+        return None
+    return (
+        f"revision {release.revision} was planned with other content: put its files back as they were then, or give it "
+        "a new revision"
+    )
 
 
 def last_instant(release: Release) -> datetime:
@@ -122,8 +137,10 @@ def letters(
     of_list: RecipientList,
     subject_of: Callable[[str], str],
     found: People,
+    is_reached: Callable[[str], bool] = lambda target: False,
 ) -> Iterator[Intention]:
-    """One for each person whom the release is for. `found` counts."""
+    """One for each person whom the release is for. `found` counts. `is_reached`: by an earlier revision, or it may have
+    been."""
     release, markets = revision.release, revision.known.markets
     texts: dict[str, dict[str, PayloadKey]] = {}
     for each in payloads:
@@ -138,6 +155,11 @@ def letters(
         if market is None or market not in texts:
             found.elsewhere["no market" if market is None else f"market {market}"] += 1
             continue
+        # In lower case: Anna@ and anna@ are one person, whatever the standard allows.
+        key = Key(FUNCTION, release.id, release.revision, account.code, person.address.lower())
+        if is_reached(key.target):
+            found.elsewhere["reached before"] += 1
+            continue
         # The market's first language comes first: contents are made in that order.
         payload_key = texts[market].get(person.locale or "") or next(iter(texts[market].values()))
         zone = person.zone or markets[market].zone
@@ -148,8 +170,6 @@ def letters(
             "zone_source": "recipient" if person.zone else "market",
             "is_customer": person.is_customer,
         }
-        # In lower case: Anna@ and anna@ are one person, whatever the standard allows.
-        key = Key(FUNCTION, release.id, release.revision, account.code, person.address.lower())
         due = release.when.instant(zone)
         found.planned += 1
         yield _intention(release, key, payload_key, due, subject=subject, details=details)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from caravan.config.lists import RecipientList
+from caravan.core.outbox import Intention
 from caravan.core.privacy import ConsentEvent
 from caravan.functions.release.recipients import BadRecipient, Consent, Recipient
 
@@ -64,6 +66,33 @@ class Tally:
         good, taken = len(self._said), _distinct(self._said)
         people = {market: _distinct(found) for market, found in sorted(self._people.items())}
         return Reading(good + self._bad, taken, good - taken, self._bad, people)
+
+
+class Kept:
+    """Which messages were planned, by their ids. Eight bytes for each."""
+
+    def __init__(self) -> None:
+        self._ids = array("Q")
+
+    def note(self, intentions: Iterable[Intention]) -> Iterator[Intention]:
+        for each in intentions:
+            self._ids.append(_number(each.key.message_id))
+            yield each
+
+    def lookup(self) -> Callable[[str], bool]:
+        """Whether a message is among those noted so far."""
+        ids = array("Q", np.sort(np.frombuffer(self._ids, dtype=np.uint64)).tobytes())
+
+        def is_there(message_id: str) -> bool:
+            number = _number(message_id)
+            at = bisect_left(ids, number)
+            return at < len(ids) and ids[at] == number
+
+        return is_there
+
+
+def _number(message_id: str) -> int:
+    return int(message_id[:16], 16)
 
 
 def _distinct(hashes: array[int]) -> int:

@@ -19,7 +19,9 @@ def review(revision: Revision) -> str:
         "What": f"{release.kind} for {release.audience}{', a withdrawal' if release.action == 'withdraw' else ''}",
         "Markets": ", ".join(release.markets),
         "Outlets": ", ".join(release.outlets),
-        "List": (release.list or "") + ", even if half of its people are gone" * release.audience_may_fall,
+        "List": (release.list or "")
+        + ", even if half of its people are gone" * release.audience_may_fall
+        + ", only whom no earlier revision has reached" * release.only_missed,
         "When": "; ".join(_instants(revision)),
         "Not before": f"{release.embargo_until:%Y-%m-%d %H:%M} UTC" if release.embargo_until else "",
     }
