@@ -57,7 +57,7 @@ class World:
 
     @property
     def sender(self) -> Sender:
-        pace = Pace(batch=2, attempts=3)
+        pace = Pace(batch=2, longest_wait=10 * MINUTE)
         return Sender(self.outbox, "release", "newsletter", self, self, "one", lambda: self.now, self.sleep, pace)
 
     def states(self) -> dict[str, str]:
@@ -151,14 +151,25 @@ def test_what_comes_of_it(world, answer, state, reason):
     assert (world.states(), world.reasons()) == ({"a": state}, {"a": reason})
 
 
-def test_refused_for_now_comes_back_later_and_later_and_not_for_ever(world):
-    world.answers = {"a": [Refused("451", timedelta(seconds=1))] * 3}
-    world.plan("a")
-    for _ in range(5):
+def test_refused_for_now_comes_back_later_and_later_until_it_is_too_late(world):
+    world.answers = {"a": [Refused("451", timedelta(seconds=1))] * 20}
+    world.plan("a", not_after=NOW + 50 * MINUTE)
+    for _ in range(60):
         world.sender.send_due(world.now + MINUTE)
-        world.now += 10 * MINUTE
-    assert world.states() == {"a": "rejected"}
-    assert [at - NOW for _, at in world.sent] == [0 * MINUTE, 10 * MINUTE, 20 * MINUTE]
+        world.now += MINUTE
+        world.outbox.recover(world.now)
+    assert world.states() == {"a": "missed"}
+    assert [(at - NOW) / MINUTE for _, at in world.sent] == [0, 1, 3, 7, 15, 25, 35, 45]
+
+
+def test_who_says_when_is_asked_then(world):
+    world.answers = {"a": [Refused("429", 30 * MINUTE), Accepted()]}
+    world.plan("a")
+    world.sender.send_due(NOW + MINUTE)
+    world.now = NOW + 29 * MINUTE
+    assert world.sender.send_due(world.now + MINUTE) == Counter()
+    assert world.sender.send_due(NOW + 31 * MINUTE) == Counter(accepted=1)
+    assert [(at - NOW) / MINUTE for _, at in world.sent] == [0, 30]
 
 
 def test_to_wait_is_no_refusal(world):

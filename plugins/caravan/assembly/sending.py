@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cache
 
 from caravan.assembly.clock import utc_now
@@ -29,6 +30,7 @@ from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import USUAL, Sender
 from caravan.functions.release.order import OrderGate
 from caravan.functions.release.planning import FUNCTION
+from caravan.warehouse.outbox import StoredOutbox
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,9 @@ FUNCTIONS: Mapping[str, tuple[timedelta, timedelta]] = {
 """Whose messages are handed over, in this order: how far ahead, and for how long. Who has just signed up is waiting for
 the mail; but what was promised for an instant is not to wait for them."""
 TOLD_FOR = timedelta(minutes=15)
-"""That messages were missed is an incident for so long: told once, and over by itself."""
+"""That messages were missed or refused is an incident for so long: told once, and over by itself."""
+REFUSED_SHARE, REFUSED_OF = Decimal("0.05"), 20
+"""Some addresses of every list are refused; more than this share of at least so many is about us, or the list."""
 _AGAIN = timedelta(minutes=5)
 _CALENDAR_DAYS = 400
 
@@ -282,12 +286,16 @@ def unasked(policies: Policies) -> frozenset[str]:
 
 
 def verdict() -> None:
-    """Rejected where a person has to decide, and for a while where messages were missed."""
+    """Rejected where a person has to decide, and for a while where messages were missed, a page or post was refused for
+    good, or more mails than some addresses of every list are."""
+    since = utc_now() - TOLD_FOR
     with open_desk() as desk:
         counts = desk.outbox.counts()
         missed: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
         for function in FUNCTIONS:
-            missed.update(desk.outbox.missed_since(function, utc_now() - TOLD_FOR))
+            missed.update(desk.outbox.missed_since(function, since))
+            refused.update(_refused(desk.outbox, function, since))
     waiting: Counter[str] = Counter()
     for function, outlet, state, count in counts:
         if function in FUNCTIONS and state == "operator":
@@ -299,8 +307,21 @@ def verdict() -> None:
         )
     if missed:
         told.append(f"too late, and not sent ({_listed(missed)}): `./caravan outbox list --state missed`")
+    if refused:
+        told.append(f"refused for good ({_listed(refused)}): `./caravan outbox list --state rejected`")
     if told:
-        raise Rejected("DECISION_NEEDED" if waiting else "MESSAGES_MISSED", "; ".join(told))
+        code = "DECISION_NEEDED" if waiting else "MESSAGES_MISSED" if missed else "MESSAGES_REFUSED"
+        raise Rejected(code, "; ".join(told))
+
+
+def _refused(outbox: StoredOutbox, function: str, since: datetime) -> dict[str, int]:
+    """By outlet, as far as it is worth telling."""
+    told = {}
+    for outlet, (posts, mails) in outbox.rejected_since(function, since).items():
+        answered = mails + (outbox.sent_since(outlet, since) if mails else 0)
+        if posts or (answered >= REFUSED_OF and mails > REFUSED_SHARE * answered):
+            told[outlet] = posts + mails
+    return told
 
 
 def _listed(counts: Mapping[str, int]) -> str:

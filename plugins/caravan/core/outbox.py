@@ -19,7 +19,7 @@ good, so that whatever runs twice sends once. What nobody can know (was it deliv
 | unknown | operator | no evidence after a day: a person decides |
 | unknown, operator | planned | only where sending again changes nothing |
 | operator | accepted, rejected | a person has decided |
-| rejected | planned | a definite "not now", attempts left |
+| rejected | planned | a definite "not now": tried again until it is too late |
 
 Times are UTC without zone.
 """

@@ -147,6 +147,17 @@ class OutboxQuestions:
             )
         return {row[0]: int(row[1]) for row in rows}
 
+    def rejected_since(self, function: str, since: datetime) -> dict[str, tuple[int, int]]:
+        """By outlet, how many were refused for good since then: pages and posts, and what was for somebody."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT outlet, COUNT(*) - COUNT(subject), COUNT(subject) FROM outbox_message "
+                "WHERE function = :function AND state = 'rejected' AND changed_at >= :since "
+                "GROUP BY outlet ORDER BY outlet",
+                {"function": function, "since": as_text(since)},
+            )
+        return {row[0]: (int(row[1]), int(row[2])) for row in rows}
+
     def waiting(self, function: str, now: datetime, until: datetime) -> list[str]:
         """Outlets for which something is due before `until`, or has to be settled; first those that nobody sends to."""
         of = "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function AND"

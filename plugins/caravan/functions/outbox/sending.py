@@ -36,15 +36,16 @@ Clock = Callable[[], datetime]
 @dataclass(frozen=True)
 class Pace:
     """`batch`: messages claimed at once. `lease`: how long a worker may take for them; longer than any of its requests.
-    `attempts`: how often one that is refused for now is tried. `first_wait`: doubled after each try, unless the other
-    side asks for more. `most_unknown`: evidence is looked for of so many in a turn. `evidence_for`: how long, before a
-    person has to decide. `again_after`: when a message is asked for again of which nobody could tell whether it may go.
+    `first_wait`, `longest_wait`: what is refused for now is tried again until it is too late; the wait is doubled after
+    each try up to the longest, unless the other side asks for more. `most_unknown`: evidence is looked for of so many
+    in a turn. `evidence_for`: how long, before a person has to decide. `again_after`: when a message is asked for again
+    of which nobody could tell whether it may go.
     """
 
     batch: int = 100
     lease: timedelta = timedelta(minutes=10)
-    attempts: int = 6
     first_wait: timedelta = timedelta(minutes=1)
+    longest_wait: timedelta = timedelta(minutes=15)
     most_unknown: int = 5000
     evidence_for: timedelta = timedelta(hours=24)
     again_after: timedelta = timedelta(minutes=15)
@@ -141,10 +142,10 @@ class Sender:
     def _again_at(self, message: Message, outcome: Outcome) -> datetime | None:
         if not isinstance(outcome, Refused) or outcome.after is None:
             return None
-        before = self.outbox.refusals(message)
-        if before + 1 >= self.pace.attempts:
-            return None
-        return self.clock() + max(outcome.after, self.pace.first_wait * (1 << before))
+        wait = self.pace.first_wait
+        for _ in range(self.outbox.refusals(message)):
+            wait = min(wait * 2, self.pace.longest_wait)
+        return self.clock() + max(outcome.after, wait)
 
     def _await(self, moment: datetime) -> None:
         wait = (moment - self.clock()).total_seconds()
