@@ -62,9 +62,20 @@ def outbox(open_ledger: Callable[[], Ledger]) -> StoredOutbox:
     return StoredOutbox(open_ledger())
 
 
-def claim(outbox: StoredOutbox, worker: str = "one", now: datetime = NOW, limit: int = 10) -> list[Message]:
-    found = outbox.claim("release", "newsletter", worker, now, now + MINUTE, LEASE, limit)
+def claim(outbox: StoredOutbox, worker: str = "one", now: datetime = NOW, limit: int = 10, held=()) -> list[Message]:
+    found = outbox.claim("release", "newsletter", worker, now, now + MINUTE, LEASE, limit, held)
     return sorted(found, key=lambda each: each.key.target)
+
+
+def test_what_is_held_is_counted_and_not_claimed(outbox):
+    others = [intention("b", content_hash="other"), intention("late", planned_for=NOW + MINUTE)]
+    outbox.plan([intention("a"), *others], NOW, "me")
+    first, other = ("autumn", 1, "c0ffee"), ("autumn", 1, "other")
+    assert outbox.due("release", "newsletter", NOW + MINUTE) == {first: 1, other: 1}
+    assert outbox.due("release", "site", NOW + MINUTE) == {}
+    assert claim(outbox, held=[first, other]) == []
+    assert [each.key.target for each in claim(outbox, held={first: 1})] == ["b"]
+    assert [each.key.target for each in claim(outbox)] == ["a"]
 
 
 def states(outbox: StoredOutbox) -> dict[str, str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from caravan.core.errors import Fault, Misconfigured
-from caravan.core.outbox import Accepted, Intention, Key, Message, Outcome, Refused, Skip, Unknown, Wait
+from caravan.core.errors import CaravanError, Fault, Misconfigured
+from caravan.core.outbox import Accepted, Content, Intention, Key, Message, Outcome, Refused, Skip, Unknown, Wait
 from caravan.functions.outbox.sending import Pace, Sender
 from caravan.warehouse.ledger import FILE, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
@@ -32,6 +32,7 @@ class World:
     evidence: dict[str, Accepted | Refused] = field(default_factory=dict)
     sent: list[tuple[str, datetime]] = field(default_factory=list)
     on_ask: Callable[[], None] = lambda: None
+    why: Callable[[Content], str | None] = lambda content: None
 
     def sleep(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -50,15 +51,17 @@ class World:
         self.on_ask()
         return self.held.get(message.key.target)
 
-    def plan(self, *targets: str, **given: datetime) -> None:
+    def plan(self, *targets: str, content_hash: str = "c", **given: datetime) -> None:
         times = {"planned_for": NOW, "not_after": NOW + 60 * MINUTE} | given
         keys = [Key("release", "autumn", 1, "newsletter", target) for target in targets]
-        self.outbox.plan([Intention(key, content_hash="c", **times) for key in keys], NOW, "me")
+        self.outbox.plan([Intention(key, content_hash=content_hash, **times) for key in keys], NOW, "me")
 
     @property
     def sender(self) -> Sender:
         pace = Pace(batch=2, longest_wait=10 * MINUTE)
-        return Sender(self.outbox, "release", "newsletter", self, self, "one", lambda: self.now, self.sleep, pace)
+        return Sender(
+            self.outbox, "release", "newsletter", self, self, "one", lambda: self.now, self.sleep, pace, held=self.why
+        )
 
     def states(self) -> dict[str, str]:
         return {each.key.target: each.state for each in self.outbox.find()}
@@ -132,6 +135,41 @@ def test_the_gate_is_asked_for_each_at_the_last_moment(world):
     assert world.states() == {"a": "skipped", "b": "planned", "c": "accepted", "d": "missed"}
     assert world.reasons() == {"a": "withdrawn", "b": "quiet hours", "c": None, "d": "too late"}
     assert [target for target, _ in world.sent] == ["c"]
+
+
+def test_what_is_held_is_not_written_about_and_leaves_when_it_may(world):
+    world.plan(*"abcde")
+    world.why = lambda content: "revoked"
+    (before,) = world.outbox.changes((0, ""), 9)[-1:]
+    for _ in range(60):
+        assert world.sender.send_due(world.now + MINUTE) == Counter(held=5)
+        world.now += MINUTE
+    assert world.outbox.logged_at(before["changed_seq"] + 1) is None
+    world.why = lambda content: None
+    assert world.sender.send_due(world.now + MINUTE) == Counter(accepted=5)
+
+
+def test_what_is_held_in_the_middle_of_a_list_stays_and_is_missed_in_the_end(world):
+    world.plan(*"abcde")
+    world.why = lambda content: "revoked" if world.sent else None
+    assert world.sender.send_due(NOW + MINUTE) == Counter(accepted=1, held=1), "of a batch of two; the others wait"
+    assert sorted(world.states().values()) == ["accepted", *["planned"] * 4]
+    world.now = NOW + 61 * MINUTE
+    assert world.outbox.recover(world.now) == {"missed": 4}
+
+
+def test_what_nobody_can_tell_of_one_content_holds_no_other(world):
+    world.plan("a")
+    world.plan("b", content_hash="d")
+
+    def why(content: Content) -> str | None:
+        if content[2] == "c":
+            raise CaravanError("the file is torn")
+        return None
+
+    world.why = why
+    assert world.sender.send_due(NOW + MINUTE) == Counter(held=1, accepted=1)
+    assert [target for target, _ in world.sent] == ["b"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -22,7 +22,7 @@ from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, Si
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Accepted, Gate, Key, Message, Outcome, Refused, Skip, Wait
+from caravan.core.outbox import Accepted, Content, Gate, Key, Message, Outcome, Refused
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.outbox import confirming, feedback
@@ -51,7 +51,6 @@ TOLD_FOR = timedelta(minutes=15)
 """That messages were missed or refused is an incident for so long: told once, and over by itself."""
 REFUSED_SHARE, REFUSED_OF = Decimal("0.05"), 20
 """Some addresses of every list are refused; more than this share of at least so many is about us, or the list."""
-_AGAIN = timedelta(minutes=5)
 _CALENDAR_DAYS = 400
 
 
@@ -127,6 +126,8 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
                 time.sleep,
                 pace,
                 spacing,
+                # What asks people to confirm is our own words: a list's file says that it is sent.
+                held=held(desk) if function == FUNCTION else lambda content: None,
             )
             for function in FUNCTIONS
         ]
@@ -194,25 +195,6 @@ class ReleaseCarrier:
         return self._kept(PayloadKey.of(message))
 
 
-@dataclass(frozen=True)
-class ApprovedGate:
-    """Before all else: the files still say what was approved, and nobody has taken that back. `current`: by release and
-    revision, the hash of what they say now. `is_approved`: asked for each message."""
-
-    current: Mapping[tuple[str, int], str]
-    is_approved: Callable[[Message], bool]
-    then: Gate
-
-    def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
-        key = message.key
-        if self.current.get((key.object_id, key.revision)) != message.intention.content_hash:
-            return Wait(now + _AGAIN, "its files are not what was approved: approve them under a new revision")
-        if not self.is_approved(message):
-            # Without who and why: this goes into the warehouse.
-            return Wait(now + _AGAIN, "it is approved no longer: `caravan release list` says why")
-        return self.then.ask(message, now)
-
-
 def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     configuration, account = desk.shelf.configuration, desk.shelf.known.outlets[outlet]
     end = (utc_now() + timedelta(days=_CALENDAR_DAYS)).date()
@@ -232,18 +214,14 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    if function != FUNCTION:
-        # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
+    if function != FUNCTION or account.is_mail:
         return contact
-    gate = ApprovedGate(hashes(desk.shelf), approved(desk), contact)
-    if account.is_mail:
-        return gate
     return OrderGate(
         get=lambda key: desk.outbox.get(key.message_id),
         undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
         edits=account.edits,
-        then=gate,
+        then=contact,
     )
 
 
@@ -263,20 +241,25 @@ def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:
     return ReleaseCarrier(outlet, desk.releases.payload, desk.outbox.accepted_before, note_gone)
 
 
-def approved(desk: Desk) -> Callable[[Message], bool]:
-    """Whether what a message says is, at this moment. Files are read once; what was approved or revoked elsewhere is
-    asked for each time."""
+def held(desk: Desk) -> Callable[[Content], str | None]:
+    """Why what was approved may not leave now: the files say something else, or it was taken back. Files are read once;
+    what was approved or revoked elsewhere is asked for each time."""
+    current = hashes(desk.shelf)
     faults_of = cache(lambda release_id: take_down(desk, release_id))
 
-    def is_approved(message: Message) -> bool:
-        release = desk.shelf.releases[message.key.object_id]
-        if faults_of(release.id):
-            return False
-        given, revoked = desk.releases.approvals(release.id), desk.releases.revocations(release.id)
-        content, needed = message.intention.content_hash, desk.shelf.settings.approvals
-        return missing(content, release.owner, given, needed, utc_now(), revoked) is None
+    def why(content: Content) -> str | None:
+        release_id, revision, content_hash = content
+        if current.get((release_id, revision)) != content_hash:
+            return "its files are not what was approved: approve them under a new revision"
+        faults = faults_of(release_id)
+        given, revoked = desk.releases.approvals(release_id), desk.releases.revocations(release_id)
+        owner, needed = desk.shelf.releases[release_id].owner, desk.shelf.settings.approvals
+        if faults or missing(content_hash, owner, given, needed, utc_now(), revoked):
+            # Without who and why: this goes into the warehouse.
+            return "it is approved no longer: `caravan release list` says why"
+        return None
 
-    return is_approved
+    return why
 
 
 def unasked(policies: Policies) -> frozenset[str]:

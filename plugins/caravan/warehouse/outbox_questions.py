@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from caravan.core.outbox import LEFT, UNSETTLED, Intention, Key, Message, Traffic
+from caravan.core.outbox import LEFT, UNSETTLED, Content, Intention, Key, Message, Traffic
 from caravan.warehouse import outbox_log
 from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
 from caravan.warehouse.outbox_log import Event
@@ -30,6 +31,16 @@ class OutboxQuestions:
 
     def refusals(self, message: Message) -> int:
         return sum(event.to_state == "rejected" for event in self.events(message.message_id))
+
+    def due(self, function: str, outlet: str, until: datetime) -> dict[Content, int]:
+        where, values = are_due(function, outlet, until)
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT object_id, revision, content_hash, COUNT(*) FROM outbox_message WHERE {where} "
+                "GROUP BY object_id, revision, content_hash ORDER BY object_id, revision, content_hash",
+                values,
+            )
+        return {(row[0], int(row[1]), row[2]): int(row[3]) for row in rows}
 
     def unsettled(self, function: str, outlet: str, before: datetime, limit: int) -> list[Message]:
         where = "function = :function AND outlet = :outlet AND state = 'unknown' AND changed_at < :before"
@@ -229,6 +240,21 @@ class OutboxQuestions:
     def verify(self) -> int | None:
         """The first number of the log that was changed, taken out or put in; None when it is whole."""
         return outbox_log.first_wrong(self._ledger)
+
+
+def are_due(
+    function: str, outlet: str, until: datetime, held: Collection[Content] = ()
+) -> tuple[str, dict[str, str | int | None]]:
+    """Condition and its values: planned, due before `until`, and nothing of what is held."""
+    where = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
+    values: dict[str, str | int | None] = {"function": function, "outlet": outlet, "until": as_text(until)}
+    marks = []
+    for place, (object_id, revision, content_hash) in enumerate(held):
+        values |= {f"object{place}": object_id, f"revision{place}": revision, f"content{place}": content_hash}
+        marks.append(f"(:object{place}, :revision{place}, :content{place})")
+    if marks:
+        where += f" AND (object_id, revision, content_hash) NOT IN (VALUES {', '.join(marks)})"
+    return where, values
 
 
 def read(transaction: Transaction, where: str, values: Values, order: str, limit: int) -> list[Message]:

@@ -17,6 +17,7 @@ from caravan.core.outbox import (
     UNLIMITED,
     Accepted,
     Carrier,
+    Content,
     Gate,
     Message,
     Outbox,
@@ -57,7 +58,8 @@ USUAL = Pace()
 @dataclass(frozen=True)
 class Sender:
     """One worker for one outlet. `function`: whose messages. `name`: this worker's own, in every entry of the log.
-    `spacing`: how far a message has to keep from others, whoever sends them."""
+    `spacing`: how far a message has to keep from others, whoever sends them. `held`: why nothing of a content may leave
+    now; None where it may."""
 
     outbox: Outbox
     function: str
@@ -69,6 +71,7 @@ class Sender:
     sleep: Callable[[float], None]
     pace: Pace = USUAL
     spacing: Callable[[Message], Spacing] = lambda message: UNLIMITED
+    held: Callable[[Content], str | None] = lambda content: None
 
     def send_due(self, until: datetime, stop_at: datetime | None = None) -> Counter[str]:
         """Everything that falls due before `until`, each at its instant; counts by what became of it. Nothing more is
@@ -76,23 +79,44 @@ class Sender:
 
         Raises Misconfigured when the outlet does not take our credentials: what is left stays planned.
         """
-        counts: Counter[str] = Counter()
+        held = self._held(until)
+        counts = Counter(held=sum(held.values())) if held else Counter()
         while stop_at is None or self.clock() < stop_at:
             messages = self.outbox.claim(
-                self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch
+                self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch, held
             )
             if not messages:
                 break
             for number, message in enumerate(messages):
                 try:
-                    counts[self._send(message)] += 1
+                    became = self._send(message)
                 except Misconfigured as error:
                     for left in messages[number + 1 :]:
                         self.outbox.wait(left, left.due_at, "the outlet is off", self.clock())
                     log.error("%s: %s", self.outlet, error)
                     raise
+                counts[became] += 1
+                if became == "held":
+                    held[message.intention.content] = 1
             log.info("%s: %s", self.outlet, dict(counts))
         return counts
+
+    def _held(self, until: datetime) -> dict[Content, int]:
+        """How many of each content that may not leave now. Nobody claims them: nothing is written for each, and they
+        leave the moment that they may."""
+        found = {}
+        for content, count in self.outbox.due(self.function, self.outlet, until).items():
+            if why := self._why_held(content):
+                log.warning("%s: %s revision %d, %d held: %s", self.outlet, content[0], content[1], count, why)
+                found[content] = count
+        return found
+
+    def _why_held(self, content: Content) -> str | None:
+        try:
+            return self.held(content)
+        except CaravanError as error:  # what nobody can tell of one does not hold up the others
+            log.error("%s %s: %s", self.outlet, content[0], error)
+            return str(error)
 
     def _send(self, message: Message) -> str:
         self._await(message.due_at)
@@ -106,6 +130,8 @@ class Sender:
         now = self.clock()
         if now > message.intention.not_after:
             return "missed" if self.outbox.miss(message, now) else "lost"
+        if why := self._why_held(message.intention.content):
+            return "held" if self.outbox.wait(message, message.due_at, why, now) else "lost"
         embargo = message.intention.embargo_until
         held = Wait(embargo, "embargo") if embargo and now < embargo else self._ask(message, now)
         if isinstance(held, Wait) and held.until > message.intention.not_after:
