@@ -86,12 +86,6 @@ class StoredOutbox(OutboxQuestions):
             added += len(new)
         return added
 
-    def doubt(self, backup_of: datetime, now: datetime) -> int:
-        """This store has just come from a backup: what fell due since may have left, and nobody here knows."""
-        reason = f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
-        due = "state IN ('planned', 'claimed') AND due_at <= :now"
-        return self._move_all(due, {"now": as_text(now)}, "unknown", now, "restore", reason)
-
     def recover(self, now: datetime) -> dict[str, int]:
         late: tuple[tuple[State, str, State, str], ...] = (
             ("claimed", "lease_until", "planned", "its worker did not come back"),
@@ -216,6 +210,18 @@ class StoredOutbox(OutboxQuestions):
             self._observe(to)
         self._observe(f"after {to}")
         return moved
+
+
+def doubt(transaction: Transaction, backup_of: datetime, now: datetime) -> int:
+    """This store comes from a backup: what fell due since may have left, and nobody here knows. In the transaction that
+    brings it, for the next one may be a sender's."""
+    reason = f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
+    due, values, count = "state IN ('planned', 'claimed') AND due_at <= :now", {"now": as_text(now)}, 0
+    while found := read(transaction, due, values, "", _BATCH):
+        for each in found:
+            _move(transaction, each, "unknown", now, "restore", reason, {})
+        count += len(found)
+    return count
 
 
 _INSERT = (
