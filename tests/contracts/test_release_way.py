@@ -15,6 +15,7 @@ from caravan.assembly import feedback, releases, sending, shelf
 from caravan.assembly.shelf import read_shelf
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured, Rejected, Retryable
+from caravan.core.outbox import Accepted, Intention, Key
 from caravan.core.privacy import ConsentEvent
 
 HOUR = timedelta(hours=1)
@@ -160,6 +161,23 @@ def test_who_says_no_between_planning_and_sending_gets_nothing(world):
         desk.contacts.suppress([Suppression(ben, "email", "complaint", NOW - HOUR, "event")], NOW)
     assert world.send()["letter"] == {"accepted": 1, "skipped": 3}
     assert world.received() == ["chloe@example.com"]
+
+
+def test_what_has_to_be_sent_leaves_room_for_what_may(world):
+    world.approve()
+    world.plan()
+    with world.desk() as desk:
+        anna = desk.subject_of("anna@example.com")
+        for number in range(5):
+            key, until = Key("loyalty", str(number), 1, "letter", "anna@example.com"), NOW + HOUR
+            intention = Intention(key, NOW, until, "c", subject=anna, purpose="service_message")
+            desk.outbox.plan([intention], NOW, "test")
+            (claimed,) = desk.outbox.claim("loyalty", "letter", "one", NOW, until, HOUR, 1)
+            begun = desk.outbox.begin(claimed, NOW)
+            assert begun and desk.outbox.record(begun, Accepted(), NOW)
+        assert desk.outbox.contacts(anna, NOW) == 5
+    world.send()
+    assert "anna@example.com" in world.received()
 
 
 def test_too_late_is_missed_and_told(world):
