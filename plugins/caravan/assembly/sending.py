@@ -142,7 +142,7 @@ def _at_once(account: OutletAccount) -> int:
 
 class ReleaseCarrier:
     """An outlet with the payloads that were made for it when the release was planned. `before`: of an older
-    revision, what was accepted last.    `note_gone`: is told of messages whose target is not there."""
+    revision, what was accepted last. `note_gone`: is told of messages whose target is not there."""
 
     def __init__(
         self,
