@@ -14,8 +14,9 @@ the outbox's states and its log.
 - `list_outlets`: the outbox cannot be opened, or configuration; nothing is sent meanwhile.
 - `send [outlet]`: the outlet does not take our credentials, or its file has a fault. What is due stays planned and goes
   out when it is mended, unless it is too late then. The other outlets go on.
-- `verdict`: fails whenever something above did, where messages were missed a moment ago, or where a person has to
-  decide about messages of which nobody knows whether they arrived: `./caravan outbox list --state operator`.
+- `verdict`: fails whenever something above did, where messages were missed a moment ago, where a page or post, or many
+  mails, were refused for good a moment ago, or where a person has to decide about messages of which nobody knows
+  whether they arrived: `./caravan outbox list --state operator`.
 """
 
 from __future__ import annotations

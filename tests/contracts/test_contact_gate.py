@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,8 @@ ANNA = subject_of("anna@example.com", b"key")
 class History:
     count = 0
 
-    def contacts(self, subject: str, since: datetime) -> int:
+    def contacts(self, subject: str, since: datetime, uncounted: Collection[str]) -> int:
+        assert uncounted == {"transactional", "service_message"}
         return self.count if subject == ANNA else 0
 
 

@@ -62,9 +62,20 @@ def outbox(open_ledger: Callable[[], Ledger]) -> StoredOutbox:
     return StoredOutbox(open_ledger())
 
 
-def claim(outbox: StoredOutbox, worker: str = "one", now: datetime = NOW, limit: int = 10) -> list[Message]:
-    found = outbox.claim("release", "newsletter", worker, now, now + MINUTE, LEASE, limit)
+def claim(outbox: StoredOutbox, worker: str = "one", now: datetime = NOW, limit: int = 10, held=()) -> list[Message]:
+    found = outbox.claim("release", "newsletter", worker, now, now + MINUTE, LEASE, limit, held)
     return sorted(found, key=lambda each: each.key.target)
+
+
+def test_what_is_held_is_counted_and_not_claimed(outbox):
+    others = [intention("b", content_hash="other"), intention("late", planned_for=NOW + MINUTE)]
+    outbox.plan([intention("a"), *others], NOW, "me")
+    first, other = ("autumn", 1, "c0ffee"), ("autumn", 1, "other")
+    assert outbox.due("release", "newsletter", NOW + MINUTE) == {first: 1, other: 1}
+    assert outbox.due("release", "site", NOW + MINUTE) == {}
+    assert claim(outbox, held=[first, other]) == []
+    assert [each.key.target for each in claim(outbox, held={first: 1})] == ["b"]
+    assert [each.key.target for each in claim(outbox)] == ["a"]
 
 
 def states(outbox: StoredOutbox) -> dict[str, str]:
@@ -267,14 +278,16 @@ def test_no_other_way_than_those_of_the_table(outbox, state):
 
 
 def test_contacts_are_those_that_left_or_may_have(outbox):
-    outbox.plan([replace(intention("x"), key=Key("release", str(number), 1, "newsletter", "x")) for number in range(4)],
-                NOW, "me")  # fmt: skip
+    news = intention("x", purpose="news")
+    outbox.plan(
+        [replace(news, key=Key("release", str(number), 1, "newsletter", "x")) for number in range(4)], NOW, "me"
+    )
     first, second, third = claim(outbox)[:3]
     outbox.record(outbox.begin(first, NOW), Accepted(), NOW)
     outbox.record(outbox.begin(second, NOW), Unknown("?"), NOW)
     outbox.record(outbox.begin(third, NOW), Refused("550"), NOW)
-    assert outbox.contacts("x", NOW) == outbox.contacts("x", NOW, "release") == 2
-    assert outbox.contacts("x", NOW + MINUTE) == outbox.contacts("x", NOW, "loyalty") == outbox.contacts("y", NOW) == 0
+    assert outbox.contacts("x", NOW) == outbox.contacts("x", NOW, {"contract", "law"}) == 2
+    assert outbox.contacts("x", NOW + MINUTE) == outbox.contacts("x", NOW, {"news"}) == outbox.contacts("y", NOW) == 0
 
 
 def test_the_mirror_gets_each_change_once(outbox):

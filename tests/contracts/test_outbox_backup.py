@@ -17,6 +17,8 @@ from caravan.core.errors import CaravanError
 from caravan.core.outbox import Accepted, Intention, Key
 from caravan.core.privacy import ConsentEvent
 from caravan.core.release import PayloadKey, SentLink
+from caravan.warehouse import ledger_copy
+from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.releases import StoredReleases
 
 AT = datetime(2026, 11, 22, 1, 30)
@@ -89,6 +91,31 @@ def test_what_may_have_left_since_is_not_sent_again(engine, to, new_place, tmp_p
         assert [each.approver for each in StoredReleases(ledger).approvals("autumn")] == ["Omar"]
         assert StoredReleases(ledger).payload(PayloadKey("autumn", 1, "mail", "DE", "de", "c")) == {"a": 1}
         assert StoredReleases(ledger).links() == [LINK]
+
+
+@pytest.mark.parametrize("to", ["lake", "postgresql"])
+def test_no_sender_sees_what_is_restored_before_it_is_in_doubt(to, new_place, tmp_path, monkeypatch):
+    source = Settings(tmp_path / "home", tmp_path / "home" / "config", f"lake://{tmp_path / 'home' / 'lake'}")
+    fill(source)
+    target = settings_of(tmp_path / "again", new_place(to, migrated=False))
+    with open_ledger(source) as given, open_ledger(target) as taken:
+        with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+            cut.setattr(ledger_copy.outbox, "doubt", interrupted)
+            ledger_copy.restore(given, taken, AT, AT + 5 * HOUR)
+        outbox = StoredOutbox(taken)
+        assert outbox.find() == []
+        assert ledger_copy.restore(given, taken, AT, AT + 5 * HOUR) == 1
+        assert ledger_copy.restore(given, taken, AT, AT + 12 * HOUR) is None
+        assert {each.key.target: each.state for each in outbox.find(object_id="autumn")} == {
+            "sent": "accepted",
+            "soon": "unknown",
+            "later": "planned",
+        }
+        assert outbox.verify() is None
+
+
+def interrupted(*given: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_nothing_is_restored_over_another_outbox(new_place, tmp_path):

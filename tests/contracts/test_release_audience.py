@@ -42,15 +42,13 @@ def sent(world: ReleaseWorld) -> list[str]:
         ("provenance: ", "provenance: bought # ", "there is no list 'letters' "),
     ],
 )
-def test_mail_waits_while_its_list_would_be_refused(world, old, new, why):
+def test_mail_waits_while_its_list_would_be_refused(world, caplog, old, new, why):
     path = world.config / "lists" / "letters.yml"
     approved = path.read_text()
     assert old in approved
     path.write_text(approved.replace(old, new))
     assert sent(world) == []
-    with world.desk() as desk:
-        (said,) = {each.reason for each in desk.outbox.find(state="planned")}
-    assert said.startswith(why)
+    assert why in caplog.text
     path.write_text(approved)
     world.now += HOUR / 2
     assert sent(world) == ["anna", "ben", "cara"]

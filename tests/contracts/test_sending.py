@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from caravan.core.errors import Fault, Misconfigured
-from caravan.core.outbox import Accepted, Intention, Key, Message, Outcome, Refused, Skip, Unknown, Wait
+from caravan.core.errors import CaravanError, Fault, Misconfigured
+from caravan.core.outbox import Accepted, Content, Intention, Key, Message, Outcome, Refused, Skip, Unknown, Wait
 from caravan.functions.outbox.sending import Pace, Sender
 from caravan.warehouse.ledger import FILE, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
@@ -32,6 +32,7 @@ class World:
     evidence: dict[str, Accepted | Refused] = field(default_factory=dict)
     sent: list[tuple[str, datetime]] = field(default_factory=list)
     on_ask: Callable[[], None] = lambda: None
+    why: Callable[[Content], str | None] = lambda content: None
 
     def sleep(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -50,15 +51,17 @@ class World:
         self.on_ask()
         return self.held.get(message.key.target)
 
-    def plan(self, *targets: str, **given: datetime) -> None:
+    def plan(self, *targets: str, content_hash: str = "c", **given: datetime) -> None:
         times = {"planned_for": NOW, "not_after": NOW + 60 * MINUTE} | given
         keys = [Key("release", "autumn", 1, "newsletter", target) for target in targets]
-        self.outbox.plan([Intention(key, content_hash="c", **times) for key in keys], NOW, "me")
+        self.outbox.plan([Intention(key, content_hash=content_hash, **times) for key in keys], NOW, "me")
 
     @property
     def sender(self) -> Sender:
-        pace = Pace(batch=2, attempts=3)
-        return Sender(self.outbox, "release", "newsletter", self, self, "one", lambda: self.now, self.sleep, pace)
+        pace = Pace(batch=2, longest_wait=10 * MINUTE)
+        return Sender(
+            self.outbox, "release", "newsletter", self, self, "one", lambda: self.now, self.sleep, pace, held=self.why
+        )
 
     def states(self) -> dict[str, str]:
         return {each.key.target: each.state for each in self.outbox.find()}
@@ -146,6 +149,41 @@ def test_the_gate_is_asked_for_each_at_the_last_moment(world):
     assert [target for target, _ in world.sent] == ["c"]
 
 
+def test_what_is_held_is_not_written_about_and_leaves_when_it_may(world):
+    world.plan(*"abcde")
+    world.why = lambda content: "revoked"
+    (before,) = world.outbox.changes((0, ""), 9)[-1:]
+    for _ in range(60):
+        assert world.sender.send_due(world.now + MINUTE) == Counter(held=5)
+        world.now += MINUTE
+    assert world.outbox.logged_at(before["changed_seq"] + 1) is None
+    world.why = lambda content: None
+    assert world.sender.send_due(world.now + MINUTE) == Counter(accepted=5)
+
+
+def test_what_is_held_in_the_middle_of_a_list_stays_and_is_missed_in_the_end(world):
+    world.plan(*"abcde")
+    world.why = lambda content: "revoked" if world.sent else None
+    assert world.sender.send_due(NOW + MINUTE) == Counter(accepted=1, held=1), "of a batch of two; the others wait"
+    assert sorted(world.states().values()) == ["accepted", *["planned"] * 4]
+    world.now = NOW + 61 * MINUTE
+    assert world.outbox.recover(world.now) == {"missed": 4}
+
+
+def test_what_nobody_can_tell_of_one_content_holds_no_other(world):
+    world.plan("a")
+    world.plan("b", content_hash="d")
+
+    def why(content: Content) -> str | None:
+        if content[2] == "c":
+            raise CaravanError("the file is torn")
+        return None
+
+    world.why = why
+    assert world.sender.send_due(NOW + MINUTE) == Counter(held=1, accepted=1)
+    assert [target for target, _ in world.sent] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("answer", "state", "reason"),
     [
@@ -163,14 +201,25 @@ def test_what_comes_of_it(world, answer, state, reason):
     assert (world.states(), world.reasons()) == ({"a": state}, {"a": reason})
 
 
-def test_refused_for_now_comes_back_later_and_later_and_not_for_ever(world):
-    world.answers = {"a": [Refused("451", timedelta(seconds=1))] * 3}
-    world.plan("a")
-    for _ in range(5):
+def test_refused_for_now_comes_back_later_and_later_until_it_is_too_late(world):
+    world.answers = {"a": [Refused("451", timedelta(seconds=1))] * 20}
+    world.plan("a", not_after=NOW + 50 * MINUTE)
+    for _ in range(60):
         world.sender.send_due(world.now + MINUTE)
-        world.now += 10 * MINUTE
-    assert world.states() == {"a": "rejected"}
-    assert [at - NOW for _, at in world.sent] == [0 * MINUTE, 10 * MINUTE, 20 * MINUTE]
+        world.now += MINUTE
+        world.outbox.recover(world.now)
+    assert world.states() == {"a": "missed"}
+    assert [(at - NOW) / MINUTE for _, at in world.sent] == [0, 1, 3, 7, 15, 25, 35, 45]
+
+
+def test_who_says_when_is_asked_then(world):
+    world.answers = {"a": [Refused("429", 30 * MINUTE), Accepted()]}
+    world.plan("a")
+    world.sender.send_due(NOW + MINUTE)
+    world.now = NOW + 29 * MINUTE
+    assert world.sender.send_due(world.now + MINUTE) == Counter()
+    assert world.sender.send_due(NOW + 31 * MINUTE) == Counter(accepted=1)
+    assert [(at - NOW) / MINUTE for _, at in world.sent] == [0, 30]
 
 
 def test_to_wait_is_no_refusal(world):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,6 +124,28 @@ def test_what_a_person_may_decide(
     command, *more = words
     assert run(command, messages[target].message_id, *more, "--why", "seen in the mailbox") == code
     assert state_of(settings, messages[target]) == state
+
+
+@pytest.mark.parametrize("kind", ["mastodon", "bluesky"])
+def test_a_post_that_arrived_needs_its_name_for_a_correction(
+    messages: dict[str, Message],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+) -> None:
+    outlets = settings.home / "config" / "outlets"
+    outlets.mkdir(parents=True)
+    (outlets / "newsletter.yml").write_text(f"code: newsletter\nname: Posts\nkind: {kind}\nconnection: posts\n")
+    monkeypatch.setenv("CARAVAN_CONFIG", str(outlets.parent))
+    decide = ("settle", messages["b"].message_id)
+    assert run(*decide, "accepted", "--why", "I see it") == 1
+    assert "--theirs" in capsys.readouterr().err
+    assert run(*decide, "rejected", "--why", "not there", "--theirs", "1142") == 1
+    assert run(*decide, "accepted", "--why", "I see it", "--theirs", "1142") == 0
+    with open_books(settings) as books:
+        found = books.outbox.accepted_before(replace(messages["b"].key, revision=2))
+    assert found and found.provider_id == "1142"
 
 
 def test_verify(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:

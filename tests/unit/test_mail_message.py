@@ -11,7 +11,7 @@ from email.policy import default
 import pytest
 from mail_case import KEYS, NOON, SENDER, content, mailing, message
 
-from caravan.clients.mail.addresses import Address, Invalid, distinct, normalised
+from caravan.clients.mail.addresses import Address, Invalid, normalised
 from caravan.clients.mail.message import Mail
 from caravan.clients.mail.tokens import Subscription, read
 from caravan.core.errors import Misconfigured
@@ -48,12 +48,6 @@ def test_what_is_no_address_is_refused_with_a_reason_that_does_not_tell_it(text)
     assert isinstance(found, Invalid)
     assert len(found.reason) > 10
     assert "example" not in found.reason
-
-
-def test_an_address_that_is_given_twice_counts_once():
-    good, bad = distinct(["a@EXAMPLE.com", "b@example.com", "x", "a@example.com", "A@example.com"])
-    assert [address.text for address in good] == ["a@example.com", "b@example.com", "A@example.com"]
-    assert [place for place, _ in bad] == [2]
 
 
 HIDDEN = f"=?utf-8?b?{b64encode(b'x' + bytes([13, 10]) + b'Bcc: eve@example.com').decode()}?="

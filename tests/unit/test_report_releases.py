@@ -13,6 +13,7 @@ import report_world as world
 
 from caravan import SQL_DIR
 from caravan.core.outbox import Traffic
+from caravan.reporting.outgoing import Released
 from caravan.reporting.report import render
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.lake import Lake
@@ -254,3 +255,20 @@ def test_the_first_page_says_how_each_outlet_does(site):
     assert 'Next: <b dir="auto">On summer</b>, 22 Nov 2026 06:10 UTC' in site["index.html"]
     assert 'href="calendar.html">Editorial calendar</a>' in site["index.html"]
     assert 'id="outbox"' not in site["products.html"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "standing"),
+    [
+        ({"accepted": 1}, "sent"),
+        ({"accepted": 1, "rejected": 999}, "refused"),
+        ({"accepted": 1, "rejected": 1, "planned": 1}, "refused"),
+        ({"rejected": 1, "unknown": 1}, "unknown"),
+    ],
+)
+def test_what_is_said_of_a_release_is_the_worst(counts: dict[str, int], standing: str) -> None:
+    names = ("message", "planned", "accepted", "unknown", "missed", "skipped", "rejected", "cancelled", "undecided")
+    counted = {f"{name}_count": counts.get(name, 0) for name in names}
+    timed = {"due_count": None, "on_time_count": None, "most_late_seconds": None}
+    released = Released("autumn", 1, first_promised_at=PROMISED, last_handed_over_at=None, **counted, **timed)
+    assert released.standing == standing

@@ -221,10 +221,9 @@ def test_drawings_keep_to_the_schema() -> None:
     points: dict[date, Decimal | None] = {day: Decimal(number - 3) for number, day in enumerate(days)}
     for width in (charts.FULL, charts.NARROW):
         for some in (days, days[:7], days[:1]):
-            charts._columns(some, points, "EUR", width).to_dict(validate=True)
-    charts._bars([charts.Bar("a", None, "unknown"), charts.Bar("b", Decimal(2), "2")], charts.WIDE).to_dict(
-        validate=True
-    )
+            assert charts._columns(some, points, "EUR", width).to_dict(validate=True)["width"]
+    bars = charts._bars([charts.Bar("a", None, "unknown"), charts.Bar("b", Decimal(2), "2")], charts.WIDE)
+    assert bars.to_dict(validate=True)["width"]
 
 
 @pytest.mark.parametrize("path", ["index.html", "index-7.html", "market/DE.html", "products.html"])

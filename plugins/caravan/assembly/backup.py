@@ -25,7 +25,6 @@ from caravan.warehouse import backup, ledger_copy
 from caravan.warehouse.archive import Archive, ArchiveWriter, Progress, Source
 from caravan.warehouse.catalog import load_models
 from caravan.warehouse.ledger import SqliteLedger
-from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.port import LOCK_WAIT_SECONDS
 
 SECRETS = ("secrets.json", "passwords.json")
@@ -240,8 +239,9 @@ def _restore_outbox(settings: Settings, archive: Archive, now: datetime) -> list
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         shutil.copyfile(archive.folder / _OUTBOX, Path(folder) / _OUTBOX)  # opening it would change it
         with SqliteLedger(Path(folder) / _OUTBOX) as source, outbox.open_ledger(settings) as target:
-            ledger_copy.restore(source, target, made_at, now)
-            doubtful = StoredOutbox(target).doubt(made_at, now)
+            doubtful = ledger_copy.restore(source, target, made_at, now)
+    if doubtful is None:
+        return ["outbox was restored from this backup before"]
     return [
         f"outbox restored; {doubtful} messages were due since and may have left: see `./caravan outbox list`",
         f"WHAT PEOPLE SAID AFTER {made_at} UTC IS GONE: who unsubscribed, complained or took an approval back since is "

@@ -7,10 +7,11 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cache
 
 from caravan.assembly.clock import sleep, utc_now
@@ -21,7 +22,7 @@ from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, Si
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Accepted, Gate, Key, Message, Outcome, Refused, Skip, Wait
+from caravan.core.outbox import Accepted, Content, Gate, Key, Message, Outcome, Refused
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.outbox import confirming, feedback
@@ -29,6 +30,7 @@ from caravan.functions.outbox.gate import Cap, ContactGate
 from caravan.functions.outbox.sending import USUAL, Sender
 from caravan.functions.release.order import OrderGate
 from caravan.functions.release.planning import FUNCTION, list_faults
+from caravan.warehouse.outbox import StoredOutbox
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +48,9 @@ FUNCTIONS: Mapping[str, tuple[timedelta, timedelta]] = {
 """Whose messages are handed over, in this order: how far ahead, and for how long. Who has just signed up is waiting for
 the mail; but what was promised for an instant is not to wait for them."""
 TOLD_FOR = timedelta(minutes=15)
-"""That messages were missed is an incident for so long: told once, and over by itself."""
-_AGAIN = timedelta(minutes=5)
+"""That messages were missed or refused is an incident for so long: told once, and over by itself."""
+REFUSED_SHARE, REFUSED_OF = Decimal("0.05"), 20
+"""Some addresses of every list are refused; more than this share of at least so many is about us, or the list."""
 _CALENDAR_DAYS = 400
 
 
@@ -123,6 +126,8 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
                 sleep,
                 pace,
                 spacing,
+                # What asks people to confirm is our own words: a list's file says that it is sent.
+                held=held(desk, account.is_mail) if function == FUNCTION else lambda content: None,
             )
             for function in FUNCTIONS
         ]
@@ -137,7 +142,7 @@ def _at_once(account: OutletAccount) -> int:
 
 class ReleaseCarrier:
     """An outlet with the payloads that were made for it when the release was planned. `before`: of an older
-    revision, what was accepted last.    `note_gone`: is told of messages whose target is not there."""
+    revision, what was accepted last. `note_gone`: is told of messages whose target is not there."""
 
     def __init__(
         self,
@@ -190,38 +195,6 @@ class ReleaseCarrier:
         return self._kept(PayloadKey.of(message))
 
 
-@dataclass(frozen=True)
-class ApprovedGate:
-    """Before all else: the files still say what was approved, and nobody has taken that back. `current`: by release and
-    revision, the hash of what they say now. `is_approved`: asked for each message."""
-
-    current: Mapping[tuple[str, int], str]
-    is_approved: Callable[[Message], bool]
-    then: Gate
-
-    def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
-        key = message.key
-        if self.current.get((key.object_id, key.revision)) != message.intention.content_hash:
-            return Wait(now + _AGAIN, "its files are not what was approved: approve them under a new revision")
-        if not self.is_approved(message):
-            # Without who and why: this goes into the warehouse.
-            return Wait(now + _AGAIN, "it is approved no longer: `caravan release list` says why")
-        return self.then.ask(message, now)
-
-
-@dataclass(frozen=True)
-class ListGate:
-    """Mail waits while its list would be refused. `refused`: why, asked for each message."""
-
-    refused: Callable[[Message], Sequence[str]]
-    then: Gate
-
-    def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
-        if why := self.refused(message):
-            return Wait(now + _AGAIN, why[0])
-        return self.then.ask(message, now)
-
-
 def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     configuration, account = desk.shelf.configuration, desk.shelf.known.outlets[outlet]
     end = (utc_now() + timedelta(days=_CALENDAR_DAYS)).date()
@@ -241,24 +214,15 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
-    if function != FUNCTION:
-        # What asks people to confirm is our own words: a list's file says that it is sent, and nobody approves each.
+    if function != FUNCTION or account.is_mail:
         return contact
-    current, is_approved = hashes(desk.shelf), approved(desk)
-    if account.is_mail:
-        return ApprovedGate(current, is_approved, ListGate(lambda message: _list_faults(desk, message), contact))
     return OrderGate(
         get=lambda key: desk.outbox.get(key.message_id),
         undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
         edits=account.edits,
-        then=ApprovedGate(current, is_approved, contact),
+        then=contact,
     )
-
-
-def _list_faults(desk: Desk, message: Message) -> list[str]:
-    release = desk.shelf.releases[message.key.object_id]
-    return list_faults(release, desk.shelf.lists.get(release.list or ""))
 
 
 def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> list[str]:
@@ -277,20 +241,26 @@ def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:
     return ReleaseCarrier(outlet, desk.releases.payload, desk.outbox.accepted_before, note_gone)
 
 
-def approved(desk: Desk) -> Callable[[Message], bool]:
-    """Whether what a message says is, at this moment. Files are read once; what was approved or revoked elsewhere is
-    asked for each time."""
+def held(desk: Desk, is_mail: bool) -> Callable[[Content], str | None]:
+    """Why what was approved may not leave now: the files say something else, it was taken back, or, of mail, its list
+    would be refused. Files are read once; what was approved or revoked elsewhere is asked for each time."""
+    current = hashes(desk.shelf)
     faults_of = cache(lambda release_id: take_down(desk, release_id))
 
-    def is_approved(message: Message) -> bool:
-        release = desk.shelf.releases[message.key.object_id]
-        if faults_of(release.id):
-            return False
-        given, revoked = desk.releases.approvals(release.id), desk.releases.revocations(release.id)
-        content, needed = message.intention.content_hash, desk.shelf.settings.approvals
-        return missing(content, release.owner, given, needed, utc_now(), revoked) is None
+    def why(content: Content) -> str | None:
+        release_id, revision, content_hash = content
+        if current.get((release_id, revision)) != content_hash:
+            return "its files are not what was approved: approve them under a new revision"
+        faults = faults_of(release_id)
+        given, revoked = desk.releases.approvals(release_id), desk.releases.revocations(release_id)
+        release, needed = desk.shelf.releases[release_id], desk.shelf.settings.approvals
+        if faults or missing(content_hash, release.owner, given, needed, utc_now(), revoked):
+            # Without who and why: this goes into the warehouse.
+            return "it is approved no longer: `caravan release list` says why"
+        refused = list_faults(release, desk.shelf.lists.get(release.list or "")) if is_mail else []
+        return refused[0] if refused else None
 
-    return is_approved
+    return why
 
 
 def unasked(policies: Policies) -> frozenset[str]:
@@ -300,12 +270,16 @@ def unasked(policies: Policies) -> frozenset[str]:
 
 
 def verdict() -> None:
-    """Rejected where a person has to decide, and for a while where messages were missed."""
+    """Rejected where a person has to decide, and for a while where messages were missed, a page or post was refused for
+    good, or more mails than some addresses of every list are."""
+    since = utc_now() - TOLD_FOR
     with open_desk() as desk:
         counts = desk.outbox.counts()
         missed: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
         for function in FUNCTIONS:
-            missed.update(desk.outbox.missed_since(function, utc_now() - TOLD_FOR))
+            missed.update(desk.outbox.missed_since(function, since))
+            refused.update(_refused(desk.outbox, function, since))
     waiting: Counter[str] = Counter()
     for function, outlet, state, count in counts:
         if function in FUNCTIONS and state == "operator":
@@ -317,8 +291,21 @@ def verdict() -> None:
         )
     if missed:
         told.append(f"too late, and not sent ({_listed(missed)}): `./caravan outbox list --state missed`")
+    if refused:
+        told.append(f"refused for good ({_listed(refused)}): `./caravan outbox list --state rejected`")
     if told:
-        raise Rejected("DECISION_NEEDED" if waiting else "MESSAGES_MISSED", "; ".join(told))
+        code = "DECISION_NEEDED" if waiting else "MESSAGES_MISSED" if missed else "MESSAGES_REFUSED"
+        raise Rejected(code, "; ".join(told))
+
+
+def _refused(outbox: StoredOutbox, function: str, since: datetime) -> dict[str, int]:
+    """By outlet, as far as it is worth telling."""
+    told = {}
+    for outlet, (posts, mails) in outbox.rejected_since(function, since).items():
+        answered = mails + (outbox.sent_since(outlet, since) if mails else 0)
+        if posts or (answered >= REFUSED_OF and mails > REFUSED_SHARE * answered):
+            told[outlet] = posts + mails
+    return told
 
 
 def _listed(counts: Mapping[str, int]) -> str:

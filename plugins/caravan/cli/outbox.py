@@ -87,11 +87,17 @@ def settle(
     message: Id,
     state: Annotated[str, typer.Argument(help="accepted: it arrived. rejected: it did not, and is not sent again.")],
     why: Annotated[str, typer.Option("--why", help="What you saw, for the log.")],
+    theirs: Annotated[
+        str | None,
+        typer.Option(help="What the other side calls it: number of a Mastodon status, at://... of a Bluesky post."),
+    ] = None,
 ) -> None:
     """Decide what nobody could know. Sends nothing."""
     if state not in ("accepted", "rejected"):
         raise CaravanError(f"'{state}' is neither accepted nor rejected")
-    _decide(message, "accepted" if state == "accepted" else "rejected", why)
+    if theirs and state == "rejected":
+        raise CaravanError("--theirs is of what arrived: leave it out of what did not")
+    _decide(message, "accepted" if state == "accepted" else "rejected", why, theirs)
 
 
 @app.command()
@@ -127,7 +133,7 @@ def verify() -> None:
     say("the log is whole")
 
 
-def _decide(message: str, state: State, why: str) -> None:
+def _decide(message: str, state: State, why: str, theirs: str | None = None) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     with _outbox() as outbox:
         found = _one(outbox, message)
@@ -135,9 +141,22 @@ def _decide(message: str, state: State, why: str) -> None:
             raise CaravanError(f"{found.message_id[:SHOWN]} is {found.state}: that does not become {state}")
         if state == "planned" and now > found.intention.not_after:
             raise CaravanError(f"it was to be sent by {found.intention.not_after} UTC: too late now")
-        if not outbox.settle(found, state, why, now, getuser()):
+        if state == "accepted" and not (theirs or found.provider_id) and _is_edited_by_id(found):
+            raise CaravanError(
+                f"{found.key.outlet} corrects a post under the id that the service gave it; without it a correction is "
+                "a second post: --theirs, the number of a Mastodon status or the at://... of a Bluesky post"
+            )
+        if not outbox.settle(found, state, why, now, getuser(), theirs):
             raise CaravanError("somebody else has just moved it on; look again")
     say(f"{found.message_id[:SHOWN]}: {found.state} -> {state}")
+
+
+def _is_edited_by_id(message: Message) -> bool:
+    from caravan.config.outlets import load_outlets
+
+    outlets, _ = load_outlets(Settings.from_environment().config_dir)
+    account = outlets.get(message.key.outlet)
+    return account is not None and account.edits and message.intention.payload.get("action") != "withdraw"
 
 
 def _is_empty() -> bool:

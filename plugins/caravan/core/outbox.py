@@ -20,7 +20,7 @@ good, so that whatever runs twice sends once. What nobody can know (was it deliv
 | unknown | operator | no evidence after a day: a person decides |
 | unknown, operator | planned | only where sending again changes nothing |
 | operator | accepted, rejected | a person has decided |
-| rejected | planned | a definite "not now", attempts left |
+| rejected | planned | a definite "not now": tried again until it is too late |
 
 Times are UTC without zone.
 """
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -88,6 +88,10 @@ class Key:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
+Content = tuple[str, int, str]
+"""What is approved, or held, as a whole: object, revision and hash of what it says."""
+
+
 @dataclass(frozen=True)
 class Intention:
     """One message as it is planned.
@@ -109,6 +113,10 @@ class Intention:
     subject: str | None = None
     variant: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def content(self) -> Content:
+        return (self.key.object_id, self.key.revision, self.content_hash)
 
 
 @dataclass(frozen=True)
@@ -234,10 +242,23 @@ class Outbox(Protocol):
         late become missed. Counts by new state."""
         ...
 
+    def due(self, function: str, outlet: str, until: datetime) -> Mapping[Content, int]:
+        """How many planned messages of each content are due before `until`."""
+        ...
+
     def claim(
-        self, function: str, outlet: str, worker: str, now: datetime, until: datetime, lease: timedelta, limit: int
+        self,
+        function: str,
+        outlet: str,
+        worker: str,
+        now: datetime,
+        until: datetime,
+        lease: timedelta,
+        limit: int,
+        held: Collection[Content] = (),
     ) -> list[Message]:
-        """At most `limit` planned messages that are due before `until`, earliest first, for this worker alone."""
+        """At most `limit` planned messages that are due before `until`, earliest first, for this worker alone; none of
+        what is `held`."""
         ...
 
     def wait(self, message: Message, until: datetime, reason: str, now: datetime) -> bool: ...

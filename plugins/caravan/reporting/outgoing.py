@@ -17,11 +17,12 @@ DIFFERENCES_SHOWN = 100
 RELEASES_SHOWN = 50
 _WORDS: Mapping[str, str] = {"handed_over": "handed over", "operator": "waiting for a decision"}
 
-Standing = Literal["decide", "missed", "unknown", "waiting", "nothing", "sent"]
+Standing = Literal["decide", "missed", "unknown", "refused", "waiting", "nothing", "sent"]
 STANDINGS: Mapping[Standing, tuple[str, str]] = {
     "decide": ("bad", "decision needed"),
     "missed": ("bad", "some missed"),
     "unknown": ("warn", "some unknown"),
+    "refused": ("warn", "some refused"),
     "waiting": ("", "on its way"),
     "nothing": ("", "nothing sent"),
     "sent": ("good", "sent"),
@@ -62,7 +63,12 @@ class Released:
     @property
     def standing(self) -> Standing:
         return _standing(
-            self.undecided_count, self.missed_count, self.unknown_count, self.planned_count, self.accepted_count
+            self.undecided_count,
+            self.missed_count,
+            self.unknown_count,
+            self.rejected_count,
+            self.planned_count,
+            self.accepted_count,
         )
 
 
@@ -165,19 +171,20 @@ def read_outgoing(reader: Reader) -> Outgoing:
             (row[0], row[1]): _standing(*row[2:])
             for row in reader.rows(
                 (RELEASE,),
-                "SELECT release_id, revision, waiting_for_decision_count, missed_count, unknown_count, planned_count, "
-                f"accepted_count FROM {RELEASE}",
+                "SELECT release_id, revision, waiting_for_decision_count, missed_count, unknown_count, rejected_count, "
+                f"planned_count, accepted_count FROM {RELEASE}",
             )
         },
     )
 
 
-def _standing(undecided: int, missed: int, unknown: int, planned: int, accepted: int) -> Standing:
+def _standing(undecided: int, missed: int, unknown: int, rejected: int, planned: int, accepted: int) -> Standing:
     """The worst that can be said of so many messages."""
     counts: tuple[tuple[int, Standing], ...] = (
         (undecided, "decide"),
         (missed, "missed"),
         (unknown, "unknown"),
+        (rejected, "refused"),
         (planned, "waiting"),
     )
     found = next((word for count, word in counts if count), None)

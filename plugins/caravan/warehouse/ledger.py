@@ -27,7 +27,7 @@ WAIT_SECONDS = 60.0
 _CACHE_KIB = 32_000
 _LOCK = 7_236_402
 """Key of the advisory lock; beside that of the warehouse's writers (postgres.py)."""
-_NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
+_NAMED = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any]

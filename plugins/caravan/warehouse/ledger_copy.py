@@ -43,21 +43,23 @@ def copy(source: Ledger, target: Ledger) -> int:
         return _copy_tables(given, taken)
 
 
-def restore(source: Ledger, target: Ledger, backup_of: datetime, now: datetime) -> None:
-    """Like `copy`, and with a note of it: what was planned after the backup was made, and will be planned again, may
-    have left already. Nothing is done when it was restored from this backup before. CaravanError when it holds rows."""
+def restore(source: Ledger, target: Ledger, backup_of: datetime, now: datetime) -> int | None:
+    """Like `copy`, and what may have left already becomes `unknown`: now, what has fallen due; when it is planned
+    again, what was planned after the backup was made. How many have fallen due; None, and nothing is done, when it was
+    restored from this backup before. CaravanError when it holds rows."""
     source.make(SCHEMA)
     target.make(SCHEMA)
     values = {"at": as_text(now), "backup_of": as_text(backup_of)}
     with source.read() as given, target.write() as taken:
         if taken.rows("SELECT 1 FROM outbox_restored WHERE backup_of = :backup_of", {"backup_of": values["backup_of"]}):
-            return
+            return None
         if found := [table for table, _ in _TABLES if table != _KEY and taken.rows(f"SELECT 1 FROM {table} LIMIT 1")]:
             raise CaravanError(f"the outbox holds rows ({found[0]}): nothing is restored over what is there")
         # Noted as soon as anybody looks; the backup's is the one by which its people are known.
         taken.rows(f"DELETE FROM {_KEY}")
         _copy_tables(given, taken)
         taken.rows("INSERT INTO outbox_restored (at, backup_of) VALUES (:at, :backup_of)", values)
+        return outbox.doubt(taken, backup_of, now)
 
 
 def _copy_tables(given: Transaction, taken: Transaction) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,6 +17,7 @@ from caravan.core.outbox import (
     UNLIMITED,
     UNSETTLED,
     Accepted,
+    Content,
     Intention,
     Message,
     Outcome,
@@ -28,7 +29,7 @@ from caravan.core.outbox import (
 )
 from caravan.warehouse import outbox_log, outbox_rate
 from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
-from caravan.warehouse.outbox_questions import COLUMNS, INTENDED, OutboxQuestions, read
+from caravan.warehouse.outbox_questions import COLUMNS, INTENDED, OutboxQuestions, are_due, read
 
 _BATCH = 500
 _PLANNED_AT_ONCE = 5000
@@ -43,7 +44,9 @@ SCHEMA = (
     lease_until TEXT, provider_id TEXT, reason TEXT, changed_at TEXT NOT NULL, planned_at TEXT NOT NULL,
     handed_over_at TEXT, settled_at TEXT, changed_seq INTEGER NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS outbox_restored (at TEXT NOT NULL, backup_of TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message (state, function, outlet, due_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_due ON outbox_message "
+    # The last three: what is held is passed over without a look at its rows.
+    "(state, function, outlet, due_at, object_id, revision, content_hash)",
     "CREATE INDEX IF NOT EXISTS outbox_object ON outbox_message (function, object_id, revision)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
@@ -85,12 +88,6 @@ class StoredOutbox(OutboxQuestions):
             added += len(new)
         return added
 
-    def doubt(self, backup_of: datetime, now: datetime) -> int:
-        """This store has just come from a backup: what fell due since may have left, and nobody here knows."""
-        reason = f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
-        due = "state IN ('planned', 'claimed') AND due_at <= :now"
-        return self._move_all(due, {"now": as_text(now)}, "unknown", now, "restore", reason)
-
     def recover(self, now: datetime) -> dict[str, int]:
         late: tuple[tuple[State, str, State, str], ...] = (
             ("claimed", "lease_until", "planned", "its worker did not come back"),
@@ -107,10 +104,17 @@ class StoredOutbox(OutboxQuestions):
         return moved
 
     def claim(
-        self, function: str, outlet: str, worker: str, now: datetime, until: datetime, lease: timedelta, limit: int
+        self,
+        function: str,
+        outlet: str,
+        worker: str,
+        now: datetime,
+        until: datetime,
+        lease: timedelta,
+        limit: int,
+        held: Collection[Content] = (),
     ) -> list[Message]:
-        due = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
-        values = {"function": function, "outlet": outlet, "until": as_text(until)}
+        due, values = are_due(function, outlet, until, held)
         with self._ledger.write() as transaction:
             found = read(transaction, due, values, "ORDER BY due_at", limit)
             claimed = [
@@ -244,6 +248,18 @@ class StoredOutbox(OutboxQuestions):
             self._observe(to)
         self._observe(f"after {to}")
         return moved
+
+
+def doubt(transaction: Transaction, backup_of: datetime, now: datetime) -> int:
+    """This store comes from a backup: what fell due since may have left, and nobody here knows. In the transaction that
+    brings it, for the next one may be a sender's."""
+    reason = f"restored from a backup of {backup_of:%Y-%m-%d %H:%M} UTC: it may have left since"
+    due, values, count = "state IN ('planned', 'claimed') AND due_at <= :now", {"now": as_text(now)}, 0
+    while found := read(transaction, due, values, "", _BATCH):
+        for each in found:
+            _move(transaction, each, "unknown", now, "restore", reason, {})
+        count += len(found)
+    return count
 
 
 _INSERT = (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from caravan.core.outbox import LEFT, UNSETTLED, Intention, Key, Message, Traffic
+from caravan.core.outbox import LEFT, UNSETTLED, Content, Intention, Key, Message, Traffic
 from caravan.warehouse import outbox_log
 from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_moment, as_text
 from caravan.warehouse.outbox_log import Event
@@ -31,19 +32,31 @@ class OutboxQuestions:
     def refusals(self, message: Message) -> int:
         return sum(event.to_state == "rejected" for event in self.events(message.message_id))
 
+    def due(self, function: str, outlet: str, until: datetime) -> dict[Content, int]:
+        where, values = are_due(function, outlet, until)
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                f"SELECT object_id, revision, content_hash, COUNT(*) FROM outbox_message WHERE {where} "
+                "GROUP BY object_id, revision, content_hash ORDER BY object_id, revision, content_hash",
+                values,
+            )
+        return {(row[0], int(row[1]), row[2]): int(row[3]) for row in rows}
+
     def unsettled(self, function: str, outlet: str, before: datetime, limit: int) -> list[Message]:
         where = "function = :function AND outlet = :outlet AND state = 'unknown' AND changed_at < :before"
         values = {"function": function, "outlet": outlet, "before": as_text(before)}
         with self._ledger.read() as transaction:
             return read(transaction, where, values, "ORDER BY changed_at, message_id", limit)
 
-    def contacts(self, subject: str, since: datetime, function: str | None = None) -> int:
-        """How often somebody was written to since then, or may have been, by one function or by all."""
+    def contacts(self, subject: str, since: datetime, uncounted: Collection[str] = ()) -> int:
+        """How often somebody was written to since then, or may have been, by all functions; not for these purposes."""
         states = ", ".join(f"'{state}'" for state in LEFT)
         where = f"subject = :subject AND handed_over_at >= :since AND state IN ({states})"
         values = {"subject": subject, "since": as_text(since)}
-        if function:
-            where, values = f"{where} AND function = :function", {**values, "function": function}
+        if uncounted:
+            purposes = {f"purpose{place}": purpose for place, purpose in enumerate(uncounted)}
+            where += f" AND COALESCE(purpose, '') NOT IN ({', '.join(f':{name}' for name in purposes)})"
+            values |= purposes
         with self._ledger.read() as transaction:
             found = transaction.row(f"SELECT COUNT(*) FROM outbox_message WHERE {where}", values)
         return int(found[0]) if found else 0
@@ -147,6 +160,17 @@ class OutboxQuestions:
             )
         return {row[0]: int(row[1]) for row in rows}
 
+    def rejected_since(self, function: str, since: datetime) -> dict[str, tuple[int, int]]:
+        """By outlet, how many were refused for good since then: pages and posts, and what was for somebody."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT outlet, COUNT(*) - COUNT(subject), COUNT(subject) FROM outbox_message "
+                "WHERE function = :function AND state = 'rejected' AND changed_at >= :since "
+                "GROUP BY outlet ORDER BY outlet",
+                {"function": function, "since": as_text(since)},
+            )
+        return {row[0]: (int(row[1]), int(row[2])) for row in rows}
+
     def waiting(self, function: str, now: datetime, until: datetime) -> list[str]:
         """Outlets for which something is due before `until`, or has to be settled; first those that nobody sends to."""
         of = "SELECT DISTINCT outlet FROM outbox_message WHERE function = :function AND"
@@ -218,6 +242,21 @@ class OutboxQuestions:
     def verify(self) -> int | None:
         """The first number of the log that was changed, taken out or put in; None when it is whole."""
         return outbox_log.first_wrong(self._ledger)
+
+
+def are_due(
+    function: str, outlet: str, until: datetime, held: Collection[Content] = ()
+) -> tuple[str, dict[str, str | int | None]]:
+    """Condition and its values: planned, due before `until`, and nothing of what is held."""
+    where = "function = :function AND outlet = :outlet AND state = 'planned' AND due_at < :until"
+    values: dict[str, str | int | None] = {"function": function, "outlet": outlet, "until": as_text(until)}
+    marks = []
+    for place, (object_id, revision, content_hash) in enumerate(held):
+        values |= {f"object{place}": object_id, f"revision{place}": revision, f"content{place}": content_hash}
+        marks.append(f"(:object{place}, :revision{place}, :content{place})")
+    if marks:
+        where += f" AND (object_id, revision, content_hash) NOT IN (VALUES {', '.join(marks)})"
+    return where, values
 
 
 def read(transaction: Transaction, where: str, values: Values, order: str, limit: int) -> list[Message]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from email_validator import EmailNotValidError, EmailSyntaxError, validate_email
@@ -63,19 +62,6 @@ def normalised(address: str) -> Address | Invalid:
     local = found.local_part
     role = local.partition("+")[0].lower()
     return Address(f"{local}@{domain}", domain, role in _ROLES, not local.isascii())
-
-
-def distinct(addresses: Iterable[str]) -> tuple[tuple[Address, ...], tuple[tuple[int, Invalid], ...]]:
-    """Each address once, in the order of its first; and the places of those that are none."""
-    found: dict[str, Address] = {}
-    wrong = []
-    for place, text in enumerate(addresses):
-        result = normalised(text)
-        if isinstance(result, Invalid):
-            wrong.append((place, result))
-        else:
-            found.setdefault(result.text, result)
-    return tuple(found.values()), tuple(wrong)
 
 
 def has_control(text: str) -> bool:

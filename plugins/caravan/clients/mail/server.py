@@ -25,9 +25,8 @@ def open_server(connection: Connection, timeout: float = TIMEOUT_SECONDS) -> smt
     else:
         server = smtplib.SMTP(host, port_of(connection), timeout=timeout)
     try:
-        assert server.sock is not None
-        # A mail's end goes out apart from the mail: it is not to wait for the mail's receipt, 40 ms for each.
         assert server.sock is not None  # it is connected
+        # A mail's end goes out apart from the mail: it is not to wait for the mail's receipt, 40 ms for each.
         server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not has_ssl(connection) and not _is_on(connection.extra, "disable_tls"):
             server.starttls(context=ssl.create_default_context())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -17,12 +17,14 @@ from caravan.core.privacy import Policies, allowed
 class History(Protocol):
     """Who was written to, by whichever function."""
 
-    def contacts(self, subject: str, since: datetime) -> int: ...
+    def contacts(self, subject: str, since: datetime, uncounted: Collection[str]) -> int:
+        """How often since then, for all purposes but these."""
+        ...
 
 
 @dataclass(frozen=True)
 class Cap:
-    """At most `count` messages in `days`, of all functions together."""
+    """At most `count` messages in `days`, of all functions together, that nobody has to get."""
 
     count: int
     days: int
@@ -78,7 +80,8 @@ class ContactGate:
         if intention.purpose in self.unasked:
             return None
         for cap in self.caps:
-            if self.history.contacts(intention.subject or "", now - timedelta(days=cap.days)) >= cap.count:
+            since = now - timedelta(days=cap.days)
+            if self.history.contacts(intention.subject or "", since, self.unasked) >= cap.count:
                 return Skip(f"over the cap of {cap.count} in {cap.days} days")
         return None
 

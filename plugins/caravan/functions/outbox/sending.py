@@ -18,6 +18,7 @@ from caravan.core.outbox import (
     UNLIMITED,
     Accepted,
     Carrier,
+    Content,
     Gate,
     Message,
     Outbox,
@@ -37,15 +38,16 @@ Clock = Callable[[], datetime]
 @dataclass(frozen=True)
 class Pace:
     """`batch`: messages claimed at once. `lease`: how long a worker may take for them; longer than any of its requests.
-    `attempts`: how often one that is refused for now is tried. `first_wait`: doubled after each try, unless the other
-    side asks for more. `most_unknown`: evidence is looked for of so many in a turn. `evidence_for`: how long, before a
-    person has to decide. `again_after`: when a message is asked for again of which nobody could tell whether it may go.
+    `first_wait`, `longest_wait`: what is refused for now is tried again until it is too late; the wait is doubled after
+    each try up to the longest, unless the other side asks for more. `most_unknown`: evidence is looked for of so many
+    in a turn. `evidence_for`: how long, before a person has to decide. `again_after`: when a message is asked for again
+    of which nobody could tell whether it may go.
     """
 
     batch: int = 100
     lease: timedelta = timedelta(minutes=10)
-    attempts: int = 6
     first_wait: timedelta = timedelta(minutes=1)
+    longest_wait: timedelta = timedelta(minutes=15)
     most_unknown: int = 5000
     evidence_for: timedelta = timedelta(hours=24)
     again_after: timedelta = timedelta(minutes=15)
@@ -57,7 +59,8 @@ USUAL = Pace()
 @dataclass(frozen=True)
 class Sender:
     """One worker for one outlet. `function`: whose messages. `name`: this worker's own, in every entry of the log.
-    `spacing`: how far a message has to keep from others, whoever sends them."""
+    `spacing`: how far a message has to keep from others, whoever sends them. `held`: why nothing of a content may leave
+    now; None where it may."""
 
     outbox: Outbox
     function: str
@@ -69,6 +72,7 @@ class Sender:
     sleep: Callable[[float], None]
     pace: Pace = USUAL
     spacing: Callable[[Message], Spacing] = lambda message: UNLIMITED
+    held: Callable[[Content], str | None] = lambda content: None
 
     def send_due(self, until: datetime, stop_at: datetime | None = None) -> Counter[str]:
         """Everything that falls due before `until`, each at its instant; counts by what became of it. Nothing more is
@@ -76,23 +80,44 @@ class Sender:
 
         Raises Misconfigured when the outlet does not take our credentials: what is left stays planned.
         """
-        counts: Counter[str] = Counter()
+        held = self._held(until)
+        counts = Counter(held=sum(held.values())) if held else Counter()
         while stop_at is None or self.clock() < stop_at:
             messages = self.outbox.claim(
-                self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch
+                self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch, held
             )
             if not messages:
                 break
             for number, message in enumerate(messages):
                 try:
-                    counts[self._send(message)] += 1
+                    became = self._send(message)
                 except Misconfigured as error:
                     for left in messages[number + 1 :]:
                         self.outbox.wait(left, left.due_at, "the outlet is off", self.clock())
                     log.error("%s: %s", self.outlet, error)
                     raise
+                counts[became] += 1
+                if became == "held":
+                    held[message.intention.content] = 1
             log.info("%s: %s", self.outlet, dict(counts))
         return counts
+
+    def _held(self, until: datetime) -> dict[Content, int]:
+        """How many of each content that may not leave now. Nobody claims them: nothing is written for each, and they
+        leave the moment that they may."""
+        found = {}
+        for content, count in self.outbox.due(self.function, self.outlet, until).items():
+            if why := self._why_held(content):
+                log.warning("%s: %s revision %d, %d held: %s", self.outlet, content[0], content[1], count, why)
+                found[content] = count
+        return found
+
+    def _why_held(self, content: Content) -> str | None:
+        try:
+            return self.held(content)
+        except CaravanError as error:  # what nobody can tell of one does not hold up the others
+            log.error("%s %s: %s", self.outlet, content[0], error)
+            return str(error)
 
     def _send(self, message: Message) -> str:
         self._await(message.due_at)
@@ -106,6 +131,8 @@ class Sender:
         now = self.clock()
         if now > message.intention.not_after:
             return "missed" if self.outbox.miss(message, now) else "lost"
+        if why := self._why_held(message.intention.content):
+            return "held" if self.outbox.wait(message, message.due_at, why, now) else "lost"
         embargo = message.intention.embargo_until
         held = Wait(embargo, "embargo") if embargo and now < embargo else self._ask(message, now)
         if isinstance(held, Wait) and held.until > message.intention.not_after:
@@ -143,10 +170,10 @@ class Sender:
     def _again_at(self, message: Message, outcome: Outcome) -> datetime | None:
         if not isinstance(outcome, Refused) or outcome.after is None:
             return None
-        before = self.outbox.refusals(message)
-        if before + 1 >= self.pace.attempts:
-            return None
-        return self.clock() + max(outcome.after, self.pace.first_wait * (1 << before))
+        wait = self.pace.first_wait
+        for _ in range(self.outbox.refusals(message)):
+            wait = min(wait * 2, self.pace.longest_wait)
+        return self.clock() + max(outcome.after, wait)
 
     def _await(self, moment: datetime) -> None:
         wait = (moment - self.clock()).total_seconds()
