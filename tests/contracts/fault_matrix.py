@@ -83,7 +83,7 @@ class SmtpReceiver(Receiver):
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope) -> str:
-        message_id = email.message_from_bytes(envelope.content)["Caravan-Message-Id"]
+        message_id = email.message_from_bytes(envelope.content)["Caravan-Message-Id"][:32]  # its mark follows
         if not self.take(envelope.rcpt_tos[0], message_id):
             server.transport.abort()
         return "250 2.0.0 Ok: queued as 4F2B9C01"

@@ -16,7 +16,6 @@ from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured
 from caravan.warehouse import ledger_copy
 from caravan.warehouse.ledger import FILE, SqliteLedger
-from caravan.warehouse.outbox import StoredOutbox
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -167,7 +166,6 @@ def test_who_was_asked_after_the_backup_is_not_asked_again_after_its_restore(wor
         each.unlink()
     with SqliteLedger(backup) as source, SqliteLedger(world.home / FILE) as target:
         ledger_copy.restore(source, target, made_at, world.now)
-        StoredOutbox(target).doubt(made_at, world.now)
     world.now += HOUR
     confirming.ask("test")
     world.send()

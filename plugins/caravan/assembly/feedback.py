@@ -109,11 +109,14 @@ def unsubscribe_page(settings: Settings | None = None) -> WSGIApplication:
     """For any WSGI server: `caravan.assembly.feedback:unsubscribe_page()`. GET shows a page, POST unsubscribes, or
     confirms: the link says which."""
     from caravan.clients.mail.unsubscribe import Confirming, application
+    from caravan.clients.mail.unsubscribing import NOBODY
     from caravan.clients.mail.words import read_words
 
     chosen = settings or Settings.from_environment()
 
     def record(subscription: Subscription) -> None:
+        if subscription.message_id == NOBODY:
+            return  # somebody tries the page
         with open_books(chosen) as books:
             message = books.outbox.get(subscription.message_id)
             if message is None:
