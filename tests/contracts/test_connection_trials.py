@@ -19,8 +19,10 @@ from object_store import ObjectStore
 
 from caravan import INCLUDE_DIR
 from caravan.assembly.trials import outcome, uses
+from caravan.assembly.trials import tried as used
 from caravan.cli import main as cli
 from caravan.config.alerts import Alerts
+from caravan.config.outlets import MastodonOutlet, SesOutlet
 from caravan.config.services import CHANNELS, ServiceChannel
 from caravan.config.types import Configuration, FileChannel, Project
 from caravan.core.connections import Connection
@@ -152,7 +154,7 @@ def test_a_bucket_is_listed(object_store: ObjectStore, bucket: str) -> None:
 
 
 def test_a_kind_that_is_not_used() -> None:
-    assert outcome(Connection("x", "ftp")) == (False, "is of the type 'ftp'; Caravan uses aws, http, https, smtp")
+    assert outcome(Connection("x", "ftp")) == (False, "is of the type 'ftp'; Caravan uses aws, http, https, imap, smtp")
 
 
 def test_what_the_configuration_asks_for() -> None:
@@ -178,6 +180,29 @@ def test_what_the_configuration_asks_for() -> None:
         "s3_default": (["channel a", "channel b", "published files"], ["one", "two"]),
         "s3_partner": (["channel c"], ["one"]),
     }
+
+
+def test_connections_of_outlets_are_in_use_too() -> None:
+    letter = {"code": "letter", "name": "L", "connection": "aws_letter", "sender": "a@example.com",
+              "postal_address": "X", "unsubscribe_url": "https://example.com/u"}  # fmt: skip
+    events = {"connection": "aws_events", "url": "https://sqs.example.com/1"}
+    bounces = {"events": events, "bounces": {"connection": "box"}}
+    outlets = [
+        SesOutlet.model_validate({**letter, **bounces, "kind": "ses"}),
+        MastodonOutlet.model_validate({"code": "toots", "name": "T", "kind": "mastodon", "connection": "toots"}),
+        MastodonOutlet.model_validate(
+            {"code": "off", "name": "T", "kind": "mastodon", "connection": "off", "enabled": False}
+        ),
+    ]
+    found = uses(Configuration(project=Project(), markets={}, channels={}, hash=""), Alerts(), outlets)
+    assert {conn_id: use.by for conn_id, use in found.items()} == {
+        "aws_events": ["events of outlet letter"],
+        "aws_letter": ["outlet letter"],
+        "box": ["bounces of outlet letter"],
+        "toots": ["outlet toots"],
+    }
+    works, told = used(Connection("aws_letter", "aws"), found["aws_letter"])
+    assert works and told == "can be read; not tried, since Amazon SES answers no question that every sender may ask"
 
 
 def test_the_command_lists_and_tries(

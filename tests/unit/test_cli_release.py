@@ -284,3 +284,18 @@ def test_what_an_outlet_would_refuse_is_told_before_anybody_approves(config: Pat
     code, output = run("lint", "spring")
     assert code == 1
     assert re.search(r"releases/spring/en.md: toots: has \d+ characters, and at most 500 are taken", output)
+
+
+def test_lint_of_one_release_tells_of_its_outlets_and_its_approvals_too(config: Path) -> None:
+    (config / "releases/spring/approvals.yml").write_text("approvals:\n  - {by: Omar, note: x}\n")
+    edit(config / "outlets/toots.yml", "kind: mastodon", "kind: mastodont")
+    code, output = run("lint", "spring")
+    assert code == 1
+    assert "outlets/toots.yml:3 kind: 'mastodont' is no kind of outlet" in output
+    assert "releases/spring/approvals.yml:" in output and "content " not in output
+
+
+def test_a_mail_may_link_to_an_address_of_mail(config: Path) -> None:
+    edit(config / "releases/spring/release.yml", "[site, toots]", "[site, letters]")
+    edit(config / "releases/spring/de.md", "Alle Taschen", "[Schreiben](mailto:pots@example.com). Alle Taschen")
+    assert "mailto" not in run("lint", "spring")[1]

@@ -8,8 +8,9 @@ from functools import partial
 
 from caravan.assembly.outlets import drawer_of
 from caravan.assembly.shelf import Shelf
+from caravan.config.approvals import load_approvals
 from caravan.config.outlets import OutletAccount, SiteOutlet
-from caravan.config.releases import FILE, Release
+from caravan.config.releases import FILE, FOLDER, Release
 from caravan.config.settings import Settings
 from caravan.core.errors import Fault, Misconfigured, Rejected, in_order
 from caravan.core.release import Content, Drawer, Shown
@@ -58,16 +59,17 @@ def draw(settings: Settings, shelf: Shelf, release: Release) -> Drawing:
 
 
 def faults_of(settings: Settings, shelf: Shelf, release: Release) -> list[Fault]:
-    """All that is wrong with its texts and its list, and what its outlets say of them. Asks nobody."""
+    """All that is wrong with its texts, its list, its outlets and its approvals, and what the outlets say of the texts.
+    Asks nobody."""
     drawing = draw(settings, shelf, release)
     checks = {code: partial(drawing.check, code) for code in drawing.drawers}
-    mail, of_list = (
-        [code for code in drawing.drawers if shelf.known.outlets[code].is_mail],
-        shelf.lists.get(release.list or ""),
-    )
+    mail = [code for code in drawing.drawers if shelf.known.outlets[code].is_mail]
+    of_list = shelf.lists.get(release.list or "")
     filled = dict.fromkeys(mail, of_list.variables) if of_list else {}
     of_people = list_faults(release, of_list) if mail else []
     where = f"releases/{release.id}/{FILE}"
-    return in_order(
-        [*drawing.faults, *(Fault(where, each) for each in of_people), *lint(shelf.revision(release), checks, filled)]
-    )
+    named = (*(f"outlets/{code}.yml" for code in release.outlets), f"lists/{release.list}.yml")
+    of_files = [fault for fault in shelf.faults if fault.where.startswith(named)]
+    *_, of_approvals = load_approvals(settings.config_dir / FOLDER / release.id, release.id)
+    of_list_or_texts = [*(Fault(where, each) for each in of_people), *lint(shelf.revision(release), checks, filled)]
+    return in_order(dict.fromkeys([*of_files, *of_approvals, *drawing.faults, *of_list_or_texts]))

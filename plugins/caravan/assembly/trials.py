@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from caravan.config.alerts import Alerts
+from caravan.config.outlets import MailOutlet, OutletAccount, SesOutlet, SiteOutlet
 from caravan.config.places import S3_DEFAULT, is_url, s3_place
 from caravan.config.services import ServiceChannel
 from caravan.config.types import Configuration, FileChannel
 from caravan.core.connections import Connection
 from caravan.core.errors import CaravanError, Misconfigured
 
-TRIED = ("aws", "http", "https", "smtp")
+TRIED = ("aws", "http", "https", "imap", "smtp")
 """The kinds of connection that Caravan uses."""
 
 
@@ -25,10 +26,12 @@ class Use:
     buckets: list[str] = field(default_factory=list)
     channels: list[ServiceChannel] = field(default_factory=list)
     """Those that ask a service through it."""
+    untried: str = ""
+    """Why it is not asked, where it has no other use."""
 
 
-def uses(configuration: Configuration, alerts: Alerts) -> Mapping[str, Use]:
-    """By connection id, sorted; of channels only those that are switched on."""
+def uses(configuration: Configuration, alerts: Alerts, outlets: Iterable[OutletAccount] = ()) -> Mapping[str, Use]:
+    """By connection id, sorted; of channels and outlets only those that are switched on."""
     found: defaultdict[str, Use] = defaultdict(Use)
     for channel in configuration.channels.values():
         if channel.enabled and isinstance(channel, ServiceChannel):
@@ -41,10 +44,33 @@ def uses(configuration: Configuration, alerts: Alerts) -> Mapping[str, Use]:
         _add(found, project.published_connection, "published files", s3_place(project.published).bucket)
     for target in alerts.targets:
         _add(found, target.connection, f"alerts to {target.name}")
+    for outlet in outlets:
+        if outlet.enabled:
+            _add_outlet(found, outlet)
     for conn_id, by in ((alerts.heartbeat.connection, "the heartbeat"), (alerts.clock.connection, "the clock")):
         if conn_id:
             _add(found, conn_id, by)
+    if (heartbeat := alerts.heartbeat.connection) and found[heartbeat].by == ["the heartbeat"]:
+        found[heartbeat].untried = "asking it would count as a beat"
     return dict(sorted(found.items()))
+
+
+def _add_outlet(found: Mapping[str, Use], outlet: OutletAccount) -> None:
+    by = f"outlet {outlet.code}"
+    if isinstance(outlet, SiteOutlet):
+        if outlet.bucket:
+            _add(found, outlet.connection, by, outlet.bucket)
+        return
+    conn_id = getattr(outlet, "connection", None)
+    if conn_id:
+        _add(found, conn_id, by)
+    if isinstance(outlet, SesOutlet) and not found[outlet.connection].buckets:
+        found[outlet.connection].untried = "Amazon SES answers no question that every sender may ask"
+    if isinstance(outlet, MailOutlet):
+        if outlet.events:
+            _add(found, outlet.events.connection, f"events of {by}")
+        if outlet.bounces:
+            _add(found, outlet.bounces.connection, f"bounces of {by}")
 
 
 def try_connection(connection: Connection, buckets: Sequence[str] = (), channels: Sequence[ServiceChannel] = ()) -> str:
@@ -62,6 +88,10 @@ def try_connection(connection: Connection, buckets: Sequence[str] = (), channels
             from caravan.clients.trials import try_http
 
             return try_http(connection)
+        case "imap":
+            from caravan.clients.mail.mailbox import try_mailbox
+
+            return try_mailbox(connection)
         case "smtp":
             from caravan.clients.trials import try_smtp
 
@@ -82,6 +112,13 @@ def outcome(
         )
     except Exception as error:  # the others are to be tried as well; its text may hold a secret
         return False, f"cannot be asked as it is written: {type(error).__name__}"
+
+
+def tried(connection: Connection, use: Use) -> tuple[bool, str]:
+    """Like `outcome`, of one that is in use."""
+    if use.untried and not use.buckets:
+        return True, f"can be read; not tried, since {use.untried}"
+    return outcome(connection, use.buckets, use.channels)
 
 
 def _add(found: Mapping[str, Use], conn_id: str, by: str, bucket: str | None = None) -> None:

@@ -52,14 +52,14 @@ def test(
 ) -> None:
     """Try each connection that is used: log in, ask, list. Sends and changes nothing. Exits 1 when one fails."""
     from caravan.assembly.connections import current
-    from caravan.assembly.trials import Use, outcome
+    from caravan.assembly.trials import Use, tried
 
     wanted = _uses()
     failed = []
     for name in [conn_id] if conn_id else list(wanted):
         use = wanted.get(name, Use())
         try:
-            works, told = outcome(current().get(name), use.buckets, use.channels)
+            works, told = tried(current().get(name), use)
         except Misconfigured as error:
             works, told = False, "; ".join(fault.message for fault in error.faults)
         say(f"{name}: {'ok' if works else 'failed'}: {told}")
@@ -74,6 +74,9 @@ def _uses() -> Mapping[str, Use]:
     from caravan.assembly.trials import uses
     from caravan.config.alerts import load_alerts
     from caravan.config.loader import load
+    from caravan.config.outlets import load_outlets
 
-    settings = Settings.from_environment()
-    return uses(load(settings.config_dir), load_alerts(settings.config_dir))
+    config_dir = Settings.from_environment().config_dir
+    configuration = load(config_dir)
+    outlets, _ = load_outlets(config_dir, configuration.markets)  # `release lint` tells their faults
+    return uses(configuration, load_alerts(config_dir), outlets.values())

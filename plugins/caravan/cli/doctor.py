@@ -47,6 +47,7 @@ def _surroundings(settings: Settings) -> Iterator[Finding]:
     from caravan.cli import doctor_airflow, doctor_connections, doctor_machine, doctor_outbox
     from caravan.config.alerts import Alerts, load_alerts
     from caravan.config.loader import load
+    from caravan.config.outlets import load_outlets
 
     try:
         alerts = load_alerts(settings.config_dir)
@@ -75,8 +76,8 @@ def _surroundings(settings: Settings) -> Iterator[Finding]:
             )
             yield Finding("Airflow", "note", f"{told}; `./caravan up` starts one")
     if configuration:
-        of = configuration
-        yield from guarded("connections", lambda: doctor_connections.connections(of, alerts, api))
+        of, (outlets, _) = configuration, load_outlets(settings.config_dir, configuration.markets)
+        yield from guarded("connections", lambda: doctor_connections.connections(of, alerts, api, outlets.values()))
     if api:
         yield from doctor_airflow.examine_airflow(api)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from caravan.cli.doctor_airflow import Api, connection_ids
 from caravan.cli.finding import Finding
 from caravan.config.alerts import Alerts
+from caravan.config.outlets import OutletAccount
 from caravan.config.types import Configuration
 from caravan.core.errors import Misconfigured
 
 
-def connections(configuration: Configuration, alerts: Alerts, api: Api | None) -> Iterator[Finding]:
+def connections(
+    configuration: Configuration, alerts: Alerts, api: Api | None, outlets: Iterable[OutletAccount] = ()
+) -> Iterator[Finding]:
     """`api`: of the running server, whose connections only tasks can use."""
     from caravan.assembly.connections import EnvironmentConnections, variable_of
-    from caravan.assembly.trials import outcome, uses
+    from caravan.assembly.trials import tried, uses
 
     there = EnvironmentConnections()
-    wanted = uses(configuration, alerts)
+    wanted = uses(configuration, alerts, outlets)
     if not alerts.targets:
         told = "alerts.yml names no target: what goes wrong is written down, and nobody is told"
         yield Finding("alerts", "note", f"{told}; docs/unattended.md says how one is set")
@@ -30,11 +33,7 @@ def connections(configuration: Configuration, alerts: Alerts, api: Api | None) -
             yield Finding(subject, "note", told)
             continue
         try:
-            connection = there.get(conn_id)
-            if use.by == ["the heartbeat"]:
-                works, told = True, "can be read; not tried, since asking it would count as a beat"
-            else:
-                works, told = outcome(connection, use.buckets, use.channels)
+            works, told = tried(there.get(conn_id), use)
         except Misconfigured as error:
             works, told = False, "; ".join(fault.message for fault in error.faults)
         to_do = "" if works else f"; used by {', '.join(use.by)}; try again with `./caravan connections test {conn_id}`"

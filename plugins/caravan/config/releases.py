@@ -219,13 +219,15 @@ def load_releases(
 
 
 def _repeated(documents: list[Document]) -> Iterator[tuple[str, Document, str]]:
-    """Folder, file and message of each release that has another one's id."""
+    """Folder, file and message of each release that has another one's id. The folder that is called so is no copy."""
     sharing: defaultdict[str, list[Document]] = defaultdict(list)
     for document in documents:
         if (given := document.text("id")) is not None:
             sharing[given].append(document)
     for given, group in sharing.items():
         for document in group if len(group) > 1 else ():
+            if Path(document.where).parent.name == given:
+                continue
             others = ", ".join(other.where for other in group if other is not document)
             yield Path(document.where).parent.name, document, f"'{given}' is also the id of {others}"
 

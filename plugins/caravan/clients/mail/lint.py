@@ -69,7 +69,8 @@ class _Page(HTMLParser):
             )
         if tag in ("a", "area") and "href" in given:
             self.links.append(given["href"])
-            self._require_web(given["href"], "link")
+            if not given["href"].startswith(("mailto:", "tel:")):
+                self._require_web(given["href"], "link")
 
     def handle_endtag(self, tag: str) -> None:
         self._in_style = self._in_style and tag != "style"

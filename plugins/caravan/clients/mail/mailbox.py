@@ -42,6 +42,12 @@ def receive(
                 yield Received(reports.parse(parts[0], clock()), _seen(connection, box, uid))
 
 
+def try_mailbox(connection: Connection, folder: str = "INBOX") -> str:
+    """Opens it, and says what was seen; marks nothing. Raises like `receive`."""
+    with _opened(connection, folder) as box:
+        return f"{folder} can be opened, {len(box.uids(AND(seen=False)))} mails are new"
+
+
 def _seen(connection: Connection, box: BaseMailBox, uid: str) -> Callable[[], None]:
     def ack() -> None:
         with _typed_errors(connection):
