@@ -113,6 +113,7 @@ def test_another_night_sends_nothing(first: tuple[Outlets, Leaving], home: Path)
     assert not (later.sky.records or later.partners.taken or later.hub.told or later.search.told)
 
 
+@pytest.mark.slow
 def test_stopped_in_the_middle_the_next_night_brings_the_rest(first: Any, home: Path, tmp_path: Path) -> None:
     shutil.copytree(home / "config", tmp_path / "config")
     with pytest.MonkeyPatch.context() as patch:

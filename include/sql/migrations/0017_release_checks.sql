@@ -1,4 +1,5 @@
--- What outlets showed when releases were read back: one row for each message, UTC day and aspect, of the day's last look.
+-- What outlets showed when releases were read back: one row for each message, UTC day and aspect, of the last look of
+-- the day.
 -- `aspect`: presence, version, text, price, links, hreflang, language. `outcome`: same, differs, unanswered (it could
 -- not be asked, and is asked again), not_evaluated (it cannot be known). `detail`: in words. Times are UTC.
 
