@@ -156,7 +156,7 @@ def test_a_release_with_a_fault_or_that_its_list_refuses_stops_no_other(world, d
             (other / path.name).write_text(text)
     world.approve()
     result, said = run(dags, PLAN)
-    assert sorted(tasks(said)) == ["plan [autumn]", "plan [winter]"], "a fault of a file is told by the first task's log"
+    assert sorted(tasks(said)) == ["plan [autumn]", "plan [winter]"], "a file's fault is told by the first task's log"
     assert sorted(result.failures) == ["plan [winter]", "verdict"], said
     assert "there is no list 'gone'" in result.failures["plan [winter]"]
     assert set(world.states()) == set(SENT)
