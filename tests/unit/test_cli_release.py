@@ -297,5 +297,6 @@ def test_lint_of_one_release_tells_of_its_outlets_and_its_approvals_too(config: 
 
 def test_a_mail_may_link_to_an_address_of_mail(config: Path) -> None:
     edit(config / "releases/spring/release.yml", "[site, toots]", "[site, letters]")
+    edit(config / "releases/spring/release.yml", "method: content", "method: email\nlist: readers")
     edit(config / "releases/spring/de.md", "Alle Taschen", "[Schreiben](mailto:pots@example.com). Alle Taschen")
     assert "mailto" not in run("lint", "spring")[1]
