@@ -91,7 +91,7 @@ def test_every_pool_that_a_task_names_is_made_at_set_up(bag):
     assert create_pools(ROOT / "include/config") == ["warehouse", "outbox", "sending"]
     assert create_pools(ROOT / "include/config") == ["warehouse", "outbox", "sending"], "a second time changes nothing"
     assert named <= {pool.pool for pool in Pool.get_pools()}
-    assert [Pool.get_pool(name).slots for name in ("warehouse", "outbox", "sending")] == [3, 2, 3]
+    assert [Pool.get_pool(name).slots for name in ("warehouse", "outbox", "sending")] == [3, 1, 2]
     sends = {task.pool for task in bag.dags["release_send_minutely"].tasks}
     others = {task.pool for dag in bag.dags.values() if dag.dag_id != "release_send_minutely" for task in dag.tasks}
     assert sends == {"sending"} and "sending" not in others, "nothing else keeps a message from its minute"
