@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from caravan.orchestration import pools, views
+from caravan.orchestration import one_writer, pools, views
 from caravan.orchestration.timetables import WindowTimetable
 
 
@@ -13,4 +13,5 @@ class CaravanPlugin(AirflowPlugin):
     timetables = [WindowTimetable]
     listeners = [pools]
     fastapi_apps = views.FASTAPI_APPS
+    fastapi_root_middlewares = one_writer.middlewares()
     external_views = views.EXTERNAL_VIEWS
