@@ -1,0 +1,154 @@
+"""A crawl's rules and what goes between those who ask, those who read and those who decide what is next. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+Outcome = Literal["fetched", "not_modified", "failed", "blocked", "refused", "skipped"]
+Kind = Literal["page", "resource", "external"]
+Rows = dict[str, list[tuple[object, ...]]]
+"""Table of `clients/crawl/tables.py` to rows, values in the order of its columns."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes are of what is unpacked: a small answer can unpack to a large one. Those of a host hold for one crawl."""
+
+    connections: int = 16
+    requests_per_second: float = 5.0
+    """Of one host, to begin with and at most."""
+    attempts: int = 3
+    connect_seconds: float = 10.0
+    answer_seconds: float = 30.0
+    """From the request to the last byte: a server that drips ends here."""
+    page_bytes: int = 4 << 20
+    sitemap_bytes: int = 50 << 20
+    robots_bytes: int = 512 << 10
+    """RFC 9309 asks for 500 KiB at least."""
+    pages_of_host: int = 100_000
+    seconds_of_host: float = 6 * 3600
+    pages_of_pattern: int = 5_000
+    """Addresses that differ only in numbers or in the values of parameters: calendars, facets."""
+    links_of_page: int = 10_000
+    """The rest is counted, not kept."""
+    url_characters: int = 2_048
+    depth: int = 50
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What belongs to the site. `hosts`: with port where it is not the scheme's. Without `prefixes` all paths do."""
+
+    hosts: frozenset[str]
+    prefixes: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    """Regular expressions that an address must not match anywhere."""
+    dropped_parameters: frozenset[str] = frozenset()
+    """Of queries: they change nothing of what is shown, as utm_source."""
+    private_addresses: bool = False
+    """Whether loopback, private and link-local addresses may be asked."""
+    check_external: bool = False
+    """Whether links to other sites are asked for too, each once, without reading on."""
+    check_resources: bool = True
+    """Whether styles, scripts and images of own hosts are asked for, by HEAD."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request. With validators a page that has not changed costs no body."""
+
+    url: str
+    method: Literal["GET", "HEAD"] = "GET"
+    etag: str | None = None
+    last_modified: str | None = None
+    accept_language: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one request: exactly one of `status_code` and `reason` is None.
+
+    `reason`: why there is no complete answer: dns, connect, tls, timeout, broken, refused_address, bad_url.
+    `body`: unpacked, as far as `limit` bytes; `wire_bytes`: as sent. `headers`: names in lower case, in order.
+    `body_reason`: why a body that began is not whole: size, timeout, broken, encoding.
+    """
+
+    ask: Ask
+    requested_at: datetime
+    status_code: int | None
+    reason: str | None = None
+    detail: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    body_reason: str | None = None
+    wire_bytes: int = 0
+    ttfb_ms: int | None = None
+    total_ms: int | None = None
+    attempt_count: int = 1
+    retry_after_s: float | None = None
+
+    def header(self, name: str) -> str | None:
+        """The first of that name, in lower case."""
+        return next((value for each, value in self.headers if each == name), None)
+
+
+class Fetcher(Protocol):
+    """Asks once or several times, never follows a redirect, never raises for what a server does."""
+
+    def fetch(self, ask: Ask, limit: int) -> Answer: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """An address that a page leads to. Only what may be asked for: http(s), within the limits."""
+
+    key: int
+    url: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """One page as rows of all tables, and where it leads."""
+
+    rows: Rows
+    found: Sequence[Found] = ()
+
+
+@dataclass
+class Counts:
+    """Of a crawl so far, for whoever watches it."""
+
+    by_outcome: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
+    wire_bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a crawl saw of what it was to see. `is_complete`: only then an issue may be closed, or "none" be said.
+
+    `expected_count`: addresses of the last comparable crawl and of the sitemaps. `skipped`: reason to count.
+    """
+
+    expected_count: int
+    seen_count: int
+    required_share: float
+    failed_hosts: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    stopped: str | None = None
+    """Why it ended before it was through: stopped by hand, a budget."""
+
+    @property
+    def share(self) -> float | None:
+        """Seen of expected; None where nothing was expected."""
+        return self.seen_count / self.expected_count if self.expected_count else None
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.stopped and not self.failed_hosts and (self.share is None or self.share >= self.required_share)
