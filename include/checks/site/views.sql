@@ -1,0 +1,273 @@
+-- What checks ask, made once over a crawl's tables (plugins/caravan/clients/crawl/tables.py) and the inputs beside them
+-- (clients/crawl/facts.py). Whatever a check is `over` has page_key, url and market_code; page_key is NULL where it is
+-- no page that is judged. Tables: several checks ask them. Views: a filter that costs nothing.
+
+CREATE TEMP MACRO path_of(address) AS REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*([^?#]*)', 1);
+
+CREATE TEMP MACRO query_of(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)', 1);
+
+CREATE TEMP MACRO hostname_of(host) AS REGEXP_REPLACE(host, ':[0-9]+$', '');
+
+-- Characters as a reader counts them: without marks that stand on others, as in Thai.
+CREATE TEMP MACRO characters_of(words) AS LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'));
+
+-- Whether most of it is of scripts whose characters are twice as wide as Latin ones.
+CREATE TEMP MACRO is_cjk(words) AS
+2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
+
+-- Two texts that a reader takes for the same.
+CREATE TEMP MACRO same_words(words) AS TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'));
+
+-- ISO 639-1 of a tag, as far as detection tells languages apart.
+CREATE TEMP MACRO language_of(tag) AS
+CASE SPLIT_PART(LOWER(tag), '-', 1)
+    WHEN 'nb' THEN 'no'
+    WHEN 'nn' THEN 'no'
+    WHEN 'iw' THEN 'he'
+    WHEN 'in' THEN 'id'
+    ELSE SPLIT_PART(LOWER(tag), '-', 1)
+END;
+
+CREATE TEMP TABLE crawl AS
+SELECT
+    MIN(requested_at) AS started_at,
+    MAX(requested_at) AS ended_at
+FROM page;
+
+-- What meta robots and X-Robots-Tag say, one directive a row. agent: '' where all are meant.
+CREATE TEMP TABLE directive AS
+WITH said AS (
+    SELECT
+        page_key,
+        'html' AS source,
+        UNNEST(robots_html) AS words
+    FROM page
+    UNION ALL
+    SELECT
+        page_key,
+        'header' AS source,
+        UNNEST(robots_http) AS words
+    FROM page
+),
+
+parted AS (
+    SELECT
+        page_key,
+        source,
+        words,
+        CONTAINS(words, ':')
+        AND NOT REGEXP_MATCHES(words, '^(max-snippet|max-image-preview|max-video-preview|unavailable_after)\s*:')
+            AS has_agent
+    FROM said
+)
+
+SELECT DISTINCT
+    page_key,
+    source,
+    CASE WHEN has_agent THEN TRIM(SPLIT_PART(words, ':', 1)) ELSE '' END AS agent,
+    REGEXP_REPLACE(
+        TRIM(CASE WHEN has_agent THEN SUBSTR(words, POSITION(':' IN words) + 1) ELSE words END), '\s*:\s*', ':'
+    ) AS name
+FROM parted;
+
+-- The canonical that counts: the first in head, else that of the header.
+CREATE TEMP TABLE stated_canonical AS
+SELECT
+    page_key,
+    target_key AS canonical_key,
+    target_url AS canonical_url
+FROM canonical
+WHERE target_key IS NOT NULL AND (source = 'header' OR is_in_head)
+QUALIFY ROW_NUMBER() OVER (PARTITION BY page_key ORDER BY source DESC, href) = 1;
+
+-- The market of an address: that of the longest prefix; without configured markets the language that the page states.
+CREATE TEMP TABLE page_market AS
+SELECT
+    page.page_key,
+    COALESCE(
+        MAX_BY(market.market_code, {'prefix': LENGTH(COALESCE(market.prefix, '')), 'code': market.market_code}),
+        CASE WHEN NOT EXISTS (SELECT 1 FROM market) THEN LOWER(ANY_VALUE(page.language_code)) END,
+        ''
+    ) AS market_code
+FROM page
+LEFT JOIN market
+    ON
+        (market.host IS NULL OR market.host = page.host)
+        AND STARTS_WITH(PATH_OF(page.url), COALESCE(market.prefix, ''))
+GROUP BY page.page_key;
+
+-- Every address of the crawl, with what came of it in a word, whether it may be indexed and what it names as canonical.
+CREATE TEMP TABLE address AS
+SELECT
+    page.*,
+    page_market.market_code,
+    CASE
+        WHEN page.outcome = 'blocked' THEN 'blocked'
+        -- 429 is throttling and says nothing about the page.
+        WHEN page.outcome IN ('refused', 'skipped') OR page.status_code = 429 THEN 'unasked'
+        WHEN page.outcome = 'not_modified' THEN 'ok'
+        WHEN page.status_code >= 500 THEN 'server_error'
+        WHEN page.status_code >= 400 THEN 'client_error'
+        WHEN page.outcome = 'failed' THEN 'unreachable'
+        WHEN page.status_code IN (301, 302, 303, 307, 308) AND page.location_url IS NOT NULL THEN 'redirect'
+        WHEN page.status_code BETWEEN 200 AND 299 THEN 'ok'
+        ELSE 'odd'
+    END AS state,
+    COALESCE(directives.is_noindex, FALSE) AS is_noindex,
+    COALESCE(directives.is_nofollow, FALSE) AS is_nofollow,
+    stated_canonical.canonical_key,
+    stated_canonical.canonical_url
+FROM page
+INNER JOIN page_market ON page.page_key = page_market.page_key
+LEFT JOIN (
+    SELECT
+        page_key,
+        BOOL_OR(name IN ('noindex', 'none')) AS is_noindex,
+        BOOL_OR(name IN ('nofollow', 'none')) AS is_nofollow
+    FROM directive
+    WHERE agent IN ('', '*', 'robots', 'googlebot')
+    GROUP BY page_key
+) AS directives ON page.page_key = directives.page_key
+LEFT JOIN stated_canonical ON page.page_key = stated_canonical.page_key;
+
+-- Pages of the site, asked for or not.
+CREATE TEMP VIEW known_page AS
+SELECT * FROM address
+WHERE kind = 'page';
+
+-- Pages that were asked for and answered, or failed to.
+CREATE TEMP VIEW asked_page AS
+SELECT * FROM known_page
+WHERE state NOT IN ('blocked', 'unasked');
+
+-- Documents of any type that are there.
+CREATE TEMP VIEW ok_page AS
+SELECT * FROM known_page
+WHERE state = 'ok';
+
+CREATE TEMP VIEW redirect_page AS
+SELECT * FROM known_page
+WHERE state = 'redirect';
+
+-- What was read whole as HTML: pages that were cut off are not judged by what they may have after the cut.
+CREATE TEMP VIEW html_page AS
+SELECT * FROM ok_page
+WHERE is_html AND NOT COALESCE(is_truncated, FALSE) AND (status_code = 200 OR outcome = 'not_modified');
+
+-- What search engines may show under its own address.
+CREATE TEMP VIEW indexable AS
+SELECT * FROM html_page
+WHERE NOT is_noindex AND (canonical_key IS NULL OR canonical_key = page_key);
+
+CREATE TEMP VIEW https_page AS
+SELECT * FROM html_page
+WHERE STARTS_WITH(url, 'https://');
+
+CREATE TEMP VIEW http_page AS
+SELECT * FROM html_page
+WHERE STARTS_WITH(url, 'http://');
+
+-- Documents of hosts that answer over https.
+CREATE TEMP VIEW page_of_https_site AS
+SELECT * FROM ok_page
+WHERE
+    HOSTNAME_OF(host) IN (
+        SELECT HOSTNAME_OF(secure.host) FROM ok_page AS secure
+        WHERE STARTS_WITH(secure.url, 'https://')
+    );
+
+-- Pages of hosts whose answer to an address that cannot exist is known. Home pages may look like it: one-page shops.
+CREATE TEMP VIEW page_beside_missing AS
+SELECT
+    html_page.*,
+    host.missing_page_hash,
+    host.missing_page_status
+FROM html_page
+INNER JOIN host ON html_page.host = host.host
+WHERE host.missing_page_hash IS NOT NULL AND html_page.character_count > 0 AND PATH_OF(html_page.url) NOT IN ('', '/');
+
+-- Pages with a canonical that names another address.
+CREATE TEMP VIEW canonicalised AS
+SELECT
+    html_page.*,
+    target.state AS target_state,
+    target.status_code AS target_status_code,
+    target.reason AS target_reason,
+    target.is_noindex AS target_is_noindex,
+    target.canonical_key AS target_canonical_key,
+    target.canonical_url AS target_canonical_url,
+    target.market_code AS target_market_code,
+    target.language_code AS target_language_code
+FROM html_page
+LEFT JOIN address AS target ON html_page.canonical_key = target.page_key
+WHERE html_page.canonical_key <> html_page.page_key;
+
+-- Links that a reader can follow from one page of the site to another (or the same), each once.
+CREATE TEMP TABLE internal_link AS
+SELECT
+    link.page_key,
+    link.target_key,
+    link.position,
+    link.is_nofollow
+FROM link
+SEMI JOIN ok_page ON link.page_key = ok_page.page_key
+WHERE link.is_internal AND link.tag IN ('a', 'area') AND link.target_key IS NOT NULL;
+
+-- How many pages link to an address, itself not counted.
+CREATE TEMP TABLE inlink AS
+SELECT
+    target_key AS page_key,
+    COUNT(DISTINCT page_key) AS inlink_count,
+    COUNT(DISTINCT page_key) FILTER (WHERE NOT is_nofollow) AS followed_inlink_count
+FROM internal_link
+WHERE page_key <> target_key
+GROUP BY target_key;
+
+-- Where a redirect leads in the end. final_key: the first address that does not redirect on, or that was met before.
+CREATE TEMP TABLE redirect_path AS
+WITH RECURSIVE hop AS (
+    SELECT
+        page_key,
+        location_key AS final_key,
+        location_url AS final_url,
+        1 AS hop_count,
+        [page_key] AS met,
+        [url] AS urls
+    FROM redirect_page
+    UNION ALL
+    SELECT
+        hop.page_key,
+        next.location_key AS final_key,
+        next.location_url AS final_url,
+        hop.hop_count + 1 AS hop_count,
+        LIST_APPEND(hop.met, next.page_key) AS met,
+        LIST_APPEND(hop.urls, next.url) AS urls
+    FROM hop
+    INNER JOIN redirect_page AS next ON hop.final_key = next.page_key
+    WHERE hop.hop_count <= 10 AND NOT LIST_CONTAINS(hop.met, next.page_key)
+)
+
+SELECT
+    hop.page_key,
+    hop.final_key,
+    hop.final_url,
+    hop.hop_count,
+    LIST_APPEND(hop.urls, hop.final_url) AS urls,
+    COALESCE(LIST_CONTAINS(hop.met, hop.final_key), FALSE) AS is_loop,
+    final.state AS final_state,
+    final.status_code AS final_status_code
+FROM hop
+LEFT JOIN address AS final ON hop.final_key = final.page_key
+QUALIFY ROW_NUMBER() OVER (PARTITION BY hop.page_key ORDER BY hop.hop_count DESC) = 1;
+
+-- What pages of the site say about themselves in sitemaps.
+CREATE TEMP TABLE listed AS
+SELECT
+    page_key,
+    MIN(url) AS url,
+    MIN(sitemap_url) AS sitemap_url,
+    COUNT(DISTINCT sitemap_url) AS sitemap_count,
+    MAX(lastmod_at) AS lastmod_at
+FROM sitemap_url
+WHERE problem IS NULL AND page_key IS NOT NULL
+GROUP BY page_key;

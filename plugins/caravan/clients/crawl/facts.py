@@ -1,0 +1,237 @@
+"""A crawl's Parquet tables in DuckDB, with the views of the check catalogue and what is known beyond the crawl."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from caravan.clients.crawl.tables import TABLES
+from caravan.core.codes import country_codes, language_codes, script_codes
+from caravan.core.errors import CaravanError, Rejected, stop_of
+
+_INT, _TEXT, _TEXTS, _AT = pa.int64(), pa.string(), pa.list_(pa.string()), pa.timestamp("us")
+_MONEY = pa.decimal128(18, 4)
+
+INPUT_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
+    # input of `config.site_checks.INPUTS` -> its tables; each is there, empty, where the input is absent
+    "market": {
+        "market": pa.schema(
+            {
+                "market_code": _TEXT,
+                "host": _TEXT,  # NULL: any host of the site
+                "prefix": _TEXT,  # of paths, `/de/`; the longest that fits decides
+                "locales": _TEXTS,  # BCP 47, the main one first: de-AT, de
+                "currency_code": _TEXT,
+                "home_url": _TEXT,
+            }
+        )
+    },
+    "price": {
+        "price": pa.schema(
+            {
+                "market_code": _TEXT,
+                "sku": _TEXT,
+                "price": _MONEY,  # as shown to buyers of the market, in its currency
+                "currency_code": _TEXT,
+                "valid_from": _AT,
+            }
+        )
+    },
+    "stock": {
+        "stock": pa.schema(
+            {
+                "market_code": _TEXT,
+                "sku": _TEXT,
+                "availability": _TEXT,  # in_stock, out_of_stock, preorder, backorder, discontinued
+                "valid_from": _AT,
+            }
+        )
+    },
+    "previous_crawl": {f"previous_{name}": TABLES[name] for name in ("page", "link", "sitemap_url", "robots", "host")},
+    "redirect_history": {
+        "redirect_history": pa.schema(
+            {"page_key": _INT, "status_code": _INT, "location_key": _INT, "unchanged_days": _INT}
+        )
+    },
+    "search_console": {
+        "search_page": pa.schema(  # pages that had impressions in the last 90 days
+            {"page_key": _INT, "url": _TEXT, "impression_count": _INT, "click_count": _INT}
+        )
+    },
+    "logs": {"logged_page": pa.schema({"page_key": _INT, "url": _TEXT, "request_count": _INT})},
+}
+
+ISSUE = pa.schema(
+    {
+        "check_id": _TEXT,
+        "check_version": _INT,
+        "severity": _TEXT,
+        "category": _TEXT,
+        "market_code": _TEXT,
+        "page_key": _INT,  # NULL: no page but a sitemap, a host, a market
+        "url": _TEXT,
+        "affected_count": _INT,
+        "evidence": _TEXT,  # JSON: {"total": 31, "items": [at most 20]}
+    }
+)
+"""One row per check and url."""
+
+_ORDER = "ORDER BY check_id, url"
+
+
+class CrawlFacts:
+    """What `functions/site/audit.py` asks. `temp_dir` takes what does not fit into `memory_limit`.
+
+    Raises CaravanError where the views themselves cannot be made.
+    """
+
+    def __init__(
+        self,
+        tables: Path | Mapping[str, pa.Table],
+        views: str,
+        temp_dir: Path,
+        inputs: Mapping[str, pa.Table] | None = None,
+        memory_limit: str = "1GB",
+        threads: int | None = None,
+    ) -> None:
+        """`tables`: the crawl's folder, or its tables in memory. `inputs`: by table name of `INPUT_TABLES`."""
+        given = dict(inputs or {})
+        self._counts: dict[str, int] = {}
+        self._connection = _connect(temp_dir, memory_limit, threads)
+        try:
+            _make_tables(self._connection, tables, given)
+            _make_codes(self._connection)
+            _run_script(self._connection, views)
+            self._connection.register("issue_schema", ISSUE.empty_table())
+            self._connection.execute("CREATE TABLE issue AS SELECT * FROM issue_schema")
+            self.inputs = (
+                frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= set(given))
+                | self._seen_inputs()
+            )
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> CrawlFacts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def _seen_inputs(self) -> frozenset[str]:
+        """What the crawl itself was told to ask for."""
+        kinds = {str(kind) for (kind,) in self.rows("SELECT DISTINCT kind FROM page WHERE outcome <> 'skipped'")}
+        return frozenset(
+            name for name, kind in (("external_links", "external"), ("resources", "resource")) if kind in kinds
+        )
+
+    def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        return self._execute(sql, parameters).fetchall()
+
+    def count(self, view: str) -> int:
+        if view not in self._counts:
+            ((self._counts[view],),) = self.rows(f"SELECT COUNT(*) FROM {view}")
+        return self._counts[view]
+
+    def columns(self, sql: str, parameters: Mapping[str, object]) -> Sequence[str]:
+        described = self._execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters).description
+        return [column[0] for column in described or ()]
+
+    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int]:
+        self._execute(f"CREATE OR REPLACE TEMP TABLE recorded AS {sql}", parameters)
+        self._execute("INSERT INTO issue BY NAME SELECT * FROM recorded")
+        ((issues, affected),) = self.rows("SELECT COUNT(*), COALESCE(SUM(affected_count), 0) FROM recorded")
+        return issues, int(affected)
+
+    def issues(self) -> pa.Table:
+        """By check and url."""
+        return self._execute(f"SELECT * FROM issue {_ORDER}").to_arrow_table().cast(ISSUE)
+
+    def write_issues(self, path: Path) -> None:
+        """As Parquet, whatever their number."""
+        reader = self._execute(f"SELECT * FROM issue {_ORDER}").to_arrow_reader(50_000)
+        with pq.ParquetWriter(path, ISSUE, compression="zstd") as writer:
+            for batch in reader:
+                writer.write_batch(batch.cast(ISSUE))
+
+    def _execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, dict(parameters) if parameters else None)
+        except duckdb.Error as error:
+            stop = stop_of(error)
+            if stop:
+                raise stop from error
+            raise Rejected("QUERY_FAILED", str(error)) from error
+
+
+def _connect(temp_dir: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "temp_directory": str(temp_dir / "spill"),
+        "memory_limit": memory_limit,
+    }
+    if threads:
+        config["threads"] = threads
+    connection = duckdb.connect(config=config)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET preserve_insertion_order = false")
+    return connection
+
+
+def _make_tables(
+    connection: duckdb.DuckDBPyConnection, tables: Path | Mapping[str, pa.Table], inputs: Mapping[str, pa.Table]
+) -> None:
+    """Those of the crawl under their names, those of `inputs`; empty ones for whatever has no rows or is absent."""
+    for name, schema in TABLES.items():
+        if isinstance(tables, Path):
+            parts = sorted(str(path) for path in (tables / name).glob("part-*.parquet"))
+            if parts:
+                # A list of files cannot be a parameter of a view.
+                listed = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
+                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+                continue
+        _register(connection, name, schema, {} if isinstance(tables, Path) else tables)
+    known = {name: schema for needed in INPUT_TABLES.values() for name, schema in needed.items()}
+    unknown = sorted(set(inputs) - set(known))
+    if unknown:
+        raise CaravanError(f"{unknown} are no inputs of the audit; known are {sorted(known)}")
+    for name, schema in known.items():
+        _register(connection, name, schema, inputs)
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, tables: Mapping[str, pa.Table]
+) -> None:
+    connection.register(name, tables[name].cast(schema) if name in tables else schema.empty_table())
+
+
+def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
+    """What languages, scripts and countries exist, lower case: `language_code`, `script_code`, `country_code`."""
+    for name, codes in (
+        ("language_code", language_codes()),
+        ("script_code", script_codes()),
+        ("country_code", country_codes()),
+    ):
+        connection.register(name, pa.table({"code": sorted(code.lower() for code in codes)}))
+
+
+def _run_script(connection: duckdb.DuckDBPyConnection, script: str) -> None:
+    for statement in duckdb.extract_statements(script):
+        try:
+            connection.execute(statement)
+        except duckdb.Error as error:
+            stop = stop_of(error)
+            if stop:
+                raise stop from error
+            begins = re.sub(r"(?s)^(\s|--[^\n]*\n)*", "", statement.query).split("\n")[0]
+            raise CaravanError(f"views.sql, `{begins}`: {error}; no check was asked") from error

@@ -1,0 +1,215 @@
+"""include/checks/site: the catalogue of the site audit. `<category>.yml` holds its checks, `views.sql` what they ask.
+
+A check is a query over a crawl's tables. Its rows are what it found: `page_key` (or `url`, where `over` has no pages)
+says where, `affected_count` how many a row stands for (1 when absent), every other column is evidence.
+
+The checks are the code's own and come with it. A site may set limits and severities of its own (`adjusted`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from caravan import INCLUDE_DIR
+from caravan.config.document import Document, read
+from caravan.config.frozen import Frozen
+from caravan.config.validation import validate
+from caravan.core.errors import Fault, Misconfigured, nearest
+
+FOLDER = INCLUDE_DIR / "checks" / "site"
+
+Severity = Literal["error", "warning", "notice"]
+"""error: costs indexing, sales or trust now. warning: likely harm. notice: an opportunity, or information."""
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+CATEGORIES = (
+    "response",
+    "indexability",
+    "metadata",
+    "content",
+    "links",
+    "international",
+    "structured-data",
+    "sitemap-robots",
+    "performance",
+    "security-markup",
+    "url",
+    "traffic",
+)
+
+INPUTS: Mapping[str, str] = {
+    "external_links": "answers of other sites that pages link to (crawl with external links)",
+    "resources": "answers of styles, scripts and images (crawl with resources)",
+    "previous_crawl": "the last comparable crawl of the site",
+    "redirect_history": "30 days of crawls with the same redirects",
+    "market": "the site's markets with their prefixes, languages and currencies",
+    "price": "the warehouse's prices by market and sku",
+    "stock": "the warehouse's availability by market and sku",
+    "dictionary": "a spelling dictionary of the page's language",
+    "search_console": "Google Search Console by page and day",
+    "logs": "the server's access logs with verified crawlers",
+    "crux": "Chrome UX Report by page and form factor",
+    "analytics": "sessions and revenue by page and day",
+    "ai_answers": "citations in answers of AI assistants",
+}
+"""What a check may need beyond the crawl itself, in the words of a report: `not evaluated: no ...`."""
+
+_Text = Annotated[str, Field(min_length=1)]
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Check(Frozen):
+    """`id` never changes its meaning: a check that judges otherwise gets a new `version`, another rule a new id."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)+$")]
+    category: str
+    severity: Severity
+    version: Annotated[int, Field(ge=1)] = 1
+    title: _Text
+    why: _Text
+    """Why it matters to somebody who is neither engineer nor marketer."""
+    fix: _Text
+    needs: tuple[str, ...] = ()
+    """Of `INPUTS`; where one is absent the check is not evaluated."""
+    over: _Name | None = None
+    """The view whose rows are judged. What is found elsewhere is no issue, and where it is empty nothing passed."""
+    limits: Mapping[_Name, Decimal] = {}
+    """Thresholds by the name that `sql` knows them by, as `$words`."""
+    sql: _Text | None = None
+    later: _Text | None = None
+    """What is missing before it can be evaluated at all."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Check:
+        if (self.sql is None) == (self.later is None):
+            raise ValueError("a check has either `sql`, or `later` with what it waits for")
+        if self.sql is not None and self.over is None:
+            raise ValueError("needs `over`: the view whose rows `sql` judges")
+        return self
+
+    @property
+    def is_implemented(self) -> bool:
+        return self.sql is not None
+
+
+class Catalogue(Frozen):
+    """Checks in the order of `CATEGORIES` and of their files; `views` is the SQL that makes what they ask."""
+
+    checks: tuple[Check, ...]
+    views: str
+
+    def __getitem__(self, check_id: str) -> Check:
+        return next(check for check in self.checks if check.id == check_id)
+
+
+class _File(Frozen):
+    category: str
+    checks: dict[str, Check]
+
+
+def load_site_checks(folder: Path = FOLDER) -> Catalogue:
+    """Raises Misconfigured with every fault of every file."""
+    faults: list[Fault] = []
+    checks: list[Check] = []
+    views = (folder / "views.sql").read_text(encoding="utf-8") if (folder / "views.sql").is_file() else ""
+    names = view_names(views)
+    for path in sorted(folder.glob("*.yml"), key=_place):
+        document, found = read(path, f"site/{path.name}")
+        faults += found
+        if document is None:
+            continue
+        faults += _category_faults(document, path.stem)
+        data = document.data | {"checks": dict(_with_ids(document))}
+        file, found = validate(document, _File, data)
+        faults += found
+        if file is None:
+            continue
+        for check in file.checks.values():
+            faults += _check_faults(document, check, names, {other.id for other in checks})
+            checks.append(check)
+    if not checks and not faults:
+        faults.append(Fault("site", f"no checks in {folder}; the clone is incomplete"))
+    if faults:
+        raise Misconfigured(faults)
+    return Catalogue(checks=tuple(checks), views=views)
+
+
+def view_names(sql: str) -> frozenset[str]:
+    """The tables and views that a script makes."""
+    return frozenset(re.findall(r"(?im)^CREATE\s+(?:TEMP\s+)?(?:TABLE|VIEW)\s+(\w+)", sql))
+
+
+def adjusted(
+    catalogue: Catalogue,
+    limits: Mapping[str, Mapping[str, Decimal]] | None = None,
+    severities: Mapping[str, Severity] | None = None,
+    where: str = "checks",
+) -> Catalogue:
+    """The catalogue with a site's own limits and severities, both by check id. Raises Misconfigured."""
+    limits, severities = limits or {}, severities or {}
+    by_id = {check.id: check for check in catalogue.checks}
+    faults = [
+        Fault(f"{where}.{check_id}", f"there is no check '{check_id}'" + nearest(check_id, by_id))
+        for check_id in sorted({*limits, *severities} - set(by_id))
+    ]
+    for check_id in sorted(set(limits) & set(by_id)):
+        known = by_id[check_id].limits
+        faults += [
+            Fault(f"{where}.{check_id}.{name}", f"{check_id} has no limit '{name}'" + nearest(name, known))
+            for name in limits[check_id]
+            if name not in known
+        ]
+    if faults:
+        raise Misconfigured(faults)
+
+    def own(check: Check) -> Check:
+        update = {
+            "limits": {**check.limits, **limits.get(check.id, {})},
+            "severity": severities.get(check.id, check.severity),
+        }
+        return check.model_copy(update=update)
+
+    return catalogue.model_copy(update={"checks": tuple(own(check) for check in catalogue.checks)})
+
+
+def _place(path: Path) -> tuple[int, str]:
+    return (CATEGORIES.index(path.stem) if path.stem in CATEGORIES else len(CATEGORIES), path.stem)
+
+
+def _with_ids(document: Document) -> Iterator[tuple[str, object]]:
+    """The file maps ids to checks: an id given twice is a fault of reading. A check knows its id and category."""
+    for check_id, body in document.mapping("checks").items():
+        known = {"id": check_id, "category": document.text("category")}
+        yield check_id, known | body if isinstance(body, dict) else body
+
+
+def _category_faults(document: Document, stem: str) -> Iterator[Fault]:
+    if stem not in CATEGORIES:
+        yield document.fault((), f"'{stem}' is no category{nearest(stem, CATEGORIES)}")
+    if document.text("category") != stem:
+        yield document.fault(("category",), f"differs from the file's name; write `category: {stem}`")
+
+
+def _check_faults(document: Document, check: Check, views: Iterable[str], taken: set[str]) -> Iterator[Fault]:
+    """What a check says that is known nowhere."""
+    at = ("checks", check.id)
+    if check.id in taken:
+        yield document.fault(at, f"another file has a check '{check.id}' already")
+    for name in check.needs:
+        if name not in INPUTS:
+            yield document.fault((*at, "needs"), f"'{name}' is no input{nearest(name, INPUTS)}")
+    if check.sql is None:
+        return
+    if check.over not in views:
+        yield document.fault((*at, "over"), f"views.sql makes no '{check.over}'{nearest(str(check.over), views)}")
+    used = set(re.findall(r"\$(\w+)", check.sql))
+    for name in sorted(used - set(check.limits)):
+        yield document.fault((*at, "sql"), f"${name} is none of its limits{nearest(name, check.limits)}")
+    for name in sorted(set(check.limits) - used):
+        yield document.fault((*at, "limits", name), f"is not used: `sql` has no ${name}")

@@ -1,0 +1,119 @@
+"""The site audit: every check of the catalogue asked of one crawl, with one of three outcomes.
+
+fired: found something. passed: there was something to judge, and nothing was found. not evaluated: an input is absent,
+nothing was there to judge, or the check itself is broken; that is never a pass. A broken check stops no other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, Protocol
+
+from caravan.config.site_checks import INPUTS, Check
+from caravan.core.errors import Rejected
+
+EVIDENCE_ITEMS = 20
+"""Of one issue; how many there are in all is told beside them."""
+
+_OWN = frozenset(["page_key", "url", "affected_count"])
+"""Columns of a check's rows that are no evidence."""
+
+_log = logging.getLogger(__name__)
+
+Outcome = Literal["fired", "passed", "not_evaluated"]
+
+
+class Facts(Protocol):
+    """One crawl as tables, with the views of the catalogue. Raises Rejected for SQL that fails."""
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Those of `INPUTS` that are there."""
+        ...
+
+    def count(self, view: str) -> int: ...
+
+    def columns(self, sql: str, parameters: Mapping[str, object]) -> Sequence[str]:
+        """What the rows of a SELECT are called; none is computed."""
+        ...
+
+    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int]:
+        """Keep the rows of a SELECT as issues: how many they are, and how many they affect."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`judged_count`: rows of the check's view. `reason`: of what was not evaluated."""
+
+    check: Check
+    outcome: Outcome
+    judged_count: int = 0
+    issue_count: int = 0
+    affected_count: int = 0
+    reason: str | None = None
+    is_broken: bool = False
+    """The check failed as such: a defect of the catalogue, or too little memory."""
+
+
+def audit(facts: Facts, checks: Iterable[Check]) -> list[Verdict]:
+    """Ask every check, in order. The issues are kept by `facts`."""
+    return [_verdict(facts, check) for check in checks]
+
+
+def _verdict(facts: Facts, check: Check) -> Verdict:
+    absent = [INPUTS[name] for name in check.needs if name not in facts.inputs]
+    if absent:
+        return Verdict(check, "not_evaluated", reason=f"no {'; no '.join(absent)}")
+    if check.sql is None or check.over is None:
+        return Verdict(check, "not_evaluated", reason=f"waits for {check.later}")
+    try:
+        judged = facts.count(check.over)
+        if not judged:
+            return Verdict(check, "not_evaluated", reason=f"nothing to judge: {check.over} has no rows")
+        parameters = {name: _number(limit) for name, limit in check.limits.items()}
+        sql = issue_sql(check, facts.columns(check.sql, parameters))
+        issues, affected = facts.record(sql, parameters)
+    except Rejected as error:
+        _log.error("check %s is broken and was not evaluated: %s", check.id, error.message)
+        return Verdict(check, "not_evaluated", reason=f"the check is broken: {error.message}", is_broken=True)
+    return Verdict(check, "fired" if issues else "passed", judged, issues, affected)
+
+
+def issue_sql(check: Check, columns: Sequence[str]) -> str:
+    """The issues of a check: what its rows of one place say, in one row. `columns`: of its rows.
+
+    Raises Rejected where nothing says which place is meant.
+    """
+    place = next((name for name in ("page_key", "url") if name in columns), None)
+    if place is None:
+        raise Rejected("NO_PLACE", f"its rows have neither page_key nor url, but {', '.join(columns)}")
+    evidence = [name for name in columns if name not in _OWN]
+    affected = "SUM(found.affected_count)" if "affected_count" in columns else "COUNT(*)"
+    # The first in order of their text: the same whatever the threads did, and bounded while it is computed.
+    packed = ", ".join(f"{name} := found.{name}" for name in evidence)
+    items = f"MIN(CAST(TO_JSON(STRUCT_PACK({packed})) AS VARCHAR), {EVIDENCE_ITEMS})" if evidence else "[]"
+    return f"""
+SELECT
+    '{check.id}' AS check_id,
+    {check.version} AS check_version,
+    '{check.severity}' AS severity,
+    '{check.category}' AS category,
+    judged.market_code,
+    judged.page_key,
+    judged.url,
+    CAST({affected} AS BIGINT) AS affected_count,
+    '{{"total":' || CAST({affected} AS BIGINT) || ',"items":[' || ARRAY_TO_STRING({items}, ',') || ']}}' AS evidence
+FROM (
+{check.sql}
+) AS found
+INNER JOIN {check.over} AS judged ON found.{place} = judged.{place}
+GROUP BY judged.market_code, judged.page_key, judged.url
+"""
+
+
+def _number(limit: Decimal) -> int | float:
+    return int(limit) if limit == limit.to_integral_value() else float(limit)
