@@ -111,7 +111,24 @@ def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> No
         page |= _read(rows, url, html)
     page |= {name: value for name, value in given.items() if name in TABLES["page"].names}
     rows["page"].append(page)
+    _read_headers(rows, page, url, headers)
     rows["header"] += [{"page_key": page["page_key"], "name": n, "value": v} for n, v in headers.items()]
+
+
+def _read_headers(
+    rows: dict[str, list[dict[str, Any]]], page: dict[str, Any], url: str, headers: Mapping[str, str]
+) -> None:
+    if "canonical" in headers.get("link", ""):
+        href = headers["link"].split("<")[1].split(">")[0]
+        rows["canonical"].append(_canonical(url, "header", href, True))
+    if "x-robots-tag" in headers:
+        page["robots_http"] = [part.strip().lower() for part in headers["x-robots-tag"].split(",")]
+
+
+def _canonical(url: str, source: str, href: str, is_in_head: bool) -> dict[str, Any]:
+    target = urljoin(url, href)
+    row = {"page_key": key_of(url), "source": source, "href": href, "target_url": target, "target_key": key_of(target)}
+    return row | {"is_internal": target.startswith(ORIGIN), "is_in_head": is_in_head}
 
 
 def _read(rows: dict[str, list[dict[str, Any]]], url: str, html: str) -> dict[str, Any]:
@@ -122,6 +139,12 @@ def _read(rows: dict[str, list[dict[str, Any]]], url: str, html: str) -> dict[st
         link = {"page_key": key, "position": position, "tag": node.tag, "rel": rel, "target_url": target}
         link |= {"target_key": key_of(target), "is_internal": target.startswith(ORIGIN), "text": node.text() or None}
         rows["link"].append(link | {"is_nofollow": "nofollow" in rel})
+    for node in tree.css("link[rel=canonical]"):
+        rows["canonical"].append(_canonical(url, "html", node.attributes["href"], bool(node.parent.tag == "head")))
+    robots = []
+    for node in tree.css("meta[name=robots],meta[name=googlebot]"):
+        agent = "" if node.attributes["name"] == "robots" else "googlebot: "
+        robots += [agent + part.strip().lower() for part in node.attributes["content"].split(",")]
     titles = [node.text().strip() for node in tree.css("head title")]
     metas = {node.attributes.get("name"): node.attributes.get("content") for node in tree.css("meta[name]")}
     headings = [node.text().strip() for node in tree.css("h1")]
@@ -129,6 +152,7 @@ def _read(rows: dict[str, list[dict[str, Any]]], url: str, html: str) -> dict[st
     text = tree.body.text(separator=" ").strip() if tree.body else ""
     return {
         "is_html": True,
+        "robots_html": robots,
         "charset": "utf-8",
         "charset_source": "header",
         "has_early_charset": True,
