@@ -53,7 +53,7 @@ def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def _keyed(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
     """Paths made absolute, and `*_key` of every `*_url` (`page_key` and `sitemap_key` of `url`)."""
-    full = dict(row)
+    full = {name: datetime.fromisoformat(str(value)) if name.endswith("_at") else value for name, value in row.items()}
     for name in [name for name in full if name == "url" or name.endswith("_url")]:
         full[name] = urljoin(ORIGIN, full[name])
         for key in ("page_key", "sitemap_key") if name == "url" else (name.removesuffix("_url") + "_key",):
@@ -77,6 +77,8 @@ def document(url: str, given: Mapping[str, Any]) -> str:
 
 def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> None:
     given = {"body": given} if isinstance(given, str) else dict(given)
+    unknown = set(given) - {"status", "headers", "html", "head", "body", *TABLES["page"].names}
+    assert not unknown, f"{url}: {unknown} are no parts of a page; is a comma inside braces quoted?"
     html = given.get("html") or document(url, given)
     headers = {
         "content-type": "text/html; charset=utf-8",
@@ -145,6 +147,20 @@ def _read(rows: dict[str, list[dict[str, Any]]], url: str, html: str) -> dict[st
     for node in tree.css("meta[name=robots],meta[name=googlebot]"):
         agent = "" if node.attributes["name"] == "robots" else "googlebot: "
         robots += [agent + part.strip().lower() for part in node.attributes["content"].split(",")]
+    for position, node in enumerate(tree.css("h1,h2,h3,h4,h5,h6")):
+        row = {"page_key": key, "position": position, "level": int(node.tag[1]), "text": node.text().strip()}
+        rows["heading"].append(row)
+    for node in tree.css("meta[name],meta[http-equiv],body title"):
+        if node.tag == "title" and node.parent.tag == "svg":
+            continue
+        name = node.attributes.get("name") or node.attributes.get("http-equiv") or "title"
+        row = {"name": name.lower(), "content": node.attributes.get("content"), "is_in_head": node.parent.tag == "head"}
+        rows["meta"].append({"page_key": key, **row})
+    for position, node in enumerate(tree.css("img[src]")):
+        target = urljoin(url, node.attributes["src"])
+        alt = node.attributes.get("alt", None if "alt" not in node.attributes else "")
+        row = {"page_key": key, "position": position, "target_url": target, "target_key": key_of(target)}
+        rows["image"].append({**row, "alt": alt if "alt" not in node.attributes else alt or ""})
     titles = [node.text().strip() for node in tree.css("head title")]
     metas = {node.attributes.get("name"): node.attributes.get("content") for node in tree.css("meta[name]")}
     headings = [node.text().strip() for node in tree.css("h1")]

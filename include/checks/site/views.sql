@@ -18,6 +18,28 @@ CREATE TEMP MACRO is_cjk(words) AS
 -- Two texts that a reader takes for the same.
 CREATE TEMP MACRO same_words(words) AS TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'));
 
+-- Width of a title in results, as Arial of 20 px sets it: classes of characters by their advance in units of 1/1000 em.
+CREATE TEMP MACRO pixels_of(words) AS
+0.02 * (
+    222 * LENGTH(REGEXP_REPLACE(words, '[^ijl''|]', '', 'g'))
+    + 278 * LENGTH(REGEXP_REPLACE(words, '[^ !,./:;\\\[\]It]', '', 'g'))
+    + 333 * LENGTH(REGEXP_REPLACE(words, '[^-()`{}r"*f]', '', 'g'))
+    + 500 * LENGTH(REGEXP_REPLACE(words, '[^Jcksvxyz]', '', 'g'))
+    + 722 * LENGTH(REGEXP_REPLACE(words, '[^CDHNRUw]', '', 'g'))
+    + 778 * LENGTH(REGEXP_REPLACE(words, '[^GOQ]', '', 'g'))
+    + 667 * LENGTH(REGEXP_REPLACE(words, '[^ABEKPSVXY&]', '', 'g'))
+    + 889 * LENGTH(REGEXP_REPLACE(words, '[^mM%W@]', '', 'g'))
+    + 1000 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—]', '', 'g'))
+    + 556 * LENGTH(
+        REGEXP_REPLACE(
+            words,
+            '[ijl''| !,./:;\\\[\]It()`{}r"*fJcksvxyzCDHNRUwGOQABEKPSVXY&mM%W@\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—\p{M}-]',
+            '',
+            'g'
+        )
+    )
+);
+
 -- ISO 639-1 of a tag, as far as detection tells languages apart.
 CREATE TEMP MACRO language_of(tag) AS
 CASE SPLIT_PART(LOWER(tag), '-', 1)
@@ -176,6 +198,16 @@ WHERE
         WHERE STARTS_WITH(secure.url, 'https://')
     );
 
+-- Hosts of the site by https; what is found is told of their home page.
+CREATE TEMP VIEW https_host AS
+SELECT
+    host.*,
+    CAST(NULL AS BIGINT) AS page_key,
+    'https://' || host.host || '/' AS url,
+    '' AS market_code
+FROM host
+WHERE host.is_https;
+
 -- Pages of hosts whose answer to an address that cannot exist is known. Home pages may look like it: one-page shops.
 CREATE TEMP VIEW page_beside_missing AS
 SELECT
@@ -271,3 +303,54 @@ SELECT
 FROM sitemap_url
 WHERE problem IS NULL AND page_key IS NOT NULL
 GROUP BY page_key;
+
+-- Every code that pages give as their own language or as an alternate's, compared with the lists part by part. Nothing is
+-- repaired: what parses tags makes en-GB of en-uk. language_problem: as a tag of BCP 47. region_problem: as hreflang,
+-- which knows language, script and a country of ISO 3166-1 alone.
+CREATE TEMP TABLE language_tag AS
+WITH stated AS (
+    SELECT language_code AS tag FROM page
+    UNION
+    SELECT code AS tag FROM hreflang
+),
+
+split AS (
+    SELECT
+        tag,
+        STRING_SPLIT(LOWER(TRIM(tag)), '-') AS parts
+    FROM stated
+    WHERE TRIM(tag) <> ''
+),
+
+named AS (
+    SELECT
+        tag,
+        parts[1] AS language,
+        CASE WHEN REGEXP_FULL_MATCH(parts[2], '[a-z]{4}') THEN parts[2] END AS script,
+        CASE WHEN REGEXP_FULL_MATCH(parts[2], '[a-z]{4}') THEN parts[3:] ELSE parts[2:] END AS behind
+    FROM split
+)
+
+SELECT
+    tag,
+    LOWER(TRIM(tag)) AS code,
+    language,
+    script,
+    behind[1] AS region,
+    LOWER(TRIM(tag)) = 'x-default' AS is_default,
+    CASE
+        WHEN LOWER(TRIM(tag)) = 'x-default' THEN NULL
+        WHEN language IN (SELECT country_code.code FROM country_code)
+            AND language NOT IN (SELECT language_code.code FROM language_code)
+            THEN 'a country, no language'
+        WHEN language NOT IN (SELECT language_code.code FROM language_code) THEN 'unknown language'
+        WHEN script NOT IN (SELECT script_code.code FROM script_code) THEN 'unknown script'
+        WHEN LEN(behind[1]) = 2 AND behind[1] NOT IN (SELECT country_code.code FROM country_code) THEN 'unknown country'
+        WHEN LEN(LIST_FILTER(behind, part -> NOT REGEXP_FULL_MATCH(part, '[a-z0-9]{1,8}'))) > 0 THEN 'no tag of BCP 47'
+    END AS language_problem,
+    CASE
+        WHEN LOWER(TRIM(tag)) = 'x-default' OR LEN(behind) = 0 THEN NULL
+        WHEN behind[1] NOT IN (SELECT country_code.code FROM country_code) THEN 'no country of ISO 3166-1'
+        WHEN LEN(behind) > 1 THEN 'more than language, script and country'
+    END AS region_problem
+FROM named;

@@ -94,7 +94,7 @@ def issue_sql(check: Check, columns: Sequence[str]) -> str:
     evidence = [name for name in columns if name not in _OWN]
     affected = "SUM(found.affected_count)" if "affected_count" in columns else "COUNT(*)"
     # The first in order of their text: the same whatever the threads did, and bounded while it is computed.
-    packed = ", ".join(f"{name} := found.{name}" for name in evidence)
+    packed = ", ".join(f'"{name}" := found."{name}"' for name in evidence)
     items = f"MIN(CAST(TO_JSON(STRUCT_PACK({packed})) AS VARCHAR), {EVIDENCE_ITEMS})" if evidence else "[]"
     return f"""
 SELECT
