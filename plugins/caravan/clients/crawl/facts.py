@@ -157,11 +157,22 @@ class CrawlFacts:
         return self._execute(f"SELECT * FROM issue {_ORDER}").to_arrow_table().cast(ISSUE)
 
     def write_issues(self, path: Path) -> None:
-        """As Parquet, whatever their number."""
-        reader = self._execute(f"SELECT * FROM issue {_ORDER}").to_arrow_reader(50_000)
-        with pq.ParquetWriter(path, ISSUE, compression="zstd") as writer:
+        self.write(f"SELECT * FROM issue {_ORDER}", ISSUE, path)
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Another table to ask."""
+        self._connection.register(name, table)
+
+    def run_script(self, script: str) -> None:
+        """Raises CaravanError where one of its statements fails."""
+        _run_script(self._connection, script)
+
+    def write(self, sql: str, schema: pa.Schema, path: Path) -> None:
+        """The rows of a query as Parquet, whatever their number."""
+        reader = self._execute(sql).to_arrow_reader(50_000)
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for batch in reader:
-                writer.write_batch(batch.cast(ISSUE))
+                writer.write_batch(batch.cast(schema))
 
     def _execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyConnection:
         try:
@@ -234,4 +245,4 @@ def _run_script(connection: duckdb.DuckDBPyConnection, script: str) -> None:
             if stop:
                 raise stop from error
             begins = re.sub(r"(?s)^(\s|--[^\n]*\n)*", "", statement.query).split("\n")[0]
-            raise CaravanError(f"views.sql, `{begins}`: {error}; no check was asked") from error
+            raise CaravanError(f"include/checks/site, `{begins}`: {error}") from error

@@ -1,0 +1,115 @@
+-- What tonight's crawl says about issues that were known, and about pages of the last comparable crawl. Runs after the
+-- audit, in the same database (`views.sql`: address; `facts.py`: issue, previous_page).
+--
+-- comparison: one row. `is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one saw
+-- enough of what was expected to say that something is over.
+-- known: each issue ever found, by check and url; `state` open, fixed or gone.
+-- compared: checks that were evaluated by the same rule in both crawls.
+-- judged: what those with open issues looked at tonight.
+
+CREATE TEMP TABLE weighed AS
+SELECT
+    known.state AS was,
+    known.first_seen_at,
+    known.last_seen_at,
+    known.state_since,
+    known.regressed_count,
+    comparison.crawled_at,
+    comparison.is_complete,
+    COALESCE(issue.check_id, known.check_id) AS check_id,
+    COALESCE(issue.url, known.url) AS url,
+    COALESCE(issue.severity, known.severity) AS severity,
+    COALESCE(issue.category, known.category) AS category,
+    COALESCE(issue.market_code, known.market_code) AS market_code,
+    COALESCE(issue.page_key, known.page_key) AS page_key,
+    issue.affected_count,
+    issue.check_id IS NOT NULL AS fires,
+    compared.check_id IS NOT NULL AS is_compared,
+    judged.url IS NOT NULL AS is_judged,
+    address.page_key IS NULL OR COALESCE(address.status_code IN (404, 410), FALSE) AS is_absent
+FROM issue
+FULL JOIN known ON issue.check_id = known.check_id AND issue.url = known.url
+LEFT JOIN compared ON COALESCE(issue.check_id, known.check_id) = compared.check_id
+LEFT JOIN judged ON known.check_id = judged.check_id AND known.url = judged.url
+LEFT JOIN address ON COALESCE(issue.page_key, known.page_key) = address.page_key
+CROSS JOIN comparison;
+
+-- change: new, regressed (it was over before), still, fixed (its page was judged and passed), gone (its page is no
+-- more), unverified (open, and not judged tonight); NULL where tonight says nothing new.
+CREATE TEMP TABLE weighed_issue AS
+SELECT
+    *,
+    CASE
+        WHEN fires AND was = 'open' THEN 'still'
+        WHEN fires AND NOT is_compared THEN NULL
+        WHEN fires AND was IS NULL THEN 'new'
+        WHEN fires THEN 'regressed'
+        WHEN was <> 'open' THEN NULL
+        WHEN is_compared AND is_complete AND is_judged THEN 'fixed'
+        WHEN is_compared AND is_complete AND is_absent THEN 'gone'
+        ELSE 'unverified'
+    END AS change
+FROM weighed;
+
+CREATE TEMP TABLE ledger AS
+SELECT
+    check_id,
+    url,
+    severity,
+    category,
+    market_code,
+    page_key,
+    CASE WHEN fires THEN 'open' WHEN change IN ('fixed', 'gone') THEN change ELSE was END AS state,
+    COALESCE(first_seen_at, crawled_at) AS first_seen_at,
+    CASE WHEN fires THEN crawled_at ELSE last_seen_at END AS last_seen_at,
+    CASE
+        WHEN was IS NULL OR change IN ('regressed', 'fixed', 'gone') OR (fires AND was <> 'open') THEN crawled_at
+        ELSE state_since
+    END AS state_since,
+    COALESCE(regressed_count, 0) + CAST(COALESCE(change = 'regressed', FALSE) AS BIGINT) AS regressed_count,
+    change
+FROM weighed_issue;
+
+-- Pages that were there in one of the two crawls. One that could not be asked for is neither there nor gone.
+CREATE TEMP TABLE page_change AS
+WITH both_crawls AS (
+    SELECT
+        COALESCE(address.page_key, previous_page.page_key) AS page_key,
+        COALESCE(address.url, previous_page.url) AS url,
+        address.market_code,
+        address.status_code,
+        address.text_hash,
+        previous_page.text_hash AS previous_text_hash,
+        redirect_path.final_url,
+        COALESCE(address.state = 'ok' AND address.is_html, FALSE) AS is_there,
+        COALESCE(previous_page.status_code = 200 AND previous_page.is_html, FALSE) AS was_there,
+        address.page_key IS NULL OR COALESCE(address.status_code IN (404, 410), FALSE) AS is_absent,
+        COALESCE(address.status_code IN (301, 308) AND redirect_path.final_state = 'ok', FALSE) AS has_moved
+    FROM (SELECT * FROM address WHERE kind = 'page') AS address
+    FULL JOIN (SELECT * FROM previous_page WHERE kind = 'page') AS previous_page
+        ON address.page_key = previous_page.page_key
+    LEFT JOIN redirect_path ON address.page_key = redirect_path.page_key
+)
+
+SELECT
+    CASE
+        WHEN is_there AND NOT was_there THEN 'added'
+        WHEN is_there AND text_hash IS DISTINCT FROM previous_text_hash THEN 'changed'
+        WHEN was_there AND has_moved THEN 'moved'
+        WHEN was_there AND is_absent THEN 'removed'
+    END AS change,
+    page_key,
+    url,
+    COALESCE(market_code, '') AS market_code,
+    status_code,
+    CASE WHEN was_there AND has_moved THEN final_url END AS other_url
+FROM both_crawls
+CROSS JOIN comparison
+WHERE
+    comparison.is_comparable
+    AND (
+        (is_there AND (NOT was_there OR text_hash IS DISTINCT FROM previous_text_hash))
+        OR (was_there AND has_moved)
+        -- What a crawl did not come to is not known to be gone; what answers 404 is.
+        OR (was_there AND is_absent AND (comparison.is_complete OR status_code IS NOT NULL))
+    );

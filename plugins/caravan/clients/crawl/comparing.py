@@ -1,0 +1,108 @@
+"""Tonight's crawl held against what was known: which issues are new, fixed or back, which pages came and went.
+
+The ledger goes from crawl to crawl: each issue ever found, by check and url, with its state. An issue is closed only
+by a comparable and complete crawl that judged the same address again and found nothing, or saw that it is no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from caravan.clients.crawl.facts import CrawlFacts
+
+_INT, _TEXT, _AT = pa.int64(), pa.string(), pa.timestamp("us")
+
+LEDGER = pa.schema(
+    {
+        "check_id": _TEXT,
+        "url": _TEXT,
+        "severity": _TEXT,  # when it was last seen
+        "category": _TEXT,
+        "market_code": _TEXT,
+        "page_key": _INT,
+        "state": _TEXT,  # open, fixed, gone
+        "first_seen_at": _AT,
+        "last_seen_at": _AT,
+        "state_since": _AT,
+        "regressed_count": _INT,
+        "change": _TEXT,  # tonight: new, regressed, still, fixed, gone, unverified; NULL
+    }
+)
+PAGE_CHANGE = pa.schema(
+    {
+        "change": _TEXT,  # added, removed, moved, changed
+        "page_key": _INT,
+        "url": _TEXT,
+        "market_code": _TEXT,
+        "status_code": _INT,
+        "other_url": _TEXT,  # where what moved is now
+    }
+)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A check that fired or passed. `over`: the view whose rows it judged."""
+
+    check_id: str
+    version: int
+    over: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one's certificate says so."""
+
+    at: datetime
+    is_comparable: bool
+    is_complete: bool
+
+
+def compare(
+    facts: CrawlFacts,
+    script: str,
+    evaluated: Iterable[Evaluated],
+    evaluated_before: Mapping[str, int],
+    known: pa.Table | None,
+    standing: Standing,
+) -> None:
+    """Make `ledger` and `page_change` in the database of `facts`, after the audit.
+
+    `script`: include/checks/site/comparison.sql. `evaluated_before`: check to version, of the last crawl. `known`: its
+    ledger, None before there was one.
+    """
+    facts.register("known", (known if known is not None else LEDGER.empty_table()).cast(LEDGER))
+    facts.register(
+        "comparison",
+        pa.table(
+            {
+                "crawled_at": pa.array([standing.at], _AT),
+                "is_comparable": [standing.is_comparable],
+                "is_complete": [standing.is_complete],
+            }
+        ),
+    )
+    same = [
+        each for each in evaluated if standing.is_comparable and evaluated_before.get(each.check_id) == each.version
+    ]
+    facts.register("compared", pa.table({"check_id": pa.array([each.check_id for each in same], _TEXT)}))
+    facts.rows("CREATE TEMP TABLE judged (check_id VARCHAR, url VARCHAR)")
+    for each in same:
+        facts.rows(
+            "INSERT INTO judged SELECT DISTINCT known.check_id, known.url FROM known "
+            f"SEMI JOIN {each.over} AS looked_at ON known.url = looked_at.url "
+            "WHERE known.check_id = $check_id AND known.state = 'open'",
+            {"check_id": each.check_id},
+        )
+    facts.run_script(script)
+
+
+def write(facts: CrawlFacts, folder: Path) -> None:
+    """`ledger.parquet` and `page_change.parquet`."""
+    facts.write("SELECT * FROM ledger ORDER BY check_id, url", LEDGER, folder / "ledger.parquet")
+    facts.write("SELECT * FROM page_change ORDER BY change, url", PAGE_CHANGE, folder / "page_change.parquet")

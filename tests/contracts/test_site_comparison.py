@@ -1,0 +1,183 @@
+"""Two or three nights of one small site: what is new, over, back or not known."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fixture_site import ORIGIN, tables_of
+
+from caravan.clients.crawl import comparing
+from caravan.clients.crawl.comparing import Evaluated, Standing
+from caravan.clients.crawl.facts import CrawlFacts
+from caravan.config.site_checks import FOLDER, load_site_checks
+from caravan.functions.site.audit import audit
+
+CATALOGUE = load_site_checks()
+COMPARISON = (FOLDER / "comparison.sql").read_text(encoding="utf-8")
+CHECKS = ("response-4xx", "url-underscore", "title-same-as-h1")
+FIRST = datetime(2026, 3, 1, 2, 0)
+
+GOOD, GONE, MOVED = "<p>text</p>", {"status": 404}, {"status": 301, "headers": {"Location": "/new"}}
+
+
+class Nights:
+    """Each crawl is compared with the one before. `versions`: of checks, where they are others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.number = 0
+        self.known: pa.Table | None = None
+        self.pages: pa.Table | None = None
+        self.evaluated: dict[str, int] = {}
+
+    def crawl(
+        self,
+        site: dict[str, Any],
+        *,
+        comparable: bool = True,
+        complete: bool = True,
+        checks: tuple[str, ...] = CHECKS,
+        versions: dict[str, int] | None = None,
+    ) -> tuple[dict[tuple[str, str], tuple[str, str | None]], dict[str, str]]:
+        """(check, path) to (state, change); path to what became of the page."""
+        self.number += 1
+        at = FIRST + timedelta(days=self.number)
+        tables, _ = tables_of({"site": site})
+        inputs = {"previous_page": self.pages} if self.pages is not None else {}
+        asked = [
+            CATALOGUE[name].model_copy(update={"version": (versions or {}).get(name, CATALOGUE[name].version)})
+            for name in checks
+        ]
+        with CrawlFacts(tables, CATALOGUE.views, self.folder, inputs, threads=1) as facts:
+            verdicts = [each for each in audit(facts, asked) if each.outcome != "not_evaluated"]
+            evaluated = [Evaluated(each.check.id, each.check.version, str(each.check.over)) for each in verdicts]
+            standing = Standing(at, comparable and self.pages is not None, complete)
+            comparing.compare(facts, COMPARISON, evaluated, self.evaluated, self.known, standing)
+            comparing.write(facts, self.folder)
+        self.known = pq.read_table(self.folder / "ledger.parquet")
+        changes = pq.read_table(self.folder / "page_change.parquet").to_pylist()
+        self.pages, self.evaluated = tables["page"], {each.check_id: each.version for each in evaluated}
+        issues = {
+            (row["check_id"], row["url"].removeprefix(ORIGIN)): (row["state"], row["change"])
+            for row in self.known.to_pylist()
+        }
+        return issues, {row["url"].removeprefix(ORIGIN): row["change"] for row in changes}
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Nights:
+    return Nights(tmp_path)
+
+
+ISSUE = ("url-underscore", "/a_b")
+BROKEN = ("response-4xx", "/lost")
+
+
+def test_the_first_crawl_opens_issues_and_says_nothing_of_changes(nights):
+    issues, pages = nights.crawl({"/": GOOD, "/a_b": GOOD, "/lost": GONE})
+    assert issues == {ISSUE: ("open", None), BROKEN: ("open", None)}
+    assert pages == {}
+
+
+def test_new_still_fixed_and_back(nights):
+    nights.crawl({"/": GOOD, "/lost": GOOD})
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
+    assert issues == {BROKEN: ("open", "new")}
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
+    assert issues == {BROKEN: ("open", "still")}
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GOOD})
+    assert issues == {BROKEN: ("fixed", "fixed")}
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GOOD})
+    assert issues == {BROKEN: ("fixed", None)}, "it was told once"
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
+    assert issues == {BROKEN: ("open", "regressed")}
+    (row,) = nights.known.to_pylist()
+    assert row["first_seen_at"] == FIRST + timedelta(days=2), "it is the same issue"
+    assert row["state_since"] == row["last_seen_at"] == FIRST + timedelta(days=6)
+    assert row["regressed_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [
+        ({"/": GOOD}, ("gone", "gone")),
+        ({"/": GOOD, "/a_b": GONE}, ("gone", "gone")),
+        ({"/": GOOD, "/a_b": {"status": 503}}, ("open", "unverified")),
+        ({"/": GOOD, "/a_b": {"outcome": "failed", "status": None, "reason": "timeout"}}, ("open", "unverified")),
+        ({"/": GOOD, "/a_b": {"outcome": "blocked", "status": None}}, ("open", "unverified")),
+        ({"/": GOOD, "/a_b": GOOD}, ("open", "still")),
+    ],
+    ids=["no longer linked", "answers 404", "fails", "times out", "is blocked", "has it still"],
+)
+def test_only_what_was_seen_closes_an_issue(nights, site, expected):
+    # An address with an underscore keeps its issue for as long as it answers: `fixed` needs another check.
+    nights.crawl({"/": GOOD, "/a_b": GOOD}, checks=("url-underscore",))
+    issues, _ = nights.crawl(site, checks=("url-underscore",))
+    assert issues == {ISSUE: expected}
+
+
+@pytest.mark.parametrize(
+    "crawled",
+    [
+        {"complete": False},
+        {"comparable": False},
+        {"versions": {"response-4xx": 9}},
+        {"checks": ("url-underscore",)},
+    ],
+    ids=["half a crawl", "another configuration", "another version of the check", "not evaluated"],
+)
+def test_what_cannot_be_compared_closes_nothing(nights, crawled):
+    nights.crawl({"/": GOOD, "/lost": GONE})
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GOOD}, **crawled)
+    assert issues == {BROKEN: ("open", "unverified")}
+
+
+@pytest.mark.parametrize("crawled", [{"comparable": False}, {"versions": {"response-4xx": 9}}])
+def test_what_cannot_be_compared_is_not_new(nights, crawled):
+    nights.crawl({"/": GOOD})
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GONE}, **crawled)
+    assert issues == {BROKEN: ("open", None)}
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GONE}, versions=crawled.get("versions"))
+    assert issues == {BROKEN: ("open", "still")}
+
+
+def test_a_check_that_was_not_evaluated_before_finds_nothing_new(nights):
+    nights.crawl({"/": GOOD, "/lost": GONE}, checks=("url-underscore",))
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
+    assert issues == {BROKEN: ("open", None)}
+
+
+def test_pages_come_go_move_and_change(nights):
+    _, pages = nights.crawl({"/": GOOD, "/kept": GOOD, "/edited": {"body": "a", "text_hash": 1}, "/old": GOOD})
+    assert pages == {}
+    before = {"/": GOOD, "/kept": GOOD, "/edited": {"body": "b", "text_hash": 2}, "/old": MOVED, "/new": GOOD}
+    _, pages = nights.crawl(before)
+    assert pages == {"/edited": "changed", "/old": "moved", "/new": "added"}
+    _, pages = nights.crawl({"/": GOOD, "/kept": GONE, "/edited": {"body": "b", "text_hash": 2}})
+    assert pages == {"/kept": "removed", "/new": "removed"}
+    moved = pq.read_table(nights.folder / "page_change.parquet").to_pylist()
+    assert {row["status_code"] for row in moved} == {404, None}
+
+
+def test_where_a_page_moved_to_is_told(nights):
+    nights.crawl({"/": GOOD, "/old": GOOD})
+    nights.crawl({"/": GOOD, "/old": MOVED, "/new": GOOD})
+    rows = pq.read_table(nights.folder / "page_change.parquet").to_pylist()
+    assert {row["url"]: row["other_url"] for row in rows} == {f"{ORIGIN}/old": f"{ORIGIN}/new", f"{ORIGIN}/new": None}
+
+
+def test_half_a_crawl_misses_pages_and_removes_only_what_answers_so(nights):
+    nights.crawl({"/": GOOD, "/a": GOOD, "/b": GOOD})
+    _, pages = nights.crawl({"/": GOOD, "/a": GONE}, complete=False)
+    assert pages == {"/a": "removed"}
+
+
+def test_another_configuration_changes_no_pages(nights):
+    nights.crawl({"/": GOOD, "/a": GOOD})
+    _, pages = nights.crawl({"/": GOOD, "/b": GOOD}, comparable=False)
+    assert pages == {}
