@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from caravan.core.entities import ENTITIES, parsed_columns
@@ -175,7 +175,98 @@ CHECKS = RawTable(
 )
 """What outlets showed when they were read back: the last look of each UTC day."""
 
-SOURCES: dict[str, RawTable] = {**RAW, OUTBOX.name: OUTBOX, CHECKS.name: CHECKS}
+_CRAWL = {"site_code": _TEXT, "crawl_id": _TEXT, "crawl_date": "DATE"}
+
+
+def _of_crawls(name: str, key: Sequence[str], columns: Mapping[str, str]) -> RawTable:
+    return RawTable(
+        f"raw.crawl__{name}",
+        {**_CRAWL, **columns, "load_id": _TEXT},
+        "crawl_date",
+        "site_code",
+        key=("site_code", "crawl_id", *key),
+    )
+
+
+CRAWLS: dict[str, RawTable] = {
+    table.name: table
+    for table in (
+        _of_crawls(
+            "crawl",
+            (),
+            {
+                **dict.fromkeys(("started_at", "ended_at"), "TIMESTAMP"),
+                **dict.fromkeys(("expected_count", "seen_count"), "BIGINT"),
+                "is_complete": "BOOLEAN",
+                "incomplete_reason": _TEXT,
+                "is_comparable": "BOOLEAN",
+                **dict.fromkeys(("not_comparable_reason", "config_hash"), _TEXT),
+            },
+        ),
+        _of_crawls(
+            "page",
+            ("page_key",),
+            {
+                "page_key": "BIGINT",
+                **dict.fromkeys(("url", "market_code"), _TEXT),
+                "depth": "BIGINT",
+                **dict.fromkeys(("outcome", "reason"), _TEXT),
+                "requested_at": "TIMESTAMP",
+                "status_code": "BIGINT",
+                **dict.fromkeys(("location_url", "media_type"), _TEXT),
+                **dict.fromkeys(("ttfb_ms", "body_bytes"), "BIGINT"),
+                **dict.fromkeys(("is_html", "is_indexable", "is_in_sitemap"), "BOOLEAN"),
+                "inlink_count": "BIGINT",
+                **dict.fromkeys(("language_code", "detected_language", "title", "description", "h1"), _TEXT),
+                "canonical_url": _TEXT,
+                **dict.fromkeys(("word_count", "character_count", "text_hash"), "BIGINT"),
+                "link_score": _MONEY,
+            },
+        ),
+        _of_crawls(
+            "issue",
+            ("check_id", "url"),
+            {
+                "check_id": _TEXT,
+                "check_version": "BIGINT",
+                **dict.fromkeys(("severity", "category", "market_code"), _TEXT),
+                "page_key": "BIGINT",
+                **dict.fromkeys(("url", "state", "change"), _TEXT),
+                **dict.fromkeys(("first_seen_at", "last_seen_at", "state_since"), "TIMESTAMP"),
+                **dict.fromkeys(("regressed_count", "affected_count"), "BIGINT"),
+                "evidence": _TEXT,
+                "is_suppressed": "BOOLEAN",
+                **dict.fromkeys(("suppressed_by", "suppressed_reason"), _TEXT),
+                "revenue_amount": _MONEY,
+                "revenue_reason": _TEXT,
+            },
+        ),
+        _of_crawls(
+            "check",
+            ("check_id",),
+            {
+                "check_id": _TEXT,
+                "check_version": "BIGINT",
+                **dict.fromkeys(("severity", "category", "outcome", "reason"), _TEXT),
+                **dict.fromkeys(("judged_count", "issue_count", "affected_count"), "BIGINT"),
+            },
+        ),
+        _of_crawls(
+            "page_change",
+            ("change", "url"),
+            {
+                "change": _TEXT,
+                "page_key": "BIGINT",
+                **dict.fromkeys(("url", "market_code"), _TEXT),
+                "status_code": "BIGINT",
+                "other_url": _TEXT,
+            },
+        ),
+    )
+}
+"""What crawls found, one after another: a crawl is loaded whole, once, and never changed."""
+
+SOURCES: dict[str, RawTable] = {**RAW, OUTBOX.name: OUTBOX, CHECKS.name: CHECKS, **CRAWLS}
 """All that models may read beside other models."""
 
 

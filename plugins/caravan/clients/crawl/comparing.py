@@ -56,7 +56,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Standing:
-    """`is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one's certificate says so."""
+    """`is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one saw enough of it."""
 
     at: datetime
     is_comparable: bool
