@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -113,10 +114,7 @@ class CrawlFacts:
             _make_views(self._connection, views)
             self._connection.register("issue_schema", ISSUE.empty_table())
             self._connection.execute("CREATE TABLE issue AS SELECT * FROM issue_schema")
-            self.inputs = (
-                frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= set(given))
-                | self._seen_inputs()
-            )
+            self._given = set(given)
         except BaseException:
             self._connection.close()
             raise
@@ -129,6 +127,18 @@ class CrawlFacts:
     ) -> None:
         self._connection.close()
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        given = frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= self._given)
+        return given | self._seen_inputs
+
+    def provide(self, name: str, table: pa.Table) -> None:
+        """An input's table that could be made only of the crawl itself."""
+        (schema,) = (tables[name] for tables in INPUT_TABLES.values() if name in tables)
+        self._connection.register(name, table.cast(schema))
+        self._given.add(name)
+
+    @cached_property
     def _seen_inputs(self) -> frozenset[str]:
         """What the crawl itself was told to ask for."""
         kinds = {str(kind) for (kind,) in self.rows("SELECT DISTINCT kind FROM page WHERE outcome <> 'skipped'")}
@@ -175,6 +185,11 @@ class CrawlFacts:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for batch in reader:
                 writer.write_batch(batch.cast(schema))
+
+    def copy(self, sql: str, path: Path) -> None:
+        """The rows of a query as Parquet, of the types that they have."""
+        target = str(path).replace("'", "''")
+        self._execute(f"COPY ({sql}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
 
     def _execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyConnection:
         try:
