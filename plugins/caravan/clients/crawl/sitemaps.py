@@ -101,7 +101,7 @@ class Sitemap:
             yield from target.taken()
             self.reason, self.detail = "not_well_formed", str(error)[:200]
         self.kind = target.kind
-        if target.has_document_type and self.kind is not None:
+        if target.has_document_type and (self.kind is not None or target.is_before_root):
             self.reason, self.detail = "document_type", ""
         elif self.kind is None and (target.is_refused or not self.reason):
             self.reason = "not_a_sitemap"
@@ -117,7 +117,7 @@ class _Target:
         self.namespace = ""
         self.is_refused = False
         self.has_document_type = False
-        self._is_first = True
+        self.is_before_root = True
         self._done: list[Entry] = []
         self._entry: Entry | None = None
         self._text: list[str] | None = None
@@ -128,7 +128,7 @@ class _Target:
         return done
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if self._is_first:
+        if self.is_before_root:
             self._begin(tag)
         elif self.is_refused:
             return
@@ -144,7 +144,7 @@ class _Target:
             self._text, self._length = [], 0
 
     def _begin(self, tag: str) -> None:
-        self._is_first = False
+        self.is_before_root = False
         namespace, _, name = tag.rpartition("}")
         self.namespace = namespace.removeprefix("{")
         self.kind = {"urlset": "urlset", "sitemapindex": "index"}.get(name)  # type: ignore[assignment]
