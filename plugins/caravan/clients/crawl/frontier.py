@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,8 +160,8 @@ class Frontier:
         marks = ", ".join("?" * len(patterns))
         return dict(self._connection.execute(f"SELECT hash, count FROM pattern WHERE hash IN ({marks})", patterns))
 
-    def commit(self, part: int, step: Step) -> None:
-        """All of it, or nothing."""
+    def commit(self, step: Step, part: Callable[[], int]) -> None:
+        """All of it, or nothing. `part`: asked when all that was found has been taken, since that may write parts."""
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -182,8 +182,7 @@ class Frontier:
                 "UPDATE origin SET told = ? WHERE id = ?",
                 [(json.dumps(told), self._origin(origin)) for origin, told in step.origins.items()],
             )
-            # A found address's generator may write parts of its own: the number is read last.
-            meta = {**step.meta, "part": str(part if part >= 0 else 0)}
+            meta = {**step.meta, "part": str(part())}
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
             connection.execute("COMMIT")
         except BaseException:

@@ -51,6 +51,10 @@ class Parts:
             if table.num_rows:
                 self._put(name, number, table)
 
+    def replace(self, name: str, table: pa.Table) -> None:
+        """All that a table has, of one whose rows change until the end."""
+        self._put(name, 0, table)
+
     def path(self, table: str, number: int) -> Path:
         return part_path(self.folder, table, number)
 
