@@ -21,11 +21,12 @@ from caravan.core.urls import BadUrl, host_of, resolve, split_fragment
 
 FOLDER = "sites"
 DROPPED_PARAMETERS = frozenset(
-    """
-    utm_source utm_medium utm_campaign utm_term utm_content utm_id utm_source_platform utm_creative_format
-    utm_marketing_tactic gclid gbraid wbraid dclid gclsrc fbclid msclkid ttclid twclid yclid li_fat_id igshid
-    mc_cid mc_eid mkt_tok _ga _gl _hsenc _hsmi
-    """.split()
+    [
+        *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id", "utm_source_platform"),
+        *("utm_creative_format", "utm_marketing_tactic", "gclid", "gbraid", "wbraid", "dclid", "gclsrc", "fbclid"),
+        *("msclkid", "ttclid", "twclid", "yclid", "li_fat_id", "igshid", "mc_cid", "mc_eid", "mkt_tok"),
+        *("_ga", "_gl", "_hsenc", "_hsmi"),
+    ]
 )
 """Parameters that advertising and mail put behind an address, for whoever counts visits."""
 
@@ -233,9 +234,10 @@ def _named_checks(document: Document) -> Iterator[tuple[tuple[str | int, ...], s
     for check in document.mapping("checks", "severity"):
         yield ("checks", "severity", check), check
     for place in (("checks", "off"), ("gate",)):
-        for index, check in enumerate(_items(document, *place)):
-            if isinstance(check, str):
-                yield (*place, index), check
+        for index, _ in enumerate(_items(document, *place)):
+            listed = document.text(*place, index)
+            if listed is not None:
+                yield (*place, index), listed
     for index, _ in enumerate(_items(document, "suppressions")):
         named = document.text("suppressions", index, "check")
         if named is not None:

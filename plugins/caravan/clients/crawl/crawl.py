@@ -21,12 +21,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import pyarrow as pa
+
 from caravan.clients.crawl.archive import Archive, Validators
 from caravan.clients.crawl.batch import Batch, seeds_of
 from caravan.clients.crawl.frontier import Address, Frontier, Step
 from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TOLD_TO_WAIT, TRAP, Origin
 from caravan.clients.crawl.pace import Pace
-from caravan.clients.crawl.parts import Parts, as_table
+from caravan.clients.crawl.parts import Parts
 from caravan.clients.crawl.robots import Robots, read_robots
 from caravan.clients.crawl.tables import PAGE
 from caravan.core.crawl import Answer, Ask, Counts, Extracted, Fetcher, Kind, Limits, Scope
@@ -93,6 +95,7 @@ class Work:
     fetcher: Fetcher
     pace: Pace
     read: Read
+    agent: str
     archive: Archive | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Callable[[Counts], None] = lambda counts: None
@@ -162,7 +165,7 @@ class Crawl:
 
     def learn_rules(self, origin: Origin) -> None:
         """Asks for its robots.txt, in this thread."""
-        self._learnt(origin, read_robots(self.work.fetcher, self.work.pace, origin.origin, self.work.limits))
+        self._learnt(origin, self._robots(origin))
 
     def flush(self, depth: int) -> None:
         """Everything so far on disk, then in the frontier."""
@@ -171,8 +174,7 @@ class Crawl:
         if not batch:
             return
         tables = batch.tables(self.work.archive)
-        self.part += 1
-        self.work.parts.write(self.part, tables)
+        self.write(tables)
         step = Step(
             done=batch.done,
             found=seeds_of(tables.get("found"), depth + 1, self.kinds),
@@ -181,7 +183,7 @@ class Crawl:
             skipped=batch.skipped,
             meta={"well_count": str(int(self.work.frontier.meta("well_count") or 0) + batch.well_count)},
         )
-        self.work.frontier.commit(step, lambda: self.part)
+        self.commit(step)
         self._reserved -= batch.patterns
         self._by_outcome.update(outcome for _, outcome in batch.done)
         self.counts.wire_bytes += batch.wire_bytes
@@ -202,6 +204,14 @@ class Crawl:
 
     def _of(self, names: Iterable[str]) -> Iterator[tuple[str, Origin]]:
         return ((name, self.origins[name]) for name in sorted(names))
+
+    def write(self, tables: Mapping[str, pa.Table]) -> None:
+        """The next part, of what is committed later."""
+        self.part += 1
+        self.work.parts.write(self.part, tables)
+
+    def commit(self, step: Step) -> None:
+        self.work.frontier.commit(step, lambda: self.part)
 
     # From here on: one turn of the loop.
 
@@ -328,13 +338,17 @@ class Crawl:
 
     def _robots_job(self, line: _Line) -> Callable[[], None]:
         origin = line.origin
-        robots = read_robots(self.work.fetcher, self.work.pace, origin.origin, self.work.limits)
+        robots = self._robots(origin)
 
         def done() -> None:
             self._learnt(origin, robots)
             self._queue(line)
 
         return done
+
+    def _robots(self, origin: Origin) -> Robots:
+        self.work.stop.wait(self.work.pace.reserve(origin.host))
+        return read_robots(origin.origin, self.work.fetcher, self.work.agent, self.work.limits)
 
     def _probe_job(self, origin: Origin, address: Address) -> Callable[[], None]:
         self.work.stop.wait(self.work.pace.reserve(origin.host))
@@ -390,7 +404,7 @@ class Crawl:
         origin.robots = robots
         self._touched.add(origin.origin)
         self.work.pace.delay(origin.host, robots.crawl_delay_s)
-        self.batch.add("robots", robots.row(origin.host))
+        self.batch.add("robots", robots.row())
         if robots.outcome == "unavailable" and (origin.is_own or robots.status_code is not None):
             origin.closed = "refused_address" if robots.reason == "refused_address" else NO_ROBOTS
 
@@ -464,8 +478,3 @@ class Crawl:
                 self._results.put(job())
             except BaseException as error:
                 self._results.put(error)
-
-
-def write_hosts(parts: Parts, rows: list[tuple[object, ...]]) -> None:
-    """As the only part of its table: what is known of hosts changes until the end."""
-    parts.replace("host", as_table("host", rows))

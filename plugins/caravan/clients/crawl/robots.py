@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from protego import Protego
 
@@ -55,6 +55,16 @@ class Robots:
             self.is_truncated,
             self.crawl_delay_s,
         )
+
+    def told(self) -> dict[str, Any]:
+        """All of it, for `remembered`; can be written as JSON."""
+        of = {name: value for name, value in vars(self).items() if name != "_rules"}
+        return {**of, "requested_at": self.requested_at.isoformat(), "sitemaps": list(self.sitemaps)}
+
+    @classmethod
+    def remembered(cls, told: Mapping[str, Any]) -> Robots:
+        rules = Protego.parse(told["content"]) if told["content"] is not None else None
+        return cls(**{**told, "requested_at": datetime.fromisoformat(told["requested_at"]), "_rules": rules})
 
 
 def read_robots(origin: str, fetcher: Fetcher, agent: str, limits: Limits) -> Robots:
