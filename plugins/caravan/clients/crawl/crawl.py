@@ -81,6 +81,7 @@ class _Line:
     is_through: bool = False
     is_queued: bool = False
     is_probing: bool = False
+    has_turn: bool = False
 
 
 @dataclass
@@ -242,16 +243,18 @@ class Crawl:
         asked = self._next(line, depth)
         if asked is None:
             return
-        wait = self.work.pace.wait_of(origin.host)
+        # A turn is taken ahead and waited for here. What the host has said since holds for it, too.
+        wait = self.work.pace.held(origin.host) if line.has_turn else self.work.pace.reserve(origin.host)
+        line.has_turn = True
         if wait > 0:
             line.buffer.appendleft(asked)
             self._queue(line, wait)
             return
-        delay = self.work.pace.reserve(origin.host)
+        line.has_turn = False
         origin.began = time.monotonic() if origin.began is None else origin.began
         asked.tries += 1
-        self._give(lambda: self._page_job(asked, delay))
-        self._queue(line, self.work.pace.wait_of(origin.host))
+        self._give(lambda: self._page_job(asked))
+        self._queue(line)
 
     def _next(self, line: _Line, depth: int) -> _Asked | None:
         """The next that is to be asked; those before it that are not are settled. None at the end of the line."""
@@ -313,15 +316,13 @@ class Crawl:
         self.batch.add_unasked(address, "skipped", reason)
 
     def _closed(self, origin: Origin) -> str | None:
-        if origin.closed is None and self.work.pace.wait_of(origin.host) > origin.seconds_left():
+        if origin.closed is None and self.work.pace.held(origin.host) > origin.seconds_left():
             origin.closed = TOLD_TO_WAIT if origin.seconds_left() > 0 else SECONDS
         return origin.closed
 
     # In threads: each returns what is to be done with its result in the deciding one.
 
-    def _page_job(self, asked: _Asked, delay: float) -> Callable[[], None]:
-        if delay > 0:
-            self.work.stop.wait(delay)
+    def _page_job(self, asked: _Asked) -> Callable[[], None]:
         ask, address = asked.ask(), asked.address
         limit = self.work.limits.page_bytes if address.kind == "page" else _HEAD_BYTES
         answer = self.work.fetcher.fetch(ask, limit)
@@ -375,7 +376,7 @@ class Crawl:
         if self._is_to_be_asked_again(asked, answer):
             line = self._lines[origin.origin]
             line.buffer.appendleft(asked)
-            self._queue(line, self.work.pace.wait_of(origin.host))
+            self._queue(line)
             return
         origin.answered(answer)
         origin.asked[address.kind] += 1
