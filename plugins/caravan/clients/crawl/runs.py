@@ -44,6 +44,8 @@ class Plan:
     scope: Scope
     limits: Limits = field(default_factory=Limits)
     sitemaps: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    """Whose robots.txt and sitemaps are read at the start, besides those of the start addresses."""
     required_share: float = 0.95
 
     def configuration_hash(self, extractor_version: str) -> str:
@@ -55,7 +57,7 @@ class Plan:
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in dataclasses.asdict(self.scope).items()
         }
-        told = [sorted(self.start_urls), sorted(self.sitemaps), scope, limits, extractor_version]
+        told = [sorted(self.start_urls), sorted(self.sitemaps), sorted(self.origins), scope, limits, extractor_version]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -204,7 +206,7 @@ def _archive(last: Path | None, configuration_hash: str) -> Archive | None:
 def _run(crawling: Crawl, plan: Plan) -> bool:
     """Whether it came to its end."""
     work = crawling.work
-    if not sow(crawling, plan.start_urls, plan.sitemaps):
+    if not sow(crawling, plan.start_urls, plan.sitemaps, plan.origins):
         return False
     crawling.flush(0)
     while not work.stop.is_set():

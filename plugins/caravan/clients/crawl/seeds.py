@@ -39,6 +39,7 @@ class _Seeding:
     crawl: Crawl
     start_urls: tuple[str, ...]
     sitemaps: tuple[str, ...]
+    origins: tuple[str, ...]
     rows: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
 
@@ -57,7 +58,7 @@ class _Seeding:
     def _first_sitemaps(self) -> Iterator[_Named]:
         """Of each origin of the site: those of its robots.txt, else a guess; and those of the configuration."""
         yield from (_Named(url, "config") for url in self.sitemaps)
-        for origin in _origins(self.start_urls, self.crawl.work.scope.hosts):
+        for origin in dict.fromkeys([*map(origin_of, self.start_urls), *self.origins]):
             known = self.crawl.origin(origin)
             if known.robots is None and known.closed is None:
                 self._stop_if_told()
@@ -169,12 +170,15 @@ class _Seeding:
             raise Stopped
 
 
-def sow(crawl: Crawl, start_urls: tuple[str, ...], sitemaps: tuple[str, ...]) -> bool:
-    """Start addresses and sitemaps into the frontier, once for each crawl; False when it was stopped before the end."""
+def sow(crawl: Crawl, start_urls: tuple[str, ...], sitemaps: tuple[str, ...], origins: tuple[str, ...]) -> bool:
+    """Start addresses and sitemaps into the frontier, once for each crawl; False when it was stopped before the end.
+
+    `origins`: of which robots.txt and sitemaps are read, besides those of the start addresses.
+    """
     if crawl.work.frontier.meta("sown"):
         return True
     try:
-        crawl.commit(Step(found=_Seeding(crawl, start_urls, sitemaps).seeds(), meta={"sown": "yes"}))
+        crawl.commit(Step(found=_Seeding(crawl, start_urls, sitemaps, origins).seeds(), meta={"sown": "yes"}))
     except Stopped:
         return False
     return True
@@ -199,10 +203,3 @@ def sow_last_run(crawl: Crawl) -> bool:
 
     crawl.commit(Step(found=seeds(), meta={"sown_last_run": "yes"}))
     return True
-
-
-def _origins(start_urls: tuple[str, ...], hosts: frozenset[str]) -> list[str]:
-    """Each host of the site once, by the scheme of a start address on it, or of the first."""
-    schemes = {host_of(url): url[: url.index(":")] for url in reversed(start_urls)}
-    usual = start_urls[0][: start_urls[0].index(":")]
-    return [f"{schemes.get(host, usual)}://{host}" for host in sorted(hosts)]
