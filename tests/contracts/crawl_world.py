@@ -50,7 +50,8 @@ def page(title: str, links: list[str], more: str = "") -> Reply:
     anchors = "\n".join(f'<a href="{link}">to {link}</a>' for link in links)
     body = (
         f'<!doctype html><html lang="en"><head><title>{title}</title>{more}</head>'
-        f"<body><h1>{title}</h1><p>Words of the page {title}, which are enough to make some text.</p>{anchors}</body></html>"
+        f"<body><h1>{title}</h1><p>Words of the page {title}, enough of them to make some text.</p>{anchors}</body>"
+        "</html>"
     ).encode()
     return Reply(body, headers={"Content-Type": HTML, "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'})
 
