@@ -18,7 +18,7 @@ from caravan.clients.crawl import comparing, delivery
 from caravan.clients.crawl.comparing import Standing
 from caravan.clients.crawl.delivery import Stamp
 from caravan.clients.crawl.facts import CrawlFacts
-from caravan.config.site_checks import FOLDER, load_site_checks, read_views
+from caravan.config.site_checks import FOLDER, load_site_checks
 from caravan.functions.site.audit import audit
 from caravan.warehouse.crawls import PREFIX
 from caravan.warehouse.raw_tables import CRAWLS
@@ -80,12 +80,10 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
         assert (len(keys), len(sources)) == (5, 1)
         score = pa.table({"page_key": keys, "score": np.arange(5) * 1.0, "previous_score": [None] * 5})
         facts.provide("link_score", score)
-        comparing.compare(
-            facts, list(read_views(TEXTS["comparison"]).values()), [], {}, None, Standing(NIGHT, False, True)
-        )
+        comparing.compare(facts, TEXTS["comparison"], [], {}, None, Standing(NIGHT, False, True))
         files = delivery.deliver(
             facts,
-            list(read_views(TEXTS["delivery"]).values()),
+            TEXTS["delivery"],
             usual,
             verdicts,
             suppressions,

@@ -14,14 +14,12 @@ from fixture_site import ORIGIN, tables_of
 from caravan.clients.crawl import comparing
 from caravan.clients.crawl.comparing import Evaluated, Standing
 from caravan.clients.crawl.facts import CrawlFacts
-from caravan.config.site_checks import FOLDER, load_site_checks, read_views
+from caravan.config.site_checks import FOLDER, load_site_checks
 from caravan.functions.site.audit import audit
 
 CATALOGUE = load_site_checks()
+COMPARISON = (FOLDER / "comparison.sql").read_text(encoding="utf-8")
 CHECKS = ("response-4xx", "url-underscore", "title-same-as-h1")
-TEXT = (FOLDER / "comparison.sql").read_text(encoding="utf-8")
-COMPARISON = list(read_views(TEXT).values())
-SCRIPT = CATALOGUE.only(CHECKS).script(TEXT)
 FIRST = datetime(2026, 3, 1, 2, 0)
 
 GOOD, GONE, MOVED = "<p>text</p>", {"status": 404}, {"status": 301, "headers": {"Location": "/new"}}
@@ -55,7 +53,7 @@ class Nights:
             CATALOGUE[name].model_copy(update={"version": (versions or {}).get(name, CATALOGUE[name].version)})
             for name in checks
         ]
-        with CrawlFacts(tables, SCRIPT, self.folder, inputs, threads=1) as facts:
+        with CrawlFacts(tables, CATALOGUE.script(), self.folder, inputs, threads=1) as facts:
             verdicts = [each for each in audit(facts, asked) if each.outcome != "not_evaluated"]
             evaluated = [Evaluated(each.check.id, each.check.version, str(each.check.over)) for each in verdicts]
             standing = Standing(at, comparable and self.pages is not None, complete)

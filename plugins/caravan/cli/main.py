@@ -15,7 +15,20 @@ from typing import Annotated, Any
 
 import typer
 
-from caravan.cli import alerts, backup, calendar, connections, markets, outbox, privacy, release, steps, upkeep, world
+from caravan.cli import (
+    alerts,
+    backup,
+    calendar,
+    connections,
+    markets,
+    outbox,
+    privacy,
+    release,
+    site,
+    steps,
+    upkeep,
+    world,
+)
 from caravan.config.settings import Settings
 from caravan.core.errors import CaravanError, Fault, Misconfigured
 
@@ -33,6 +46,7 @@ app.add_typer(markets.app, name="markets")
 app.add_typer(connections.app, name="connections")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(release.app, name="release")
+app.add_typer(site.app, name="site")
 app.add_typer(world.app, name="world")
 
 

@@ -28,6 +28,7 @@ from caravan.config.privacy import PURPOSES, TABLES, read_privacy
 from caravan.config.registers import Method, Party, read_methods, read_parties
 from caravan.config.services import ServiceChannel
 from caravan.config.settings import home_dir
+from caravan.config.sites import load_sites
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
 from caravan.config.validation import validate
 from caravan.core.codes import currency_codes
@@ -60,9 +61,15 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
 
 def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
     """Every fault of the configuration, sorted; empty when all is well. `home` as for `load`."""
-    # Neither who is told nor how many tasks run at once is a reason to stop a night's run: `load` leaves them out.
+    # Neither who is told nor how many tasks run at once is a reason to stop a night's run: `load` leaves them out. A
+    # site with a fault is not crawled, and nothing else needs it.
+    reading = _read(config_dir, home)
     aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1]]
-    return in_order([*_read(config_dir, home).faults, *aside])
+    try:
+        aside += load_sites(config_dir, reading.market_codes)[1]
+    except Misconfigured as error:
+        aside += error.faults
+    return in_order([*reading.faults, *aside])
 
 
 @dataclass
@@ -72,6 +79,8 @@ class _Reading:
     faults: list[Fault] = field(default_factory=list)
     project: Project | None = None
     markets: dict[str, Market] = field(default_factory=dict)
+    market_codes: Collection[str] = ()
+    """Of a file with a fault too: neither a channel nor a site that names one is at fault."""
     channels: dict[str, Channel] = field(default_factory=dict)
     parties: dict[str, Party] = field(default_factory=dict)
     party_codes: Collection[str] = ()
@@ -93,8 +102,8 @@ def _read(config_dir: Path, home: Path | None) -> _Reading:
     reading.faults += faults
     reading.methods, faults = read_methods(config_dir)
     reading.faults += faults
-    market_codes = _read_markets(config_dir, reading)
-    _read_channels(config_dir, reading, market_codes, home or home_dir(os.environ))
+    reading.market_codes = _read_markets(config_dir, reading)
+    _read_channels(config_dir, reading, reading.market_codes, home or home_dir(os.environ))
     reading.hash = _hash(config_dir)
     return reading
 

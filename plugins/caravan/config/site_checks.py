@@ -111,10 +111,10 @@ class Catalogue(Frozen):
     def only(self, check_ids: Collection[str]) -> Catalogue:
         return self.model_copy(update={"checks": tuple(check for check in self.checks if check.id in check_ids)})
 
-    def script(self, *also: str) -> list[str]:
-        """The statements that its checks need, directly or through others, in order; and that other SQL needs."""
+    def script(self, *asked: str) -> list[str]:
+        """The statements that its checks, and the SQL that is `asked` besides, need, directly or through others."""
         needed: set[str] = set()
-        asking = " ".join([*also, *(f"{check.over} {check.sql}" for check in self.checks if check.sql)])
+        asking = " ".join([*asked, *(f"{check.over} {check.sql}" for check in self.checks if check.sql)])
         for name, statement in reversed(self.views.items()):
             # What a statement asks stands before it, so one way back finds all.
             if re.search(rf"(?i)\b{name}\b", asking):

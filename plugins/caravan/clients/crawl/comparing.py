@@ -6,7 +6,7 @@ by a comparable and complete crawl that judged the same address again and found 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +65,7 @@ class Standing:
 
 def compare(
     facts: CrawlFacts,
-    script: Sequence[str],
+    script: str,
     evaluated: Iterable[Evaluated],
     evaluated_before: Mapping[str, int],
     known: pa.Table | None,
@@ -73,8 +73,8 @@ def compare(
 ) -> None:
     """Make `ledger` and `page_change` in the database of `facts`, after the audit.
 
-    `script`: the statements of include/checks/site/comparison.sql. `evaluated_before`: check to version, of the last
-    crawl. `known`: its ledger, None before there was one.
+    `script`: include/checks/site/comparison.sql. `evaluated_before`: check to version, of the last crawl. `known`: its
+    ledger, None before there was one.
     """
     facts.register("known", (known if known is not None else LEDGER.empty_table()).cast(LEDGER))
     facts.register(
@@ -99,7 +99,7 @@ def compare(
             "WHERE known.check_id = $check_id AND known.state = 'open'",
             {"check_id": each.check_id},
         )
-    facts.make(script)
+    facts.run_script(script)
 
 
 def write(facts: CrawlFacts, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
@@ -64,7 +64,7 @@ def internal_links(facts: CrawlFacts) -> tuple[list[int], np.ndarray, np.ndarray
 
 def deliver(
     facts: CrawlFacts,
-    script: Sequence[str],
+    script: str,
     stamp: Stamp,
     verdicts: Iterable[Mapping[str, object]],
     suppressions: Iterable[Mapping[str, object]],
@@ -72,14 +72,14 @@ def deliver(
     columns: Mapping[str, Mapping[str, str]],
     folder: Path,
 ) -> dict[str, Path]:
-    """`script`: the statements of include/checks/site/delivery.sql. `columns`: of each table, name to DuckDB type, in
+    """`script`: include/checks/site/delivery.sql. `columns`: of each table, name to DuckDB type, in
     order; those that `stamp` has are filled from it, the others from what the script makes."""
     schema = pa.schema([(field.name, _TYPES[str(field.type)]) for field in fields(stamp)])
     facts.register("stamp", pa.Table.from_pylist([asdict(stamp)], schema=schema))
     facts.register("verdict", pa.Table.from_pylist([dict(each) for each in verdicts], schema=VERDICT))
     facts.register("suppression", pa.Table.from_pylist([dict(each) for each in suppressions], schema=SUPPRESSION))
     facts.register("revenue", revenue.cast(REVENUE))
-    facts.make(script)
+    facts.run_script(script)
     paths = {}
     for name, wanted in columns.items():
         made = set(facts.columns(f"SELECT * FROM delivered_{name}", {}))

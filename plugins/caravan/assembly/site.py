@@ -1,0 +1,142 @@
+"""Crawls of web sites from their configuration, or from an address alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+from caravan.assembly.clock import utc_now
+from caravan.config.settings import Settings
+from caravan.config.sites import DROPPED_PARAMETERS, Site
+from caravan.core.crawl import Answer, Counts, Extracted, Limits, Scope
+from caravan.core.urls import host_of
+
+if TYPE_CHECKING:
+    from caravan.clients.crawl.crawl import Read
+    from caravan.clients.crawl.runs import Plan, Record
+
+
+def plan_of(site: Site) -> Plan:
+    from caravan.clients.crawl.runs import Plan
+
+    scope = site.scope()
+    scheme = site.start_urls[0].partition(":")[0]
+    started = set(map(host_of, site.start_urls))
+    others = tuple(f"{scheme}://{host}" for host in sorted(scope.hosts - started))
+    return Plan(site.start_urls, scope, site.crawl_limits(), site.sitemaps, others, float(site.required_share))
+
+
+def plan_of_address(
+    url: str, *, max_pages: int | None = None, rate: float | None = None, private: bool = False, external: bool = False
+) -> Plan:
+    """Of a site that no file describes. `url`: absolute, without fragment; its host with and without `www.` is the
+    site's. `rate`: requests a second."""
+    from caravan.clients.crawl.runs import Plan
+
+    limits = Limits()
+    if max_pages is not None:
+        limits = replace(limits, pages_of_host=max_pages)
+    if rate is not None:
+        limits = replace(limits, requests_per_second=rate)
+    hosts = frozenset(_twins(host_of(url)))
+    scope = Scope(hosts, (), (), DROPPED_PARAMETERS, private_addresses=private, check_external=external)
+    return Plan((url,), scope, limits)
+
+
+def crawls_root(settings: Settings, name: str) -> Path:
+    """Where the crawls of a site lie, or of what has only a host."""
+    return settings.home / "site" / "crawls" / re.sub(r"[^a-z0-9._-]", "_", name.lower())
+
+
+def configuration_hash(plan: Plan) -> str:
+    """The same for crawls that can be compared with those of this plan."""
+    return plan.configuration_hash(_extractor_version())
+
+
+def choose_folders(plan: Plan, root: Path, fresh: bool = False) -> tuple[Path, Path | None]:
+    """Where a crawl goes on or begins, and the last complete one, whose pages need not be sent again. `fresh`: from the
+    very beginning, as if there were none."""
+    from caravan.clients.crawl.folders import newest_complete, next_folder, unfinished
+
+    if fresh:
+        return next_folder(root, utc_now()), None
+    same = configuration_hash(plan)
+    folder = unfinished(root, same) or next_folder(root, utc_now())
+    return folder, newest_complete(root, same)
+
+
+def crawl(
+    plan: Plan,
+    folder: Path,
+    settings: Settings,
+    *,
+    last: Path | None = None,
+    fresh: bool = False,
+    wait_seconds: float = 0.0,
+    stop: Event | None = None,
+    progress: Callable[[Counts], None] = lambda counts: None,
+) -> Record:
+    """Into `folder`, from where one that was stopped there has left off. Raises as `runs.crawl`."""
+    from caravan.clients.crawl.addresses import Addresses
+    from caravan.clients.crawl.fetching import AGENT, RequestsFetcher
+    from caravan.clients.crawl.pace import Pace
+    from caravan.clients.crawl.runs import Means
+    from caravan.clients.crawl.runs import crawl as crawl_into
+
+    stop = stop or Event()
+    pace = Pace(plan.limits)
+    fetcher = RequestsFetcher(plan.limits, Addresses(plan.scope.private_addresses), pace, pause=stop.wait)
+    means = Means(
+        fetcher,
+        pace,
+        _reader(plan.scope, plan.limits),
+        _extractor_version(),
+        AGENT,
+        settings.home / "site" / "hosts",
+        last,
+        wait_seconds,
+        stop,
+        progress,
+        fetcher.certificates,
+    )
+    return crawl_into(plan, folder, means, fresh)
+
+
+def _twins(host: str) -> list[str]:
+    """The host, and the same with or without `www.`, to which most sites lead on."""
+    name, colon, port = host.partition(":")
+    if host.startswith("[") or "." not in name or _is_address(name):
+        return [host]
+    twin = name.removeprefix("www.") if name.startswith("www.") else f"www.{name}"
+    return [host, f"{twin}{colon}{port}"]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _extractor_version() -> str:
+    from caravan.clients.crawl.extract import VERSION
+
+    return str(VERSION)
+
+
+def _reader(scope: Scope, limits: Limits) -> Read:
+    from caravan.clients.crawl.extract import Extractor
+    from caravan.clients.crawl.frontier import Address
+
+    extractor = Extractor(scope, limits)
+
+    def read(address: Address, answer: Answer) -> Extracted:
+        return extractor.extract(answer, address.kind, address.depth)
+
+    return read

@@ -1,0 +1,141 @@
+"""What a crawl has read and not yet committed: rows of all tables, and what the frontier is to be told."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from caravan.clients.crawl.archive import Archive, Unchanged
+from caravan.clients.crawl.frontier import Address, Seed
+from caravan.clients.crawl.parts import as_table
+from caravan.clients.crawl.tables import PAGE
+from caravan.core.crawl import Answer, Extracted, Kind, Outcome, Rows
+from caravan.core.urls import host_of, origin_of
+
+_AT = {name: place for place, name in enumerate(PAGE)}
+_RANK: dict[str, int] = {"page": 0, "resource": 1, "external": 2}
+
+
+def page_row(**values: object) -> tuple[object, ...]:
+    """Of the table `page`; what is not given is NULL."""
+    return tuple(values.get(name) for name in PAGE)
+
+
+class Batch:
+    """Of one generation."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = defaultdict(list)
+        self.row_count = 0
+        self.done: list[tuple[int, Outcome]] = []
+        self.unchanged: list[Unchanged] = []
+        self.patterns: Counter[int] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.well_count = 0
+        """Pages of the site that were read, or that are as they were."""
+        self.wire_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.done or self.row_count)
+
+    def add(self, table: str, row: tuple[object, ...]) -> None:
+        self.rows[table].append(row)
+        self.row_count += 1
+
+    def add_read(self, address: Address, answer: Answer, extracted: Extracted, attempts: int) -> None:
+        """A page that was answered, and where it leads."""
+        for table, rows in extracted.rows.items():
+            if table != "page":
+                self.rows[table] += rows
+                self.row_count += len(rows)
+        row = list(extracted.rows["page"][0])
+        row[_AT["kind"]], row[_AT["depth"]] = address.kind, address.depth
+        row[_AT["outcome"]], row[_AT["reason"]] = "fetched", None
+        row[_AT["attempt_count"]] = attempts
+        self.add("page", tuple(row))
+        found = self.rows["found"]
+        found += [(address.key, each.key, each.url, each.kind) for each in extracted.found]
+        self.row_count += len(extracted.found)
+        self._count(address, "fetched", answer)
+
+    def add_unchanged(self, address: Address, answer: Answer) -> None:
+        self.unchanged.append(Unchanged(address.key, address.kind, address.depth, answer))
+        self._count(address, "not_modified", answer)
+
+    def add_failed(self, address: Address, outcome: Outcome, reason: str, answer: Answer, attempts: int) -> None:
+        """One without an answer that could be read."""
+        self.add(
+            "page",
+            page_row(
+                page_key=address.key,
+                url=address.url,
+                host=host_of(address.url),
+                kind=address.kind,
+                depth=address.depth,
+                outcome=outcome,
+                reason=reason,
+                requested_at=answer.requested_at,
+                attempt_count=attempts,
+                status_code=answer.status_code,
+                total_ms=answer.total_ms,
+            ),
+        )
+        self._count(address, outcome, answer)
+
+    def add_unasked(self, address: Address, outcome: Outcome, reason: str) -> None:
+        self.add(
+            "page",
+            page_row(
+                page_key=address.key,
+                url=address.url,
+                host=host_of(address.url),
+                kind=address.kind,
+                depth=address.depth,
+                outcome=outcome,
+                reason=reason,
+                attempt_count=0,
+            ),
+        )
+        self.done.append((address.key, outcome))
+        if outcome == "skipped":
+            self.skipped[reason] += 1
+
+    def tables(self, archive: Archive | None) -> dict[str, pa.Table]:
+        """All rows, those of unchanged pages included; of a page together, the pages in the order of their keys."""
+        tables = {name: as_table(name, rows) for name, rows in self.rows.items() if rows}
+        if self.unchanged and archive is not None:
+            for name, carried in archive.carry(self.unchanged).items():
+                tables[name] = pa.concat_tables([tables[name], carried]) if name in tables else carried
+        return tables
+
+    def _count(self, address: Address, outcome: Outcome, answer: Answer) -> None:
+        self.done.append((address.key, outcome))
+        self.wire_bytes += answer.wire_bytes
+        is_well = answer.status_code is not None and (200 <= answer.status_code < 300 or outcome == "not_modified")
+        self.well_count += is_well and address.kind == "page"
+
+
+def seeds_of(found: pa.Table | None, depth: int, kinds: Iterable[Kind]) -> list[Seed]:
+    """Each address that pages lead to once, as the frontier takes it: of several spellings the least."""
+    if found is None:
+        return []
+    least: dict[int, tuple[str, int]] = {}
+    ranks = {_RANK[kind] for kind in kinds}
+    names = list(_RANK)
+    columns: list[list[Any]] = [found[name].to_pylist() for name in ("target_key", "target_url", "kind")]
+    for key, url, kind in zip(*columns, strict=True):
+        rank = _RANK[kind]
+        if rank not in ranks:
+            continue
+        known = least.get(key)
+        if known is None:
+            least[key] = url, rank
+        elif url < known[0] or rank < known[1]:
+            least[key] = min(url, known[0]), min(rank, known[1])
+    return [
+        Seed(key, url, names[rank], depth, origin_of(url))  # type: ignore[arg-type]
+        for key, (url, rank) in sorted(least.items())
+    ]

@@ -1,0 +1,481 @@
+"""The loop of a crawl: whom to ask next, who may be asked, and what is kept of the answers.
+
+Generation by generation (an address lies as deep as its nearest seed is links away), within one in the order of keys:
+the same site gives the same tables, whatever the threads did and however often the crawl was killed.
+
+One thread decides, writes and commits; as many as there are connections ask and read. Turns of hosts are taken here,
+so that no thread waits for a slow host while another could be asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import pyarrow as pa
+
+from caravan.clients.crawl.archive import Archive, Validators
+from caravan.clients.crawl.batch import Batch, seeds_of
+from caravan.clients.crawl.frontier import Address, Frontier, Step
+from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TOLD_TO_WAIT, TRAP, Origin
+from caravan.clients.crawl.pace import Pace
+from caravan.clients.crawl.parts import Parts
+from caravan.clients.crawl.robots import Robots, read_robots
+from caravan.clients.crawl.tables import PAGE
+from caravan.core.crawl import Answer, Ask, Counts, Extracted, Fetcher, Kind, Limits, Scope
+from caravan.core.urls import host_of, key_of, pattern_of
+
+log = logging.getLogger(__name__)
+
+Read = Callable[[Address, Answer], Extracted]
+"""An answer as rows, and where it leads; in any thread."""
+_FLUSH_ROWS = 60_000
+_FLUSH_SECONDS = 15.0
+_CHUNK = 128
+"""Addresses of one origin that are looked up at once."""
+_TOLD_EVERY_SECONDS = 1.0
+_PATIENCE_SECONDS = 5.0
+"""For answers that are under way when a crawl is stopped."""
+_HEAD_BYTES = 1 << 10
+"""Of what is asked for only to see whether it is there."""
+_ASK_AGAIN_BY_GET = (403, 404, 405, 501)
+"""What servers say that do not know HEAD."""
+_TEXT_HASH = list(PAGE).index("text_hash")
+
+
+@dataclass
+class _Asked:
+    """An address on its way. `pattern`: hash of its pattern. `tries`: how often it was given to a thread."""
+
+    address: Address
+    pattern: int
+    validators: Validators | None = None
+    by_get: bool = False
+    tries: int = 0
+    attempts: int = 0
+
+    def ask(self) -> Ask:
+        if self.address.kind != "page" and not self.by_get:
+            return Ask(self.address.url, "HEAD")
+        etag, last_modified = self.validators or (None, None)
+        return Ask(self.address.url, etag=etag, last_modified=last_modified)
+
+
+@dataclass
+class _Line:
+    """Addresses of one origin in one generation, in the order of their keys."""
+
+    origin: Origin
+    buffer: deque[_Asked] = field(default_factory=deque)
+    after: int = -1
+    is_through: bool = False
+    is_queued: bool = False
+    is_probing: bool = False
+    has_turn: bool = False
+
+
+@dataclass
+class Work:
+    """What a crawl needs. `archive`: the last complete crawl. `stop`: set by whoever wants it to end; what was read is
+    kept, and the next one goes on. `certificates`: host to the end of the one it showed."""
+
+    scope: Scope
+    limits: Limits
+    frontier: Frontier
+    parts: Parts
+    fetcher: Fetcher
+    pace: Pace
+    read: Read
+    agent: str
+    archive: Archive | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    progress: Callable[[Counts], None] = lambda counts: None
+    certificates: Mapping[str, datetime] = field(default_factory=dict)
+    checkpoint: int = 512
+
+
+class Crawl:
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.batch = Batch()
+        self.part = work.frontier.part
+        told = work.frontier.origins()
+        self.origins = {origin: self._known(origin, of) for origin, of in told.items()}
+        self.counts = Counts()
+        self._reserved: Counter[int] = Counter()
+        self._jobs: queue.SimpleQueue[Callable[[], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Callable[[], None] | BaseException] = queue.SimpleQueue()
+        self._under_way = 0
+        self._lines: dict[str, _Line] = {}
+        self._heap: list[tuple[float, int, _Line]] = []
+        self._turns = itertools.count()
+        self._touched: set[str] = set()
+        self._by_outcome = Counter(work.frontier.counts())
+        self._by_outcome.pop("waiting", None)
+        self._began = self._flushed_at = self._told_at = time.monotonic()
+        self._threads: list[threading.Thread] = []
+        self.kinds: list[Kind] = ["page"]
+        self.kinds += ["resource"] if work.scope.check_resources else []
+        self.kinds += ["external"] if work.scope.check_external else []
+
+    def run_generation(self, depth: int) -> None:
+        """All that waits at this depth, unless it is stopped."""
+        for origin in self.work.frontier.waiting_origins(depth):
+            self._queue(_Line(self.origin(origin)))
+        self._start_threads()
+        while (self._heap or self._under_way) and not self.work.stop.is_set():
+            self._turn(depth)
+            self._flush_if_due(depth)
+        if self.work.stop.is_set():
+            self._finish_under_way()
+        self._heap.clear()
+        self._lines.clear()
+        self.flush(depth)
+
+    def end_threads(self) -> None:
+        """Whether all of them could be ended: then nothing asks any more."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        if not self._under_way:
+            for thread in self._threads:
+                thread.join(_PATIENCE_SECONDS)
+        self._threads.clear()
+
+    def origin(self, origin: str) -> Origin:
+        if origin not in self.origins:
+            self.origins[origin] = self._known(origin, None)
+        return self.origins[origin]
+
+    def get(self, url: str, limit: int) -> Answer | None:
+        """In this thread, when it is the host's turn; None when the crawl is stopped before that."""
+        host = host_of(url)
+        if self.work.stop.wait(self.work.pace.reserve(host)):
+            return None
+        answer = self.work.fetcher.fetch(Ask(url), limit)
+        self.work.pace.answered(host, answer)
+        return answer
+
+    def learn_rules(self, origin: Origin) -> None:
+        """Asks for its robots.txt, in this thread."""
+        self._learnt(origin, self._robots(origin))
+
+    def flush(self, depth: int) -> None:
+        """Everything so far on disk, then in the frontier."""
+        self._flushed_at = time.monotonic()
+        batch, self.batch = self.batch, Batch()
+        if not batch:
+            return
+        tables = batch.tables(self.work.archive)
+        self.write(tables)
+        step = Step(
+            done=batch.done,
+            found=seeds_of(tables.get("found"), depth + 1, self.kinds),
+            patterns=batch.patterns,
+            origins=self._told(),
+            skipped=batch.skipped,
+            meta={"well_count": str(int(self.work.frontier.meta("well_count") or 0) + batch.well_count)},
+        )
+        self.commit(step)
+        self._reserved -= batch.patterns
+        self._by_outcome.update(outcome for _, outcome in batch.done)
+        self.counts.wire_bytes += batch.wire_bytes
+        self._tell()
+
+    def host_rows(self) -> list[tuple[object, ...]]:
+        """Of the table `host`."""
+        pace, certificates = self.work.pace, self.work.certificates
+        return [
+            each.row(pace.waited_ms(each.host), pace.rate(each.host), certificates.get(each.host))
+            for _, each in sorted(self.origins.items())
+        ]
+
+    def _told(self) -> dict[str, dict[str, object]]:
+        """What is to be remembered of each origin of which anything is new."""
+        touched, self._touched = self._touched, set()
+        return {name: each.told(self.work.pace.waited_ms(each.host)) for name, each in self._of(touched)}
+
+    def _of(self, names: Iterable[str]) -> Iterator[tuple[str, Origin]]:
+        return ((name, self.origins[name]) for name in sorted(names))
+
+    def write(self, tables: Mapping[str, pa.Table]) -> None:
+        """The next part, of what is committed later."""
+        self.part += 1
+        self.work.parts.write(self.part, tables)
+
+    def commit(self, step: Step) -> None:
+        self.work.frontier.commit(step, lambda: self.part)
+
+    # From here on: one turn of the loop.
+
+    def _turn(self, depth: int) -> None:
+        now = time.monotonic()
+        has_room = self._under_way < self.work.limits.connections + 8
+        if has_room and self._heap and self._heap[0][0] <= now:
+            _, _, line = heapq.heappop(self._heap)
+            line.is_queued = False
+            self._advance(line, depth)
+            self._take_results(0.0)
+            return
+        until_due = self._heap[0][0] - now if has_room and self._heap else _TOLD_EVERY_SECONDS
+        self._take_results(min(max(until_due, 0.0005), _TOLD_EVERY_SECONDS))
+        if now - self._told_at > _TOLD_EVERY_SECONDS:
+            self._tell()
+
+    def _advance(self, line: _Line, depth: int) -> None:
+        """Gives the next address of a line to a thread, or settles it; then the line waits for its host's next turn."""
+        origin = line.origin
+        if origin.robots is None and origin.closed is None:
+            self._give(lambda: self._robots_job(line))
+            return
+        if origin.is_own and not origin.is_probed and not line.is_probing and origin.closed is None:
+            line.is_probing = True
+            if (probe := self._missing(origin)) is not None:
+                self._give(lambda: self._probe_job(origin, probe))
+        asked = self._next(line, depth)
+        if asked is None:
+            return
+        # A turn is taken ahead and waited for here. What the host has said since holds for it, too.
+        wait = self.work.pace.held(origin.host) if line.has_turn else self.work.pace.reserve(origin.host)
+        line.has_turn = True
+        if wait > 0:
+            line.buffer.appendleft(asked)
+            self._queue(line, wait)
+            return
+        line.has_turn = False
+        origin.began = time.monotonic() if origin.began is None else origin.began
+        asked.tries += 1
+        self._give(lambda: self._page_job(asked))
+        self._queue(line)
+
+    def _next(self, line: _Line, depth: int) -> _Asked | None:
+        """The next that is to be asked; those before it that are not are settled. None at the end of the line."""
+        while True:
+            while not line.buffer:
+                if line.is_through:
+                    return None
+                self._refill(line, depth)
+                self._flush_if_due(depth)
+            asked = line.buffer.popleft()
+            # What was planned an hour ago need not be right any more.
+            reason = self._closed(line.origin)
+            if reason is None or asked.tries:
+                return asked
+            self._reserved[asked.pattern] -= 1
+            self._skip(asked.address, reason)
+
+    def _refill(self, line: _Line, depth: int) -> None:
+        addresses = self.work.frontier.take(depth, line.origin.origin, line.after, _CHUNK)
+        line.is_through = len(addresses) < _CHUNK
+        if not addresses:
+            return
+        line.after = addresses[-1].key
+        patterns = {each.key: key_of(f"{each.kind} {pattern_of(each.url)}") for each in addresses}
+        asked_before = self.work.frontier.asked_of(sorted(set(patterns.values())))
+        archive = self.work.archive
+        keys = [each.key for each in addresses if each.kind == "page"]
+        validators = archive.validators(keys) if archive is not None else {}
+        for address in addresses:
+            self._plan(line, address, patterns[address.key], asked_before, validators)
+
+    def _plan(
+        self,
+        line: _Line,
+        address: Address,
+        pattern: int,
+        asked_before: Mapping[int, int],
+        validators: Mapping[int, Validators],
+    ) -> None:
+        origin, limits = line.origin, self.work.limits
+        if origin.closed == "refused_address":
+            self.batch.add_unasked(address, "refused", origin.closed)
+        elif reason := origin.over(address.kind):
+            self._skip(address, reason)
+        elif not origin.allows(address.url):
+            self.batch.add_unasked(address, "blocked", BLOCKED)
+        elif address.depth > limits.depth:
+            self._skip(address, DEPTH)
+        elif asked_before.get(pattern, 0) + self._reserved[pattern] >= limits.pages_of_pattern:
+            self._skip(address, TRAP)
+        else:
+            self._reserved[pattern] += 1
+            origin.planned[address.kind] += 1
+            line.buffer.append(_Asked(address, pattern, validators.get(address.key)))
+
+    def _skip(self, address: Address, reason: str) -> None:
+        self.origin(address.origin).skipped[reason] += 1
+        self._touched.add(address.origin)
+        self.batch.add_unasked(address, "skipped", reason)
+
+    def _closed(self, origin: Origin) -> str | None:
+        if origin.closed is None and self.work.pace.held(origin.host) > origin.seconds_left():
+            origin.closed = TOLD_TO_WAIT if origin.seconds_left() > 0 else SECONDS
+        return origin.closed
+
+    # In threads: each returns what is to be done with its result in the deciding one.
+
+    def _page_job(self, asked: _Asked) -> Callable[[], None]:
+        ask, address = asked.ask(), asked.address
+        limit = self.work.limits.page_bytes if address.kind == "page" else _HEAD_BYTES
+        answer = self.work.fetcher.fetch(ask, limit)
+        self.work.pace.answered(host_of(address.url), answer)
+        extracted = problem = None
+        if answer.status_code is not None and not (answer.status_code == 304 and asked.validators):
+            try:
+                extracted = self.work.read(address, answer)
+            except Exception as error:
+                # One page that the reader trips over must not cost the night's others; it is told, and found in `page`.
+                log.exception("%s could not be read", address.url)
+                problem = f"unreadable: {type(error).__name__}: {error}"[:300]
+        return lambda: self._answered(asked, answer, extracted, problem)
+
+    def _robots_job(self, line: _Line) -> Callable[[], None]:
+        origin = line.origin
+        robots = self._robots(origin)
+
+        def done() -> None:
+            self._learnt(origin, robots)
+            self._queue(line)
+
+        return done
+
+    def _robots(self, origin: Origin) -> Robots:
+        self.work.stop.wait(self.work.pace.reserve(origin.host))
+        return read_robots(origin.origin, self.work.fetcher, self.work.agent, self.work.limits)
+
+    def _probe_job(self, origin: Origin, address: Address) -> Callable[[], None]:
+        self.work.stop.wait(self.work.pace.reserve(origin.host))
+        answer = self.work.fetcher.fetch(Ask(address.url), self.work.limits.page_bytes)
+        self.work.pace.answered(origin.host, answer)
+        text_hash: object = None
+        if answer.status_code == 200:
+            text_hash = self.work.read(address, answer).rows["page"][0][_TEXT_HASH]
+
+        def done() -> None:
+            origin.is_probed = True
+            self._touched.add(origin.origin)
+            origin.missing_page_status = answer.status_code
+            origin.missing_page_hash = text_hash if isinstance(text_hash, int) else None
+
+        return done
+
+    # In the deciding thread again.
+
+    def _answered(self, asked: _Asked, answer: Answer, extracted: Extracted | None, problem: str | None) -> None:
+        address, origin = asked.address, self.origin(asked.address.origin)
+        asked.attempts += answer.attempt_count
+        self._touched.add(origin.origin)
+        if self._is_to_be_asked_again(asked, answer):
+            line = self._lines[origin.origin]
+            line.buffer.appendleft(asked)
+            self._queue(line)
+            return
+        origin.answered(answer)
+        origin.asked[address.kind] += 1
+        self.batch.patterns[asked.pattern] += 1
+        if extracted is not None:
+            self.batch.add_read(address, answer, extracted, asked.attempts)
+        elif answer.status_code == 304 and problem is None:
+            self.batch.add_unchanged(address, replace(answer, attempt_count=asked.attempts))
+        else:
+            origin.failed_count += 1
+            refused = answer.reason in ("refused_address", "bad_url")
+            reason = problem or answer.reason or "broken"
+            self.batch.add_failed(address, "refused" if refused else "failed", reason, answer, asked.attempts)
+
+    def _is_to_be_asked_again(self, asked: _Asked, answer: Answer) -> bool:
+        """A host that was too busy, and one that does not know HEAD: they said nothing of the page."""
+        if asked.ask().method == "HEAD" and not self.work.stop.is_set() and answer.status_code in _ASK_AGAIN_BY_GET:
+            asked.by_get = True
+            return True
+        if self._closed(self.origin(asked.address.origin)):
+            return False
+        is_busy = answer.status_code == 429 or (answer.status_code == 503 and answer.retry_after_s is not None)
+        return is_busy and asked.tries < self.work.limits.attempts and not self.work.stop.is_set()
+
+    def _learnt(self, origin: Origin, robots: Robots) -> None:
+        origin.robots = robots
+        self._touched.add(origin.origin)
+        self.work.pace.delay(origin.host, robots.crawl_delay_s)
+        self.batch.add("robots", robots.row())
+        if robots.outcome == "unavailable" and (origin.is_own or robots.status_code is not None):
+            origin.closed = "refused_address" if robots.reason == "refused_address" else NO_ROBOTS
+
+    def _missing(self, origin: Origin) -> Address | None:
+        """An address that cannot exist; None where robots.txt keeps it from us."""
+        prefix = next(iter(sorted(self.work.scope.prefixes)), "/")
+        folder = prefix[: prefix.rindex("/") + 1]
+        url = f"{origin.origin}{folder}missing-{key_of(origin.origin):016x}"
+        if not origin.allows(url):
+            return None
+        return Address(key_of(url), url, "page", 0, origin.origin)
+
+    def _queue(self, line: _Line, wait: float = 0.0) -> None:
+        self._lines[line.origin.origin] = line
+        if not line.is_queued:
+            line.is_queued = True
+            heapq.heappush(self._heap, (time.monotonic() + wait, next(self._turns), line))
+
+    def _give(self, job: Callable[[], Callable[[], None]]) -> None:
+        self._under_way += 1
+        self._jobs.put(job)
+
+    def _take_results(self, wait: float) -> None:
+        """All that are there; waits for the first one."""
+        while self._under_way:
+            try:
+                result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()
+            except queue.Empty:
+                return
+            wait = 0.0
+            self._under_way -= 1
+            if isinstance(result, BaseException):
+                raise result
+            result()
+
+    def _finish_under_way(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._jobs.get_nowait()
+                self._under_way -= 1
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while self._under_way and (left := until - time.monotonic()) > 0:
+            self._take_results(left)
+
+    def _flush_if_due(self, depth: int) -> None:
+        batch = self.batch
+        is_due = time.monotonic() - self._flushed_at > _FLUSH_SECONDS
+        if is_due or len(batch.done) >= self.work.checkpoint or batch.row_count >= _FLUSH_ROWS:
+            self.flush(depth)
+
+    def _tell(self) -> None:
+        self._told_at = time.monotonic()
+        self.counts.waiting = self.work.frontier.waiting_count() - len(self.batch.done)
+        self.counts.by_outcome = dict(self._by_outcome + Counter(outcome for _, outcome in self.batch.done))
+        self.counts.seconds = time.monotonic() - self._began
+        self.work.progress(self.counts)
+
+    def _known(self, origin: str, told: Mapping[str, object] | None) -> Origin:
+        is_own = host_of(f"{origin}/") in self.work.scope.hosts
+        return Origin.remembered(origin, is_own, self.work.limits, told)
+
+    def _start_threads(self) -> None:
+        for _ in range(self.work.limits.connections - len(self._threads)):
+            thread = threading.Thread(target=self._work, name="crawl", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._results.put(job())
+            except BaseException as error:
+                self._results.put(error)

@@ -1,0 +1,252 @@
+"""One crawl from its beginning, or from where one that was killed left off, to its certificate: `<folder>/run.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from caravan.clients.crawl.archive import Archive
+from caravan.clients.crawl.crawl import Crawl, Read, Work
+from caravan.clients.crawl.frontier import Frontier
+from caravan.clients.crawl.locks import hold_hosts
+from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT
+from caravan.clients.crawl.pace import Pace
+from caravan.clients.crawl.parts import Parts, as_table
+from caravan.clients.crawl.seeds import sow, sow_last_run
+from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
+from caravan.core.errors import CaravanError
+
+RECORD = "run.json"
+_STATE = "frontier.sqlite"
+PREVIOUS = "previous"
+"""The folder, in that of a crawl, of the one that was there before."""
+_NOT_OF_THE_RESULT = frozenset(
+    ("connections", "requests_per_second", "attempts", "connect_seconds", "answer_seconds", "seconds_of_host")
+)
+"""Limits that say how fast, not what: a crawl may go on, and be compared, with others."""
+_FAILURES = (NO_ROBOTS, NO_ANSWER, TOLD_TO_WAIT, "refused_address")
+STOPPED = "stopped before it was through"
+NOTHING = "no page could be read"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be crawled. `start_urls`: at least one; all absolute, without fragments."""
+
+    start_urls: tuple[str, ...]
+    scope: Scope
+    limits: Limits = field(default_factory=Limits)
+    sitemaps: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    """Whose robots.txt and sitemaps are read at the start, besides those of the start addresses."""
+    required_share: float = 0.95
+
+    def configuration_hash(self, extractor_version: str) -> str:
+        """The same for crawls whose tables can be compared, and whose facts can stand for one another."""
+        limits = {
+            name: value for name, value in dataclasses.asdict(self.limits).items() if name not in _NOT_OF_THE_RESULT
+        }
+        scope = {
+            name: sorted(value) if isinstance(value, frozenset) else value
+            for name, value in dataclasses.asdict(self.scope).items()
+        }
+        told = [sorted(self.start_urls), sorted(self.sitemaps), sorted(self.origins), scope, limits, extractor_version]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Means:
+    """How it is crawled. `read` makes rows of answers and is of `extractor_version`. `locks`: the folder of the locks
+    that keep two crawls from one host. `last`: the folder of the crawl before, which is used if it was complete and of
+    the same configuration."""
+
+    fetcher: Fetcher
+    pace: Pace
+    read: Read
+    extractor_version: str
+    agent: str
+    locks: Path
+    last: Path | None = None
+    wait_seconds: float = 0.0
+    checkpoint: int = 512
+    """Addresses after which what was read is committed; sooner where their pages are long, or the host slow."""
+    stop: Event = field(default_factory=Event)
+    progress: Callable[[Counts], None] = lambda counts: None
+    certificates: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Of one crawl, as `run.json` has it. `ended_at` is None while it is not through: it can go on."""
+
+    configuration_hash: str
+    extractor_version: str
+    start_urls: tuple[str, ...]
+    started_at: datetime
+    ended_at: datetime | None
+    counts: Mapping[str, int]
+    certificate: Certificate
+
+    def as_json(self) -> str:
+        told = dataclasses.asdict(self)
+        told["certificate"] |= {"share": self.certificate.share, "is_complete": self.certificate.is_complete}
+        return json.dumps(told, indent=2, default=datetime.isoformat) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        told: dict[str, Any] = json.loads(text)
+        certificate = told.pop("certificate")
+        certificate = {name: value for name, value in certificate.items() if name not in ("share", "is_complete")}
+        started_at, ended_at = told.pop("started_at"), told.pop("ended_at")
+        return cls(
+            **{**told, "start_urls": tuple(told["start_urls"])},
+            started_at=datetime.fromisoformat(started_at),
+            ended_at=datetime.fromisoformat(ended_at) if ended_at else None,
+            certificate=Certificate(**certificate),
+        )
+
+
+def read_record(folder: Path) -> Record | None:
+    """None where no crawl has got as far as having one. CaravanError for one that cannot be read."""
+    try:
+        return Record.from_json((folder / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CaravanError(f"{folder / RECORD}: is no record of a crawl ({error})") from error
+
+
+def is_begun(folder: Path) -> bool:
+    return (folder / _STATE).exists()
+
+
+def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record:
+    """Crawls into `folder`; goes on with what was begun there, unless `fresh`, which removes it.
+
+    Returns when all is asked, or soon after `means.stop` is set. Raises Retryable while another crawls one of the
+    hosts, CaravanError for a folder with a crawl of another configuration or with one that is through.
+    """
+    configuration_hash = plan.configuration_hash(means.extractor_version)
+    with hold_hosts(means.locks, plan.scope.hosts, f"crawls into {folder}", means.wait_seconds):
+        _prepare(folder, fresh)
+        frontier = Frontier(folder / _STATE, configuration_hash)
+        try:
+            parts = Parts(folder)
+            parts.begin(frontier.part)
+            record = _begin(plan, folder, means, configuration_hash)
+            archive = _archive(means.last, configuration_hash)
+            work = Work(
+                plan.scope,
+                plan.limits,
+                frontier,
+                parts,
+                means.fetcher,
+                means.pace,
+                means.read,
+                means.agent,
+                archive,
+                means.stop,
+                means.progress,
+                means.certificates,
+                means.checkpoint,
+            )
+            crawling = Crawl(work)
+            try:
+                is_through = _run(crawling, plan)
+            finally:
+                crawling.end_threads()
+            parts.replace("host", as_table("host", crawling.host_rows()))
+            record = dataclasses.replace(
+                record,
+                ended_at=_now() if is_through else None,
+                counts=frontier.counts(),
+                certificate=_certificate(plan, crawling, is_through),
+            )
+        finally:
+            frontier.close()
+        _write(folder, record)
+    return record
+
+
+def _prepare(folder: Path, fresh: bool) -> None:
+    if fresh and is_begun(folder):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / RECORD).exists() and not is_begun(folder):
+        raise CaravanError(f"{folder}: holds a crawl without its state; give another folder")
+    if not is_begun(folder) and any(path.name != PREVIOUS for path in folder.iterdir()):
+        raise CaravanError(f"{folder}: is not empty, and holds no crawl; give another folder")
+    record = read_record(folder)
+    if record is not None and record.ended_at is not None:
+        raise CaravanError(f"{folder}: the crawl there is through; give another folder, or begin afresh")
+
+
+def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> Record:
+    """That of the crawl that goes on, else a new one."""
+    record = read_record(folder)
+    if record is None:
+        nothing = Certificate(0, 0, plan.required_share, stopped=STOPPED)
+        record = Record(configuration_hash, means.extractor_version, plan.start_urls, _now(), None, {}, nothing)
+        _write(folder, record)
+    return record
+
+
+def _archive(last: Path | None, configuration_hash: str) -> Archive | None:
+    record = read_record(last) if last is not None else None
+    if last is None or record is None or record.ended_at is None:
+        return None
+    is_usable = record.certificate.is_complete and record.configuration_hash == configuration_hash
+    return Archive(last) if is_usable else None
+
+
+def _run(crawling: Crawl, plan: Plan) -> bool:
+    """Whether it came to its end."""
+    work = crawling.work
+    if not sow(crawling, plan.start_urls, plan.sitemaps, plan.origins):
+        return False
+    crawling.flush(0)
+    while not work.stop.is_set():
+        depth = work.frontier.generation()
+        if depth is not None:
+            crawling.run_generation(depth)
+        elif not sow_last_run(crawling):
+            return True
+    return False
+
+
+def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
+    frontier = crawling.work.frontier
+    expected, seen = frontier.coverage()
+    own = [each for each in crawling.origins.values() if each.is_own]
+    failed = {each.host: each.closed for each in own if each.closed in _FAILURES}
+    spent = {reason: each.host for each in own for reason in (PAGES, SECONDS) if each.skipped[reason]}
+    stopped = None
+    if not is_through:
+        stopped = STOPPED
+    elif not int(frontier.meta("well_count") or 0):
+        stopped = NOTHING
+    elif spent:
+        stopped = "; ".join(f"{reason} of {host}" for reason, host in sorted(spent.items()))
+    return Certificate(expected, seen, plan.required_share, failed, frontier.skipped(), stopped)
+
+
+def _write(folder: Path, record: Record) -> None:
+    scratch = folder / f"{RECORD}.tmp"
+    with open(scratch, "w", encoding="utf-8") as file:
+        file.write(record.as_json())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, folder / RECORD)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

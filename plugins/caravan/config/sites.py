@@ -1,0 +1,249 @@
+"""include/config/sites: the web sites that are crawled and audited, one file each. No folder, no site."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from caravan.config.document import Document, read
+from caravan.config.frozen import Day, Frozen
+from caravan.config.outlets import CODE, Line, language_tag
+from caravan.config.validation import validate
+from caravan.core.crawl import Limits, Scope
+from caravan.core.errors import Fault, Misconfigured, in_order, nearest
+from caravan.core.urls import BadUrl, host_of, resolve, split_fragment
+
+FOLDER = "sites"
+DROPPED_PARAMETERS = frozenset(
+    [
+        *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id", "utm_source_platform"),
+        *("utm_creative_format", "utm_marketing_tactic", "gclid", "gbraid", "wbraid", "dclid", "gclsrc", "fbclid"),
+        *("msclkid", "ttclid", "twclid", "yclid", "li_fat_id", "igshid", "mc_cid", "mc_eid", "mkt_tok"),
+        *("_ga", "_gl", "_hsenc", "_hsmi"),
+    ]
+)
+"""Parameters that advertising and mail put behind an address, for whoever counts visits."""
+
+
+def page_address(text: str) -> str:
+    """An absolute address as a crawl asks for it, without fragment; ValueError for anything else."""
+    try:
+        return split_fragment(resolve("", text))[0]
+    except BadUrl as error:
+        raise ValueError(f"'{text}' is no address that can be crawled (like https://www.example.com/)") from error
+
+
+def _host(text: str) -> str:
+    try:
+        host = host_of(resolve("", f"https://{text}/"))
+    except BadUrl:
+        host = ""
+    if not host or host != text:
+        hint = f"; it is written {host}" if host and "/" not in text else " (like www.example.com, or localhost:8080)"
+        raise ValueError(f"'{text}' is no host{hint}")
+    return text
+
+
+def _prefix(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f"'{text}' does not begin with a slash, as a path does")
+    return text
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"'{text}' is no regular expression: {error}") from error
+    if not text:
+        raise ValueError("is empty; it would match every address")
+    return text
+
+
+def _listed_once(values: object) -> object:
+    if isinstance(values, list) and len({str(each) for each in values}) < len(values):
+        raise ValueError("has a value twice")
+    return values
+
+
+Address = Annotated[str, AfterValidator(page_address)]
+Expression = Annotated[str, AfterValidator(_expression)]
+_Host = Annotated[str, AfterValidator(_host)]
+_Prefix = Annotated[str, AfterValidator(_prefix)]
+_CheckId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+_CheckIds = Annotated[tuple[_CheckId, ...], BeforeValidator(_listed_once)]
+_Bytes = Annotated[int, Field(ge=1_024, le=1 << 30)]
+_Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+_Count = Annotated[int, Field(ge=1, le=100_000_000)]
+
+
+class SiteLimits(Frozen):
+    """As `core.crawl.Limits`, which says what each is."""
+
+    connections: Annotated[int, Field(ge=1, le=64)] = Limits.connections
+    requests_per_second: Annotated[float, Field(gt=0, le=1_000)] = Limits.requests_per_second
+    attempts: Annotated[int, Field(ge=1, le=10)] = Limits.attempts
+    connect_seconds: Annotated[float, Field(gt=0, le=120)] = Limits.connect_seconds
+    answer_seconds: Annotated[float, Field(gt=0, le=600)] = Limits.answer_seconds
+    page_bytes: _Bytes = Limits.page_bytes
+    sitemap_bytes: _Bytes = Limits.sitemap_bytes
+    robots_bytes: Annotated[int, Field(ge=500 << 10, le=64 << 20)] = Limits.robots_bytes
+    pages_of_host: _Count = Limits.pages_of_host
+    seconds_of_host: _Seconds = Limits.seconds_of_host
+    pages_of_pattern: _Count = Limits.pages_of_pattern
+    links_of_page: Annotated[int, Field(ge=1, le=1_000_000)] = Limits.links_of_page
+    url_characters: Annotated[int, Field(ge=256, le=65_536)] = Limits.url_characters
+    depth: Annotated[int, Field(ge=0, le=10_000)] = Limits.depth
+
+
+class MarketPages(Frozen):
+    """Where a market's pages in one language are: on a host of its own, below a prefix, or both."""
+
+    market: str
+    locale: Annotated[str, AfterValidator(language_tag)]
+    prefix: _Prefix | None = None
+    host: _Host | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> MarketPages:
+        if self.prefix is None and self.host is None:
+            raise ValueError("give `prefix`, `host` or both: where its pages are")
+        return self
+
+
+class Suppression(Frozen):
+    """Issues that are known and stay for now. It ends with the day `expires`: from the next on they are told again."""
+
+    check: _CheckId
+    urls: Expression | None = None
+    """Of which addresses, by a regular expression; of all when absent."""
+    owner: Line
+    reason: Line
+    expires: Day
+
+
+class SiteChecks(Frozen):
+    """`severity`: other ones than the catalogue's. `off`: ids that are not evaluated."""
+
+    severity: dict[_CheckId, Literal["error", "warning", "notice"]] = {}
+    off: _CheckIds = ()
+
+
+class Site(Frozen):
+    code: Annotated[str, Field(pattern=CODE)]
+    name: Line
+    enabled: bool = True
+    start_urls: Annotated[tuple[Address, ...], Field(min_length=1)]
+    hosts: tuple[_Host, ...] = ()
+    """Those of the start addresses when absent."""
+    prefixes: tuple[_Prefix, ...] = ()
+    excluded: tuple[Expression, ...] = ()
+    dropped_parameters: tuple[Line, ...] = ()
+    """Besides DROPPED_PARAMETERS."""
+    sitemaps: tuple[Address, ...] = ()
+    """Besides those that robots.txt names."""
+    limits: SiteLimits = SiteLimits()
+    private_addresses: bool = False
+    check_external: bool = False
+    check_resources: bool = True
+    required_share: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.95")
+    """Of the addresses that a crawl expected, how many it must have seen to count as complete."""
+    markets: tuple[MarketPages, ...] = ()
+    checks: SiteChecks = SiteChecks()
+    suppressions: tuple[Suppression, ...] = ()
+    gate: _CheckIds = ()
+    """Ids of checks: where one of these fires, the audit's task fails."""
+
+    @model_validator(mode="after")
+    def _starts_inside(self) -> Site:
+        for url in self.start_urls if self.hosts else ():
+            if host_of(url) not in self.hosts:
+                raise ValueError(f"{url} is on none of the `hosts`")
+        return self
+
+    def scope(self) -> Scope:
+        return Scope(
+            hosts=frozenset(self.hosts or map(host_of, self.start_urls)),
+            prefixes=self.prefixes,
+            excluded=self.excluded,
+            dropped_parameters=DROPPED_PARAMETERS | set(self.dropped_parameters),
+            private_addresses=self.private_addresses,
+            check_external=self.check_external,
+            check_resources=self.check_resources,
+        )
+
+    def crawl_limits(self) -> Limits:
+        return Limits(**self.limits.model_dump())
+
+
+def load_sites(
+    config_dir: Path, markets: Collection[str] | None = None, checks: Collection[str] | None = None
+) -> tuple[dict[str, Site], list[Fault]]:
+    """The sites that are free of faults, by code, and every fault of the others: a faulty file disables its site alone.
+
+    `markets`, `checks`: codes and ids, to find those that there are not. Misconfigured when the folder cannot be read.
+    """
+    found: dict[str, Site] = {}
+    faults: list[Fault] = []
+    for path in _site_files(config_dir):
+        document, more = read(path, f"{FOLDER}/{path.name}")
+        faults += more
+        if document is None:
+            continue
+        wrong = list(_own_faults(document, path.stem, markets, checks))
+        site, more_wrong = validate(document, Site)
+        wrong += more_wrong
+        faults += wrong
+        if site is not None and not wrong and not more:
+            found[site.code] = site
+    return found, in_order(faults)
+
+
+def _site_files(config_dir: Path) -> list[Path]:
+    folder = config_dir / FOLDER
+    try:
+        names = sorted(os.listdir(folder)) if folder.exists() else []
+    except OSError as error:
+        raise Misconfigured([Fault(FOLDER, f"cannot be read: {error.strerror}")]) from error
+    return [folder / name for name in names if name.endswith((".yml", ".yaml")) and not name.startswith(".")]
+
+
+def _own_faults(
+    document: Document, stem: str, markets: Collection[str] | None, checks: Collection[str] | None
+) -> Iterator[Fault]:
+    code = document.text("code")
+    if code is not None and code != stem:
+        yield document.fault(("code",), f"'{code}' differs from the file's name; rename the file to {code}.yml")
+    for index, _ in enumerate(_items(document, "markets") if markets is not None else ()):
+        market = document.text("markets", index, "market")
+        if market is not None and market not in (markets or ()):
+            message = f"there is no market '{market}'{nearest(market, markets or ())}"
+            yield document.fault(("markets", index, "market"), message)
+    for location, check in _named_checks(document) if checks is not None else ():
+        if check not in (checks or ()):
+            yield document.fault(location, f"there is no check '{check}'{nearest(check, checks or ())}")
+
+
+def _named_checks(document: Document) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for check in document.mapping("checks", "severity"):
+        yield ("checks", "severity", check), check
+    for place in (("checks", "off"), ("gate",)):
+        for index, _ in enumerate(_items(document, *place)):
+            listed = document.text(*place, index)
+            if listed is not None:
+                yield (*place, index), listed
+    for index, _ in enumerate(_items(document, "suppressions")):
+        named = document.text("suppressions", index, "check")
+        if named is not None:
+            yield ("suppressions", index, "check"), named
+
+
+def _items(document: Document, *location: str) -> list[object]:
+    found = document.value(*location)
+    return list(found) if isinstance(found, list) else []
