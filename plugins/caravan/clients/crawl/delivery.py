@@ -12,6 +12,9 @@ import pyarrow as pa
 
 from caravan.clients.crawl.facts import CrawlFacts
 
+ASKED = "indexable internal_link"
+"""Views that `internal_links` asks, besides those of checks."""
+
 _INT, _TEXT, _BOOL, _AT = pa.int64(), pa.string(), pa.bool_(), pa.timestamp("us")
 _TYPES = {"str": _TEXT, "str | None": _TEXT, "int": _INT, "bool": _BOOL, "date": pa.date32(), "datetime": _AT}
 
