@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,8 +31,10 @@ def pictured(tmp_path: Path) -> Any:
     """Content with two images."""
     images = []
     for name in ("a-1f.png", "b-2e.png"):
-        (tmp_path / name).write_bytes(b"\x89PNG" + name.encode())
-        images.append(Image(f"{tmp_path}/{name}", name, "image/png", f"Image {name}", 1, 1))
+        data = b"\x89PNG" + name.encode()
+        (tmp_path / name).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        images.append(Image(f"{tmp_path}/{name}", name, "image/png", f"Image {name}", 1, 1, digest))
     return replace(CONTENT, html='<img src="img/a-1f.png" alt="A">', images=tuple(images))
 
 

@@ -141,6 +141,30 @@ def test_what_was_edited_after_the_approval_does_not_leave(world):
     assert world.send()["letter"] == {"accepted": 3, "skipped": 1}
 
 
+def test_a_picture_that_is_replaced_while_a_run_waits_for_its_instant_does_not_leave(world, monkeypatch):
+    picture, text = world.folder / "pots.gif", world.folder / "en-GB.md"
+    approved, other = b"GIF89a\3\0\2\0;", b"GIF89a\2\0\3\0;"
+    picture.write_bytes(approved)
+    text.write_text(f"{text.read_text()}\n![Six pots](pots.gif)\n")
+    world.approve()
+    world.plan()
+
+    def replaced(seconds: float) -> None:
+        picture.write_bytes(other)
+        world.now += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(sending, "sleep", replaced)
+    world.now = NOW - timedelta(seconds=30)
+    assert sending.send("site") == {"accepted": 1, "rejected": 1}, "the German page has none"
+    assert not (world.home / "site" / "en-GB" / "autumn").exists()
+    world.now += timedelta(minutes=1)
+    assert sending.send("site") == {"held": 1}
+    picture.write_bytes(approved)
+    assert sending.send("site") == {"accepted": 1}
+    (sent,) = (world.home / "site" / "en-GB" / "autumn").glob("*.gif")
+    assert sent.read_bytes() == approved
+
+
 @pytest.mark.parametrize("path", ["site/page.html.j2", "mail/words.yml", "de-DE/site/page.html.j2"])
 def test_a_template_that_was_changed_after_the_approval_voids_it(world, monkeypatch, path):
     templates = world.home / "templates"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -53,7 +54,8 @@ def site(blog: Blog) -> Iterator[Blog]:
 def pictured(tmp_path: Path) -> Content:
     path = tmp_path / "pot-1f.png"
     path.write_bytes(png())
-    image = Image(str(path), path.name, "image/png", "Un pot & sa tasse", 2, 2)
+    digest = hashlib.sha256(png()).hexdigest()
+    image = Image(str(path), path.name, "image/png", "Un pot & sa tasse", 2, 2, digest)
     html = '<p>Tout à\nmoitié prix.</p>\n<p><img src="img/pot-1f.png" alt="Un pot"></p>'
     return replace(CONTENT, html=html, images=(image,))
 
