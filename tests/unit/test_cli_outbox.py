@@ -107,6 +107,33 @@ def test_explain_tells_each_change(messages: dict[str, Message], capsys: pytest.
 
 
 @pytest.mark.parametrize(
+    ("claimed_at", "is_begun", "told"),
+    [
+        (NOW, False, ""),
+        (NOW, True, ""),
+        (NOW - 2 * HOUR, False, ": that is over, and the next run of release_send_minutely makes it planned again"),
+        (NOW - 2 * HOUR, True, ": that is over, and the next run of release_send_minutely makes it unknown"),
+    ],
+)
+def test_explain_tells_who_has_a_message_in_hand_and_how_long(
+    messages: dict[str, Message],
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+    claimed_at: datetime,
+    is_begun: bool,
+    told: str,
+) -> None:
+    with open_books(settings) as books:
+        (message,) = books.outbox.claim("release", "newsletter", "host:7:ff", claimed_at, NOW + 2 * HOUR, HOUR, 1)
+        assert not is_begun or books.outbox.begin(message, claimed_at)
+    assert run("explain", message.message_id) == 0
+    assert f"in hand  of host:7:ff until {claimed_at + HOUR} UTC{told}\n" in capsys.readouterr().out
+    for target in ("a", "b"):
+        assert run("explain", messages[target].message_id) == 0
+        assert "in hand" not in capsys.readouterr().out, "it is in nobody's hands any more"
+
+
+@pytest.mark.parametrize(
     ("words", "target", "code", "state"),
     [
         (("settle", "accepted"), "b", 0, "accepted"),

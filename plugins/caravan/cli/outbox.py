@@ -67,6 +67,7 @@ def explain(message: Id) -> None:
         "of": f"{found.key.function} {found.key.object_id}, revision {found.key.revision}",
         "to": f"{found.key.outlet}: {found.key.target}",
         "planned for": f"{intention.planned_for} UTC, not after {intention.not_after}",
+        "in hand": _lease(found, _now()),
         "content": intention.content_hash,
         "theirs": found.provider_id or "",
     }
@@ -133,8 +134,23 @@ def verify() -> None:
     say("the log is whole")
 
 
+def _lease(message: Message, now: datetime) -> str:
+    """Who has it in hand and how long for; nothing where nobody has."""
+    if message.state not in ("claimed", "handed_over") or message.lease_until is None:
+        return ""
+    until = f"of {message.worker} until {message.lease_until} UTC"
+    if message.lease_until > now:
+        return until
+    becomes = "planned again" if message.state == "claimed" else "unknown"
+    return f"{until}: that is over, and the next run of release_send_minutely makes it {becomes}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
 def _decide(message: str, state: State, why: str, theirs: str | None = None) -> None:
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = _now()
     with _outbox() as outbox:
         found = _one(outbox, message)
         if found.state not in ("unknown", "operator", "rejected") or state not in TRANSITIONS[found.state]:
