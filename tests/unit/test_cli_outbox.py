@@ -96,6 +96,25 @@ def test_counts_and_lists(messages: dict[str, Message], capsys: pytest.CaptureFi
     assert "did you mean 'unknown'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("columns", [80, 149, 150, 200])
+def test_what_people_copy_from_a_list_is_whole(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    key = Key("release", "autumn-sale-2026", 12, "newsletter", "anna.lindqvist@mail.example.com")
+    with open_books(settings) as books:
+        books.outbox.plan([Intention(key, NOW, NOW + HOUR, "c0ffee")], NOW, "me")
+        (message,) = books.outbox.claim("release", "newsletter", "one", NOW, NOW + HOUR, HOUR, 1)
+        begun = books.outbox.begin(message, NOW)
+        assert begun and books.outbox.record(begun, Unknown("the server took it and never answered; " * 4), NOW)
+    assert run("list", "--state", "unknown") == 0
+    lines = capsys.readouterr().out.splitlines()
+    words = {word.strip() for line in lines for word in line.replace("│", "  ").split("  ")}
+    assert {message.message_id[:12], "unknown", f"{NOW:%Y-%m-%d %H:%M}"} <= words
+    assert {"newsletter", "autumn-sale-2026 r12", key.target} <= words
+    assert max(map(len, lines)) <= columns
+
+
 def test_explain_tells_each_change(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", messages["a"].message_id[:10]) == 0
     shown = capsys.readouterr().out
