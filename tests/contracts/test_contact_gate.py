@@ -97,8 +97,7 @@ def test_a_consent_opens_and_a_withdrawal_closes_at_once(gate, contacts):
     [
         ("hard_bounce", "suppressed: hard_bounce", "suppressed: hard_bounce"),
         ("complaint", "suppressed: complaint", None),
-        ("unsubscribed", "suppressed: unsubscribed", None),
-        ("erased", "suppressed: erased", "suppressed: erased"),
+        ("soft_bounces", "suppressed: soft_bounces", "suppressed: soft_bounces"),
     ],
 )
 def test_who_is_suppressed(gate, contacts, reason, marketing, transactional):
