@@ -19,10 +19,13 @@ from caravan import PROJECT_ROOT
 from caravan.core.outbox import (
     TRANSITIONS,
     Accepted,
+    Cap,
+    Caps,
     Intention,
     Key,
     Message,
     Refused,
+    Skip,
     State,
     Traffic,
     Unknown,
@@ -277,17 +280,46 @@ def test_no_other_way_than_those_of_the_table(outbox, state):
     assert states(outbox) == {"a@example.com": "planned"}
 
 
-def test_contacts_are_those_that_left_or_may_have(outbox):
-    news = intention("x", purpose="news")
-    outbox.plan(
-        [replace(news, key=Key("release", str(number), 1, "newsletter", "x")) for number in range(4)], NOW, "me"
-    )
-    first, second, third = claim(outbox)[:3]
-    outbox.record(outbox.begin(first, NOW), Accepted(), NOW)
-    outbox.record(outbox.begin(second, NOW), Unknown("?"), NOW)
-    outbox.record(outbox.begin(third, NOW), Refused("550"), NOW)
-    assert outbox.contacts("x", NOW) == outbox.contacts("x", NOW, {"contract", "law"}) == 2
-    assert outbox.contacts("x", NOW + MINUTE) == outbox.contacts("x", NOW, {"news"}) == outbox.contacts("y", NOW) == 0
+@pytest.mark.parametrize(
+    ("caps", "purpose", "subject", "now", "answer"),
+    [
+        (Caps((Cap(3, 7),)), "news", "x", NOW, None),
+        (Caps((Cap(2, 7),)), "news", "x", NOW, Skip("over the cap of 2 in 7 days")),
+        (Caps((Cap(3, 1), Cap(1, 7))), "news", "x", NOW, Skip("over the cap of 1 in 7 days")),
+        (Caps((Cap(2, 7),), frozenset({"contract"})), "contract", "x", NOW, None),
+        (Caps((Cap(2, 7),), frozenset({"contract"})), None, "x", NOW, Skip("over the cap of 2 in 7 days")),
+        (Caps((Cap(1, 7),), frozenset({"news", "law"})), "other", "x", NOW, None),
+        (Caps((Cap(2, 7),)), "news", "y", NOW, None),
+        (Caps((Cap(2, 7),)), "news", None, NOW, None),
+        (Caps((Cap(2, 1),)), "news", "x", NOW + 24 * 60 * MINUTE, Skip("over the cap of 2 in 1 days")),
+        (Caps((Cap(2, 1),)), "news", "x", NOW + (24 * 60 + 1) * MINUTE, None),
+        (Caps(), "news", "x", NOW, None),
+    ],
+)
+def test_often_enough_is_enough_but_not_for_what_has_to_be_said(outbox, caps, purpose, subject, now, answer):
+    """Two count: one that was accepted and one that may have arrived; not one that was refused."""
+    for number, outcome in enumerate((Accepted(), Unknown("?"), Refused("550"))):
+        sent = intention("x", key=Key("release", str(number), 1, "newsletter", "x"), purpose="news")
+        outbox.plan([sent], NOW, "me")
+        outbox.record(outbox.begin(claim(outbox)[0], NOW), outcome, NOW)
+    late = {"planned_for": now, "not_after": now + MINUTE}
+    outbox.plan([intention("x", subject=subject, purpose=purpose, **late)], NOW, "me")
+    (message,) = claim(outbox, now=now)
+    begun = outbox.begin(message, now, {"newsletter": MINUTE}, caps)
+    assert (begun if answer else begun.state) == (answer or "handed_over")
+    assert outbox.get(message.message_id).state == ("claimed" if answer else "handed_over")
+
+
+def test_two_outlets_at_once_do_not_go_beyond_a_cap(outbox, open_ledger):
+    """Each has claimed its message for the same person before the other hands its own over."""
+    other, caps = StoredOutbox(open_ledger()), Caps((Cap(1, 7),))
+    keys = [Key("release", "autumn", 1, outlet, "x") for outlet in ("newsletter", "post")]
+    outbox.plan([intention(key=key, subject="x") for key in keys], NOW, "me")
+    (mine,), (theirs,) = claim(outbox), other.claim("release", "post", "two", NOW, NOW + MINUTE, LEASE, 1)
+    assert isinstance(outbox.begin(mine, NOW, caps=caps), Message)
+    assert other.begin(theirs, NOW, caps=caps) == Skip("over the cap of 1 in 7 days")
+    outbox.record(replace(mine, state="handed_over"), Refused("550"), NOW)
+    assert isinstance(other.begin(theirs, NOW, caps=caps), Message), "what was refused has reached nobody"
 
 
 def test_the_mirror_gets_each_change_once(outbox):
@@ -473,3 +505,31 @@ def test_two_workers_at_once_are_no_faster_than_the_rate(outbox, open_ledger, pl
         rows = transaction.rows("SELECT handed_over_at FROM outbox_message ORDER BY handed_over_at")
     times = [datetime.fromisoformat(row[0]) for row in rows]
     assert min(after - before for before, after in pairwise(times)) >= timedelta(milliseconds=50)
+
+
+CAPPED = """
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from caravan.core.outbox import Cap, Caps, Message
+from caravan.warehouse.ledger import PostgresLedger, SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
+place, name = sys.argv[1:]
+outbox = StoredOutbox(PostgresLedger(place) if "://" in place else SqliteLedger(Path(place)))
+now, minutes = datetime(2026, 11, 25, 8, 30), timedelta(minutes=10)
+found = outbox.claim("release", name, name, now, now + minutes, minutes, 100)
+print("ready", flush=True)
+sys.stdin.readline()
+for message in found:
+    if isinstance(outbox.begin(message, now, caps=Caps((Cap(1, 1),))), Message):
+        print(message.key.target, flush=True)
+"""
+
+
+def test_two_workers_at_once_write_to_nobody_more_often_than_a_cap_allows(outbox, place):
+    people = [f"t{number:02}" for number in range(40)]
+    keys = [Key("release", "autumn", 1, outlet, person) for person in people for outlet in ("one", "two")]
+    outbox.plan([intention(key.target, key=key) for key in keys], NOW, "me")
+    said = at_once(CAPPED, place)
+    assert sorted(line for lines in said for line in lines) == people
+    assert outbox.verify() is None

@@ -197,21 +197,24 @@ def test_who_says_no_between_planning_and_sending_gets_nothing(world):
     assert world.received() == ["chloe@example.com"]
 
 
-def test_what_has_to_be_sent_leaves_room_for_what_may(world):
+@pytest.mark.parametrize(("purpose", "is_left_out"), [("service_message", False), ("marketing_email", True)])
+def test_what_has_to_be_sent_leaves_room_for_what_may(world, purpose, is_left_out):
     world.approve()
     world.plan()
     with world.desk() as desk:
         anna = desk.subject_of("anna@example.com")
         for number in range(5):
             key, until = Key("loyalty", str(number), 1, "letter", "anna@example.com"), NOW + HOUR
-            intention = Intention(key, NOW, until, "c", subject=anna, purpose="service_message")
+            intention = Intention(key, NOW, until, "c", subject=anna, purpose=purpose)
             desk.outbox.plan([intention], NOW, "test")
             (claimed,) = desk.outbox.claim("loyalty", "letter", "one", NOW, until, HOUR, 1)
             begun = desk.outbox.begin(claimed, NOW)
             assert begun and desk.outbox.record(begun, Accepted(), NOW)
-        assert desk.outbox.contacts(anna, NOW) == 5
     world.send()
-    assert "anna@example.com" in world.received()
+    assert ("anna@example.com" not in world.received()) == is_left_out
+    with world.desk() as desk:
+        reasons = {each.key.target: each.reason for each in desk.outbox.find(object_id="autumn")}
+    assert reasons["anna@example.com"] == ("over the cap of 2 in 1 days" if is_left_out else None)
 
 
 def test_too_late_is_missed_and_told(world):

@@ -48,19 +48,6 @@ class OutboxQuestions:
         with self._ledger.read() as transaction:
             return read(transaction, where, values, "ORDER BY changed_at, message_id", limit)
 
-    def contacts(self, subject: str, since: datetime, uncounted: Collection[str] = ()) -> int:
-        """How often somebody was written to since then, or may have been, by all functions; not for these purposes."""
-        states = ", ".join(f"'{state}'" for state in LEFT)
-        where = f"subject = :subject AND handed_over_at >= :since AND state IN ({states})"
-        values = {"subject": subject, "since": as_text(since)}
-        if uncounted:
-            purposes = {f"purpose{place}": purpose for place, purpose in enumerate(uncounted)}
-            where += f" AND COALESCE(purpose, '') NOT IN ({', '.join(f':{name}' for name in purposes)})"
-            values |= purposes
-        with self._ledger.read() as transaction:
-            found = transaction.row(f"SELECT COUNT(*) FROM outbox_message WHERE {where}", values)
-        return int(found[0]) if found else 0
-
     def find(
         self,
         *,
