@@ -164,12 +164,39 @@ def test_how_each_outlet_does(outbox):
     for message, answer in zip(claim(outbox, limit=3), (Accepted(), Unknown("?"), Unknown("?")), strict=True):
         outbox.record(outbox.begin(message, NOW), answer, NOW)
     assert outbox.settle(outbox.find(state="unknown")[0], "operator", "no evidence", NOW, "me")
+    for outlet, name in (("feed", "done"), ("push", "taken back")):
+        outbox.plan([intention(key=Key("release", name, 1, outlet, "x"))], NOW, "me")
+    (done,) = outbox.claim("release", "feed", "one", NOW - MINUTE, NOW + MINUTE, LEASE, 1)
+    outbox.record(outbox.begin(done, NOW - MINUTE), Accepted(), NOW)
+    outbox.cancel("release", "taken back", 1, "withdrawn", NOW, "me")
     week = NOW - 7 * 24 * 60 * MINUTE
     assert outbox.traffic(NOW + MINUTE, week) == [
+        Traffic("feed", 0, 0, 0, 0, 0, 0, NOW - MINUTE),
         Traffic("newsletter", 1, 1, 0, 1, 1, 1, NOW),
+        Traffic("push", 0, 0, 0, 0, 0, 0, None),
         Traffic("site", 0, 1, 0, 0, 0, 0, None),
     ]
-    assert outbox.traffic(NOW + 10 * MINUTE, NOW + MINUTE)[0] == Traffic("newsletter", 0, 0, 2, 1, 1, 0, NOW)
+    assert outbox.traffic(NOW + 10 * MINUTE, NOW + MINUTE)[1] == Traffic("newsletter", 0, 0, 2, 1, 1, 0, NOW)
+
+
+def test_how_outlets_do_is_not_asked_of_all_that_has_ever_left(tmp_path):
+    steps = []
+    for settled in (10, 1000):
+        with SqliteLedger(tmp_path / str(settled)) as ledger:
+            outbox = StoredOutbox(ledger)
+            outbox.plan([intention(f"{number}", planned_for=NOW - MINUTE) for number in range(settled)], NOW, "me")
+            outbox.plan([intention("to come", planned_for=NOW + 5 * MINUTE)], NOW, "me")
+            with ledger.write() as transaction:
+                left = "UPDATE outbox_message SET state = 'accepted', handed_over_at = :at WHERE due_at < :at"
+                transaction.rows(left, {"at": as_text(NOW)})
+            steps.append(0)
+
+            def step() -> None:
+                steps[-1] += 1
+
+            ledger._connection.set_progress_handler(step, 1)
+            assert outbox.traffic(NOW, NOW) == [Traffic("newsletter", 1, 0, 0, 0, 0, 0, NOW)]
+    assert 0 < steps[1] < 2 * steps[0]
 
 
 def test_due_alone_and_the_earliest_first(outbox):

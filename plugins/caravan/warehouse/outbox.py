@@ -51,6 +51,7 @@ SCHEMA = (
     # The last three: what is held is passed over without a look at its rows.
     "(state, function, outlet, due_at, object_id, revision, content_hash)",
     "CREATE INDEX IF NOT EXISTS outbox_object ON outbox_message (function, object_id, revision)",
+    "CREATE INDEX IF NOT EXISTS outbox_outlet ON outbox_message (outlet, handed_over_at)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
     "WHERE handed_over_at IS NOT NULL",
