@@ -41,6 +41,8 @@ _UNSETTLED_OF_EACH = """
     FROM outbox_message WHERE state IN ('planned', 'claimed', 'handed_over', 'unknown', 'operator', 'missed')
     GROUP BY outlet
     """
+_WAITING = "'planned', 'claimed', 'handed_over', 'unknown'"
+"""States out of which something may still be sent, or found to have been."""
 MOST = 500
 """Messages given at once, where nobody asks for more."""
 
@@ -154,6 +156,12 @@ class OutboxQuestions:
                 {"outlet": outlet, "since": as_text(since)},
             )
         return int(found[0]) if found else 0
+
+    def is_stuck(self, outlet: str, since: datetime, now: datetime) -> bool:
+        """Whether something promised by now waits, and nothing was accepted of what was handed over since then."""
+        where = f"outlet = :outlet AND state IN ({_WAITING}) AND planned_for <= :now"
+        waits = self._one(where, {"outlet": outlet, "now": as_text(now)}) is not None
+        return waits and not self.sent_since(outlet, since)
 
     def by_provider(self, outlet: str, provider_id: str) -> Message | None:
         """The message that the other side calls so."""
