@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from caravan import PROJECT_ROOT
 from caravan.assembly import incidents
 from caravan.assembly.clock import utc_now
 from caravan.assembly.outbox import open_books
@@ -147,6 +148,11 @@ def test_other_tasks_are_over_as_ever(site, outbox):
     incidents.task_failed(DAG, "list_outlets", None, "r1", 1, "http://x", None)
     assert run("success", dag_id="sales") == ["send", "list_outlets"]
     assert run("success") == []
+
+
+def test_the_dag_and_its_task_are_called_so():
+    text = (PROJECT_ROOT / "dags" / f"{DAG}.py").read_text()
+    assert "def send(outlet: str)" in text and "task.op_kwargs['outlet']" in text
 
 
 def test_without_an_outbox_nothing_waits(site):
