@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from places import Place
 
-from caravan import INCLUDE_DIR, SQL_DIR
+from caravan import INCLUDE_DIR
 from caravan.assembly import reporting, sales
+from caravan.assembly.warehouse import catalog
 from caravan.core.scope import RunScope
 from caravan.core.window import Window
-from caravan.warehouse.catalog import load_models
 
 CHANNEL = """
 code: shop
@@ -116,9 +116,10 @@ class World:
     def tables(self) -> dict[str, list[Any]]:
         """Every stg, int, fct and rpt table, without what says which load it came by."""
         found = {}
-        for model in load_models(SQL_DIR).models:
-            # What releases make of the outbox no step of sales builds.
-            if model.function != "release" and model.layer != "dim" and not model.name.startswith("stg.config"):
-                names = ", ".join(name for name in model.column_names if name not in LOAD_METADATA)
-                found[model.name] = sorted(self.rows(f"SELECT {names} FROM {model.name}"), key=repr)
+        with self.place.open() as warehouse, warehouse.read() as session:
+            for model in catalog().models:
+                # What releases make of the outbox no step of sales builds.
+                if model.function != "release" and model.layer != "dim" and not model.name.startswith("stg.config"):
+                    names = ", ".join(name for name in model.column_names if name not in LOAD_METADATA)
+                    found[model.name] = sorted(session.rows(f"SELECT {names} FROM {model.name}"), key=repr)
         return found
