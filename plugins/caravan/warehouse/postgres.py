@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
 import psycopg
 import sqlglot
 from psycopg.conninfo import conninfo_to_dict
@@ -202,6 +203,11 @@ class Postgres(Warehouse):
     def close(self) -> None:
         self._opened.close()
 
+    @functools.cached_property
+    def duck(self) -> duckdb.DuckDBPyConnection:
+        """What reads and writes files of this machine; opened when the first comes."""
+        return self._opened.enter_context(connect_duckdb(self.scratch))
+
     def new_staged_name(self) -> str:
         self._staged_count += 1
         return f"{_STAGED}{self._staged_count}"
@@ -263,17 +269,16 @@ class _PostgresSession(Session):
         name = self._server.new_staged_name()
         declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         self._connection.execute(translate(f"CREATE TEMPORARY TABLE {name} ({declared})").encode())
-        with connect_duckdb(self._server.scratch) as duck:
-            for path in paths:
-                spool = self._server.scratch / "copy.csv"
-                wanted = ", ".join(columns)
-                source = f"SELECT {wanted} FROM read_parquet({quoted(path)})"
-                duck.execute(f"COPY ({source}) TO {quoted(spool)} (FORMAT csv, HEADER)")
-                command = f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()
-                with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("rb") as lines:
-                    while chunk := lines.read(COPY_CHUNK):
-                        copy.write(chunk)
-                spool.unlink()
+        for path in paths:
+            spool = self._server.scratch / "copy.csv"
+            wanted = ", ".join(columns)
+            source = f"SELECT {wanted} FROM read_parquet({quoted(path)})"
+            self._server.duck.execute(f"COPY ({source}) TO {quoted(spool)} (FORMAT csv, HEADER)")
+            command = f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()
+            with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("rb") as lines:
+                while chunk := lines.read(COPY_CHUNK):
+                    copy.write(chunk)
+            spool.unlink()
         self._connection.execute(f"ANALYZE {name}".encode())
         return f"pg_temp.{name}"
 
@@ -289,12 +294,11 @@ class _PostgresSession(Session):
             for chunk in copy:
                 sink.write(chunk)
         declared = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
-        with connect_duckdb(self._server.scratch) as duck:
-            source = (
-                f"read_csv({quoted(spool)}, header = true, delim = ',', quote = '\"', escape = '\"', "
-                f"columns = {declared}, allow_quoted_nulls = false, auto_detect = false)"
-            )
-            duck.execute(f"COPY (SELECT * FROM {source}) TO {quoted(target)} (FORMAT parquet)")
+        source = (
+            f"read_csv({quoted(spool)}, header = true, delim = ',', quote = '\"', escape = '\"', "
+            f"columns = {declared}, allow_quoted_nulls = false, auto_detect = false)"
+        )
+        self._server.duck.execute(f"COPY (SELECT * FROM {source}) TO {quoted(target)} (FORMAT parquet)")
         spool.unlink()
 
 
