@@ -32,7 +32,7 @@ def memory_folder() -> Path | None:
 
 
 if "TMPDIR" not in os.environ and (folder := memory_folder()):
-    os.environ["TMPDIR"] = str(folder)  # of the processes that tests start, too
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # of the processes that tests start, too
 HOME = Path(tempfile.mkdtemp(prefix="caravan-tests-"))
 
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "CARAVAN_CONFIG", "CARAVAN_WAREHOUSE"))]:
