@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def memory_folder() -> Path | None:
-    """Where files are kept in memory, if that has the room and they may be executed there. The tests write a million
-    small files, which takes a disk thirty times longer than memory; that one survives a power cut no test can tell."""
+    """Where files are kept in memory, if that has the room and they may be executed there. To make a small file, and
+    tests make many, takes a disk up to thirty times the CPU; that one survives a power cut no test can tell."""
     folder = Path("/dev/shm")
     try:
         system = os.statvfs(folder)
