@@ -1,14 +1,14 @@
 """Crawls the company's own web sites, asks every check of the catalogue, and says what is new, fixed or back.
 
 **Rerun class** `rerun:now`: a crawl sees only what is there now, so a backfill is refused. A crawl that was cut off goes
-on where it was, in its next attempt; one that is through is not made again by clearing `audit` or `load`, which start
-from its folder. Clear `crawl` to crawl anew.
+on where it was, in its next attempt. `audit` and `load` start from a crawl's folder: clear them as often as you like.
+Clear `crawl` to crawl anew.
 
 **When**: each night at 02:15 UTC. By hand: at once, of all sites or of those in *Sites*, as after a fix.
 
 **Inputs**: `include/config/sites`; the sites themselves; the last crawl of each, whose pages are asked for only if they
-have changed; markets, prices, stock and sales from the warehouse. **Output**: `CARAVAN_HOME/site/crawls/<site>`, a folder
-for each crawl with its tables and its report; `raw.crawl__*`, `mart.fct_page`, `mart.fct_site_issue`,
+have changed; markets, prices, stock and sales from the warehouse. **Output**: a folder for each crawl, with its tables
+and its report, below `CARAVAN_HOME/site/crawls`; `raw.crawl__*`, `mart.fct_page`, `mart.fct_site_issue`,
 `mart.fct_site_change`, `mart.fct_site_check`; the asset `site_crawls` wakes `reporting_marts_hourly`.
 
 **When it fails**
