@@ -1,7 +1,8 @@
 """Small sites written down in YAML, as the tables that a crawl of them would have written. No network.
 
 `site`: path, or whole address, to a page: the body's HTML in a page that is otherwise as it should be; or a mapping
-with any of `status`, `headers`, `html` (the whole document), `head`, `body` and the columns of `page` to set by hand.
+with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `alternates` (code to path), `passages`
+(texts), `marks` (name to value or values) and the columns of `page` to set by hand.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow as pa
+from fixture_reading import alternates_html, read_more
 from selectolax.lexbor import LexborHTMLParser
 
 from caravan.clients.crawl.facts import INPUT_TABLES
 from caravan.clients.crawl.tables import TABLES
 
 ORIGIN = "https://shop.test"
+PARTS = ("status", "headers", "html", "head", "body", "alternates", "passages", "marks")
 CRAWLED_AT = datetime(2026, 3, 1, 2, 0)
 
 Site = Mapping[str, Any]
@@ -34,7 +37,7 @@ def tables_of(case: Mapping[str, Any]) -> tuple[Tables, Tables]:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for address, given in case["site"].items():
         _add_page(rows, urljoin(ORIGIN, address), given)
-    for name in ("robots", "host", "sitemap", "sitemap_url"):
+    for name in ("robots", "host", "sitemap", "sitemap_url", "hreflang"):
         rows[name] += [_keyed(row, TABLES[name]) for row in case.get(name, ())]
     crawled = {name: _table(found, TABLES[name]) for name, found in rows.items()}
     known = {name: schema for tables in INPUT_TABLES.values() for name, schema in tables.items()}
@@ -71,13 +74,13 @@ def document(url: str, given: Mapping[str, Any]) -> str:
 <title>All about the things that are sold at {path}</title>
 <meta name="description" content="What is sold at {path} is described in full, with prices, sizes and reviews.">
 <meta name="viewport" content="width=device-width">
-<link rel="canonical" href="{url}">{given.get("head", "")}</head>
+<link rel="canonical" href="{url}">{given.get("head", "")}{alternates_html(given)}</head>
 <body><h1>Welcome to {path}</h1>{given.get("body", "")}</body></html>"""
 
 
 def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> None:
     given = {"body": given} if isinstance(given, str) else dict(given)
-    unknown = set(given) - {"status", "headers", "html", "head", "body", *TABLES["page"].names}
+    unknown = set(given) - set(PARTS) - set(TABLES["page"].names)
     assert not unknown, f"{url}: {unknown} are no parts of a page; is a comma inside braces quoted?"
     html = given.get("html") or document(url, given)
     headers = {
@@ -111,6 +114,7 @@ def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> No
         page |= {"location_url": target, "location_key": key_of(target), "location_is_internal": True}
     if status == 200 and media == "text/html":
         page |= _read(rows, url, html)
+        read_more(rows, url, html, headers, given, key_of)
     page |= {name: value for name, value in given.items() if name in TABLES["page"].names}
     rows["page"].append(page)
     _read_headers(rows, page, url, headers)

@@ -1,4 +1,5 @@
-"""include/checks/site: the catalogue of the site audit. `<category>.yml` holds its checks, `views.sql` what they ask.
+"""include/checks/site: the catalogue of the site audit. `<category>.yml` holds its checks, `views.sql` what they ask,
+and `<category>.sql` what only those of one category do.
 
 A check is a query over a crawl's tables. Its rows are what it found: `page_key` (or `url`, where `over` has no pages)
 says where, `affected_count` how many a row stands for (1 when absent), every other column is evidence.
@@ -99,7 +100,7 @@ class Check(Frozen):
 
 
 class Catalogue(Frozen):
-    """Checks in the order of `CATEGORIES` and of their files; `views` is the SQL that makes what they ask."""
+    """Checks in the order of `CATEGORIES` and of their files; `views` is the SQL that makes what they ask, in order."""
 
     checks: tuple[Check, ...]
     views: str
@@ -117,7 +118,8 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
     """Raises Misconfigured with every fault of every file."""
     faults: list[Fault] = []
     checks: list[Check] = []
-    views = (folder / "views.sql").read_text(encoding="utf-8") if (folder / "views.sql").is_file() else ""
+    scripts = sorted(folder.glob("*.sql"), key=lambda path: (path.stem != "views", _place(path)))
+    views = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
     names = view_names(views)
     for path in sorted(folder.glob("*.yml"), key=_place):
         document, found = read(path, f"site/{path.name}")
@@ -207,7 +209,7 @@ def _check_faults(document: Document, check: Check, views: Iterable[str], taken:
     if check.sql is None:
         return
     if check.over not in views:
-        yield document.fault((*at, "over"), f"views.sql makes no '{check.over}'{nearest(str(check.over), views)}")
+        yield document.fault((*at, "over"), f"no script makes '{check.over}'{nearest(str(check.over), views)}")
     used = set(re.findall(r"\$(\w+)", check.sql))
     for name in sorted(used - set(check.limits)):
         yield document.fault((*at, "sql"), f"${name} is none of its limits{nearest(name, check.limits)}")

@@ -234,4 +234,4 @@ def _run_script(connection: duckdb.DuckDBPyConnection, script: str) -> None:
             if stop:
                 raise stop from error
             begins = re.sub(r"(?s)^(\s|--[^\n]*\n)*", "", statement.query).split("\n")[0]
-            raise CaravanError(f"views.sql, `{begins}`: {error}; no check was asked") from error
+            raise CaravanError(f"include/checks/site, `{begins}`: {error}; no check was asked") from error
