@@ -1,4 +1,4 @@
-"""What pages of a fixture site say beside their links and texts: alternates, structured data, passages and marks."""
+"""What pages of a fixture site say beside their links and texts: structured data, passages and marks."""
 
 from __future__ import annotations
 
@@ -21,31 +21,17 @@ def alternates_html(given: Mapping[str, Any]) -> str:
     )
 
 
-def read_more(
-    rows: Rows, url: str, html: str, headers: Mapping[str, str], given: Mapping[str, Any], key_of: KeyOf
-) -> None:
+def read_more(rows: Rows, url: str, html: str, given: Mapping[str, Any], key_of: KeyOf) -> None:
     tree, key = LexborHTMLParser(html), key_of(url)
-    for node in tree.css("link[hreflang]"):
-        code, href = node.attributes["hreflang"] or "", node.attributes["href"] or ""
-        _add_alternate(rows, url, "html", code, href, node.parent is not None and node.parent.tag == "head", key_of)
-    for part in headers.get("link", "").split(","):
-        if "hreflang" in part:
-            code, href = part.split('hreflang="')[1].split('"')[0], part.split("<")[1].split(">")[0]
-            _add_alternate(rows, url, "header", code, href, True, key_of)
     for block, node in enumerate(tree.css('script[type="application/ld+json"]')):
         rows["structured"] += [{"page_key": key, "block": block, **row} for row in _structured(node.text())]
     for name, values in given.get("marks", {}).items():
         for value in values if isinstance(values, list) else [values]:
-            rows["mark"].append({"page_key": key, "name": name, "value": value, "count": 1})
+            said = value if isinstance(value, dict) else {"value": value}
+            rows["mark"].append({"page_key": key, "name": name, "count": 1, **said})
     for position, text in enumerate(given.get("passages", ())):
         passage = {"position": position, "text_hash": key_of(text), "character_count": len(text)}
         rows["passage"].append({"page_key": key, **passage})
-
-
-def _add_alternate(rows: Rows, url: str, source: str, code: str, href: str, is_in_head: bool, key_of: KeyOf) -> None:
-    target = urljoin(url, href)
-    row = {"page_key": key_of(url), "source": source, "code": code, "href": href, "target_url": target}
-    rows["hreflang"].append(row | {"target_key": key_of(target), "is_in_head": is_in_head})
 
 
 def _structured(text: str) -> Iterator[dict[str, Any]]:

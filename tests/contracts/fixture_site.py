@@ -1,8 +1,9 @@
 """Small sites written down in YAML, as the tables that a crawl of them would have written. No network.
 
 `site`: path, or whole address, to a page: the body's HTML in a page that is otherwise as it should be; or a mapping
-with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `alternates` (code to path), `passages`
-(texts), `marks` (name to value or values) and the columns of `page` to set by hand.
+with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `links` (so many, in the body),
+`alternates` (code to path), `passages` (texts), `marks` (name to value or values, or to columns) and the columns of
+`page` to set by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from caravan.clients.crawl.facts import INPUT_TABLES
 from caravan.clients.crawl.tables import TABLES
 
 ORIGIN = "https://shop.test"
-PARTS = ("status", "headers", "html", "head", "body", "alternates", "passages", "marks")
+PARTS = ("status", "headers", "html", "head", "body", "links", "alternates", "passages", "marks")
 CRAWLED_AT = datetime(2026, 3, 1, 2, 0)
 
 Site = Mapping[str, Any]
@@ -37,7 +38,7 @@ def tables_of(case: Mapping[str, Any]) -> tuple[Tables, Tables]:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for address, given in case["site"].items():
         _add_page(rows, urljoin(ORIGIN, address), given)
-    for name in ("robots", "host", "sitemap", "sitemap_url", "hreflang"):
+    for name in ("robots", "host", "seed", "sitemap", "sitemap_url", "hreflang"):
         rows[name] += [_keyed(row, TABLES[name]) for row in case.get(name, ())]
     crawled = {name: _table(found, TABLES[name]) for name, found in rows.items()}
     known = {name: schema for tables in INPUT_TABLES.values() for name, schema in tables.items()}
@@ -70,12 +71,13 @@ def _keyed(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
 def document(url: str, given: Mapping[str, Any]) -> str:
     """A page that no check finds anything wrong with, round what is given."""
     path = urlsplit(url).path
+    links = "".join(f'<a href="/{number}">{number}</a>' for number in range(given.get("links", 0)))
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <title>All about the things that are sold at {path}</title>
 <meta name="description" content="What is sold at {path} is described in full, with prices, sizes and reviews.">
 <meta name="viewport" content="width=device-width">
 <link rel="canonical" href="{url}">{given.get("head", "")}{alternates_html(given)}</head>
-<body><h1>Welcome to {path}</h1>{given.get("body", "")}</body></html>"""
+<body><h1>Welcome to {path}</h1>{given.get("body", "")}{links}</body></html>"""
 
 
 def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> None:
@@ -114,7 +116,7 @@ def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> No
         page |= {"location_url": target, "location_key": key_of(target), "location_is_internal": True}
     if status == 200 and media == "text/html":
         page |= _read(rows, url, html)
-        read_more(rows, url, html, headers, given, key_of)
+        read_more(rows, url, html, given, key_of)
     page |= {name: value for name, value in given.items() if name in TABLES["page"].names}
     rows["page"].append(page)
     _read_headers(rows, page, url, headers)
@@ -127,6 +129,10 @@ def _read_headers(
     if "canonical" in headers.get("link", ""):
         href = headers["link"].split("<")[1].split(">")[0]
         rows["canonical"].append(_canonical(url, "header", href, True))
+    if "hreflang" in headers.get("link", ""):
+        href, code = headers["link"].split("<")[1].split(">")[0], headers["link"].split('hreflang="')[1].split('"')[0]
+        row = {"page_key": key_of(url), "source": "header", "code": code, "href": href}
+        rows["hreflang"].append(row | {"target_url": urljoin(url, href), "target_key": key_of(urljoin(url, href))})
     if "x-robots-tag" in headers:
         page["robots_http"] = [part.strip().lower() for part in headers["x-robots-tag"].split(",")]
 
@@ -145,6 +151,11 @@ def _read(rows: dict[str, list[dict[str, Any]]], url: str, html: str) -> dict[st
         link = {"page_key": key, "position": position, "tag": node.tag, "rel": rel, "target_url": target}
         link |= {"target_key": key_of(target), "is_internal": target.startswith(ORIGIN), "text": node.text() or None}
         rows["link"].append(link | {"is_nofollow": "nofollow" in rel})
+    for node in tree.css("link[hreflang]"):
+        target = urljoin(url, node.attributes["href"])
+        row = {"page_key": key, "source": "html", "code": node.attributes["hreflang"], "href": node.attributes["href"]}
+        row |= {"target_url": target, "target_key": key_of(target), "is_in_head": node.parent.tag == "head"}
+        rows["hreflang"].append(row)
     for node in tree.css("link[rel=canonical]"):
         rows["canonical"].append(_canonical(url, "html", node.attributes["href"], bool(node.parent.tag == "head")))
     robots = []

@@ -10,7 +10,7 @@ The checks are the code's own and come with it. A site may set limits and severi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -48,6 +48,7 @@ INPUTS: Mapping[str, str] = {
     "external_links": "answers of other sites that pages link to (crawl with external links)",
     "resources": "answers of styles, scripts and images (crawl with resources)",
     "previous_crawl": "the last comparable crawl of the site",
+    "link_score": "the internal link score of this and the last comparable crawl",
     "redirect_history": "30 days of crawls with the same redirects",
     "market": "the site's markets with their prefixes, languages and currencies",
     "price": "the warehouse's prices by market and sku",
@@ -100,13 +101,27 @@ class Check(Frozen):
 
 
 class Catalogue(Frozen):
-    """Checks in the order of `CATEGORIES` and of their files; `views` is the SQL that makes what they ask, in order."""
+    """Checks in the order of `CATEGORIES` and of their files. `views`: the scripts' statements by what each makes."""
 
     checks: tuple[Check, ...]
-    views: str
+    views: Mapping[str, str]
 
     def __getitem__(self, check_id: str) -> Check:
         return next(check for check in self.checks if check.id == check_id)
+
+    def only(self, check_ids: Collection[str]) -> Catalogue:
+        return self.model_copy(update={"checks": tuple(check for check in self.checks if check.id in check_ids)})
+
+    def script(self) -> list[str]:
+        """The statements that its checks need, directly or through others, in order."""
+        needed: set[str] = set()
+        asking = " ".join(f"{check.over} {check.sql}" for check in self.checks if check.sql)
+        for name, statement in reversed(self.views.items()):
+            # What a statement asks stands before it, so one way back finds all.
+            if re.search(rf"(?i)\b{name}\b", asking):
+                needed.add(name)
+                asking += " " + statement
+        return [statement for name, statement in self.views.items() if name in needed]
 
 
 class _File(Frozen):
@@ -119,8 +134,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
     faults: list[Fault] = []
     checks: list[Check] = []
     scripts = sorted(folder.glob("*.sql"), key=lambda path: (path.stem != "views", _place(path)))
-    views = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
-    names = view_names(views)
+    views = read_views("\n".join(path.read_text(encoding="utf-8") for path in scripts))
     for path in sorted(folder.glob("*.yml"), key=_place):
         document, found = read(path, f"site/{path.name}")
         faults += found
@@ -133,7 +147,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
         if file is None:
             continue
         for check in file.checks.values():
-            faults += _check_faults(document, check, names, {other.id for other in checks})
+            faults += _check_faults(document, check, views, {other.id for other in checks})
             checks.append(check)
     if not checks and not faults:
         faults.append(Fault("site", f"no checks in {folder}; the clone is incomplete"))
@@ -142,9 +156,15 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
     return Catalogue(checks=tuple(checks), views=views)
 
 
-def view_names(sql: str) -> frozenset[str]:
-    """The tables and views that a script makes."""
-    return frozenset(re.findall(r"(?im)^CREATE\s+(?:TEMP\s+)?(?:TABLE|VIEW)\s+(\w+)", sql))
+def read_views(script: str) -> dict[str, str]:
+    """What a script makes (macros, tables, views), each to its statement. A `;` that ends a line ends a statement."""
+    statements = [part.strip() for part in re.split(r";\s*$", script, flags=re.MULTILINE)]
+    found: dict[str, str] = {}
+    for statement in statements:
+        made = re.search(r"(?m)^CREATE TEMP (?:MACRO|TABLE|VIEW) (\w+)", statement)
+        if made:
+            found[made[1]] = statement
+    return found
 
 
 def adjusted(

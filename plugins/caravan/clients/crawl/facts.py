@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +59,9 @@ INPUT_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
             {"page_key": _INT, "status_code": _INT, "location_key": _INT, "unchanged_days": _INT}
         )
     },
+    "link_score": {
+        "link_score": pa.schema({"page_key": _INT, "score": pa.float64(), "previous_score": pa.float64()})  # 0 to 100
+    },
     "search_console": {
         "search_page": pa.schema(  # pages that had impressions in the last 90 days
             {"page_key": _INT, "url": _TEXT, "impression_count": _INT, "click_count": _INT}
@@ -95,20 +97,20 @@ class CrawlFacts:
     def __init__(
         self,
         tables: Path | Mapping[str, pa.Table],
-        views: str,
+        views: Sequence[str],
         temp_dir: Path,
         inputs: Mapping[str, pa.Table] | None = None,
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
-        """`tables`: the crawl's folder, or its tables in memory. `inputs`: by table name of `INPUT_TABLES`."""
+        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by table of `INPUT_TABLES`."""
         given = dict(inputs or {})
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
         try:
             _make_tables(self._connection, tables, given)
             _make_codes(self._connection)
-            _run_script(self._connection, views)
+            _make_views(self._connection, views)
             self._connection.register("issue_schema", ISSUE.empty_table())
             self._connection.execute("CREATE TABLE issue AS SELECT * FROM issue_schema")
             self.inputs = (
@@ -225,13 +227,13 @@ def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
         connection.register(name, pa.table({"code": sorted(code.lower() for code in codes)}))
 
 
-def _run_script(connection: duckdb.DuckDBPyConnection, script: str) -> None:
-    for statement in duckdb.extract_statements(script):
+def _make_views(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
+    for statement in statements:
         try:
             connection.execute(statement)
         except duckdb.Error as error:
             stop = stop_of(error)
             if stop:
                 raise stop from error
-            begins = re.sub(r"(?s)^(\s|--[^\n]*\n)*", "", statement.query).split("\n")[0]
-            raise CaravanError(f"include/checks/site, `{begins}`: {error}; no check was asked") from error
+            made = next(line for line in statement.splitlines() if line.startswith("CREATE"))
+            raise CaravanError(f"include/checks/site, `{made}`: {error}; no check was asked") from error
