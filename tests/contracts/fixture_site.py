@@ -175,6 +175,7 @@ def _read(rows: dict[str, list[dict[str, Any]]], url: str, html: str) -> dict[st
         target = urljoin(url, node.attributes["src"])
         alt = node.attributes.get("alt", None if "alt" not in node.attributes else "")
         row = {"page_key": key, "position": position, "target_url": target, "target_key": key_of(target)}
+        row["has_size"] = bool(node.attributes.get("width") and node.attributes.get("height"))
         rows["image"].append({**row, "alt": alt if "alt" not in node.attributes else alt or ""})
     titles = [node.text().strip() for node in tree.css("head title")]
     metas = {node.attributes.get("name"): node.attributes.get("content") for node in tree.css("meta[name]")}

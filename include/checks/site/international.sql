@@ -5,23 +5,7 @@ CREATE TEMP VIEW hreflang_page AS
 SELECT ok_page.* FROM ok_page
 SEMI JOIN hreflang ON ok_page.page_key = hreflang.page_key;
 
--- hreflang of all three sources as one graph: what search engines read, of pages that they index. With codes that do not
--- exist: whoever wrote en-uk did name the page. What stands in both ends' keys is looked up where it is asked for.
-CREATE TEMP TABLE alternate AS
-SELECT
-    hreflang.page_key,
-    hreflang.target_key,
-    hreflang.source,
-    language_tag.code,
-    language_tag.is_default,
-    CASE WHEN language_tag.language_problem IS NULL AND NOT language_tag.is_default THEN LANGUAGE_OF(language_tag.tag) END
-        AS language
-FROM hreflang
-INNER JOIN language_tag ON hreflang.code = language_tag.tag
-SEMI JOIN indexable ON hreflang.page_key = indexable.page_key
-WHERE hreflang.target_key IS NOT NULL AND (hreflang.source <> 'html' OR hreflang.is_in_head);
-
--- The pages of that graph.
+-- The pages of the graph of alternates.
 CREATE TEMP VIEW clustered_page AS
 SELECT indexable.* FROM indexable
 SEMI JOIN alternate ON indexable.page_key = alternate.page_key;
@@ -64,12 +48,6 @@ SELECT
     LIST(DISTINCT LOWER(locales[1])) AS main_locales
 FROM market
 GROUP BY market_code;
-
-CREATE TEMP TABLE market_language AS
-SELECT DISTINCT
-    market_code,
-    LANGUAGE_OF(locale) AS language
-FROM (SELECT market_code, UNNEST(locales) AS locale FROM market);
 
 -- Markets with a page that can be found, in order.
 CREATE TEMP TABLE market_in_search AS

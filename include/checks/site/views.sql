@@ -362,6 +362,29 @@ SELECT
     END AS region_problem
 FROM named;
 
+-- hreflang of all three sources as one graph: what search engines read, of pages that they index. With codes that do not
+-- exist: whoever wrote en-uk did name the page. What stands in both ends' keys is looked up where it is asked for.
+CREATE TEMP TABLE alternate AS
+SELECT
+    hreflang.page_key,
+    hreflang.target_key,
+    hreflang.source,
+    language_tag.code,
+    language_tag.is_default,
+    CASE WHEN language_tag.language_problem IS NULL AND NOT language_tag.is_default THEN LANGUAGE_OF(language_tag.tag) END
+        AS language
+FROM hreflang
+INNER JOIN language_tag ON hreflang.code = language_tag.tag
+SEMI JOIN indexable ON hreflang.page_key = indexable.page_key
+WHERE hreflang.target_key IS NOT NULL AND (hreflang.source <> 'html' OR hreflang.is_in_head);
+
+-- What is spoken in each market.
+CREATE TEMP TABLE market_language AS
+SELECT DISTINCT
+    market_code,
+    LANGUAGE_OF(locale) AS language
+FROM (SELECT market_code, UNNEST(locales) AS locale FROM market);
+
 -- Links between pages of the site as a reader follows them: each pair once, redirects gone through.
 CREATE TEMP TABLE edge AS
 SELECT

@@ -103,7 +103,7 @@ class CrawlFacts:
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
-        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by table of `INPUT_TABLES`."""
+        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by name of its table."""
         given = dict(inputs or {})
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
