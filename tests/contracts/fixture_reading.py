@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urljoin
 
@@ -27,7 +28,9 @@ def read_more(rows: Rows, url: str, html: str, given: Mapping[str, Any], key_of:
         rows["structured"] += [{"page_key": key, "block": block, **row} for row in _structured(node.text())]
     for name, values in given.get("marks", {}).items():
         for value in values if isinstance(values, list) else [values]:
-            said = value if isinstance(value, dict) else {"value": value}
+            said = dict(value) if isinstance(value, dict) else {"value": value}
+            if "amount" in said:
+                said["amount"] = Decimal(str(said["amount"]))
             rows["mark"].append({"page_key": key, "name": name, "count": 1, **said})
     for position, text in enumerate(given.get("passages", ())):
         passage = {"position": position, "text_hash": key_of(text), "character_count": len(text)}

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caravan.clients.crawl.tables import TABLES
-from caravan.core.codes import country_codes, language_codes, script_codes
+from caravan.core.codes import country_codes, currency_codes, language_codes, script_codes
 from caravan.core.errors import CaravanError, Rejected, stop_of
 
 _INT, _TEXT, _TEXTS, _AT = pa.int64(), pa.string(), pa.list_(pa.string()), pa.timestamp("us")
@@ -103,7 +103,7 @@ class CrawlFacts:
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
-        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by name of its table."""
+        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by table name."""
         given = dict(inputs or {})
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
@@ -214,17 +214,25 @@ def _make_tables(
 def _register(
     connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, tables: Mapping[str, pa.Table]
 ) -> None:
-    connection.register(name, tables[name].cast(schema) if name in tables else schema.empty_table())
+    _copy(connection, name, tables[name].cast(schema) if name in tables else schema.empty_table())
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """As a table of DuckDB's own: scans of Arrow refuse filters that joins push down (1.5.5, BLOOM_FILTER)."""
+    connection.register("given", table)
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+    connection.unregister("given")
 
 
 def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
-    """What languages, scripts and countries exist, lower case: `language_code`, `script_code`, `country_code`."""
+    """What languages, scripts, countries and currencies exist, lower case: `language_code`, `script_code` and so on."""
     for name, codes in (
         ("language_code", language_codes()),
         ("script_code", script_codes()),
         ("country_code", country_codes()),
+        ("currency_code", currency_codes()),
     ):
-        connection.register(name, pa.table({"code": sorted(code.lower() for code in codes)}))
+        _copy(connection, name, pa.table({"code": sorted(code.lower() for code in codes)}))
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
