@@ -66,3 +66,22 @@ SEMI JOIN market_in_search ON clustered_page.market_code = market_in_search.mark
 CREATE TEMP VIEW market_redirect AS
 SELECT redirect_page.* FROM redirect_page
 SEMI JOIN configured_market ON redirect_page.market_code = configured_market.market_code;
+
+-- Prices that pages of a market show, and how many of them cannot be in its currency: a sign may stand for several.
+CREATE TEMP TABLE shown_currency AS
+SELECT
+    mark.page_key,
+    configured_market.currency_code,
+    SUM(mark.count) AS price_count,
+    SUM(mark.count) FILTER (WHERE NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code)) AS foreign_count,
+    MIN(mark.value, 5) FILTER (WHERE NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code))
+        AS foreign_prices
+FROM mark
+INNER JOIN page_market ON mark.page_key = page_market.page_key
+INNER JOIN configured_market ON page_market.market_code = configured_market.market_code
+WHERE mark.name = 'visible-price' AND configured_market.currency_code IS NOT NULL
+GROUP BY mark.page_key, configured_market.currency_code;
+
+CREATE TEMP VIEW market_page_with_prices AS
+SELECT html_page.* FROM html_page
+SEMI JOIN shown_currency ON html_page.page_key = shown_currency.page_key;
