@@ -1,8 +1,9 @@
 """Small sites written down in YAML, as the tables that a crawl of them would have written. No network.
 
 `site`: path, or whole address, to a page: the body's HTML in a page that is otherwise as it should be; or a mapping
-with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `links` (so many, in the body) and the
-columns of `page` to set by hand.
+with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `links` (so many, in the body),
+`alternates` (code to path), `passages` (texts), `marks` (name to value or values, or to columns) and the columns of
+`page` to set by hand.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow as pa
+from fixture_reading import alternates_html, read_more
 from selectolax.lexbor import LexborHTMLParser
 
 from caravan.clients.crawl.facts import INPUT_TABLES
 from caravan.clients.crawl.tables import TABLES
 
 ORIGIN = "https://shop.test"
+PARTS = ("status", "headers", "html", "head", "body", "links", "alternates", "passages", "marks")
 CRAWLED_AT = datetime(2026, 3, 1, 2, 0)
 
 Site = Mapping[str, Any]
@@ -35,7 +38,7 @@ def tables_of(case: Mapping[str, Any]) -> tuple[Tables, Tables]:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for address, given in case["site"].items():
         _add_page(rows, urljoin(ORIGIN, address), given)
-    for name in ("robots", "host", "seed", "sitemap", "sitemap_url"):
+    for name in ("robots", "host", "seed", "sitemap", "sitemap_url", "hreflang"):
         rows[name] += [_keyed(row, TABLES[name]) for row in case.get(name, ())]
     crawled = {name: _table(found, TABLES[name]) for name, found in rows.items()}
     known = {name: schema for tables in INPUT_TABLES.values() for name, schema in tables.items()}
@@ -73,13 +76,13 @@ def document(url: str, given: Mapping[str, Any]) -> str:
 <title>All about the things that are sold at {path}</title>
 <meta name="description" content="What is sold at {path} is described in full, with prices, sizes and reviews.">
 <meta name="viewport" content="width=device-width">
-<link rel="canonical" href="{url}">{given.get("head", "")}</head>
+<link rel="canonical" href="{url}">{given.get("head", "")}{alternates_html(given)}</head>
 <body><h1>Welcome to {path}</h1>{given.get("body", "")}{links}</body></html>"""
 
 
 def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> None:
     given = {"body": given} if isinstance(given, str) else dict(given)
-    unknown = set(given) - {"status", "headers", "html", "head", "body", "links", *TABLES["page"].names}
+    unknown = set(given) - set(PARTS) - set(TABLES["page"].names)
     assert not unknown, f"{url}: {unknown} are no parts of a page; is a comma inside braces quoted?"
     html = given.get("html") or document(url, given)
     headers = {
@@ -113,6 +116,7 @@ def _add_page(rows: dict[str, list[dict[str, Any]]], url: str, given: Any) -> No
         page |= {"location_url": target, "location_key": key_of(target), "location_is_internal": True}
     if status == 200 and media == "text/html":
         page |= _read(rows, url, html)
+        read_more(rows, url, html, given, key_of)
     page |= {name: value for name, value in given.items() if name in TABLES["page"].names}
     rows["page"].append(page)
     _read_headers(rows, page, url, headers)
@@ -127,8 +131,8 @@ def _read_headers(
         rows["canonical"].append(_canonical(url, "header", href, True))
     if "hreflang" in headers.get("link", ""):
         href, code = headers["link"].split("<")[1].split(">")[0], headers["link"].split('hreflang="')[1].split('"')[0]
-        row = {"page_key": key_of(url), "source": "header", "code": code, "href": href, "target_url": href}
-        rows["hreflang"].append(row | {"target_key": key_of(href)})
+        row = {"page_key": key_of(url), "source": "header", "code": code, "href": href}
+        rows["hreflang"].append(row | {"target_url": urljoin(url, href), "target_key": key_of(urljoin(url, href))})
     if "x-robots-tag" in headers:
         page["robots_http"] = [part.strip().lower() for part in headers["x-robots-tag"].split(",")]
 
@@ -171,6 +175,7 @@ def _read(rows: dict[str, list[dict[str, Any]]], url: str, html: str) -> dict[st
         target = urljoin(url, node.attributes["src"])
         alt = node.attributes.get("alt", None if "alt" not in node.attributes else "")
         row = {"page_key": key, "position": position, "target_url": target, "target_key": key_of(target)}
+        row["has_size"] = bool(node.attributes.get("width") and node.attributes.get("height"))
         rows["image"].append({**row, "alt": alt if "alt" not in node.attributes else alt or ""})
     titles = [node.text().strip() for node in tree.css("head title")]
     metas = {node.attributes.get("name"): node.attributes.get("content") for node in tree.css("meta[name]")}

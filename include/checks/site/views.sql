@@ -47,6 +47,13 @@ CASE SPLIT_PART(LOWER(tag), '-', 1)
     WHEN 'nn' THEN 'no'
     WHEN 'iw' THEN 'he'
     WHEN 'in' THEN 'id'
+    WHEN 'ms' THEN 'id'
+    WHEN 'bs' THEN 'hr'
+    WHEN 'sr' THEN 'hr'
+    WHEN 'sh' THEN 'hr'
+    WHEN 'fil' THEN 'tl'
+    WHEN 'cmn' THEN 'zh'
+    WHEN 'yue' THEN 'zh'
     ELSE SPLIT_PART(LOWER(tag), '-', 1)
 END;
 
@@ -355,42 +362,28 @@ SELECT
     END AS region_problem
 FROM named;
 
--- hreflang of all three sources as one list, with what came of the target. counts: read by search engines at all, in its
--- place and with a code that they know.
-CREATE TEMP TABLE hreflang_edge AS
+-- hreflang of all three sources as one graph: what search engines read, of pages that they index. With codes that do not
+-- exist: whoever wrote en-uk did name the page. What stands in both ends' keys is looked up where it is asked for.
+CREATE TEMP TABLE alternate AS
 SELECT
     hreflang.page_key,
-    hreflang.source,
-    hreflang.code AS raw_code,
-    language_tag.code,
-    language_tag.language,
-    language_tag.region,
-    COALESCE(language_tag.is_default, FALSE) AS is_default,
-    hreflang.href,
-    hreflang.target_url,
     hreflang.target_key,
-    hreflang.is_in_head,
-    hreflang.sitemap_url,
-    hreflang.target_key IS NOT NULL
-    AND language_tag.tag IS NOT NULL
-    AND language_tag.language_problem IS NULL
-    AND language_tag.region_problem IS NULL
-    AND (hreflang.source <> 'html' OR hreflang.is_in_head) AS counts,
-    target.state AS target_state,
-    target.status_code AS target_status_code,
-    target.reason AS target_reason,
-    target.is_noindex AS target_is_noindex,
-    target.canonical_key AS target_canonical_key,
-    target.canonical_url AS target_canonical_url,
-    target.detected_language AS target_detected_language
+    hreflang.source,
+    language_tag.code,
+    language_tag.is_default,
+    CASE WHEN language_tag.language_problem IS NULL AND NOT language_tag.is_default THEN LANGUAGE_OF(language_tag.tag) END
+        AS language
 FROM hreflang
-LEFT JOIN language_tag ON hreflang.code = language_tag.tag
-LEFT JOIN address AS target ON hreflang.target_key = target.page_key;
+INNER JOIN language_tag ON hreflang.code = language_tag.tag
+SEMI JOIN indexable ON hreflang.page_key = indexable.page_key
+WHERE hreflang.target_key IS NOT NULL AND (hreflang.source <> 'html' OR hreflang.is_in_head);
 
--- Pages that name alternates, in html, a header or a sitemap.
-CREATE TEMP VIEW hreflang_page AS
-SELECT * FROM ok_page
-WHERE page_key IN (SELECT hreflang_edge.page_key FROM hreflang_edge);
+-- What is spoken in each market.
+CREATE TEMP TABLE market_language AS
+SELECT DISTINCT
+    market_code,
+    LANGUAGE_OF(locale) AS language
+FROM (SELECT market_code, UNNEST(locales) AS locale FROM market);
 
 -- Links between pages of the site as a reader follows them: each pair once, redirects gone through.
 CREATE TEMP TABLE edge AS

@@ -235,9 +235,7 @@ def _score_links(facts: CrawlFacts, folder: Path, before: Before) -> None:
         }
     )
     pq.write_table(found, folder / LINK_SCORES, compression="zstd")
-    facts.register("link_score", found)
-    if known:
-        facts.provide("link_score", found)
+    facts.provide("link_score", found, is_whole=bool(known))
 
 
 def _evaluated_before(before: Before) -> dict[str, int]:

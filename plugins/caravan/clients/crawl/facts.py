@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caravan.clients.crawl.tables import TABLES
-from caravan.core.codes import country_codes, language_codes, script_codes
+from caravan.core.codes import country_codes, currency_codes, language_codes, script_codes
 from caravan.core.errors import CaravanError, Rejected, stop_of
 
 _INT, _TEXT, _TEXTS, _AT = pa.int64(), pa.string(), pa.list_(pa.string()), pa.timestamp("us")
@@ -133,11 +133,12 @@ class CrawlFacts:
         given = frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= self._given)
         return given | self._seen_inputs
 
-    def provide(self, name: str, table: pa.Table) -> None:
-        """An input's table that could be made only of the crawl itself."""
+    def provide(self, name: str, table: pa.Table, *, is_whole: bool = True) -> None:
+        """An input's table that could be made only of the crawl itself. `is_whole`: checks may ask it."""
         (schema,) = (tables[name] for tables in INPUT_TABLES.values() if name in tables)
-        self._connection.register(name, table.cast(schema))
-        self._given.add(name)
+        _copy(self._connection, name, table.cast(schema))
+        if is_whole:
+            self._given.add(name)
 
     @cached_property
     def _seen_inputs(self) -> frozenset[str]:
@@ -249,17 +250,25 @@ def _make_table(
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
             return
         source = None
-    connection.register(name, schema.empty_table() if source is None else source.cast(schema))
+    _copy(connection, name, schema.empty_table() if source is None else source.cast(schema))
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """As a table of DuckDB's own: scans of Arrow refuse filters that joins push down (1.5.5, BLOOM_FILTER)."""
+    connection.register("given", table)
+    connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM given")
+    connection.unregister("given")
 
 
 def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
-    """What languages, scripts and countries exist, lower case: `language_code`, `script_code`, `country_code`."""
+    """What languages, scripts, countries and currencies exist, lower case: `language_code`, `script_code` and so on."""
     for name, codes in (
         ("language_code", language_codes()),
         ("script_code", script_codes()),
         ("country_code", country_codes()),
+        ("currency_code", currency_codes()),
     ):
-        connection.register(name, pa.table({"code": sorted(code.lower() for code in codes)}))
+        _copy(connection, name, pa.table({"code": sorted(code.lower() for code in codes)}))
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
