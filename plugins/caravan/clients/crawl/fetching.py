@@ -101,7 +101,7 @@ class RequestsFetcher:
 
     def _wait(self, url: str, answer: Answer, attempt: int) -> float:
         """Seconds before the next attempt, some of them random, so that threads do not come back as one."""
-        wait = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * (1 + self.random())
+        wait = _FIRST_WAIT_SECONDS * float(2 ** (attempt - 1)) * (1 + self.random())
         if not self.pace:
             return wait
         self.pace.answered(host_of(url), answer)
