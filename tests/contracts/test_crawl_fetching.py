@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import random
 import socket
 import time
 import zlib
@@ -12,6 +13,7 @@ import pytest
 from hostile_server import LIMIT, cut, dripping, said, silent
 
 from caravan.clients.crawl.pace import Pace
+from caravan.clients.crawl.robots import read_robots
 from caravan.core.crawl import Ask, Limits
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -100,6 +102,15 @@ def test_a_bomb_unpacks_as_far_as_the_limit(hostile, fetch):
     assert answer.wire_bytes == len(bomb)
     hostile.answers["/twice"] = said("200 OK", gzip.compress(bomb), "Content-Encoding: gzip, gzip")
     assert fetch("/twice").body_reason == "size"
+
+
+def test_what_is_too_long_as_sent(hostile, fetch):
+    hostile.answers["/"] = said(
+        "200 OK", gzip.compress(random.Random(1).randbytes(LIMIT * 2)), "Content-Encoding: gzip"
+    )
+    answer = fetch()
+    assert answer.body_reason == "size"
+    assert LIMIT * 0.9 < len(answer.body) <= LIMIT
 
 
 def test_packed_pages(hostile, fetch):
@@ -265,3 +276,39 @@ def test_nobody_waits_longer_than_for_an_answer(hostile, fetcher_of):
     fetcher = fetcher_of(limits, pace=pace)
     answer = fetcher.fetch(Ask(f"{hostile.url}/"), LIMIT)
     assert (answer.status_code, answer.attempt_count, fetcher.pauses) == (500, 1, [])
+
+
+# robots.txt, over the wire
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome", "reason", "allowed"),
+    [
+        ({"/robots.txt": said(body=b"\xef\xbb\xbfUser-agent: *\nDisallow: /a")}, "read", None, False),
+        ({"/robots.txt": said(body=b"User-agent: *\nDisallow: /a\n" + b"#" * (5 << 20))}, "read", None, False),
+        ({"/robots.txt": said("503 Oh")}, "unavailable", "status_503", False),
+        ({"/robots.txt": said("404 Not Found")}, "none", "status_404", True),
+        ({"/robots.txt": silent}, "unavailable", "timeout", False),
+        ({"/robots.txt": said("301 There", b"", "Location: /robots.txt")}, "none", "redirects", True),
+        (
+            {
+                "/robots.txt": said("301 There", b"", "Location: /there"),
+                "/there": said(body=b"User-agent: *\nDisallow: /a"),
+            },
+            "read",
+            None,
+            False,
+        ),
+        (
+            {"/robots.txt": said("302 In", b"", "Location: http://192.0.2.1/robots.txt")},
+            "unavailable",
+            "refused_address",
+            False,
+        ),
+    ],
+)
+def test_robots(hostile, fetcher_of, answers, outcome, reason, allowed):
+    hostile.answers = answers
+    robots = read_robots(hostile.url, fetcher_of(), "Caravan", Limits())
+    assert (robots.outcome, robots.reason, robots.allows(f"{hostile.url}/a")) == (outcome, reason, allowed)
+    assert robots.host == f"127.0.0.1:{hostile.port}"
