@@ -21,7 +21,9 @@ from caravan.clients.crawl.fetching import RequestsFetcher
 from caravan.core.crawl import Limits
 
 LIMIT = 100_000
-QUICK = Limits(answer_seconds=0.5, connect_seconds=0.3, attempts=1)
+ONCE = Limits(attempts=1)
+HASTY = Limits(answer_seconds=0.5, connect_seconds=0.3, attempts=1)
+"""For servers that take for ever; others may be slow on a machine that has much to do."""
 Talk = Callable[[socket.socket, "HostileServer"], None]
 
 
@@ -89,7 +91,7 @@ class HostileServer:
 def _head(made: socket.socket) -> str:
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        part = made.recv(1)
+        part = made.recv(1 << 16)
         if not part:
             return ""
         head += part
@@ -156,12 +158,12 @@ def tls_of(path: Path) -> ssl.SSLContext:
 
 
 class Fetchers:
-    """Makes fetchers that never pause, note how long they would have, and do not wait long for anything."""
+    """Makes fetchers that never pause but note how long they would have."""
 
     def __init__(self) -> None:
         self._made: list[RequestsFetcher] = []
 
-    def __call__(self, limits: Limits = QUICK, addresses: Addresses | None = None, **given: Any) -> Any:
+    def __call__(self, limits: Limits = ONCE, addresses: Addresses | None = None, **given: Any) -> Any:
         pauses: list[float] = []
         fetcher: Any = RequestsFetcher(
             limits,

@@ -25,6 +25,8 @@ RAW = zlib.compress(PAGE, wbits=-15)
         (gzip.compress(PAGE[:300]) + gzip.compress(PAGE[300:]), "gzip", PAGE, None),
         (gzip.compress(PAGE) + b"\0\0 rest", "gzip", PAGE, None),
         (gzip.compress(b""), "gzip", b"", None),
+        (gzip.compress(b"") * 99 + gzip.compress(PAGE), "gzip", PAGE, None),
+        (gzip.compress(b"") * 200_000, "gzip", b"", "encoding"),
         (zlib.compress(PAGE), "deflate", PAGE, None),
         (RAW, "deflate", PAGE, None),
         (gzip.compress(zlib.compress(PAGE)), "deflate, gzip", PAGE, None),

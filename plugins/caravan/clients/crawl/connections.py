@@ -109,7 +109,7 @@ class _Pinned:
         made.route = self.route
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        # Not `url`: on the way urllib3 has rewritten percent codes, which some servers tell apart.
+        # Not `url`: on the way both libraries rewrite percent codes, which some servers tell apart.
         super().request(method, self.route.target, *args, **kwargs)  # type: ignore[misc]
 
 
@@ -161,6 +161,10 @@ class PinnedAdapter(HTTPAdapter):
         if parts.scheme == "https":
             return _HttpsPool(parts.hostname or "", parts.port, maxsize=1, ssl_context=self._context, route=self._route)
         return _HttpPool(parts.hostname or "", parts.port, maxsize=1, route=self._route)
+
+    def request_url(self, *args: Any) -> str:
+        """Nothing yet: the connection takes the route's target."""
+        return "/"
 
     def cert_verify(self, *args: Any) -> None:
         """The context has the authorities already."""

@@ -120,15 +120,12 @@ class RequestsFetcher:
                 self._prepared(ask, url),
                 stream=True,
                 allow_redirects=False,
-                verify=True,
                 timeout=self.limits.answer_seconds,
                 proxies={},
             )
         except (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
             failure = _failure(error)
-            answer = Answer(
-                ask, requested_at, None, failure.reason, failure.detail, total_ms=_milliseconds(began), attempt_count=1
-            )
+            answer = Answer(ask, requested_at, None, failure.reason, failure.detail, total_ms=_milliseconds(began))
             return answer, failure.may_pass
         ttfb_ms = _milliseconds(began)
         wire, why, detail = _read(response, limit)
