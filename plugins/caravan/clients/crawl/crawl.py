@@ -297,10 +297,10 @@ class Crawl:
         origin, limits = line.origin, self.work.limits
         if origin.closed == "refused_address":
             self.batch.add_unasked(address, "refused", origin.closed)
+        elif origin.closed is None and not origin.allows(address.url):
+            self.batch.add_unasked(address, "blocked", BLOCKED)
         elif reason := origin.over(address.kind):
             self._skip(address, reason)
-        elif not origin.allows(address.url):
-            self.batch.add_unasked(address, "blocked", BLOCKED)
         elif address.depth > limits.depth:
             self._skip(address, DEPTH)
         elif asked_before.get(pattern, 0) + self._reserved[pattern] >= limits.pages_of_pattern:
