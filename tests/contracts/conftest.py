@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from alerted import Site
+from hostile_server import LIMIT, Fetchers, HostileServer
 from object_store import ObjectStore
 from places import LakePlace, Lakes, Place, Servers
 from sales_world import World
 from short_world import few_dates, use_rates, write_few_rates
 
+from caravan.core.crawl import Answer, Ask
 from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.port import Warehouse
@@ -169,3 +171,24 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lakes) -> Iterator[Sit
     site.lake.close()
     for controller in site.controllers:
         controller.stop()
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileServer]:
+    server = HostileServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fetcher_of() -> Iterator[Fetchers]:
+    fetchers = Fetchers()
+    yield fetchers
+    fetchers.close()
+
+
+@pytest.fixture
+def fetch(hostile: HostileServer, fetcher_of: Fetchers) -> Callable[..., Answer]:
+    """Asks the hostile server, once and not for long: `fetch("/path", limit, method=...)`."""
+    fetcher = fetcher_of()
+    return lambda target="/", limit=LIMIT, **ask: fetcher.fetch(Ask(hostile.url + target, **ask), limit)

@@ -336,6 +336,8 @@ def test_what_belongs_to_the_site(url, scope, expected):
         ("http://example.com/?f1=x&f22=y", "http://example.com/?f0"),
         ("http://example.com/a;jsessionid=1A2B/b", "http://example.com/a;jsessionid=*/b"),
         ("http://example.com/a/b/a/b/a/b", "http://example.com/a/b"),
+        ("http://example.com/a/b/c/d/e/a/b/c/d/e/a/b/c/d/e/", "http://example.com/a/b/c/d/e/"),
+        ("http://example.com/p/1/p/2/p/3", "http://example.com/p/0"),
         ("http://example.com/x/x/x/", "http://example.com/x/"),
         ("http://example.com/ab/abc", "http://example.com/ab/abc"),
         ("http://example.com/de/shoes", "http://example.com/de/shoes"),

@@ -104,7 +104,7 @@ class Addresses:
 
     def _checked(self, host: str) -> list[str] | OSError:
         try:
-            found = [ipaddress.ip_address(each) for each in self._answer(host)]
+            found = {each: ipaddress.ip_address(each) for each in self._answer(host)}
         except socket.gaierror as error:
             return UnknownHost(f"{host}: {error.strerror or error}", error.errno == socket.EAI_AGAIN)
         except ValueError as error:
@@ -112,10 +112,10 @@ class Addresses:
             return UnknownHost(f"{host}: {error}", False)
         if not found:
             return UnknownHost(f"{host}: no address", False)
-        for address in found:
+        for text, address in found.items():
             if wrong := refusal(address, self.private_addresses):
-                return RefusedAddress(f"{host} leads to {address}, which is {wrong}")
-        return [str(address) for address in found]
+                return RefusedAddress(f"{host} leads to {text}, which is {wrong}")
+        return list(found)
 
     def _answer(self, host: str) -> Iterable[str]:
         bare = host.removeprefix("[").removesuffix("]")
