@@ -103,6 +103,7 @@ def crawl(
         stop=stop,
         progress=progress,
         certificates=fetcher.certificates,
+        now=utc_now,
     )
     return crawl_into(plan, folder, means, fresh)
 

@@ -82,6 +82,8 @@ class Means:
     stop: Event = field(default_factory=Event)
     progress: Callable[[Counts], None] = lambda counts: None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(tzinfo=None)
+    """UTC without zone."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
             parts.replace("host", as_table("host", crawling.host_rows()))
             record = dataclasses.replace(
                 record,
-                ended_at=_now() if is_through else None,
+                ended_at=means.now() if is_through else None,
                 counts=frontier.counts(),
                 certificate=_certificate(plan, crawling, is_through),
             )
@@ -195,7 +197,7 @@ def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> R
     record = read_record(folder)
     if record is None:
         nothing = Certificate(0, 0, plan.required_share, stopped=STOPPED)
-        record = Record(configuration_hash, means.extractor_version, plan.start_urls, _now(), None, {}, nothing)
+        record = Record(configuration_hash, means.extractor_version, plan.start_urls, means.now(), None, {}, nothing)
         _write(folder, record)
     return record
 
@@ -246,7 +248,3 @@ def _write(folder: Path, record: Record) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, folder / RECORD)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
