@@ -151,12 +151,14 @@ class OrderStore(Protocol):
         reload: bool = False,
         is_current: bool = False,
         restates: Sequence[str] = (),
+        covers: str | None = None,
     ) -> LoadCounts | None:
         """Append a delivery in one transaction; None when changes were loaded before, unless `reload`.
 
         `has_keys`: whether a row keeps its key when its content changes. `is_current`: it says how its rows are now,
         so that with `reload` what a rule sets aside is out, whatever brought it. `restates`: the names of deliveries
-        whose truth it is now, its own among them; rows of theirs that it lacks are gone.
+        whose truth it is now, its own among them; rows of theirs that it lacks are gone. `covers`: the part of the
+        channel that the delivery is all of, as the table's scope column has it; the whole channel when absent.
         Raises Rejected when a complete delivery is cut off.
         """
         ...

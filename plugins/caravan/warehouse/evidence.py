@@ -137,6 +137,16 @@ def newest_delivery(session: Session, channel_code: str, entity: str) -> tuple[d
     return (found[0][0], found[0][1], found[0][2]) if found else None
 
 
+def last_read(session: Session, channel_code: str, entity: str) -> dict[str, datetime]:
+    """Name of each delivery that was read, to when it was read last."""
+    found = session.rows(
+        "SELECT delivery_name, MAX(started_at) FROM ops.load WHERE channel_code = $channel AND entity = $entity "
+        "AND state IN ('loaded', 'empty') GROUP BY delivery_name",
+        {"channel": channel_code, "entity": entity},
+    )
+    return dict(found)
+
+
 def is_failed(session: Session, channel_code: str) -> bool:
     """Whether the channel could not be read when it was tried last."""
     found = session.rows(

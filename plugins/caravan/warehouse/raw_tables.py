@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from caravan.core.entities import ENTITIES, parsed_columns
 from caravan.core.rates import ENTITY as FX_RATE
+from caravan.core.search import ENTITY as SEARCH_DAY
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,21 @@ RAW: dict[str, RawTable] = {
                 "stated_source": _TEXT,
             },
             "rate_date",
+        ),
+        RawTable(
+            "raw.search_console__row",
+            {
+                **_KEYS,
+                **dict.fromkeys(("day_key", "site_code", "property_url"), _TEXT),
+                "search_local_date": "DATE",
+                **dict.fromkeys(("search_type", "breakdown", "market_code", "country_code", "country"), _TEXT),
+                **dict.fromkeys(("device", "page_url", "query_text"), _TEXT),
+                **dict.fromkeys(("click_count", "impression_count", "position_sum"), "BIGINT"),
+                "is_final": "BOOLEAN",
+            },
+            "search_local_date",
+            # One delivery is all of a day: what it lacks is gone. It also keeps a comparison to the day's rows.
+            "day_key",
         ),
         RawTable(
             "raw.config__ended_currency",
@@ -179,6 +195,9 @@ SOURCES: dict[str, RawTable] = {**RAW, OUTBOX.name: OUTBOX, CHECKS.name: CHECKS}
 """All that models may read beside other models."""
 
 
+_OTHERS = {FX_RATE: "raw.fx__rate", SEARCH_DAY: "raw.search_console__row"}
+
+
 def table_of(entity: str) -> RawTable:
     """The table that deliveries of an entity fill."""
-    return RAW["raw.fx__rate" if entity == FX_RATE else f"raw.file_drop__{entity}"]
+    return RAW[_OTHERS.get(entity) or f"raw.file_drop__{entity}"]

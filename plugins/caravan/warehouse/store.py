@@ -74,6 +74,10 @@ class Store:
         with self.warehouse.read() as session:
             return evidence.newest_delivery(session, channel_code, entity)
 
+    def last_read(self, channel_code: str, entity: str) -> dict[str, datetime]:
+        with self.warehouse.read() as session:
+            return evidence.last_read(session, channel_code, entity)
+
     def load(
         self,
         run_id: str,
@@ -90,6 +94,7 @@ class Store:
         reload: bool = False,
         is_current: bool = False,
         restates: Sequence[str] = (),
+        covers: str | None = None,
     ) -> Load | None:
         batch = raw.Batch(
             table=table_of(entity),
@@ -98,7 +103,7 @@ class Store:
             load_id=load_id,
             # A file that was put back from a copy has an old date, and is what holds all the same.
             observed_at=started_at if restates else delivery.delivered_at,
-            scope_value=channel_code,
+            scope_value=covers or channel_code,
             stamped=entity in ENTITIES,
             complete=complete,
             max_deleted_share=max_deleted_share,

@@ -53,7 +53,7 @@ class Download:
 @dataclass
 class Caller:
     """Lives for one pull: its time counts from the first moment. `pause`: seconds; `random`: from 0 up to 1;
-    `clock`: seconds that only grow."""
+    `clock`: seconds that only grow. `judge`: raises Passing, Denied or Rejected for an answer that is no success."""
 
     connection: Connection
     credentials: Credentials
@@ -61,6 +61,7 @@ class Caller:
     pause: Callable[[float], object] = time.sleep
     random: Callable[[], float] = randomness.random
     clock: Callable[[], float] = time.monotonic
+    judge: Callable[[requests.Response, str], None] = require_success
     _answered_at: datetime | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -176,7 +177,7 @@ class Caller:
         # `from None`: the texts of requests and urllib3 hold the whole URL, and Airflow logs every cause.
         try:
             with closing(self._send(request, where)) as response:
-                require_success(response, where)
+                self.judge(response, where)
                 return read(response, check_time)
         except requests.exceptions.SSLError:
             raise self.connection.misconfigured("has no certificate that this machine trusts") from None
