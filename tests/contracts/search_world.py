@@ -15,10 +15,13 @@ import pyarrow.parquet as pq
 
 from caravan.clients.http.limits import Limits
 from caravan.clients.search.console import SearchConsole, open_search_console
+from caravan.clients.search.rows import RowFile
 from caravan.core.connections import Connection
-from caravan.core.search import DayTotal
+from caravan.core.search import DayTotal, Measures, covered
 from caravan.core.window import DayRange
 from caravan.demo.servers.search_console import PROPERTY, Console, Search
+from caravan.warehouse.raw import Batch
+from caravan.warehouse.raw_tables import RAW
 
 DAY = date(2026, 11, 10)
 NOON = timedelta(hours=20)
@@ -94,6 +97,23 @@ def counted(found: Iterable[dict[str, Any]]) -> dict[str, Counted]:
         assert key not in by.setdefault(row["breakdown"], {}), f"twice: {row['breakdown']} {key}"
         by[row["breakdown"]][key] = (row["click_count"], row["impression_count"], row["position_sum"])
     return by
+
+
+def day_batch(folder: Path, day: date, found: Iterable[Search], load_id: str, observed_at: datetime) -> Batch:
+    """A day's rows as a client writes them, to be appended."""
+    by_code = {code: country for country, code in COUNTRIES.items()}
+    file = RowFile(folder / f"{load_id}.parquet", "demo", PROPERTY, day, MARKETS)
+    for breakdown, sums in truth(found).items():
+        named = []
+        for key, counts in sums.items():
+            dimensions = dict(zip(("country", "device", breakdown), (by_code.get(c, c) for c in key[1:]), strict=False))
+            named.append((dimensions, Measures(*counts)))
+        file.write(breakdown, named, True if breakdown == "day" else None)
+    file.finish()
+    scope = covered("demo", "web", day)
+    return Batch(
+        RAW["raw.search_console__row"], [file.path], file.row_count, load_id, observed_at, scope, complete=True
+    )
 
 
 @dataclass

@@ -16,7 +16,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from search_world import DAY, NOON, PAGES, Service, counted, searches, truth
 
+from caravan.assembly.trials import Use, uses
+from caravan.assembly.trials import tried as used
 from caravan.clients.http.limits import Limits
+from caravan.config.alerts import Alerts
+from caravan.config.search import SearchConsoleSource
+from caravan.config.types import Configuration, Project
 from caravan.core.connections import Connection
 from caravan.core.errors import CaravanError, Misconfigured, Rejected, Retryable
 from caravan.core.search import Measures, ended_at, local_date
@@ -327,9 +332,20 @@ def test_a_key_as_text_is_read_as_well(service):
 def test_what_a_small_question_shows(service):
     with service.open() as client:
         assert client.probe() == f"lets us read {PROPERTY} (SITE_RESTRICTED_USER)"
-    service.console.properties = ()
-    with service.open() as client, pytest.raises(Misconfigured, match="forbidden"):
-        client.probe()
+    tried = Use(by=["search data of demo"], properties=[PROPERTY, PROPERTY])
+    seen = f"lets us read {PROPERTY} (SITE_RESTRICTED_USER)"
+    assert used(service.connection, tried) == (True, f"{seen}; {seen}")
+    assert used(service.connection, Use()) == (True, "is let in, to 1 properties")
+    works, told = used(service.connection, Use(properties=["sc-domain:other.example"]))
+    assert not works and "answered 403 (forbidden): its key, secret or rights are not accepted" in told
+
+
+def test_which_connections_sites_ask_for():
+    source = SearchConsoleSource(property_url=PROPERTY, connection="search_console_demo")
+    configuration = Configuration(project=Project(), markets={}, channels={}, hash="")
+    found = uses(configuration, Alerts(), (), {"demo": source, "shop": source})
+    assert found["search_console_demo"].by == ["search data of demo", "search data of shop"]
+    assert found["search_console_demo"].properties == [PROPERTY, PROPERTY]
 
 
 def key(connection: Connection, **changes: Any) -> Connection:

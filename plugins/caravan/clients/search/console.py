@@ -201,6 +201,15 @@ def open_search_console(
         yield SearchConsole(site, property_url, data_state, markets, folder, opened, page_size)
 
 
+def try_properties(connection: Connection, properties: Sequence[str], limits: Limits) -> str:
+    """Asks what we may read of each, or which there are; what was seen. Raises as `SearchConsole.day`."""
+    with open_search_console(connection, "", "", {}, Path(), limits=limits) as console:
+        if properties:
+            return "; ".join(replace(console, property_url=each).probe() for each in properties)
+        answer = console.caller.get(_service(ROOT).sites().list().uri.removeprefix(ROOT))
+        return f"is let in, to {len(answer.get('siteEntry', []))} properties"
+
+
 @lru_cache(maxsize=1)
 def _service(root: str) -> Any:
     """The API as the shipped document describes it: it writes requests and sends none."""

@@ -238,6 +238,11 @@ def application(console: Console) -> FastAPI:
         found = {"siteUrl": site, "permissionLevel": "SITE_RESTRICTED_USER"}
         return not_allowed(request, site) or told(found)
 
+    @app.get("/webmasters/v3/sites")
+    async def listed(request: Request) -> Response:
+        entries = [{"siteUrl": site, "permissionLevel": "SITE_RESTRICTED_USER"} for site in console.properties]
+        return not_allowed(request, PROPERTY) or told({"siteEntry": entries} if entries else {})
+
     return app
 
 
