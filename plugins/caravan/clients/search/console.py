@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,7 +143,7 @@ class SearchConsole:
             "rowLimit": self.page_size,
             "startRow": start,
         }
-        request = _service(ROOT).searchanalytics().query(siteUrl=self.property_url, body=body)
+        request = _service().searchanalytics().query(siteUrl=self.property_url, body=body)
         path = request.uri.removeprefix(ROOT)
         answer: Mapping[str, Any] = self.caller.post(path, json.loads(request.body), needs=("responseAggregationType",))
         counted = answer["responseAggregationType"]
@@ -167,7 +167,7 @@ class SearchConsole:
 
     def probe(self) -> str:
         """What a small question showed. Raises as `day`."""
-        request = _service(ROOT).sites().get(siteUrl=self.property_url)
+        request = _service().sites().get(siteUrl=self.property_url)
         answer = self.caller.get(request.uri.removeprefix(ROOT), needs=("siteUrl", "permissionLevel"))
         return f"lets us read {self.property_url} ({answer['permissionLevel'][:40]})"
 
@@ -206,12 +206,12 @@ def try_properties(connection: Connection, properties: Sequence[str], limits: Li
     with open_search_console(connection, "", "", {}, Path(), limits=limits) as console:
         if properties:
             return "; ".join(replace(console, property_url=each).probe() for each in properties)
-        answer = console.caller.get(_service(ROOT).sites().list().uri.removeprefix(ROOT))
+        answer = console.caller.get(_service().sites().list().uri.removeprefix(ROOT))
         return f"is let in, to {len(answer.get('siteEntry', []))} properties"
 
 
-@lru_cache(maxsize=1)
-def _service(root: str) -> Any:
+@cache
+def _service() -> Any:
     """The API as the shipped document describes it: it writes requests and sends none."""
     # An Http object keeps the library from looking for a key of its own on this machine.
     return build(
@@ -220,5 +220,5 @@ def _service(root: str) -> Any:
         http=httplib2.Http(),
         static_discovery=True,
         cache_discovery=False,
-        client_options={"api_endpoint": f"{root}/"},
+        client_options={"api_endpoint": f"{ROOT}/"},
     )
