@@ -99,6 +99,23 @@ def test_what_is_beyond_the_most_rows_of_a_day_is_not_there_and_the_totals_are(s
     assert found["page"].items() <= expected["page"].items()
 
 
+def test_a_day_of_rare_queries_alone_has_no_query(service):
+    service.console.put(DAY, *(search for search in SEARCHES if search.is_rare))
+    found = counted(service.day()[0])
+    assert found.keys() == {"day", "country_device", "country_device_by_page", "page"}
+
+
+@pytest.mark.parametrize("dimension", ["PAGE", "COUNTRY"])
+def test_a_day_with_impressions_and_without_a_page_or_a_country_is_none(service, dimension):
+    def emptied(body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, "rows": []} if body["dimensions"][0] == dimension else answer
+
+    service.console.put(DAY, *SEARCHES)
+    service.console.change = emptied
+    with pytest.raises(Rejected, match=r"ANSWER_INCOMPLETE: .* sent no row of .* for 2026-11-10, which"):
+        service.day()
+
+
 def test_rows_that_change_places_between_two_pages_are_counted_once(service):
     service.console.put(DAY, *SEARCHES)
     kept: list[dict[str, Any]] = []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from caravan import INCLUDE_DIR
 from caravan.clients.search.answers import read_row
 from caravan.clients.search.rows import country_code, digest
+from caravan.config.loader import check, load
 from caravan.config.search import SearchConsoleSource, load_search_sites
 from caravan.core.errors import Rejected
 from caravan.core.search import Measures, ended_at
@@ -102,6 +105,17 @@ def test_what_a_sites_file_may_say(tmp_path: Path, text: str, fault: str | None)
         assert fault in "\n".join(map(str, found.faults))
         assert {each.channel for each in found.faults} == {"shop"}
         assert all(each.where.startswith("sites/shop.yml:") for each in found.faults)
+
+
+def test_check_tells_of_a_sites_fault_and_loading_goes_on(tmp_path):
+    config = tmp_path / "config"
+    shutil.copytree(INCLUDE_DIR / "config", config)
+    before = check(config)
+    (config / "sites").mkdir(exist_ok=True)
+    (config / "sites" / "shop.yml").write_text(GOOD.replace("connection", "connexion"))
+    told = [str(fault) for fault in check(config) if fault not in before]
+    assert any(line.startswith("sites/shop.yml:3 search_console.connexion: unknown key") for line in told), told
+    assert load(config).channels
 
 
 def test_without_sites_there_is_nothing_to_ask(tmp_path):

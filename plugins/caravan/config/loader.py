@@ -26,6 +26,7 @@ from caravan.config.pools import read_pools
 from caravan.config.privacy import FOLDER as PRIVACY
 from caravan.config.privacy import PURPOSES, TABLES, read_privacy
 from caravan.config.registers import Method, Party, read_methods, read_parties
+from caravan.config.search import load_search_sites
 from caravan.config.services import ServiceChannel
 from caravan.config.settings import home_dir
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
@@ -60,8 +61,9 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
 
 def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
     """Every fault of the configuration, sorted; empty when all is well. `home` as for `load`."""
-    # Neither who is told nor how many tasks run at once is a reason to stop a night's run: `load` leaves them out.
-    aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1]]
+    # Neither who is told nor how many tasks run at once is a reason to stop a night's run: `load` leaves them out. A
+    # fault in what a site says of search disables that site's.
+    aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1], *load_search_sites(config_dir).faults]
     return in_order([*_read(config_dir, home).faults, *aside])
 
 

@@ -97,15 +97,15 @@ class SearchConsole:
         try:
             with closing(RowFile(path, self.site, self.property_url, day, self.markets)) as file:
                 file.write("day", [({}, total.measures)], total.is_final)
-                duplicates = sum(self._take(question, day, file) for question in QUESTIONS)
+                duplicates = sum(self._take(question, day, total, file) for question in QUESTIONS)
                 content_hash = file.finish()
             yield SearchDay(day, content_hash, asked_at, (path,), file.row_count, duplicates)
         finally:
             with suppress(FileNotFoundError):  # a lake makes a large file part of its table as it is
                 os.unlink(path)
 
-    def _take(self, question: Question, day: date, file: RowFile) -> int:
-        """Write all rows of one breakdown; how many came twice."""
+    def _take(self, question: Question, day: date, total: DayTotal, file: RowFile) -> int:
+        """Write all rows of one breakdown; how many came twice. Only of queries there may be none: all may be rare."""
         seen: set[tuple[str, ...]] = set()
         duplicates = 0
         for _, rows in self._pages(question, day, day):
@@ -117,6 +117,9 @@ class SearchConsole:
             seen |= new.keys()
             named = [(dict(zip(question.dimensions, row.keys, strict=True)), row.measures) for row in new.values()]
             file.write(question.breakdown, named)
+        if not seen and total.measures.impressions and question.breakdown != "query":
+            message = f"{self._where} sent no row of {question.breakdown} for {day}, which has impressions"
+            raise Rejected("ANSWER_INCOMPLETE", message)
         return duplicates
 
     def _pages(self, question: Question, first: date, last: date) -> Iterator[tuple[Mapping[str, Any], Sequence[Row]]]:
