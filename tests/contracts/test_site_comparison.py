@@ -114,7 +114,16 @@ def test_new_still_fixed_and_back(nights):
         ({"/": GOOD, "/a_b": {"outcome": "blocked", "status": None}}, ("open", "unverified")),
         ({"/": GOOD, "/a_b": GOOD}, ("open", "still")),
     ],
-    ids=["no longer linked", "answers 404", "redirects", "fails", "is locked", "times out", "is blocked", "has it still"],
+    ids=[
+        "no longer linked",
+        "answers 404",
+        "redirects",
+        "fails",
+        "is locked",
+        "times out",
+        "is blocked",
+        "has it still",
+    ],
 )
 def test_only_what_was_seen_closes_an_issue(nights, site, expected):
     # An address with an underscore keeps its issue for as long as it answers: `fixed` needs another check.
