@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from crawl_world import Reply, Site, ask, asked_for, page, text, to
+from crawl_world import Reply, Site, ask, asked_for, page, text
 
 from caravan import PROJECT_ROOT
 from caravan.cli.main import main
