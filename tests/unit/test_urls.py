@@ -103,6 +103,7 @@ SHOP = Scope(frozenset({"example.com"}), dropped_parameters=frozenset({"utm_sour
         ("http://0x7f.1/", "http://127.0.0.1/"),
         ("http://0177.0.0.1./", "http://127.0.0.1/"),
         ("http://[::1]:8080/d", "http://[::1]:8080/d"),
+        ("http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/"),
         ("http://[2001:DB8:0:0::1]/", "http://[2001:db8::1]/"),
     ],
 )
