@@ -12,11 +12,13 @@ import pytest
 from alerted import Site
 from hostile_server import LIMIT, Fetchers, HostileServer
 from object_store import ObjectStore
-from places import Lakes, Place, Servers
+from places import LakePlace, Lakes, Place, Servers
 from sales_world import World
 from short_world import few_dates, use_rates, write_few_rates
 
 from caravan.core.crawl import Answer, Ask
+from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.port import Warehouse
 
 ENGINES = ("lake", "postgresql")
@@ -96,6 +98,27 @@ def place(engine: str, new_place: Maker) -> Place:
 @pytest.fixture
 def warehouse(place: Place) -> Warehouse:
     return place.open()
+
+
+@pytest.fixture
+def open_ledger(engine: str, new_place: Maker, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
+    """Opens one ledger of each engine in turn, as often as it is called."""
+    place = new_place(engine, migrated=False)
+    opened: list[Ledger] = []
+
+    def another() -> Ledger:
+        is_lake = isinstance(place, LakePlace)
+        opened.append(SqliteLedger(tmp_path / FILE) if is_lake else PostgresLedger(place.dsn))
+        return opened[-1]
+
+    yield another
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def outbox(open_ledger: Callable[[], Ledger]) -> StoredOutbox:
+    return StoredOutbox(open_ledger())
 
 
 @pytest.fixture(scope="session")
