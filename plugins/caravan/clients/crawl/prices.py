@@ -58,7 +58,9 @@ _CURRENCIES = {**_SIGNS, **{code: (code,) for code in _CODES}}
 _ANY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
 _GROUP = "[.,'’ \u00a0\u202f\u2009]"
 _AMOUNT = (
-    rf"[0-9]{{1,3}}(?:{_GROUP}[0-9]{{3}})+(?:[.,][0-9]{{1,2}})?(?![0-9])|[0-9]{{1,9}}(?:[.,][0-9]{{1,3}})?(?![0-9])"
+    rf"(?:[0-9]{{1,3}}(?:{_GROUP}[0-9]{{3}})+(?:[.,][0-9]{{1,2}})?"
+    r"|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]{1,2})?"  # as in India
+    r"|[0-9]{1,9}(?:[.,][0-9]{1,3})?)(?!,?[0-9])"
 )
 _PRICE = re.compile(
     rf"(?<![\w$€£])(?P<before>{_ANY})\s?(?P<first>{_AMOUNT})(?:,-|,–|\.-)?"
