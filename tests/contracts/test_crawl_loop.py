@@ -299,6 +299,15 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, site: Site, 
     assert (tmp_path / "a" / "letter.txt").read_text() == "dear"
 
 
+def test_to_begin_afresh_removes_the_crawl_alone(tmp_path: Path, site: Site, plan: Plan) -> None:
+    run(tmp_path / "a", replace(plan, limits=replace(FAST, pages_of_host=5)))
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    run(tmp_path / "a", plan, fresh=True)
+    run(tmp_path / "b", plan)
+    assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
+    assert tables(tmp_path / "a") == tables(tmp_path / "b")
+
+
 def test_expected_pages_that_do_not_answer_make_a_crawl_incomplete(tmp_path: Path) -> None:
     def route(path: str) -> Reply | None:
         if path == "/sitemap.xml":

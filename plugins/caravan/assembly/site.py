@@ -99,7 +99,10 @@ def crawl(
         progress=progress,
         certificates=fetcher.certificates,
     )
-    return crawl_into(plan, folder, means, fresh)
+    record = crawl_into(plan, folder, means, fresh)
+    if record.ended_at is not None:
+        fetcher.close()  # else a thread may still wait for an answer that nobody wants any more
+    return record
 
 
 def _twins(host: str) -> list[str]:
