@@ -36,7 +36,7 @@ class Crew:
         self._jobs.put(job)
 
     def take(self, wait: float) -> None:
-        """Does what the results that are there ask for; waits `wait` seconds for the first. Raises what a job raised."""
+        """Does what the results ask for that are there; waits `wait` seconds for one. Raises what a job has raised."""
         while self.under_way:
             try:
                 result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()
