@@ -74,6 +74,16 @@ def test_an_address_is_asked_for_once(tmp_path: Path, site: Site, plan: Plan) ->
     assert [path for path, count in asked.items() if count > 1] == []
 
 
+@pytest.mark.parametrize("shown", ["<img src='/x'><a href='/x?utm_source=a'>x</a>", "<a href='/x'>x</a><img src='/x'>"])
+def test_what_is_shown_and_linked_to_is_read(tmp_path: Path, shown: str) -> None:
+    home = page("home", [])
+    body = home.body.replace(b"</body>", shown.encode() + b"</body>")
+    own = Site({"/": replace(home, body=body), "/x": page("x", ["/y"]), "/y": page("y", [])}.get)
+    with own.serve() as site:
+        run(tmp_path / "a", Plan((site.url + "/",), scope_of(site, dropped_parameters=frozenset(["utm_source"])), FAST))
+    assert (site.paths("GET"), site.paths("HEAD")) == (["/", "/x", "/y"], [])
+
+
 def test_what_robots_keeps_from_us_is_told_and_not_asked_for(tmp_path: Path, site: Site, plan: Plan) -> None:
     run(tmp_path / "a", plan)
     blocked = ask(tmp_path / "a", "SELECT url, reason, attempt_count, depth FROM page WHERE outcome = 'blocked'")

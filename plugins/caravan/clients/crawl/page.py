@@ -100,7 +100,7 @@ def _read_head(notes: Notes, facts: Facts) -> None:
             target = notes.targets.at(notes.base, refresh[1])
             facts["refresh_seconds"], facts["refresh_url"] = refresh[0], target.url
             if target.found is not None:
-                notes.found[target.found.key] = target.found
+                notes.lead_to(target.found)
         elif name in _PUBLISHED:
             published.setdefault(name, content)
     facts["robots_html"] = list(dict.fromkeys(robots))
