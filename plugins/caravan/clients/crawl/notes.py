@@ -208,6 +208,8 @@ def note_script(notes: Notes, node: LexborNode) -> None:
     if (attributes.get("type") or "").partition(";")[0].strip().lower() == "application/ld+json":
         if len(notes.blocks) < notes.limit:
             notes.blocks.append(node.text())
+        else:
+            notes.dropped["structured"] += 1
     elif src := (attributes.get("src") or "").strip():
         notes.note("script", notes.targets.at(notes.base, src, "resource"), [])
 
