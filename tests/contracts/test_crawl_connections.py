@@ -218,11 +218,14 @@ def test_the_connection_goes_to_the_address_that_was_checked(hostile, fetcher_of
     assert all(f"Host: shop.example:{hostile.port}\r\n" in head for head in hostile.requests)
 
 
-def test_the_next_address_is_tried(hostile, fetcher_of):
+def test_the_next_address_is_tried_and_then_comes_first(hostile, fetcher_of):
     hostile.answers["/"] = said(body=b"x")
-    names = Names(shop_example=["::1", "127.0.0.1"])
-    fetcher = fetcher_of(Limits(), Addresses(private_addresses=True, lookup=names))
+    addresses = Addresses(private_addresses=True, lookup=Names(shop_example=["::1", "127.0.0.1"]))
+    fetcher = fetcher_of(Limits(), addresses)
     assert fetcher.fetch(Ask(f"http://shop.example:{hostile.port}/"), LIMIT).body == b"x"
+    assert addresses.of("shop.example") == ["127.0.0.1", "::1"]
+    addresses.prefer("shop.example", "192.168.0.1")
+    assert addresses.of("shop.example") == ["127.0.0.1", "::1"], "only what was checked"
 
 
 # TLS

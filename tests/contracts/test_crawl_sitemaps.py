@@ -197,7 +197,9 @@ LARGE = """
 import resource, sys
 from pathlib import Path
 from dataclasses import replace
-from crawl_world import *
+from crawl_world import FAST, Plan, run
+from caravan.core.crawl import Scope
+from caravan.core.urls import host_of
 folder, url = sys.argv[1:]
 scope = Scope(frozenset([host_of(url)]), private_addresses=True)
 record = run(Path(folder), Plan((url,), scope, replace(FAST, pages_of_host=10)))

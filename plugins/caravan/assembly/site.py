@@ -105,7 +105,10 @@ def crawl(
         certificates=fetcher.certificates,
         now=utc_now,
     )
-    return crawl_into(plan, folder, means, fresh)
+    record = crawl_into(plan, folder, means, fresh)
+    if record.ended_at is not None:
+        fetcher.close()  # else a thread may still wait for an answer that nobody wants any more
+    return record
 
 
 def _twins(host: str) -> list[str]:

@@ -63,7 +63,7 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
 def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
     """Every fault of the configuration, sorted; empty when all is well. `home` as for `load`."""
     # Neither who is told nor how many tasks run at once is a reason to stop a night's run: `load` leaves them out. A
-    # site with a fault is not crawled, and nothing else needs it; a fault in what it says of search disables that alone.
+    # site with a fault is not crawled, and nothing else needs it; its search data are collected all the same.
     reading = _read(config_dir, home)
     aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1]]
     try:

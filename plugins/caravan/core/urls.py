@@ -277,9 +277,14 @@ def _ipv6(text: str) -> str:
     try:
         if "%" in text:
             raise ValueError("zone")
-        return ipaddress.IPv6Address(text).compressed
+        address = ipaddress.IPv6Address(text)
     except ValueError:
         raise BadUrl("invalid", f"no IPv6 address: {text[:60]!r}") from None
+    if address.ipv4_mapped:
+        # Written with dots since Python 3.13, with two hexadecimal numbers by the standard.
+        number = int(address.ipv4_mapped)
+        return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"
+    return address.compressed
 
 
 def _path_and_tail(directory: str, text: str, charset: str) -> str:

@@ -102,6 +102,13 @@ class Addresses:
             raise UnknownHost(str(found), found.may_pass) if isinstance(found, UnknownHost) else type(found)(str(found))
         return found
 
+    def prefer(self, host: str, address: str) -> None:
+        """The one that took a connection comes first from now on: where IPv6 leads nowhere, each would wait for it."""
+        with self._lock:
+            until, found = self._known.get(host, (0.0, []))
+            if isinstance(found, list) and address in found and found[0] != address:
+                self._known[host] = (until, [address, *(each for each in found if each != address)])
+
     def _checked(self, host: str) -> list[str] | OSError:
         try:
             found = {each: ipaddress.ip_address(each) for each in self._answer(host)}

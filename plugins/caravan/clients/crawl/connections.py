@@ -90,6 +90,7 @@ class _Pinned:
                 made.settimeout(min(self.route.connect_seconds, self.route.seconds_left()))
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 made.connect((address, connection.port))
+                self.route.addresses.prefer(connection._dns_host, address)
                 return made
             except OSError as error:
                 made.close()
