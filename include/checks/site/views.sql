@@ -8,37 +8,26 @@ CREATE TEMP MACRO query_of(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)
 
 CREATE TEMP MACRO hostname_of(host) AS REGEXP_REPLACE(host, ':[0-9]+$', '');
 
--- Characters as a reader counts them: without marks that stand on others, as in Thai.
-CREATE TEMP MACRO characters_of(words) AS LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'));
+-- Characters as a reader counts them: without marks that stand on others, as in Thai. ASCII has none, and no time is
+-- spent on looking for them.
+CREATE TEMP MACRO characters_of(words) AS
+CASE
+    WHEN STRLEN(words) = LENGTH(words) THEN LENGTH(words)
+    ELSE LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'))
+END;
 
 -- Whether most of it is of scripts whose characters are twice as wide as Latin ones.
 CREATE TEMP MACRO is_cjk(words) AS
-2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
+STRLEN(words) <> LENGTH(words)
+AND 2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
 
 -- Two texts that a reader takes for the same.
-CREATE TEMP MACRO same_words(words) AS TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'));
-
--- Width of a title in results, as Arial of 20 px sets it: classes of characters by their advance in units of 1/1000 em.
-CREATE TEMP MACRO pixels_of(words) AS
-0.02 * (
-    222 * LENGTH(REGEXP_REPLACE(words, '[^ijl''|]', '', 'g'))
-    + 278 * LENGTH(REGEXP_REPLACE(words, '[^ !,./:;\\\[\]It]', '', 'g'))
-    + 333 * LENGTH(REGEXP_REPLACE(words, '[^-()`{}r"*f]', '', 'g'))
-    + 500 * LENGTH(REGEXP_REPLACE(words, '[^Jcksvxyz]', '', 'g'))
-    + 722 * LENGTH(REGEXP_REPLACE(words, '[^CDHNRUw]', '', 'g'))
-    + 778 * LENGTH(REGEXP_REPLACE(words, '[^GOQ]', '', 'g'))
-    + 667 * LENGTH(REGEXP_REPLACE(words, '[^ABEKPSVXY&]', '', 'g'))
-    + 889 * LENGTH(REGEXP_REPLACE(words, '[^mM%W@]', '', 'g'))
-    + 1000 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—]', '', 'g'))
-    + 556 * LENGTH(
-        REGEXP_REPLACE(
-            words,
-            '[ijl''| !,./:;\\\[\]It()`{}r"*fJcksvxyzCDHNRUwGOQABEKPSVXY&mM%W@\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—\p{M}-]',
-            '',
-            'g'
-        )
-    )
-);
+CREATE TEMP MACRO same_words(words) AS
+CASE
+    WHEN STRLEN(words) = LENGTH(words)
+        THEN TRIM(REGEXP_REPLACE(TRANSLATE(LOWER(words), '!"#%&''()*,-./:;?@[\]_{}', '                      '), ' {2,}', ' ', 'g'))
+    ELSE TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'))
+END;
 
 -- ISO 639-1 of a tag, as far as detection tells languages apart.
 CREATE TEMP MACRO language_of(tag) AS
@@ -506,3 +495,194 @@ FROM (
     ('ko', ['여기', '여기를 클릭', '더 보기', '더보기', '자세히', '자세히 보기']),
     ('ar', ['هنا', 'اضغط هنا', 'انقر هنا', 'المزيد', 'اقرأ المزيد', 'التفاصيل'])
 ) AS words (language, texts);
+
+-- Pages with JSON-LD.
+CREATE TEMP VIEW structured_page AS
+SELECT * FROM html_page
+WHERE page_key IN (SELECT structured.page_key FROM structured);
+
+-- Nodes of JSON-LD, their properties as a map. Nested ones stand in those of their parents too.
+CREATE TEMP TABLE schema_node AS
+SELECT
+    page_key,
+    block,
+    node,
+    path,
+    types,
+    properties,
+    -- Nested by a property, not by a list.
+    REGEXP_MATCHES(path, '\.[a-zA-Z]') AS is_nested,
+    LIST_FILTER(
+        MAP_KEYS(properties), name -> CAST(properties[name] AS VARCHAR) NOT IN ('""', '[]', '{}', 'null')
+    ) AS given
+FROM (
+    SELECT
+        structured.*,
+        CAST(CAST(structured.content AS JSON) AS MAP (VARCHAR, JSON)) AS properties
+    FROM structured
+    SEMI JOIN html_page ON structured.page_key = html_page.page_key
+    WHERE structured.error IS NULL
+);
+
+-- One row per node and type.
+CREATE TEMP VIEW typed_node AS
+SELECT
+    *,
+    UNNEST(types) AS type
+FROM schema_node;
+
+-- What Google's features ask of a type (developers.google.com/search/docs/appearance/structured-data, as of 2025): any
+-- property of the list will do. is_nested: of nodes inside another node only, of others only, or of both (NULL).
+CREATE TEMP TABLE schema_property AS
+SELECT * FROM (
+    VALUES
+    ('Product', TRUE, ['name'], CAST(NULL AS BOOLEAN)),
+    ('Product', TRUE, ['offers', 'review', 'aggregateRating'], FALSE),
+    ('Product', FALSE, ['image'], FALSE),
+    ('Product', FALSE, ['description'], FALSE),
+    ('Product', FALSE, ['sku', 'gtin', 'gtin8', 'gtin12', 'gtin13', 'gtin14', 'mpn', 'isbn'], FALSE),
+    ('Product', FALSE, ['brand'], FALSE),
+    ('Offer', TRUE, ['price', 'priceSpecification'], NULL),
+    ('Offer', TRUE, ['priceCurrency', 'priceSpecification'], NULL),
+    ('Offer', FALSE, ['availability'], NULL),
+    ('AggregateOffer', TRUE, ['lowPrice'], NULL),
+    ('AggregateOffer', TRUE, ['priceCurrency'], NULL),
+    ('Review', TRUE, ['author'], NULL),
+    ('Review', TRUE, ['reviewRating'], NULL),
+    ('Review', TRUE, ['itemReviewed'], FALSE),
+    ('Review', FALSE, ['datePublished'], NULL),
+    ('AggregateRating', TRUE, ['ratingValue'], NULL),
+    ('AggregateRating', TRUE, ['ratingCount', 'reviewCount'], NULL),
+    ('AggregateRating', TRUE, ['itemReviewed'], FALSE),
+    ('BreadcrumbList', TRUE, ['itemListElement'], NULL),
+    ('Organization', FALSE, ['name'], FALSE),
+    ('Organization', FALSE, ['url'], FALSE),
+    ('Organization', FALSE, ['logo'], FALSE),
+    ('FAQPage', TRUE, ['mainEntity'], NULL),
+    ('Question', TRUE, ['name', 'text'], TRUE),
+    ('Question', TRUE, ['acceptedAnswer', 'suggestedAnswer'], TRUE),
+    ('Answer', TRUE, ['text'], TRUE),
+    ('Article', FALSE, ['headline'], NULL),
+    ('Article', FALSE, ['image'], NULL),
+    ('Article', FALSE, ['datePublished'], NULL),
+    ('Article', FALSE, ['author'], NULL),
+    ('NewsArticle', FALSE, ['headline'], NULL),
+    ('NewsArticle', FALSE, ['image'], NULL),
+    ('NewsArticle', FALSE, ['datePublished'], NULL),
+    ('NewsArticle', FALSE, ['author'], NULL),
+    ('BlogPosting', FALSE, ['headline'], NULL),
+    ('BlogPosting', FALSE, ['image'], NULL),
+    ('BlogPosting', FALSE, ['datePublished'], NULL),
+    ('BlogPosting', FALSE, ['author'], NULL)
+) AS asked (type, is_required, names, is_nested);
+
+-- What a node lacks.
+CREATE TEMP VIEW missing_property AS
+SELECT
+    typed_node.page_key,
+    typed_node.block,
+    typed_node.path,
+    typed_node.type,
+    schema_property.is_required,
+    ARRAY_TO_STRING(schema_property.names, ' or ') AS property
+FROM typed_node
+INNER JOIN schema_property ON typed_node.type = schema_property.type
+WHERE
+    (schema_property.is_nested IS NULL OR schema_property.is_nested = typed_node.is_nested)
+    AND NOT LIST_HAS_ANY(schema_property.names, typed_node.given);
+
+-- Sitemaps that somebody declared: an address that was only tried may be missing.
+CREATE TEMP VIEW sitemap_file AS
+SELECT
+    sitemap.*,
+    CAST(NULL AS BIGINT) AS page_key,
+    '' AS market_code
+FROM sitemap
+WHERE sitemap.declared_in <> 'guess' OR sitemap.status_code = 200;
+
+-- Pages of a site that has a sitemap at all.
+CREATE TEMP VIEW page_to_list AS
+SELECT * FROM indexable
+WHERE EXISTS (SELECT 1 FROM listed);
+
+-- robots.txt by host.
+CREATE TEMP VIEW robots_file AS
+SELECT
+    robots.*,
+    CAST(NULL AS BIGINT) AS page_key,
+    '' AS market_code
+FROM robots;
+
+-- robots.txt of this and the last comparable crawl.
+CREATE TEMP VIEW robots_pair AS
+SELECT
+    robots_file.*,
+    previous_robots.content AS previous_content,
+    previous_robots.outcome AS previous_outcome
+FROM robots_file
+INNER JOIN previous_robots ON robots_file.host = previous_robots.host
+WHERE robots_file.outcome IN ('read', 'none') AND previous_robots.outcome IN ('read', 'none');
+
+-- Rules by crawler, of both: lines that name crawlers one after the other share the rules behind them.
+CREATE TEMP VIEW robots_rule AS
+WITH line AS (
+    SELECT
+        host,
+        is_previous,
+        GENERATE_SUBSCRIPTS(lines, 1) AS number,
+        TRIM(REGEXP_REPLACE(UNNEST(lines), '#.*', '')) AS text
+    FROM (
+        SELECT
+            host,
+            FALSE AS is_previous,
+            STRING_SPLIT(REPLACE(COALESCE(content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
+        FROM robots_pair
+        UNION ALL
+        SELECT
+            host,
+            TRUE AS is_previous,
+            STRING_SPLIT(REPLACE(COALESCE(previous_content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
+        FROM robots_pair
+    )
+),
+
+field AS (
+    SELECT
+        host,
+        is_previous,
+        number,
+        LOWER(TRIM(SPLIT_PART(text, ':', 1))) AS name,
+        TRIM(SUBSTR(text, POSITION(':' IN text) + 1)) AS value
+    FROM line
+    WHERE REGEXP_MATCHES(text, '(?i)^(user-agent|allow|disallow|crawl-delay)\s*:')
+),
+
+opened AS (
+    SELECT
+        *,
+        name = 'user-agent'
+        AND COALESCE(LAG(name) OVER (PARTITION BY host, is_previous ORDER BY number), '') <> 'user-agent' AS opens
+    FROM field
+),
+
+grouped AS (
+    SELECT
+        *,
+        COUNT(*) FILTER (WHERE opens) OVER (PARTITION BY host, is_previous ORDER BY number) AS group_number
+    FROM opened
+)
+
+SELECT
+    agent.host,
+    agent.is_previous,
+    LOWER(agent.value) AS agent,
+    LIST(rule.name || ': ' || rule.value ORDER BY rule.number) FILTER (WHERE rule.number IS NOT NULL) AS rules
+FROM grouped AS agent
+LEFT JOIN grouped AS rule
+    ON
+        agent.host = rule.host
+        AND agent.is_previous = rule.is_previous
+        AND agent.group_number = rule.group_number
+        AND rule.name <> 'user-agent'
+WHERE agent.name = 'user-agent'
+GROUP BY agent.host, agent.is_previous, LOWER(agent.value);

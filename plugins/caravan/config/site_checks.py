@@ -100,7 +100,7 @@ class Check(Frozen):
 
 
 class Catalogue(Frozen):
-    """Checks in the order of `CATEGORIES` and of their files. `views`: the statements of views.sql by what each makes."""
+    """Checks in the order of `CATEGORIES` and of their files. `views`: what views.sql makes, to the statement."""
 
     checks: tuple[Check, ...]
     views: Mapping[str, str]
@@ -155,7 +155,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
 
 
 def read_views(script: str) -> dict[str, str]:
-    """What a script makes (macros, tables, views) to the statement that makes it. A `;` ends a line, and a statement."""
+    """What a script makes (macros, tables, views) to its statement. A `;` at the end of a line ends one."""
     statements = [part.strip() for part in re.split(r";\s*$", script, flags=re.MULTILINE)]
     found: dict[str, str] = {}
     for statement in statements:
