@@ -1,0 +1,131 @@
+"""Where a host's name leads, and whether a crawl may go there.
+
+A page can name any host, and a host any address: without this a link could have the crawl read what only machines
+inside may read. So a name is looked up here and nowhere else, every address of the answer is checked, and
+`connections.py` connects to those and no others: a name that leads elsewhere a moment later changes nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Lookup = Callable[[str], Iterable[str]]
+"""Host to addresses. Raises socket.gaierror."""
+
+_KEEP_SECONDS = 300.0
+"""A site may move while it is crawled; what is looked up again is checked again."""
+
+# IANA's registries of special-purpose addresses (RFC 6890), written out: what the standard library calls private
+# differs between releases of Python 3.11 to 3.13.
+_INSIDE = (
+    ("loopback", "127.0.0.0/8", "::1/128"),
+    ("private", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fec0::/10"),
+    ("link-local", "169.254.0.0/16", "fe80::/10"),
+    ("of a carrier's own network", "100.64.0.0/10"),
+)
+_NOWHERE = (
+    ("unspecified", "0.0.0.0/8", "::/128"),
+    ("multicast", "224.0.0.0/4", "ff00::/8"),
+    ("for documentation", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"),
+    ("for measurements", "198.18.0.0/15"),
+    ("reserved", "240.0.0.0/4", "192.0.0.0/24", "192.88.99.0/24", "2001::/23"),
+    # One address in the clothes of another: whoever reads only the outside lets it in.
+    ("IPv4 in IPv6", "::ffff:0:0/96", "::/96", "2002::/16", "64:ff9b:1::/48"),
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""How networks without IPv4 reach it: as good or bad as the address inside."""
+_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
+
+
+class RefusedAddress(OSError):
+    """A host leads where a crawl may not go."""
+
+
+class UnknownHost(OSError):
+    """`may_pass`: the name servers did not answer; another time they may."""
+
+    def __init__(self, message: str, may_pass: bool) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+def refusal(address: Address, private_addresses: bool) -> str | None:
+    """What is wrong with going there; None where nothing is. `private_addresses`: as `Scope` has it."""
+    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
+        address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    for name, networks in _NETWORKS["inside"]:
+        if any(address in network for network in networks):
+            return None if private_addresses else name
+    for name, networks in _NETWORKS["nowhere"]:
+        if any(address in network for network in networks):
+            return name
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_V6:
+        return "reserved"
+    return None
+
+
+def look_up(host: str) -> list[str]:
+    """The system's addresses of a host, in its order of preference. Takes as long as the system's resolver lets it."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+@dataclass
+class Addresses:
+    """For all threads of a crawl. `clock`: seconds that only grow."""
+
+    private_addresses: bool = False
+    lookup: Lookup = look_up
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[str, tuple[float, list[str] | OSError]] = field(default_factory=dict, init=False)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def of(self, host: str) -> list[str]:
+        """Checked addresses of a host, without brackets. Raises RefusedAddress, UnknownHost."""
+        with self._lock:
+            lock = self._locks.setdefault(host, threading.Lock())
+        with lock:
+            until, found = self._known.get(host, (0.0, []))
+            if self.clock() >= until:
+                found = self._checked(host)
+                is_passing = isinstance(found, UnknownHost) and found.may_pass
+                self._known[host] = (self.clock() + (0 if is_passing else _KEEP_SECONDS), found)
+        if isinstance(found, OSError):
+            # A new one: an exception that several threads raise collects the traces of all of them.
+            raise UnknownHost(str(found), found.may_pass) if isinstance(found, UnknownHost) else type(found)(str(found))
+        return found
+
+    def _checked(self, host: str) -> list[str] | OSError:
+        try:
+            found = [ipaddress.ip_address(each) for each in self._answer(host)]
+        except socket.gaierror as error:
+            return UnknownHost(f"{host}: {error.strerror or error}", error.errno == socket.EAI_AGAIN)
+        except ValueError as error:
+            # A label of more than 63 characters, an address with a zone.
+            return UnknownHost(f"{host}: {error}", False)
+        if not found:
+            return UnknownHost(f"{host}: no address", False)
+        for address in found:
+            if wrong := refusal(address, self.private_addresses):
+                return RefusedAddress(f"{host} leads to {address}, which is {wrong}")
+        return [str(address) for address in found]
+
+    def _answer(self, host: str) -> Iterable[str]:
+        bare = host.removeprefix("[").removesuffix("]")
+        try:
+            return [str(ipaddress.ip_address(bare))]
+        except ValueError:
+            return self.lookup(host)
+
+
+_NETWORKS = {
+    kind: [(name, [ipaddress.ip_network(each) for each in networks]) for name, *networks in table]
+    for kind, table in (("inside", _INSIDE), ("nowhere", _NOWHERE))
+}

@@ -1,0 +1,174 @@
+"""Connections of a crawl, for requests: to checked addresses, for a limited time, asking for just what was published.
+
+The Host header, the name in TLS and the name on the certificate stay the host's; only where the socket leads is ours.
+Proxies are not used: one would look the name up a second time.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
+
+from caravan.clients.crawl.addresses import Addresses
+
+_HOSTS_AT_ONCE = 8
+"""Of one thread: links to other sites lead to thousands, each with a socket that stays open."""
+
+
+@dataclass
+class Route:
+    """One thread's way. Set before each request: `target`, the path and query as published, and `ends`, the moment of
+    `time.monotonic()` at which whatever is under way is given up."""
+
+    addresses: Addresses
+    connect_seconds: float
+    certificates: dict[str, datetime]
+    """Host to the end of its certificate, UTC without zone; of all threads."""
+    target: str = "/"
+    ends: float = math.inf
+
+    def seconds_left(self) -> float:
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for one answer is over")
+        return left
+
+
+class _Ending:
+    """A socket whose every wait is a part of one time. A timeout of each wait alone lets a server drip for ever, in
+    headers as well, where no reader of ours can look at the clock."""
+
+    route: Route | None = None
+
+    def recv_into(self, *args: Any) -> int:
+        if self.route:
+            self.settimeout(self.route.seconds_left())  # type: ignore[attr-defined]
+        return super().recv_into(*args)  # type: ignore[misc, no-any-return]
+
+
+class _Socket(_Ending, socket.socket):
+    pass
+
+
+class _TlsSocket(_Ending, ssl.SSLSocket):
+    pass
+
+
+class _Pinned:
+    """What both kinds of connection do differently from urllib3's."""
+
+    def __init__(self, *args: Any, route: Route, **kwargs: Any) -> None:
+        self.route = route
+        super().__init__(*args, **kwargs)
+
+    def _new_conn(self) -> socket.socket:
+        """A socket to the first of the host's checked addresses that takes it."""
+        connection: HTTPConnection = self  # type: ignore[assignment]
+        last: OSError | None = None
+        for address in self.route.addresses.of(connection._dns_host):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            made = _Socket(family, socket.SOCK_STREAM)
+            try:
+                made.settimeout(min(self.route.connect_seconds, self.route.seconds_left()))
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                made.connect((address, connection.port))
+                return made
+            except OSError as error:
+                made.close()
+                last = error
+        if isinstance(last, TimeoutError):
+            raise ConnectTimeoutError(connection, str(last)) from last
+        raise NewConnectionError(connection, str(last)) from last
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        made = self.sock  # type: ignore[attr-defined]
+        if isinstance(made, ssl.SSLSocket):
+            ends = (made.getpeercert() or {}).get("notAfter")
+            if isinstance(ends, str):
+                at = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).replace(tzinfo=None)
+                self.route.certificates[self.host] = at  # type: ignore[attr-defined]
+        made.route = self.route
+
+    def request(self, method: str, url: str, **kwargs: Any) -> None:
+        # Not `url`: on the way urllib3 has rewritten percent codes, which some servers tell apart.
+        super().request(method, self.route.target, **kwargs)  # type: ignore[misc]
+
+
+class _HttpConnection(_Pinned, HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_Pinned, HTTPSConnection):
+    pass
+
+
+class _Pools(PoolManager):
+    def __init__(self, route: Route, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._route = route
+
+    def _new_pool(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
+        pool = super()._new_pool(*args, **kwargs)
+        pool.ConnectionCls = _HttpsConnection if pool.scheme == "https" else _HttpConnection
+        pool.conn_kw["route"] = self._route
+        return pool
+
+
+class PinnedAdapter(HTTPAdapter):
+    """`context`: of `tls_context`, shared by all threads: to read the authorities takes some 20 ms."""
+
+    def __init__(self, route: Route, context: ssl.SSLContext) -> None:
+        self._route = route
+        self._context = context
+        super().__init__(pool_connections=_HOSTS_AT_ONCE, pool_maxsize=1)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        self.poolmanager = _Pools(
+            self._route, num_pools=connections, maxsize=maxsize, block=block, ssl_context=self._context
+        )
+
+    def cert_verify(self, *args: Any) -> None:
+        """The context has the authorities already."""
+
+
+class Session(requests.Session):
+    """Without cookies: what a page shows must not depend on which were asked for before it."""
+
+    def __init__(self, adapter: PinnedAdapter) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.adapters.clear()
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        self.cookies = _NoCookies()
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Never: even when told not to follow, requests reads a redirect's body to its end, which may have none."""
+
+
+class _NoCookies(RequestsCookieJar):
+    def extract_cookies(self, *args: Any) -> None:
+        pass
+
+
+def tls_context(authorities: str | None) -> ssl.SSLContext:
+    """`authorities`: a file of certificates; None for those that requests brings along."""
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_verify_locations(authorities or requests.certs.where())
+    context.check_hostname = True
+    context.sslsocket_class = _TlsSocket
+    return context
