@@ -1,16 +1,19 @@
 """Small sites written down in YAML, as the tables that a crawl of them would have written. No network.
 
 `site`: path, or whole address, to a page: the body's HTML in a page that is otherwise as it should be; or a mapping
-with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `links` (so many, in the body) and the
-columns of `page` to set by hand, where a crawl would have to wait or to fail for them.
+with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `links` (so many, in the body),
+`alternates` (code to address, in the head), and what would take much text, or waiting, or failing to come about:
+`passages` (texts instead of the body's), `marks` (name to value or values, or to columns) and columns of `page`.
 
-Pages are read by the crawl's own extractor. `robots`, `sitemap`, `sitemap_url`, `hreflang` (of sitemaps), `host`, `seed` and `inputs`: rows.
+Pages are read by the crawl's own extractor. `robots`, `sitemap`, `sitemap_url`, `hreflang` (of sitemaps), `host`,
+`seed` and `inputs`: rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,6 +23,7 @@ from caravan.clients.crawl.extract import Extractor
 from caravan.clients.crawl.facts import INPUT_TABLES
 from caravan.clients.crawl.tables import TABLES
 from caravan.core.crawl import Answer, Ask, Limits, Scope
+from caravan.core.urls import key_of
 
 ORIGIN = "https://shop.test"
 CRAWLED_AT = datetime(2026, 3, 1, 2, 0)
@@ -32,7 +36,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
-_PARTS = frozenset(["status", "headers", "html", "head", "body", "links"])
+_PARTS = frozenset(["status", "headers", "html", "head", "body", "links", "alternates", "passages", "marks"])
 
 Tables = dict[str, pa.Table]
 
@@ -81,17 +85,19 @@ def document(url: str, given: Mapping[str, Any]) -> str:
     """A page that no check finds anything wrong with, round what is given."""
     path = urlsplit(url).path
     links = "".join(f'<a href="/{number}">{number}</a>' for number in range(given.get("links", 0)))
+    alternates = "".join(
+        f'<link rel="alternate" hreflang="{code}" href="{urljoin(ORIGIN, href)}">'
+        for code, href in given.get("alternates", {}).items()
+    )
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <title>All about the things that are sold at {path}</title>
 <meta name="description" content="What is sold at {path} is described in full, with prices, sizes and reviews.">
 <meta name="viewport" content="width=device-width">
-<link rel="canonical" href="{url}">{given.get("head", "")}</head>
+<link rel="canonical" href="{url}">{given.get("head", "")}{alternates}</head>
 <body><h1>Welcome to {path}</h1>{given.get("body", "")}{links}</body></html>"""
 
 
-def _add_page(
-    extractor: Extractor, rows: dict[str, list[dict[str, Any]]], url: str, given: Mapping[str, Any]
-) -> None:
+def _add_page(extractor: Extractor, rows: dict[str, list[dict[str, Any]]], url: str, given: Mapping[str, Any]) -> None:
     by_hand = {name: value for name, value in given.items() if name in TABLES["page"].names}
     unknown = set(given) - _PARTS - set(by_hand)
     assert not unknown, f"{url}: {unknown} are no parts of a page; is a comma inside braces quoted?"
@@ -110,4 +116,20 @@ def _add_page(
     is_own = urlsplit(url).hostname in ("shop.test", "www.shop.test")
     for name, found in extractor.extract(answer, "page" if is_own else "external").rows.items():
         rows[name] += [dict(zip(TABLES[name].names, row, strict=True)) for row in found]
-    rows["page"][-1].update(by_hand)
+    page = rows["page"][-1]
+    page.update(by_hand)
+    _add_by_hand(rows, page["page_key"], given)
+
+
+def _add_by_hand(rows: dict[str, list[dict[str, Any]]], key: int, given: Mapping[str, Any]) -> None:
+    for name, values in given.get("marks", {}).items():
+        for value in values if isinstance(values, list) else [values]:
+            said = dict(value) if isinstance(value, dict) else {"value": value}
+            if "amount" in said:
+                said["amount"] = Decimal(str(said["amount"]))
+            rows["mark"].append({"page_key": key, "name": name, "count": 1, **said})
+    if "passages" in given:
+        rows["passage"] = [row for row in rows["passage"] if row["page_key"] != key]
+    for position, text in enumerate(given.get("passages", ())):
+        passage = {"position": position, "text_hash": key_of(text), "character_count": len(text)}
+        rows["passage"].append({"page_key": key, **passage})

@@ -36,6 +36,13 @@ CASE SPLIT_PART(LOWER(tag), '-', 1)
     WHEN 'nn' THEN 'no'
     WHEN 'iw' THEN 'he'
     WHEN 'in' THEN 'id'
+    WHEN 'ms' THEN 'id'
+    WHEN 'bs' THEN 'hr'
+    WHEN 'sr' THEN 'hr'
+    WHEN 'sh' THEN 'hr'
+    WHEN 'fil' THEN 'tl'
+    WHEN 'cmn' THEN 'zh'
+    WHEN 'yue' THEN 'zh'
     ELSE SPLIT_PART(LOWER(tag), '-', 1)
 END;
 
@@ -344,42 +351,28 @@ SELECT
     END AS region_problem
 FROM named;
 
--- hreflang of all three sources as one list, with what came of the target. counts: read by search engines at all, in its
--- place and with a code that they know.
-CREATE TEMP TABLE hreflang_edge AS
+-- hreflang of all three sources as one graph: what search engines read, of pages that they index. With codes that do not
+-- exist: whoever wrote en-uk did name the page. What stands in both ends' keys is looked up where it is asked for.
+CREATE TEMP TABLE alternate AS
 SELECT
     hreflang.page_key,
-    hreflang.source,
-    hreflang.code AS raw_code,
-    language_tag.code,
-    language_tag.language,
-    language_tag.region,
-    COALESCE(language_tag.is_default, FALSE) AS is_default,
-    hreflang.href,
-    hreflang.target_url,
     hreflang.target_key,
-    hreflang.is_in_head,
-    hreflang.sitemap_url,
-    hreflang.target_key IS NOT NULL
-    AND language_tag.tag IS NOT NULL
-    AND language_tag.language_problem IS NULL
-    AND language_tag.region_problem IS NULL
-    AND (hreflang.source <> 'html' OR hreflang.is_in_head) AS counts,
-    target.state AS target_state,
-    target.status_code AS target_status_code,
-    target.reason AS target_reason,
-    target.is_noindex AS target_is_noindex,
-    target.canonical_key AS target_canonical_key,
-    target.canonical_url AS target_canonical_url,
-    target.detected_language AS target_detected_language
+    hreflang.source,
+    language_tag.code,
+    language_tag.is_default,
+    CASE WHEN language_tag.language_problem IS NULL AND NOT language_tag.is_default THEN LANGUAGE_OF(language_tag.tag) END
+        AS language
 FROM hreflang
-LEFT JOIN language_tag ON hreflang.code = language_tag.tag
-LEFT JOIN address AS target ON hreflang.target_key = target.page_key;
+INNER JOIN language_tag ON hreflang.code = language_tag.tag
+SEMI JOIN indexable ON hreflang.page_key = indexable.page_key
+WHERE hreflang.target_key IS NOT NULL AND (hreflang.source <> 'html' OR hreflang.is_in_head);
 
--- Pages that name alternates, in html, a header or a sitemap.
-CREATE TEMP VIEW hreflang_page AS
-SELECT * FROM ok_page
-WHERE page_key IN (SELECT hreflang_edge.page_key FROM hreflang_edge);
+-- What is spoken in each market.
+CREATE TEMP TABLE market_language AS
+SELECT DISTINCT
+    market_code,
+    LANGUAGE_OF(locale) AS language
+FROM (SELECT market_code, UNNEST(locales) AS locale FROM market);
 
 -- Links between pages of the site as a reader follows them: each pair once, redirects gone through.
 CREATE TEMP TABLE edge AS
@@ -496,101 +489,6 @@ FROM (
     ('ar', ['هنا', 'اضغط هنا', 'انقر هنا', 'المزيد', 'اقرأ المزيد', 'التفاصيل'])
 ) AS words (language, texts);
 
--- Pages with JSON-LD.
-CREATE TEMP VIEW structured_page AS
-SELECT * FROM html_page
-WHERE page_key IN (SELECT structured.page_key FROM structured);
-
--- Nodes of JSON-LD, their properties as a map. Nested ones stand in those of their parents too.
-CREATE TEMP TABLE schema_node AS
-SELECT
-    page_key,
-    block,
-    node,
-    path,
-    types,
-    properties,
-    -- Nested by a property, not by a list.
-    REGEXP_MATCHES(path, '\.[a-zA-Z]') AS is_nested,
-    LIST_FILTER(
-        MAP_KEYS(properties), name -> CAST(properties[name] AS VARCHAR) NOT IN ('""', '[]', '{}', 'null')
-    ) AS given
-FROM (
-    SELECT
-        structured.*,
-        CAST(CAST(structured.content AS JSON) AS MAP (VARCHAR, JSON)) AS properties
-    FROM structured
-    SEMI JOIN html_page ON structured.page_key = html_page.page_key
-    WHERE structured.error IS NULL
-);
-
--- One row per node and type.
-CREATE TEMP VIEW typed_node AS
-SELECT
-    *,
-    UNNEST(types) AS type
-FROM schema_node;
-
--- What Google's features ask of a type (developers.google.com/search/docs/appearance/structured-data, as of 2025): any
--- property of the list will do. is_nested: of nodes inside another node only, of others only, or of both (NULL).
-CREATE TEMP TABLE schema_property AS
-SELECT * FROM (
-    VALUES
-    ('Product', TRUE, ['name'], CAST(NULL AS BOOLEAN)),
-    ('Product', TRUE, ['offers', 'review', 'aggregateRating'], FALSE),
-    ('Product', FALSE, ['image'], FALSE),
-    ('Product', FALSE, ['description'], FALSE),
-    ('Product', FALSE, ['sku', 'gtin', 'gtin8', 'gtin12', 'gtin13', 'gtin14', 'mpn', 'isbn'], FALSE),
-    ('Product', FALSE, ['brand'], FALSE),
-    ('Offer', TRUE, ['price', 'priceSpecification'], NULL),
-    ('Offer', TRUE, ['priceCurrency', 'priceSpecification'], NULL),
-    ('Offer', FALSE, ['availability'], NULL),
-    ('AggregateOffer', TRUE, ['lowPrice'], NULL),
-    ('AggregateOffer', TRUE, ['priceCurrency'], NULL),
-    ('Review', TRUE, ['author'], NULL),
-    ('Review', TRUE, ['reviewRating'], NULL),
-    ('Review', TRUE, ['itemReviewed'], FALSE),
-    ('Review', FALSE, ['datePublished'], NULL),
-    ('AggregateRating', TRUE, ['ratingValue'], NULL),
-    ('AggregateRating', TRUE, ['ratingCount', 'reviewCount'], NULL),
-    ('AggregateRating', TRUE, ['itemReviewed'], FALSE),
-    ('BreadcrumbList', TRUE, ['itemListElement'], NULL),
-    ('Organization', FALSE, ['name'], FALSE),
-    ('Organization', FALSE, ['url'], FALSE),
-    ('Organization', FALSE, ['logo'], FALSE),
-    ('FAQPage', TRUE, ['mainEntity'], NULL),
-    ('Question', TRUE, ['name', 'text'], TRUE),
-    ('Question', TRUE, ['acceptedAnswer', 'suggestedAnswer'], TRUE),
-    ('Answer', TRUE, ['text'], TRUE),
-    ('Article', FALSE, ['headline'], NULL),
-    ('Article', FALSE, ['image'], NULL),
-    ('Article', FALSE, ['datePublished'], NULL),
-    ('Article', FALSE, ['author'], NULL),
-    ('NewsArticle', FALSE, ['headline'], NULL),
-    ('NewsArticle', FALSE, ['image'], NULL),
-    ('NewsArticle', FALSE, ['datePublished'], NULL),
-    ('NewsArticle', FALSE, ['author'], NULL),
-    ('BlogPosting', FALSE, ['headline'], NULL),
-    ('BlogPosting', FALSE, ['image'], NULL),
-    ('BlogPosting', FALSE, ['datePublished'], NULL),
-    ('BlogPosting', FALSE, ['author'], NULL)
-) AS asked (type, is_required, names, is_nested);
-
--- What a node lacks.
-CREATE TEMP VIEW missing_property AS
-SELECT
-    typed_node.page_key,
-    typed_node.block,
-    typed_node.path,
-    typed_node.type,
-    schema_property.is_required,
-    ARRAY_TO_STRING(schema_property.names, ' or ') AS property
-FROM typed_node
-INNER JOIN schema_property ON typed_node.type = schema_property.type
-WHERE
-    (schema_property.is_nested IS NULL OR schema_property.is_nested = typed_node.is_nested)
-    AND NOT LIST_HAS_ANY(schema_property.names, typed_node.given);
-
 -- Sitemaps that somebody declared: an address that was only tried may be missing.
 CREATE TEMP VIEW sitemap_file AS
 SELECT
@@ -599,6 +497,11 @@ SELECT
     '' AS market_code
 FROM sitemap
 WHERE sitemap.declared_in <> 'guess' OR sitemap.status_code = 200;
+
+-- Pages with alternates in a sitemap.
+CREATE TEMP VIEW page_of_sitemap_hreflang AS
+SELECT * FROM known_page
+WHERE page_key IN (SELECT hreflang.page_key FROM hreflang WHERE hreflang.source = 'sitemap');
 
 -- Pages of a site that has a sitemap at all.
 CREATE TEMP VIEW page_to_list AS
