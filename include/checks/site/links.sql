@@ -70,11 +70,26 @@ SELECT
     UNNEST(words.texts) AS text
 FROM (
     VALUES
-    ('en', ['here', 'click here', 'click', 'this', 'this page', 'this link', 'link', 'more', 'read more', 'learn more', 'see more', 'more info', 'details', 'go']),
-    ('de', ['hier', 'hier klicken', 'klicken sie hier', 'klick', 'link', 'mehr', 'mehr lesen', 'weiterlesen', 'mehr erfahren', 'weiter', 'details']),
-    ('fr', ['ici', 'cliquez ici', 'cliquer ici', 'lien', 'plus', 'lire la suite', 'en savoir plus', 'voir plus', 'suite', 'détails']),
-    ('es', ['aquí', 'haga clic aquí', 'haz clic aquí', 'clic aquí', 'enlace', 'más', 'leer más', 'saber más', 'ver más', 'detalles']),
-    ('it', ['qui', 'clicca qui', 'link', 'altro', 'leggi tutto', 'scopri di più', 'leggi di più', 'continua', 'dettagli']),
+    ('en', [
+        'here', 'click here', 'click', 'this', 'this page', 'this link', 'link', 'more', 'read more', 'learn more',
+        'see more', 'more info', 'details', 'go'
+    ]),
+    ('de', [
+        'hier', 'hier klicken', 'klicken sie hier', 'klick', 'link', 'mehr', 'mehr lesen', 'weiterlesen',
+        'mehr erfahren', 'weiter', 'details'
+    ]),
+    ('fr', [
+        'ici', 'cliquez ici', 'cliquer ici', 'lien', 'plus', 'lire la suite', 'en savoir plus', 'voir plus',
+        'suite', 'détails'
+    ]),
+    ('es', [
+        'aquí', 'haga clic aquí', 'haz clic aquí', 'clic aquí', 'enlace', 'más', 'leer más', 'saber más',
+        'ver más', 'detalles'
+    ]),
+    ('it', [
+        'qui', 'clicca qui', 'link', 'altro', 'leggi tutto', 'scopri di più', 'leggi di più', 'continua',
+        'dettagli'
+    ]),
     ('pt', ['aqui', 'clique aqui', 'link', 'mais', 'leia mais', 'saiba mais', 'ver mais', 'detalhes']),
     ('nl', ['hier', 'klik hier', 'link', 'meer', 'lees meer', 'meer lezen', 'verder', 'details']),
     ('sv', ['här', 'klicka här', 'länk', 'mer', 'läs mer', 'se mer', 'detaljer']),

@@ -25,7 +25,12 @@ AND 2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul
 CREATE TEMP MACRO SAME_WORDS(words) AS
 CASE
     WHEN STRLEN(words) = LENGTH(words)
-        THEN TRIM(REGEXP_REPLACE(TRANSLATE(LOWER(words), '!"#%&''()*,-./:;?@[\]_{}', '                      '), ' {2,}', ' ', 'g'))
+        THEN
+            TRIM(
+                REGEXP_REPLACE(
+                    TRANSLATE(LOWER(words), '!"#%&''()*,-./:;?@[\]_{}', REPEAT(' ', 23)), ' {2,}', ' ', 'g'
+                )
+            )
     ELSE TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'))
 END;
 
