@@ -8,37 +8,26 @@ CREATE TEMP MACRO query_of(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)
 
 CREATE TEMP MACRO hostname_of(host) AS REGEXP_REPLACE(host, ':[0-9]+$', '');
 
--- Characters as a reader counts them: without marks that stand on others, as in Thai.
-CREATE TEMP MACRO characters_of(words) AS LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'));
+-- Characters as a reader counts them: without marks that stand on others, as in Thai. ASCII has none, and no time is
+-- spent on looking for them.
+CREATE TEMP MACRO characters_of(words) AS
+CASE
+    WHEN STRLEN(words) = LENGTH(words) THEN LENGTH(words)
+    ELSE LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'))
+END;
 
 -- Whether most of it is of scripts whose characters are twice as wide as Latin ones.
 CREATE TEMP MACRO is_cjk(words) AS
-2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
+STRLEN(words) <> LENGTH(words)
+AND 2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
 
 -- Two texts that a reader takes for the same.
-CREATE TEMP MACRO same_words(words) AS TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'));
-
--- Width of a title in results, as Arial of 20 px sets it: classes of characters by their advance in units of 1/1000 em.
-CREATE TEMP MACRO pixels_of(words) AS
-0.02 * (
-    222 * LENGTH(REGEXP_REPLACE(words, '[^ijl''|]', '', 'g'))
-    + 278 * LENGTH(REGEXP_REPLACE(words, '[^ !,./:;\\\[\]It]', '', 'g'))
-    + 333 * LENGTH(REGEXP_REPLACE(words, '[^-()`{}r"*f]', '', 'g'))
-    + 500 * LENGTH(REGEXP_REPLACE(words, '[^Jcksvxyz]', '', 'g'))
-    + 722 * LENGTH(REGEXP_REPLACE(words, '[^CDHNRUw]', '', 'g'))
-    + 778 * LENGTH(REGEXP_REPLACE(words, '[^GOQ]', '', 'g'))
-    + 667 * LENGTH(REGEXP_REPLACE(words, '[^ABEKPSVXY&]', '', 'g'))
-    + 889 * LENGTH(REGEXP_REPLACE(words, '[^mM%W@]', '', 'g'))
-    + 1000 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—]', '', 'g'))
-    + 556 * LENGTH(
-        REGEXP_REPLACE(
-            words,
-            '[ijl''| !,./:;\\\[\]It()`{}r"*fJcksvxyzCDHNRUwGOQABEKPSVXY&mM%W@\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—\p{M}-]',
-            '',
-            'g'
-        )
-    )
-);
+CREATE TEMP MACRO same_words(words) AS
+CASE
+    WHEN STRLEN(words) = LENGTH(words)
+        THEN TRIM(REGEXP_REPLACE(TRANSLATE(LOWER(words), '!"#%&''()*,-./:;?@[\]_{}', '                      '), ' {2,}', ' ', 'g'))
+    ELSE TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'))
+END;
 
 -- ISO 639-1 of a tag, as far as detection tells languages apart.
 CREATE TEMP MACRO language_of(tag) AS
@@ -499,3 +488,99 @@ FROM (
     ('ko', ['여기', '여기를 클릭', '더 보기', '더보기', '자세히', '자세히 보기']),
     ('ar', ['هنا', 'اضغط هنا', 'انقر هنا', 'المزيد', 'اقرأ المزيد', 'التفاصيل'])
 ) AS words (language, texts);
+
+-- Sitemaps that somebody declared: an address that was only tried may be missing.
+CREATE TEMP VIEW sitemap_file AS
+SELECT
+    sitemap.*,
+    CAST(NULL AS BIGINT) AS page_key,
+    '' AS market_code
+FROM sitemap
+WHERE sitemap.declared_in <> 'guess' OR sitemap.status_code = 200;
+
+-- Pages of a site that has a sitemap at all.
+CREATE TEMP VIEW page_to_list AS
+SELECT * FROM indexable
+WHERE EXISTS (SELECT 1 FROM listed);
+
+-- robots.txt by host.
+CREATE TEMP VIEW robots_file AS
+SELECT
+    robots.*,
+    CAST(NULL AS BIGINT) AS page_key,
+    '' AS market_code
+FROM robots;
+
+-- robots.txt of this and the last comparable crawl.
+CREATE TEMP VIEW robots_pair AS
+SELECT
+    robots_file.*,
+    previous_robots.content AS previous_content,
+    previous_robots.outcome AS previous_outcome
+FROM robots_file
+INNER JOIN previous_robots ON robots_file.host = previous_robots.host
+WHERE robots_file.outcome IN ('read', 'none') AND previous_robots.outcome IN ('read', 'none');
+
+-- Rules by crawler, of both: lines that name crawlers one after the other share the rules behind them.
+CREATE TEMP VIEW robots_rule AS
+WITH line AS (
+    SELECT
+        host,
+        is_previous,
+        GENERATE_SUBSCRIPTS(lines, 1) AS number,
+        TRIM(REGEXP_REPLACE(UNNEST(lines), '#.*', '')) AS text
+    FROM (
+        SELECT
+            host,
+            FALSE AS is_previous,
+            STRING_SPLIT(REPLACE(COALESCE(content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
+        FROM robots_pair
+        UNION ALL
+        SELECT
+            host,
+            TRUE AS is_previous,
+            STRING_SPLIT(REPLACE(COALESCE(previous_content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
+        FROM robots_pair
+    )
+),
+
+field AS (
+    SELECT
+        host,
+        is_previous,
+        number,
+        LOWER(TRIM(SPLIT_PART(text, ':', 1))) AS name,
+        TRIM(SUBSTR(text, POSITION(':' IN text) + 1)) AS value
+    FROM line
+    WHERE REGEXP_MATCHES(text, '(?i)^(user-agent|allow|disallow|crawl-delay)\s*:')
+),
+
+opened AS (
+    SELECT
+        *,
+        name = 'user-agent'
+        AND COALESCE(LAG(name) OVER (PARTITION BY host, is_previous ORDER BY number), '') <> 'user-agent' AS opens
+    FROM field
+),
+
+grouped AS (
+    SELECT
+        *,
+        COUNT(*) FILTER (WHERE opens) OVER (PARTITION BY host, is_previous ORDER BY number) AS group_number
+    FROM opened
+)
+
+SELECT
+    agent.host,
+    agent.is_previous,
+    LOWER(agent.value) AS agent,
+    LIST(rule.name || ': ' || rule.value ORDER BY rule.number) FILTER (WHERE rule.number IS NOT NULL) AS rules
+FROM grouped AS agent
+LEFT JOIN grouped AS rule
+    ON
+        agent.host = rule.host
+        AND agent.is_previous = rule.is_previous
+        AND agent.group_number = rule.group_number
+        AND rule.name <> 'user-agent'
+WHERE agent.name = 'user-agent'
+GROUP BY agent.host, agent.is_previous, LOWER(agent.value);

@@ -101,7 +101,7 @@ class Check(Frozen):
 
 
 class Catalogue(Frozen):
-    """Checks in the order of `CATEGORIES` and of their files. `views`: the scripts' statements by what each makes."""
+    """Checks in the order of `CATEGORIES` and of their files. `views`: what the scripts make, to the statement."""
 
     checks: tuple[Check, ...]
     views: Mapping[str, str]
@@ -157,7 +157,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
 
 
 def read_views(script: str) -> dict[str, str]:
-    """What a script makes (macros, tables, views), each to its statement. A `;` that ends a line ends a statement."""
+    """What a script makes (macros, tables, views) to its statement. A `;` at the end of a line ends one."""
     statements = [part.strip() for part in re.split(r";\s*$", script, flags=re.MULTILINE)]
     found: dict[str, str] = {}
     for statement in statements:
