@@ -27,7 +27,7 @@ WHERE
     AND LANGUAGE_OF(COALESCE(detected_language, language_code)) IN ('da', 'de', 'en', 'es', 'fr', 'it', 'nl', 'no', 'pt', 'sv');
 
 CREATE TEMP VIEW article_page AS
-SELECT html_page.* FROM html_page
+SELECT * FROM html_page
 WHERE
     page_key IN (
         SELECT structured.page_key FROM structured

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -208,6 +208,7 @@ class CrawlFacts:
 
 
 def _connect(temp_dir: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
+    temp_dir.mkdir(parents=True, exist_ok=True)
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
@@ -261,14 +262,20 @@ def _copy(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> 
 
 
 def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
-    """What languages, scripts, countries and currencies exist, lower case: `language_code`, `script_code` and so on."""
-    for name, codes in (
-        ("language_code", language_codes()),
-        ("script_code", script_codes()),
-        ("country_code", country_codes()),
-        ("currency_code", currency_codes()),
-    ):
-        _copy(connection, name, pa.table({"code": sorted(code.lower() for code in codes)}))
+    for name, codes in _codes().items():
+        _copy(connection, name, codes)
+
+
+@cache
+def _codes() -> Mapping[str, pa.Table]:
+    """What languages, scripts and countries exist, lower case, and which currencies."""
+    codes = {
+        "language_code": {code.lower() for code in language_codes()},
+        "script_code": {code.lower() for code in script_codes()},
+        "country_code": {code.lower() for code in country_codes()},
+        "currency_code": currency_codes(),
+    }
+    return {name: pa.table({"code": sorted(known)}) for name, known in codes.items()}
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
