@@ -95,9 +95,7 @@ def document(url: str, given: Mapping[str, Any]) -> str:
 <body><h1>Welcome to {path}</h1>{given.get("body", "")}{links}</body></html>"""
 
 
-def _add_page(
-    extractor: Extractor, rows: dict[str, list[dict[str, Any]]], url: str, given: Mapping[str, Any]
-) -> None:
+def _add_page(extractor: Extractor, rows: dict[str, list[dict[str, Any]]], url: str, given: Mapping[str, Any]) -> None:
     by_hand = {name: value for name, value in given.items() if name in TABLES["page"].names}
     unknown = set(given) - _PARTS - set(by_hand)
     assert not unknown, f"{url}: {unknown} are no parts of a page; is a comma inside braces quoted?"

@@ -45,7 +45,12 @@ def check(id: str, **given: object) -> Check:
     [
         ({"sql": "SELECT 1 FROM two"}, "fired", None, (7, 2, 5)),
         ({"sql": "SELECT 1 FROM none"}, "passed", None, (7, 0, 0)),
-        ({"sql": "SELECT 1 FROM two", "over": "empty"}, "not_evaluated", "nothing to judge: empty has no rows", (0, 0, 0)),
+        (
+            {"sql": "SELECT 1 FROM two", "over": "empty"},
+            "not_evaluated",
+            "nothing to judge: empty has no rows",
+            (0, 0, 0),
+        ),
         ({"sql": "SELECT 1 FROM two", "needs": ["price"]}, "fired", None, (7, 2, 5)),
         (
             {"sql": "SELECT 1 FROM two", "needs": ["price", "stock"]},

@@ -49,6 +49,10 @@ checks:
 """
 
 
+def as_of(category: str) -> str:
+    return GOOD.replace("category: url", f"category: {category}")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -79,7 +83,9 @@ def test_a_fault_is_told_with_its_place(tmp_path, old, new, told):
 def test_an_id_belongs_to_one_file_and_all_faults_come_at_once(tmp_path):
     (tmp_path / "views.sql").write_text("CREATE TEMP VIEW page_view AS SELECT 1;\n", encoding="utf-8")
     (tmp_path / "url.yml").write_text(GOOD, encoding="utf-8")
-    (tmp_path / "links.yml").write_text(GOOD.replace(": url\n", ": links\n").replace("notice", "note"), encoding="utf-8")
+    (tmp_path / "links.yml").write_text(
+        GOOD.replace(": url\n", ": links\n").replace("notice", "note"), encoding="utf-8"
+    )
     (tmp_path / "metadata.yml").write_text(GOOD.replace(": url\n", ": metadata\n"), encoding="utf-8")
     (tmp_path / "other.yml").write_text(GOOD.replace(": url\n", ": other\n"), encoding="utf-8")
     with pytest.raises(Misconfigured) as raised:
@@ -103,12 +109,22 @@ def test_a_site_has_limits_and_severities_of_its_own():
     assert [check.id for check in own.checks] == [check.id for check in CATALOGUE.checks]
 
 
-def test_what_a_site_names_has_to_exist():
+@pytest.mark.parametrize(
+    ("limits", "severities", "told"),
+    [
+        ({"title-to-long": {}}, {}, "title-to-long: there is no check 'title-to-long'; did you mean 'title-too-long'?"),
+        (
+            {"title-too-long": {"pixel": Decimal(1)}},
+            {},
+            "title-too-long.pixel: title-too-long has no limit 'pixel'; did you mean 'pixels'?",
+        ),
+        ({}, {"h1-mising": "error"}, "h1-mising: there is no check 'h1-mising'; did you mean 'h1-missing'?"),
+    ],
+)
+def test_what_a_site_names_has_to_exist(limits, severities, told):
     with pytest.raises(Misconfigured) as raised:
-        adjusted(CATALOGUE, {"title-to-long": {}, "title-too-long": {"pixel": Decimal(1)}}, {"h1-mising": "error"}, "checks")
-    assert "checks.title-to-long: there is no check 'title-to-long'; did you mean 'title-too-long'?" in str(raised.value)
-    assert "checks.title-too-long.pixel: title-too-long has no limit 'pixel'; did you mean 'pixels'?" in str(raised.value)
-    assert "checks.h1-mising: there is no check 'h1-mising'; did you mean 'h1-missing'?" in str(raised.value)
+        adjusted(CATALOGUE, limits, severities, "shop.yml checks")
+    assert f"shop.yml checks.{told}" in str(raised.value)
 
 
 def test_only_what_the_checks_need_is_made():

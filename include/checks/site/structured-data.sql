@@ -175,7 +175,7 @@ FROM picked
 WHERE value IS NOT NULL AND TRIM(value) <> '' AND NOT STARTS_WITH(value, '{');
 
 -- As the inputs call it; NULL for what has no such name, as MadeToOrder.
-CREATE TEMP MACRO availability_of(term) AS
+CREATE TEMP MACRO AVAILABILITY_OF(term) AS
 CASE LOWER(REGEXP_EXTRACT(TRIM(term), '[A-Za-z]+$'))
     WHEN 'instock' THEN 'in_stock'
     WHEN 'instoreonly' THEN 'in_stock'

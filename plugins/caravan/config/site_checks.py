@@ -10,7 +10,7 @@ The checks are the code's own and come with it. A site may set limits and severi
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -101,7 +101,7 @@ class Check(Frozen):
 
 
 class Catalogue(Frozen):
-    """Checks in the order of `CATEGORIES` and of their files. `views`: what the scripts make, to the statement."""
+    """Checks in the order of `CATEGORIES` and of their files. `views`: the scripts' statements by what each makes."""
 
     checks: tuple[Check, ...]
     views: Mapping[str, str]
@@ -116,7 +116,7 @@ class Catalogue(Frozen):
         """The statements that its checks need, directly or through others, in order."""
         needed: set[str] = set()
         asking = " ".join(f"{check.over} {check.sql}" for check in self.checks if check.sql)
-        for name, statement in reversed(self.views.items()):
+        for name, statement in reversed(list(self.views.items())):
             # What a statement asks stands before it, so one way back finds all.
             if re.search(rf"(?i)\b{name}\b", asking):
                 needed.add(name)
@@ -157,7 +157,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
 
 
 def read_views(script: str) -> dict[str, str]:
-    """What a script makes (macros, tables, views) to its statement. A `;` at the end of a line ends one."""
+    """What a script makes (macros, tables, views), each to its statement. A `;` that ends a line ends a statement."""
     statements = [part.strip() for part in re.split(r";\s*$", script, flags=re.MULTILINE)]
     found: dict[str, str] = {}
     for statement in statements:
@@ -218,7 +218,7 @@ def _category_faults(document: Document, stem: str) -> Iterator[Fault]:
         yield document.fault(("category",), f"differs from the file's name; write `category: {stem}`")
 
 
-def _check_faults(document: Document, check: Check, views: Iterable[str], taken: set[str]) -> Iterator[Fault]:
+def _check_faults(document: Document, check: Check, views: Collection[str], taken: set[str]) -> Iterator[Fault]:
     """What a check says that is known nowhere."""
     at = ("checks", check.id)
     if check.id in taken:
@@ -228,7 +228,7 @@ def _check_faults(document: Document, check: Check, views: Iterable[str], taken:
             yield document.fault((*at, "needs"), f"'{name}' is no input{nearest(name, INPUTS)}")
     if check.sql is None:
         return
-    if check.over not in views:
+    if str(check.over) not in views:
         yield document.fault((*at, "over"), f"no script makes '{check.over}'{nearest(str(check.over), views)}")
     used = set(re.findall(r"\$(\w+)", check.sql))
     for name in sorted(used - set(check.limits)):

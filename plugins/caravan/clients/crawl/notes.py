@@ -91,10 +91,11 @@ def open_anchor(notes: Notes, node: LexborNode) -> object:
     name = attributes.get("name")
     if name:
         notes.names.append(name)
-    if "href" not in attributes:
+    # Before anything is resolved: a page may have a million.
+    if "href" not in attributes or not notes.has_room("link", notes.links):
         return None
     target = notes.targets.at(notes.base, attributes["href"] or "")
-    if (target.url is None and target.problem is None) or not notes.has_room("link", notes.links):
+    if target.url is None and target.problem is None:
         return None
     if target.found is not None:
         notes.found[target.found.key] = target.found
@@ -197,6 +198,8 @@ def note_script(notes: Notes, node: LexborNode) -> None:
     if (attributes.get("type") or "").partition(";")[0].strip().lower() == "application/ld+json":
         if len(notes.blocks) < notes.limit:
             notes.blocks.append(node.text())
+        else:
+            notes.dropped["structured"] += 1
     elif src := (attributes.get("src") or "").strip():
         notes.note("script", notes.targets.at(notes.base, src, "resource"), [])
 

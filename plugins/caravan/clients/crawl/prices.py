@@ -58,7 +58,9 @@ _CURRENCIES = {**_SIGNS, **{code: (code,) for code in _CODES}}
 _ANY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
 _GROUP = "[.,'’ \u00a0\u202f\u2009]"
 _AMOUNT = (
-    rf"[0-9]{{1,3}}(?:{_GROUP}[0-9]{{3}})+(?:[.,][0-9]{{1,2}})?(?![0-9])|[0-9]{{1,9}}(?:[.,][0-9]{{1,3}})?(?![0-9])"
+    rf"(?:[0-9]{{1,3}}(?:{_GROUP}[0-9]{{3}})+(?:[.,][0-9]{{1,2}})?"
+    r"|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]{1,2})?"  # as in India
+    r"|[0-9]{1,9}(?:[.,][0-9]{1,3})?)(?!,?[0-9])"
 )
 _PRICE = re.compile(
     rf"(?<![\w$€£])(?P<before>{_ANY})\s?(?P<first>{_AMOUNT})(?:,-|,–|\.-)?"
@@ -119,7 +121,7 @@ def _near_currencies(words: str) -> Iterator[tuple[int, int]]:
             after += 1 + (text[after + 1] in _TAILS)
         if text[after] in _SPACES:
             after += 1
-        if (text[before] in _BEFORE and text[: before + 1].endswith(_ENDS, max(0, before - 4))) or (
+        if (text[before] in _BEFORE and text.endswith(_ENDS, max(0, before - 4), before + 1)) or (
             text[after] in _AFTER and text.startswith(_BEGINS, after)
         ):
             yield max(0, start - _AROUND), end + _AROUND
