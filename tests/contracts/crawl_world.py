@@ -10,8 +10,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import duckdb
+from selectolax.lexbor import LexborHTMLParser
+
+from caravan.clients.crawl.addresses import Addresses
+from caravan.clients.crawl.batch import page_row
+from caravan.clients.crawl.crawl import Read
+from caravan.clients.crawl.fetching import RequestsFetcher
+from caravan.clients.crawl.frontier import Address
+from caravan.clients.crawl.pace import Pace
+from caravan.clients.crawl.parts import open_views
+from caravan.clients.crawl.runs import Means, Plan, Record, crawl
+from caravan.clients.crawl.tables import TABLES
+from caravan.core.crawl import Answer, Extracted, Found, Kind, Limits, Rows, Scope
+from caravan.core.urls import BadUrl, frontier_key, host_of, is_internal, key_of, resolve, split_fragment
+
+FAST = Limits(requests_per_second=1000)
+TIMING = {"requested_at", "ttfb_ms", "total_ms", "wait_ms", "final_rate"}
+"""Columns that differ from one crawl to the next."""
 HTML = "text/html; charset=utf-8"
 
 
@@ -31,7 +50,8 @@ def page(title: str, links: list[str], more: str = "") -> Reply:
     anchors = "\n".join(f'<a href="{link}">to {link}</a>' for link in links)
     body = (
         f'<!doctype html><html lang="en"><head><title>{title}</title>{more}</head>'
-        f"<body><h1>{title}</h1><p>Words of the page {title}, which are enough to make some text.</p>{anchors}</body></html>"
+        f"<body><h1>{title}</h1><p>Words of the page {title}, enough of them to make some text.</p>{anchors}</body>"
+        "</html>"
     ).encode()
     return Reply(body, headers={"Content-Type": HTML, "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'})
 
@@ -121,7 +141,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 reply = Reply(b"", 304, {"ETag": tag})
             body = b"" if self.command == "HEAD" else reply.body
             site.log.append((self.command, self.path, reply.status, len(body)))
-            self.send_response(reply.status)
+            self.send_response_only(reply.status)  # without Date, which would differ
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             if reply.status != 304:
@@ -135,3 +155,100 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def reader(scope: Scope, limits: Limits) -> Read:
+    """Links, images, headers and the target of a redirect: as much of a page as the loop needs."""
+
+    def read(address: Address, answer: Answer) -> Extracted:
+        rows: Rows = {"link": [], "header": [(address.key, *header) for header in answer.headers]}
+        found: list[Found] = []
+
+        def lead(href: str, kind: Kind) -> tuple[str | None, int | None]:
+            try:
+                url = split_fragment(resolve(address.url, href, limits.url_characters))[0]
+            except BadUrl:
+                return None, None
+            key = key_of(frontier_key(url, scope))
+            found.append(Found(key, url, kind if is_internal(url, scope) else "external"))
+            return url, key
+
+        location: tuple[str | None, int | None] = (None, None)
+        if 300 <= (answer.status_code or 0) < 400:
+            location = lead(answer.header("location") or "", address.kind)
+        facts: dict[str, object] = {}
+        if (answer.header("content-type") or "").startswith("text/html") and answer.body:
+            tree = LexborHTMLParser(answer.body)
+            title = tree.css_first("title")
+            facts = {"title": title.text() if title else None, "text_hash": key_of(tree.text()), "is_html": True}
+            for position, each in enumerate(tree.css("a[href], img[src]")):
+                tag = str(each.tag)
+                target = each.attributes["href" if tag == "a" else "src"] or ""
+                url, key = lead(target, "page" if tag == "a" else "resource")
+                inside = url is not None and is_internal(url, scope)
+                rows["link"].append(
+                    (address.key, position, tag, None, url, key, None, each.text(), inside, False, False, None)
+                )
+        rows["page"] = [
+            page_row(
+                page_key=address.key,
+                url=address.url,
+                host=host_of(address.url),
+                requested_at=answer.requested_at,
+                status_code=answer.status_code,
+                location_url=location[0],
+                location_key=location[1],
+                ttfb_ms=answer.ttfb_ms,
+                total_ms=answer.total_ms,
+                wire_bytes=answer.wire_bytes,
+                body_bytes=len(answer.body),
+                is_truncated=answer.body_reason is not None,
+                etag=answer.header("etag"),
+                last_modified=answer.header("last-modified"),
+                **facts,
+            )
+        ]
+        return Extracted(rows, found)
+
+    return read
+
+
+def scope_of(*sites: Site, **more: Any) -> Scope:
+    return Scope(frozenset(site.host for site in sites), private_addresses=True, **more)
+
+
+def run(folder: Path, plan: Plan, **more: Any) -> Record:
+    """A crawl into `folder`, with locks beside it. `more`: of Means, and `fresh`."""
+    fresh = more.pop("fresh", False)
+    pace = Pace(plan.limits)
+    fetcher = RequestsFetcher(plan.limits, Addresses(plan.scope.private_addresses), pace)
+    means = {
+        "extractor_version": "1",
+        "agent": "Caravan",
+        "locks": folder.parent / "locks",
+        "read": reader(plan.scope, plan.limits),
+        "certificates": fetcher.certificates,
+        **more,
+    }
+    return crawl(plan, folder, Means(fetcher, pace, **means), fresh)
+
+
+def ask(folder: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as connection:
+        open_views(connection, folder)
+        return connection.execute(sql).fetchall()
+
+
+def tables(folder: Path, *without: str) -> dict[str, list[str]]:
+    """All rows of all tables, in an order of their own, without what differs by time and without these columns."""
+    found = {}
+    for name, schema in TABLES.items():
+        columns = ", ".join(column for column in schema.names if column not in {*TIMING, *without})
+        found[name] = sorted(map(repr, ask(folder, f"SELECT {columns} FROM {name}")))
+    return found
+
+
+def asked_for(folder: Path) -> list[str]:
+    """Path of each address that was asked for, once for each attempt: what the site's log should say."""
+    rows = ask(folder, "SELECT url, attempt_count FROM page WHERE attempt_count > 0")
+    return sorted(url[url.index("/", 8) :] for url, count in rows for _ in range(count))

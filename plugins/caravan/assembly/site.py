@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from caravan.assembly.clock import utc_now
 from caravan.config.settings import Settings
 from caravan.config.sites import DROPPED_PARAMETERS, Site
-from caravan.core.crawl import Counts, Extracted, Limits, Scope
+from caravan.core.crawl import Answer, Counts, Extracted, Limits, Scope
 from caravan.core.urls import host_of
 
 if TYPE_CHECKING:
@@ -122,15 +122,16 @@ def _is_address(name: str) -> bool:
 def _extractor_version() -> str:
     from caravan.clients.crawl.extract import VERSION
 
-    return VERSION
+    return str(VERSION)
 
 
 def _reader(scope: Scope, limits: Limits) -> Read:
-    from caravan.clients.crawl.extract import extract
+    from caravan.clients.crawl.extract import Extractor
     from caravan.clients.crawl.frontier import Address
-    from caravan.core.crawl import Answer
+
+    extractor = Extractor(scope, limits)
 
     def read(address: Address, answer: Answer) -> Extracted:
-        return extract(answer, address.key, scope, limits)
+        return extractor.extract(answer, address.kind, address.depth)
 
     return read

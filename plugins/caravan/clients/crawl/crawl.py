@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 Read = Callable[[Address, Answer], Extracted]
 """An answer as rows, and where it leads; in any thread."""
-_FLUSH_ADDRESSES = 512
 _FLUSH_ROWS = 60_000
 _FLUSH_SECONDS = 15.0
 _CHUNK = 128
@@ -101,6 +100,7 @@ class Work:
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Callable[[Counts], None] = lambda counts: None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
+    checkpoint: int = 512
 
 
 class Crawl:
@@ -453,7 +453,7 @@ class Crawl:
     def _flush_if_due(self, depth: int) -> None:
         batch = self.batch
         is_due = time.monotonic() - self._flushed_at > _FLUSH_SECONDS
-        if is_due or len(batch.done) >= _FLUSH_ADDRESSES or batch.row_count >= _FLUSH_ROWS:
+        if is_due or len(batch.done) >= self.work.checkpoint or batch.row_count >= _FLUSH_ROWS:
             self.flush(depth)
 
     def _tell(self) -> None:

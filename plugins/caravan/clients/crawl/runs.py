@@ -75,6 +75,8 @@ class Means:
     locks: Path
     last: Path | None = None
     wait_seconds: float = 0.0
+    checkpoint: int = 512
+    """Addresses after which what was read is committed; sooner where their pages are long, or the host slow."""
     stop: Event = field(default_factory=Event)
     progress: Callable[[Counts], None] = lambda counts: None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
@@ -153,6 +155,7 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
                 means.stop,
                 means.progress,
                 means.certificates,
+                means.checkpoint,
             )
             crawling = Crawl(work)
             try:
@@ -227,10 +230,10 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
     stopped = None
     if not is_through:
         stopped = STOPPED
-    elif spent:
-        stopped = "; ".join(f"{reason} of {host}" for reason, host in sorted(spent.items()))
     elif not int(frontier.meta("well_count") or 0):
         stopped = NOTHING
+    elif spent:
+        stopped = "; ".join(f"{reason} of {host}" for reason, host in sorted(spent.items()))
     return Certificate(expected, seen, plan.required_share, failed, frontier.skipped(), stopped)
 
 

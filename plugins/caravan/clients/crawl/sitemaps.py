@@ -19,6 +19,7 @@ from caravan.core.crawl import Answer
 
 NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 _NEWS = "http://www.google.com/schemas/sitemap-news/0.9"
+_EXTENSIONS = "{http://www.google.com/schemas/sitemap-"
 _XHTML = "http://www.w3.org/1999/xhtml"
 _CHUNK = 64 << 10
 _LONGEST_TEXT = 16 << 10
@@ -26,6 +27,7 @@ _LONGEST_TEXT = 16 << 10
 _MOST_ALTERNATES = 1_000
 _GZIP = b"\x1f\x8b"
 _TEXT_STARTS = re.compile(rb"\s*(?:#|https?:)", re.IGNORECASE)
+_HTML_STARTS = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _W3C = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?)?)?")
 
 
@@ -61,13 +63,19 @@ class Sitemap:
         return self._source.count
 
     def __iter__(self) -> Iterator[Entry]:
-        start = self._source.read(_CHUNK)
-        entries = self._text(start) if _TEXT_STARTS.match(start.removeprefix(b"\xef\xbb\xbf")) else self._xml(start)
-        for entry in entries:
+        for entry in self._entries(self._source.read(_CHUNK)):
             self.count += 1
             yield entry
         # Whatever ended the bytes early is why the text of them did not end well.
         self.reason = self._source.reason or self._answer_reason or self.reason
+
+    def _entries(self, start: bytes) -> Iterator[Entry]:
+        told = start.removeprefix(b"\xef\xbb\xbf")
+        if _HTML_STARTS.match(told):
+            # A site that answers every address with a page: not even XML, most of the time.
+            self.reason = "not_a_sitemap"
+            return iter(())
+        return self._text(start) if _TEXT_STARTS.match(told) else self._xml(start)
 
     def _text(self, start: bytes) -> Iterator[Entry]:
         self.kind = "text"
@@ -184,7 +192,7 @@ def _is_value(tag: str) -> bool:
     namespace, _, name = tag.rpartition("}")
     if name == "publication_date":
         return namespace in ("", f"{{{_NEWS}")
-    return name in ("loc", "lastmod") and not namespace.startswith("{http://www.google.com/")
+    return name in ("loc", "lastmod") and not namespace.startswith(_EXTENSIONS)
 
 
 def _of_lines(lines: list[bytes]) -> Iterator[Entry]:
