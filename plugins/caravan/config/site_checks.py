@@ -100,7 +100,7 @@ class Check(Frozen):
 
 
 class Catalogue(Frozen):
-    """Checks in the order of `CATEGORIES` and of their files. `views`: the statements of views.sql by what each makes."""
+    """Checks in the order of `CATEGORIES` and of their files. `views`: what views.sql makes, to the statement."""
 
     checks: tuple[Check, ...]
     views: Mapping[str, str]
@@ -111,10 +111,10 @@ class Catalogue(Frozen):
     def only(self, check_ids: Collection[str]) -> Catalogue:
         return self.model_copy(update={"checks": tuple(check for check in self.checks if check.id in check_ids)})
 
-    def script(self) -> list[str]:
-        """The statements that its checks need, directly or through others, in order."""
+    def script(self, *asked: str) -> list[str]:
+        """The statements that its checks, and the SQL that is `asked` besides, need, directly or through others."""
         needed: set[str] = set()
-        asking = " ".join(f"{check.over} {check.sql}" for check in self.checks if check.sql)
+        asking = " ".join([*asked, *(f"{check.over} {check.sql}" for check in self.checks if check.sql)])
         for name, statement in reversed(self.views.items()):
             # What a statement asks stands before it, so one way back finds all.
             if re.search(rf"(?i)\b{name}\b", asking):
@@ -155,7 +155,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
 
 
 def read_views(script: str) -> dict[str, str]:
-    """What a script makes (macros, tables, views) to the statement that makes it. A `;` ends a line, and a statement."""
+    """What a script makes (macros, tables, views) to its statement. A `;` at the end of a line ends one."""
     statements = [part.strip() for part in re.split(r";\s*$", script, flags=re.MULTILINE)]
     found: dict[str, str] = {}
     for statement in statements:

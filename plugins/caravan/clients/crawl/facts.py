@@ -99,11 +99,12 @@ class CrawlFacts:
         tables: Path | Mapping[str, pa.Table],
         views: Sequence[str],
         temp_dir: Path,
-        inputs: Mapping[str, pa.Table] | None = None,
+        inputs: Mapping[str, pa.Table | Path] | None = None,
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
-        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by table name of `INPUT_TABLES`."""
+        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by table name of
+        `INPUT_TABLES`, in memory or a folder of parts."""
         given = dict(inputs or {})
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
@@ -138,6 +139,10 @@ class CrawlFacts:
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         return self._execute(sql, parameters).fetchall()
+
+    def cursor(self, sql: str) -> duckdb.DuckDBPyConnection:
+        """The rows of a query, to be fetched some at a time before anything else is asked."""
+        return self._execute(sql)
 
     def count(self, view: str) -> int:
         if view not in self._counts:
@@ -202,30 +207,34 @@ def _connect(temp_dir: Path, memory_limit: str, threads: int | None) -> duckdb.D
 
 
 def _make_tables(
-    connection: duckdb.DuckDBPyConnection, tables: Path | Mapping[str, pa.Table], inputs: Mapping[str, pa.Table]
+    connection: duckdb.DuckDBPyConnection,
+    tables: Path | Mapping[str, pa.Table],
+    inputs: Mapping[str, pa.Table | Path],
 ) -> None:
     """Those of the crawl under their names, those of `inputs`; empty ones for whatever has no rows or is absent."""
     for name, schema in TABLES.items():
-        if isinstance(tables, Path):
-            parts = sorted(str(path) for path in (tables / name).glob("part-*.parquet"))
-            if parts:
-                # A list of files cannot be a parameter of a view.
-                listed = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
-                continue
-        _register(connection, name, schema, {} if isinstance(tables, Path) else tables)
+        _make_table(connection, name, schema, tables / name if isinstance(tables, Path) else tables.get(name))
     known = {name: schema for needed in INPUT_TABLES.values() for name, schema in needed.items()}
     unknown = sorted(set(inputs) - set(known))
     if unknown:
         raise CaravanError(f"{unknown} are no inputs of the audit; known are {sorted(known)}")
     for name, schema in known.items():
-        _register(connection, name, schema, inputs)
+        _make_table(connection, name, schema, inputs.get(name))
 
 
-def _register(
-    connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, tables: Mapping[str, pa.Table]
+def _make_table(
+    connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, source: pa.Table | Path | None
 ) -> None:
-    connection.register(name, tables[name].cast(schema) if name in tables else schema.empty_table())
+    """`source`: rows, or a folder of parts."""
+    if isinstance(source, Path):
+        parts = sorted(str(path) for path in source.glob("part-*.parquet"))
+        if parts:
+            # A list of files cannot be a parameter of a view.
+            listed = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
+            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+            return
+        source = None
+    connection.register(name, schema.empty_table() if source is None else source.cast(schema))
 
 
 def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
