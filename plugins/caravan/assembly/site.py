@@ -53,16 +53,21 @@ def crawls_root(settings: Settings, name: str) -> Path:
     return settings.home / "site" / "crawls" / re.sub(r"[^a-z0-9._-]", "_", name.lower())
 
 
+def configuration_hash(plan: Plan) -> str:
+    """The same for crawls that can be compared with those of this plan."""
+    return plan.configuration_hash(_extractor_version())
+
+
 def choose_folders(plan: Plan, root: Path, fresh: bool = False) -> tuple[Path, Path | None]:
     """Where a crawl goes on or begins, and the last complete one, whose pages need not be sent again. `fresh`: from the
     very beginning, as if there were none."""
     from caravan.clients.crawl.folders import newest_complete, next_folder, unfinished
 
-    configuration_hash = plan.configuration_hash(_extractor_version())
     if fresh:
         return next_folder(root, utc_now()), None
-    folder = unfinished(root, configuration_hash) or next_folder(root, utc_now())
-    return folder, newest_complete(root, configuration_hash)
+    same = configuration_hash(plan)
+    folder = unfinished(root, same) or next_folder(root, utc_now())
+    return folder, newest_complete(root, same)
 
 
 def crawl(
@@ -93,11 +98,11 @@ def crawl(
         _extractor_version(),
         AGENT,
         settings.home / "site" / "hosts",
-        last,
-        wait_seconds,
-        stop,
-        progress,
-        fetcher.certificates,
+        last=last,
+        wait_seconds=wait_seconds,
+        stop=stop,
+        progress=progress,
+        certificates=fetcher.certificates,
     )
     return crawl_into(plan, folder, means, fresh)
 
