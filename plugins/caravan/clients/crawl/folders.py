@@ -1,12 +1,16 @@
-"""Folders of a site's crawls, one below another by when they began: `<root>/20261030T021500Z`."""
+"""Folders of a site's crawls, one below another by when they began: `<root>/20261030T021500Z`; or one folder for the
+newest, which keeps the one before as `<folder>/previous`."""
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
-from caravan.clients.crawl.runs import Record, read_record
+from caravan.clients.crawl.runs import PREVIOUS, Record, read_record
 
+LEDGER = "ledger.parquet"
+_ASIDE = ".aside"
 _FORMAT = "%Y%m%dT%H%M%SZ"
 
 
@@ -24,6 +28,45 @@ def newest_complete(root: Path, configuration_hash: str) -> Path | None:
         if is_same and record.ended_at is not None and record.certificate.is_complete:
             return path
     return None
+
+
+def newest_ledger(root: Path, configuration_hash: str, before: Path) -> Path | None:
+    """What is known of issues up to a crawl; also one that was not complete knew them."""
+    for path, record in crawls(root):
+        if path != before and record.configuration_hash == configuration_hash and (path / LEDGER).exists():
+            return path / LEDGER
+    return None
+
+
+def set_aside(folder: Path, configuration_hash: str, keep: bool = False) -> Path | None:
+    """Make room for a crawl where one of the same configuration is through; the last complete one, if there is any.
+
+    One that was not complete is nothing to compare with: of it only what it knew of issues is kept. Whatever else is
+    in the folder goes with it. A process that dies in between leaves the rest to the next. `keep`: the crawl stays.
+    """
+    aside, previous = folder / _ASIDE, folder / PREVIOUS
+    record = read_record(folder)
+    is_same = record is not None and record.configuration_hash == configuration_hash
+    if aside.exists() or (is_same and record is not None and record.ended_at is not None and not keep):
+        aside.mkdir(exist_ok=True)
+        for path in list(folder.iterdir()):
+            if path.name not in (_ASIDE, PREVIOUS):
+                path.rename(aside / path.name)
+        _settle(aside, previous)
+    known = read_record(previous)
+    return previous if known is not None and known.configuration_hash == configuration_hash else None
+
+
+def _settle(aside: Path, previous: Path) -> None:
+    record = read_record(aside)
+    if record is not None and record.certificate.is_complete:
+        shutil.rmtree(previous, ignore_errors=True)
+        aside.rename(previous)
+        return
+    if (aside / LEDGER).exists():
+        previous.mkdir(exist_ok=True)
+        (aside / LEDGER).replace(previous / LEDGER)
+    shutil.rmtree(aside)
 
 
 def unfinished(root: Path, configuration_hash: str) -> Path | None:

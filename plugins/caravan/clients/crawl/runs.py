@@ -27,6 +27,8 @@ from caravan.core.errors import CaravanError
 
 RECORD = "run.json"
 _STATE = "frontier.sqlite"
+PREVIOUS = "previous"
+"""The folder, in that of a crawl, of the one that was there before."""
 _NOT_OF_THE_RESULT = frozenset(
     ("connections", "requests_per_second", "attempts", "connect_seconds", "answer_seconds", "seconds_of_host")
 )
@@ -181,7 +183,7 @@ def _prepare(folder: Path, fresh: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / RECORD).exists() and not is_begun(folder):
         raise CaravanError(f"{folder}: holds a crawl without its state; give another folder")
-    if not is_begun(folder) and any(folder.iterdir()):
+    if not is_begun(folder) and any(path.name != PREVIOUS for path in folder.iterdir()):
         raise CaravanError(f"{folder}: is not empty, and holds no crawl; give another folder")
     record = read_record(folder)
     if record is not None and record.ended_at is not None:
