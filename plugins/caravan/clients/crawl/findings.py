@@ -1,0 +1,130 @@
+"""What a report tells of an audited crawl, asked of the database in which the audit and the comparison ran.
+
+Lists are cut off where they are read: a site may have a million issues, and a page shows some.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from caravan.clients.crawl.facts import CrawlFacts
+from caravan.core.site_audit import Ended, Issue, PageChange, Pages, Slow
+
+ASKED = "known_page indexable"
+"""Views, besides those that checks and comparison ask for."""
+
+# Tonight's issues and those that are open and were not judged tonight.
+_OPEN = """
+SELECT
+    ledger.check_id, ledger.url, ledger.market_code, ledger.change, ledger.first_seen_at,
+    issue.affected_count, issue.evidence, ledger.severity, ledger.category
+FROM ledger LEFT JOIN issue ON ledger.check_id = issue.check_id AND ledger.url = issue.url
+WHERE ledger.state = 'open'
+"""
+NEWEST_FIRST = "CASE change WHEN 'new' THEN 0 WHEN 'regressed' THEN 1 WHEN 'still' THEN 2 ELSE 3 END"
+CSV_COLUMNS = (
+    *("severity", "category", "check_id", "title", "market_code", "url"),
+    *("change", "first_seen_at", "affected_count", "evidence"),
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_AT_ONCE = 10_000
+
+
+def pages(facts: CrawlFacts) -> Pages:
+    ((known, indexable, judged, with_error),) = facts.rows(
+        """
+        WITH judged AS (
+            SELECT page_key, url FROM known_page
+            WHERE outcome IN ('fetched', 'not_modified', 'failed') AND state <> 'redirect'
+        )
+        SELECT
+            (SELECT COUNT(*) FROM known_page),
+            (SELECT COUNT(*) FROM indexable),
+            (SELECT COUNT(*) FROM judged),
+            (SELECT COUNT(*) FROM judged SEMI JOIN (
+                SELECT url FROM ledger WHERE state = 'open' AND severity = 'error'
+            ) AS wrong ON judged.url = wrong.url)
+        """
+    )
+    return Pages(known, indexable, judged, with_error)
+
+
+def issues(facts: CrawlFacts, of_check: int) -> dict[str, list[Issue]]:
+    """By check; of each the newest `of_check`, in order of their market and address."""
+    rows = facts.rows(
+        f"""
+        SELECT * FROM ({_OPEN})
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY check_id ORDER BY {NEWEST_FIRST}, market_code, url) <= $most
+        ORDER BY check_id, {NEWEST_FIRST}, market_code, url
+        """,
+        {"most": of_check},
+    )
+    found: dict[str, list[Issue]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(Issue(*row[:7]))
+    return found
+
+
+def open_counts(facts: CrawlFacts) -> dict[str, int]:
+    """By check."""
+    return dict(facts.rows("SELECT check_id, COUNT(*) FROM ledger WHERE state = 'open' GROUP BY check_id"))
+
+
+def change_counts(facts: CrawlFacts) -> dict[str, int]:
+    """Issues by what became of them: new, regressed, still, fixed, gone, unverified."""
+    return dict(facts.rows("SELECT change, COUNT(*) FROM ledger WHERE change IS NOT NULL GROUP BY change"))
+
+
+def ended(facts: CrawlFacts, most: int) -> list[Ended]:
+    rows = facts.rows(
+        "SELECT check_id, url, market_code, change FROM ledger WHERE change IN ('fixed', 'gone')"
+        " ORDER BY change, check_id, url LIMIT $most",
+        {"most": most},
+    )
+    return [Ended(*row) for row in rows]
+
+
+def page_changes(facts: CrawlFacts, of_each: int) -> list[PageChange]:
+    """By change; of each the first in order of addresses."""
+    rows = facts.rows(
+        "SELECT change, url, market_code, status_code, other_url FROM page_change"
+        " QUALIFY ROW_NUMBER() OVER (PARTITION BY change ORDER BY url) <= $most ORDER BY change, url",
+        {"most": of_each},
+    )
+    return [PageChange(*row) for row in rows]
+
+
+def page_change_counts(facts: CrawlFacts) -> dict[str, int]:
+    return dict(facts.rows("SELECT change, COUNT(*) FROM page_change GROUP BY change"))
+
+
+def slowest(facts: CrawlFacts, most: int) -> list[Slow]:
+    rows = facts.rows(
+        "SELECT url, ttfb_ms, total_ms FROM known_page WHERE ttfb_ms IS NOT NULL AND total_ms IS NOT NULL"
+        " ORDER BY total_ms DESC, url LIMIT $most",
+        {"most": most},
+    )
+    return [Slow(*row) for row in rows]
+
+
+def write_csv(facts: CrawlFacts, path: Path, titles: Mapping[str, str], readable: Callable[[str | None], str]) -> int:
+    """Every open issue, a row each; how many. A cell that a spreadsheet would take for a formula has `'` before it."""
+    ranks = "CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
+    cursor = facts.cursor(f"SELECT * FROM ({_OPEN}) ORDER BY {ranks}, check_id, url")
+    count = 0
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(CSV_COLUMNS)
+        while rows := cursor.fetchmany(_AT_ONCE):
+            for check_id, url, market, change, first_seen_at, affected, evidence, severity, category in rows:
+                place = (titles.get(check_id, check_id), _plain(market), _plain(url))
+                found = (first_seen_at.isoformat(" "), affected, _plain(readable(evidence)))
+                out.writerow((severity, category, check_id, *place, change, *found))
+            count += len(rows)
+    return count
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
