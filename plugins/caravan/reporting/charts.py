@@ -41,6 +41,22 @@ def bars(rows: Sequence[Bar], title: str, description: str) -> Markup:
         return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
 
 
+@dataclass(frozen=True)
+class Stack:
+    """A bar of parts, each a colour and a value."""
+
+    label: str
+    parts: Sequence[tuple[str, Decimal]]
+    text: str
+
+
+def stacks(rows: Sequence[Stack], title: str, description: str) -> Markup:
+    """Horizontal bars of parts, in the order given, drawn for a wide and for a narrow column."""
+    with _unchecked():
+        drawn = [(_stacks(rows, width), css_class) for width, css_class in ((WIDE, "wide"), (NARROW, "narrow"))]
+        return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
+
+
 def columns(
     slices: Sequence[date],
     points: Mapping[date, Decimal | None],
@@ -92,6 +108,32 @@ def _bars(rows: Sequence[Bar], width: int) -> Any:
     words = partial(base.mark_text, yOffset=-6, fontSize=_TEXT, baseline="middle")
     label = words(align="left", color="var(--ink)", limit=width - 90).encode(x=alt.XValue(0), text=alt.Text("label:N"))
     amount = words(align="right", color="var(--ink)").encode(x=alt.XValue(width), text=alt.Text("text:N"))
+    return alt.layer(track, bar, label, amount).properties(width=width, height=alt.Step(_ROW_HEIGHT))
+
+
+def _stacks(rows: Sequence[Stack], width: int) -> Any:
+    alt = _altair()
+    parts, words = [], []
+    for at, row in enumerate(rows):
+        begin = 0.0
+        for colour, value in row.parts:
+            parts.append({"at": at, "from": begin, "to": begin + float(value), "colour": colour})
+            begin += float(value)
+        words.append({"at": at, "label": row.label, "text": row.text, "all": begin})
+    scale = alt.Scale(domain=[0.0, max(word["all"] for word in words) or 1.0], nice=False)
+    y = alt.Y("at:O", axis=None)
+    bar = (
+        alt.Chart(alt.InlineData(values=[part for part in parts if part["to"] > part["from"]]))
+        .mark_bar(size=6, yOffset=9)
+        .encode(
+            y=y, x=alt.X("from:Q", axis=None, scale=scale), x2=alt.X2("to:Q"), color=alt.Color("colour:N", scale=None)
+        )
+    )
+    base = alt.Chart(alt.InlineData(values=words)).encode(y=y)
+    track = base.mark_bar(size=6, yOffset=9, color="var(--track)").encode(x=alt.XValue(0), x2=alt.X2Value(width))
+    said = partial(base.mark_text, yOffset=-6, fontSize=_TEXT, baseline="middle")
+    label = said(align="left", color="var(--ink)").encode(x=alt.XValue(0), text=alt.Text("label:N"))
+    amount = said(align="right", color="var(--ink-2)").encode(x=alt.XValue(width), text=alt.Text("text:N"))
     return alt.layer(track, bar, label, amount).properties(width=width, height=alt.Step(_ROW_HEIGHT))
 
 

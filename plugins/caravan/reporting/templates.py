@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,17 @@ from caravan import TEMPLATES_DIR, __version__
 from caravan.reporting import formats
 
 FOLDER = TEMPLATES_DIR / "report"
+
+
+def filter_script() -> str:
+    """The one script that pages have: it hides issues that nobody asked for."""
+    return (FOLDER / "filter.js").read_text(encoding="utf-8")
+
+
+def filter_source() -> str:
+    """That script, and no other, as a Content-Security-Policy names it."""
+    digest = hashlib.sha256(filter_script().encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def environment() -> Environment:
@@ -32,6 +45,8 @@ def environment() -> Environment:
         "counted": formats.counted,
         "style": Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         "caravan_version": __version__,
+        "filter_script": Markup(filter_script()),
+        "filter_source": Markup(filter_source()),
     }
     return made
 
