@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Web sites: what they answer, what is wrong with them.", no_args_is_help=True)
 
-_SLOWEST = 5
 _MOST_HOSTS = 10
-_LONGEST_SHOWN = 90
 
 
 @app.callback()
@@ -51,26 +49,45 @@ def crawl(
         bool, typer.Option("--fresh", help="Ask for everything anew; with --out, remove the crawl that is there.")
     ] = False,
     external: Annotated[bool, typer.Option("--external", help="Also see whether links to other sites work.")] = False,
+    gate: Annotated[
+        str | None,
+        typer.Option(metavar="ID[,ID]", help="Exit with 2 where one of these checks fired; `error`: any of that kind."),
+    ] = None,
 ) -> None:
-    """Crawl any site into Parquet: no configuration, no scheduler. Ctrl-C stops it, the same command goes on."""
+    """Crawl any site and say what is wrong with it: no configuration, no scheduler. Ctrl-C stops it, the same command
+    goes on. With --out the next crawl of the same is compared with the one that is there."""
     from caravan.assembly import site as crawls
+    from caravan.assembly import site_audit
+    from caravan.cli.site_summary import gated, show_audit
+    from caravan.config.site_checks import load_site_checks
     from caravan.core.urls import host_of
 
     settings = Settings.from_environment()
     plan = crawls.plan_of_address(_address(url), max_pages=max_pages, rate=rate, private=private, external=external)
     host = host_of(plan.start_urls[0])
-    folder, last = out, None
-    if folder is None:
-        folder, last = crawls.choose_folders(plan, crawls.crawls_root(settings, host), fresh)
-    with _stopped_by_signals() as stop, _shown() as show:
-        record = crawls.crawl(plan, folder.absolute(), settings, last=last, fresh=fresh, stop=stop, progress=show)
-    _summarise(folder.absolute(), record)
+    catalogue = load_site_checks()
+    gates = gated(gate, catalogue)
+    if out is None:
+        ready = site_audit.prepare_below(plan, crawls.crawls_root(settings, host), fresh)
+    else:
+        folder = out.absolute()
+        ready = site_audit.Prepared(folder) if fresh else site_audit.prepare(plan, folder)
+    record = ready.record
+    if record is None:
+        with _stopped_by_signals() as stop, _shown() as show:
+            record = crawls.crawl(
+                plan, ready.folder, settings, last=ready.before.crawl, fresh=fresh, stop=stop, progress=show
+            )
+    _summarise(ready.folder, record)
     if record.ended_at is None:
         say("Stopped; the same command goes on from there.")
         raise typer.Exit(1)
     if not _pages_read(record):
         say(_why_nothing(host, record))
         raise typer.Exit(1)
+    with console().status("asking the checks"):
+        audited = site_audit.audit_crawl(host, ready.folder, record, catalogue, settings, ready.before)
+    raise typer.Exit(show_audit(audited, gates))
 
 
 def _address(text: str) -> str:
@@ -136,7 +153,6 @@ def _summarise(folder: Path, record: Record) -> None:
         hosts = _hosts(tables)
         if hosts.row_count > 1:
             console().print(hosts)
-        console().print(_slowest(tables))
         wire_bytes, first, last = tables.execute(
             "SELECT coalesce(sum(wire_bytes), 0), min(requested_at), max(requested_at) FROM page"
         ).fetchall()[0]
@@ -147,8 +163,6 @@ def _summarise(folder: Path, record: Record) -> None:
         say(f"{host} was not crawled, or not to its end: {reason}")
     for reason, count in sorted(certificate.skipped.items()):
         say(f"{count:,} addresses were not asked for: {reason}")
-    if certificate.stopped:
-        say(f"The crawl is not complete: {certificate.stopped}")
     say(f"The tables are in {folder}: SELECT * FROM '{folder}/page/*.parquet'")
 
 
@@ -173,19 +187,6 @@ def _hosts(tables: duckdb.DuckDBPyConnection) -> Table:
     table = _table("host", numbers=("asked", "failed", "skipped", "requests a second"))
     for host, asked, failed, skipped, rate in rows:
         table.add_row(Text(host), f"{asked:,}", f"{failed:,}", f"{skipped:,}", f"{rate or 0:,.1f}")
-    return table
-
-
-def _slowest(tables: duckdb.DuckDBPyConnection) -> Table:
-    rows = tables.execute(
-        "SELECT url, ttfb_ms, total_ms FROM page WHERE ttfb_ms IS NOT NULL AND kind = 'page'"
-        " ORDER BY total_ms DESC, url LIMIT ?",
-        [_SLOWEST],
-    ).fetchall()
-    table = _table("slowest", numbers=("ms to first byte", "ms in all"))
-    for url, first, whole in rows:
-        shown = url if len(url) <= _LONGEST_SHOWN else f"{url[: _LONGEST_SHOWN - 1]}…"
-        table.add_row(Text(shown), f"{first:,}", f"{whole:,}")
     return table
 
 

@@ -1,0 +1,235 @@
+"""A crawl's folder audited, held against the crawl before and told in a report: for the command line and the DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from caravan.config.settings import Settings
+from caravan.config.site_checks import FOLDER, Catalogue
+from caravan.core.crawl import Certificate
+from caravan.core.site_audit import AuditedCrawl, CheckResult
+from caravan.functions.site.audit import Verdict, audit
+from caravan.reporting import site_issues
+from caravan.reporting.evidence import readable
+from caravan.warehouse.scratch import Scratch
+
+if TYPE_CHECKING:
+    from caravan.clients.crawl.facts import CrawlFacts
+    from caravan.clients.crawl.runs import Plan, Record
+
+ISSUES, CHECKS, CSV, REPORT = "issue.parquet", "check.parquet", "issues.csv", "report.html"
+CHECK = pa.schema(
+    {
+        "check_id": pa.string(),
+        "check_version": pa.int64(),
+        "severity": pa.string(),
+        "category": pa.string(),
+        "outcome": pa.string(),  # fired, passed, not_evaluated
+        "reason": pa.string(),  # of what was not evaluated
+        "judged_count": pa.int64(),
+        "issue_count": pa.int64(),
+        "affected_count": pa.int64(),
+    }
+)
+FIRST_CRAWL = "there is no earlier complete crawl of the same configuration"
+
+
+@dataclass(frozen=True)
+class Before:
+    """`crawl`: the folder of the last complete crawl of the same configuration, audited. `ledger`: of what is known of
+    issues, which a crawl that was not complete carries on too."""
+
+    crawl: Path | None = None
+    ledger: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Where to crawl. `record`: of the crawl there, where it is through and only waits for its audit."""
+
+    folder: Path
+    before: Before = Before()
+    record: Record | None = None
+
+
+@dataclass(frozen=True)
+class Audited:
+    """`verdicts`: of every check, in order of the catalogue. `crawl`: what the report tells."""
+
+    folder: Path
+    verdicts: list[Verdict] = field(repr=False)
+    crawl: AuditedCrawl = field(repr=False)
+
+    @property
+    def report(self) -> Path:
+        return self.folder / REPORT
+
+
+def prepare(plan: Plan, folder: Path) -> Prepared:
+    """A folder for the newest crawl, which keeps the one before: room is made where one of this plan is through."""
+    from caravan.assembly.site import configuration_hash
+    from caravan.clients.crawl.folders import LEDGER, set_aside
+    from caravan.clients.crawl.runs import NOTHING, PREVIOUS, read_record
+
+    same = configuration_hash(plan)
+    record = read_record(folder)
+    waits = (
+        record is not None
+        and record.ended_at is not None
+        and record.configuration_hash == same
+        and record.certificate.stopped != NOTHING
+        and not (folder / REPORT).exists()
+    )
+    previous = set_aside(folder, same, keep=waits)
+    ledger = folder / PREVIOUS / LEDGER
+    return Prepared(folder, Before(previous, ledger if ledger.exists() else None), record if waits else None)
+
+
+def prepare_below(plan: Plan, root: Path, fresh: bool) -> Prepared:
+    """A folder of its own for each crawl. `fresh`: as if there had been none."""
+    from caravan.assembly.site import choose_folders, configuration_hash
+    from caravan.clients.crawl.folders import newest_ledger
+
+    folder, last = choose_folders(plan, root, fresh)
+    ledger = None if fresh else newest_ledger(root, configuration_hash(plan), folder)
+    return Prepared(folder, Before(last, ledger))
+
+
+def audit_crawl(
+    name: str,
+    folder: Path,
+    record: Record,
+    catalogue: Catalogue,
+    settings: Settings,
+    before: Before = Before(),
+    inputs: Mapping[str, pa.Table | Path] | None = None,
+    now: datetime | None = None,
+) -> Audited:
+    """Write issue, check, ledger and page_change as Parquet into `folder`, issues.csv and report.html.
+
+    `name`: of the site, for its readers. `inputs`: by table name of `clients.crawl.facts.INPUT_TABLES`; those of the
+    crawl before are added. `now`: when it is written, UTC; the end of the crawl when absent.
+    """
+    from caravan.clients.crawl import comparing, findings
+    from caravan.clients.crawl.facts import INPUT_TABLES, CrawlFacts
+
+    script = (FOLDER / "comparison.sql").read_text(encoding="utf-8")
+    given = dict(inputs or {})
+    if before.crawl is not None:
+        for table in INPUT_TABLES["previous_crawl"]:
+            given.setdefault(table, before.crawl / table.removeprefix("previous_"))
+    with (
+        Scratch(settings.staging_dir) as scratch,
+        CrawlFacts(folder, catalogue.script(script, findings.ASKED), scratch, given) as facts,
+    ):
+        verdicts = audit(facts, catalogue.checks)
+        evaluated = [
+            comparing.Evaluated(each.check.id, each.check.version, str(each.check.over))
+            for each in verdicts
+            if each.outcome != "not_evaluated"
+        ]
+        certificate = record.certificate
+        standing = comparing.Standing(record.started_at, before.crawl is not None, certificate.is_complete)
+        known = pq.read_table(before.ledger) if before.ledger is not None else None
+        comparing.compare(facts, script, evaluated, _evaluated_before(before), known, standing)
+        facts.write_issues(folder / ISSUES)
+        pq.write_table(_check_table(verdicts), folder / CHECKS, compression="zstd")
+        comparing.write(facts, folder)
+        titles = {check.id: check.title for check in catalogue.checks}
+        findings.write_csv(facts, folder / CSV, titles, readable)
+        told = _told(name, facts, record, verdicts, None if before.crawl is not None else FIRST_CRAWL)
+    text = site_issues.render(told, catalogue, now or record.ended_at or record.started_at, CSV)
+    _put(folder / REPORT, text)
+    return Audited(folder, verdicts, told)
+
+
+def why_incomplete(certificate: Certificate) -> str | None:
+    """In words; None for a complete crawl."""
+    if certificate.is_complete:
+        return None
+    reasons = [certificate.stopped] if certificate.stopped else []
+    reasons += [f"{host}: {reason}" for host, reason in sorted(certificate.failed_hosts.items())]
+    share = certificate.share
+    if share is not None and share < certificate.required_share:
+        # Rounded down: 94.96 % must not be told as the 95 % that were asked for.
+        seen = int(share * 1000) / 10
+        reasons.append(
+            f"{seen} % of the expected addresses were seen, {certificate.required_share * 100:g} % are needed"
+        )
+    return "; ".join(reasons)
+
+
+def _told(
+    name: str, facts: CrawlFacts, record: Record, verdicts: list[Verdict], not_comparable: str | None
+) -> AuditedCrawl:
+    from caravan.clients.crawl import findings
+
+    counts = findings.open_counts(facts)
+    checks = [
+        CheckResult(
+            each.check.id,
+            each.check.severity,
+            each.check.category,
+            each.outcome,
+            each.reason,
+            each.judged_count,
+            counts.get(each.check.id, 0),
+        )
+        for each in verdicts
+    ]
+    return AuditedCrawl(
+        name=name,
+        started_at=record.started_at,
+        pages=findings.pages(facts),
+        expected_count=record.certificate.expected_count,
+        seen_count=record.certificate.seen_count,
+        incomplete_reason=why_incomplete(record.certificate),
+        not_comparable_reason=not_comparable,
+        checks=checks,
+        issues=findings.issues(facts, site_issues.ISSUES_OF_CHECK),
+        change_counts=findings.change_counts(facts),
+        ended=findings.ended(facts, site_issues.ENDED_SHOWN),
+        page_changes=findings.page_changes(facts, site_issues.PAGES_SHOWN),
+        page_change_counts=findings.page_change_counts(facts),
+        slowest=findings.slowest(facts, site_issues.SLOWEST_SHOWN),
+    )
+
+
+def _evaluated_before(before: Before) -> dict[str, int]:
+    """Check to version, of the crawl before; empty where it was not audited."""
+    if before.crawl is None or not (before.crawl / CHECKS).exists():
+        return {}
+    table = pq.read_table(before.crawl / CHECKS, columns=["check_id", "check_version", "outcome"])
+    return {row["check_id"]: row["check_version"] for row in table.to_pylist() if row["outcome"] != "not_evaluated"}
+
+
+def _check_table(verdicts: list[Verdict]) -> pa.Table:
+    rows = [
+        {
+            "check_id": each.check.id,
+            "check_version": each.check.version,
+            "severity": each.check.severity,
+            "category": each.check.category,
+            "outcome": each.outcome,
+            "reason": each.reason,
+            "judged_count": each.judged_count,
+            "issue_count": each.issue_count,
+            "affected_count": each.affected_count,
+        }
+        for each in verdicts
+    ]
+    return pa.Table.from_pylist(rows, schema=CHECK)
+
+
+def _put(path: Path, text: str) -> None:
+    """By one rename: a reader finds the old page or the new one."""
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
