@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +17,7 @@ from caravan.config.site_checks import FOLDER, Catalogue
 from caravan.core.crawl import Certificate
 from caravan.core.site_audit import AuditedCrawl, CheckResult
 from caravan.functions.site.audit import Verdict, audit
-from caravan.reporting import site_issues
-from caravan.reporting.evidence import readable
+from caravan.reporting import issues_csv, site_issues
 from caravan.warehouse.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def audit_crawl(
         pq.write_table(_check_table(verdicts), folder / CHECKS, compression="zstd")
         comparing.write(facts, folder)
         titles = {check.id: check.title for check in catalogue.checks}
-        findings.write_csv(facts, folder / CSV, titles, readable)
+        with open(folder / CSV, "w", encoding="utf-8", newline="") as file:
+            issues_csv.write(file, itertools.starmap(issues_csv.CsvRow, findings.open_rows(facts)), titles)
         told = _told(name, facts, record, verdicts, None if before.crawl is not None else FIRST_CRAWL)
     text = site_issues.render(told, catalogue, now or record.ended_at or record.started_at, CSV)
     _put(folder / REPORT, text)
