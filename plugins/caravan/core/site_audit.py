@@ -139,6 +139,10 @@ class AuditedCrawl:
     def of(self, outcome: Outcome) -> list[CheckResult]:
         return [check for check in self.checks if check.outcome == outcome]
 
+    def found(self, severity: str) -> int | None:
+        """How many open issues there are; None where none was found and the crawl is not complete."""
+        return self.severities[severity] or (0 if self.is_complete else None)
+
     @property
     def severities(self) -> Counter[str]:
         """Open issues by severity."""

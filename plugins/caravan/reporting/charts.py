@@ -81,7 +81,7 @@ def shares(slices: Sequence[date], points: Mapping[date, Decimal], title: str, d
 
 def _percent(share: Decimal) -> str:
     """Above a column, where the sign is said elsewhere."""
-    return formats.short(100 * share)
+    return formats.count(round(100 * share, 1))
 
 
 def _series(

@@ -13,6 +13,7 @@ from typing import Any, cast
 from markupsafe import Markup
 
 from caravan.config.site_checks import Catalogue
+from caravan.config.types import OTHER_MARKET
 from caravan.core.site_audit import (
     AuditedCrawl,
     CheckResult,
@@ -280,5 +281,7 @@ def _markets(reader: Reader, code: str, day: date, names: Mapping[str, str]) -> 
         """,
         _of(code, day),
     )
-    found = [MarketHealth(row[0], names.get(row[0], row[0]), *row[1:]) for row in rows]
-    return sorted(found, key=lambda market: (market.code == "ZZ", market.name))
+    # Of a site ZZ is no country: its configuration gives these addresses to no market.
+    told = {**names, OTHER_MARKET: "no market"}
+    found = [MarketHealth(row[0], told.get(row[0], row[0]), *row[1:]) for row in rows]
+    return sorted(found, key=lambda market: (market.code == OTHER_MARKET, market.name))
