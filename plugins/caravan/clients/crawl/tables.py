@@ -52,6 +52,7 @@ PAGE = {
     "element_count": _INT,
     "title": _TEXT,  # the first in head, white space collapsed
     "title_count": _INT,
+    "title_pixels": _INT,  # as wide as a result page shows it: Arial of 20 px
     "description": _TEXT,
     "description_count": _INT,
     "h1": _TEXT,  # the first
@@ -61,8 +62,11 @@ PAGE = {
     "refresh_url": _TEXT,  # of meta refresh with an address
     "refresh_seconds": _INT,
     "viewport": _TEXT,
-    "published_on": _TEXT,  # article:published_time, or datePublished of JSON-LD, as written
+    "published_on": _TEXT,  # article:published_time, datePublished of JSON-LD, or the first time element, as written
+    "ids": _TEXTS,  # of elements, and names of anchors: where a fragment may lead
     "word_count": _INT,  # of the main text; NULL for languages without spaces
+    "sentence_count": _INT,  # NULL as word_count: what LIX and its like are made of
+    "long_word_count": _INT,  # of 7 letters and more, the same
     "character_count": _INT,  # of the main text, without white space
     "text_hash": _KEY,  # of the main text, lower case, white space collapsed
     "simhash": _KEY,  # 64 bits over shingles of the main text
@@ -125,11 +129,13 @@ HEADING = {"page_key": _KEY, "position": _INT, "level": _INT, "text": _TEXT}
 META = {"page_key": _KEY, "name": _TEXT, "content": _TEXT, "is_in_head": _BOOL}
 PASSAGE = {"page_key": _KEY, "position": _INT, "text_hash": _KEY, "character_count": _INT}  # blocks of 20 characters on
 MARK = {
-    # What only a look at the parsed page can tell: see `extract.MARKS`.
+    # What only a look at the parsed page can tell: see `marks.MARKS`.
     "page_key": _KEY,
     "name": _TEXT,
     "value": _TEXT,
     "count": _INT,
+    "amount": pa.decimal128(18, 4),  # of visible-price, in major units
+    "currency_codes": _TEXTS,  # of visible-price: a sign may be several currencies'
 }
 SITEMAP = {
     "sitemap_key": _KEY,

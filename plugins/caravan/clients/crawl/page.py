@@ -1,0 +1,195 @@
+"""What one HTML page says: its columns of `page` and its rows of all tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
+
+from caravan.clients.crawl import placeholders, prices, text
+from caravan.clients.crawl.decoding import Decoded
+from caravan.clients.crawl.directives import AGENTS, refresh_of, robots_of_meta
+from caravan.clients.crawl.nesting import readable_end
+from caravan.clients.crawl.notes import TEXT_CHARACTERS, Notes, Row
+from caravan.clients.crawl.reading import BREAK, Reading, without
+from caravan.clients.crawl.structured import read_block
+from caravan.clients.crawl.targets import Targets
+from caravan.clients.crawl.titles import pixels_of
+from caravan.core.crawl import Rows
+from caravan.core.urls import key_of
+
+Facts = dict[str, object]
+"""Columns of `page` by name."""
+_PARSING = LexborDocumentOptions.WO_EVENTS.value
+_PASSAGE_CHARACTERS = 20
+_MOST_MARKS = 50
+"""Of one name: more say nothing more."""
+_CODE = "code,kbd,pre,samp,textarea,tt,var"
+_NOT_SHOWN = str.split("code kbd pre samp textarea tt var script style noscript template svg iframe head")
+_PUBLISHED = ("article:published_time", "datepublished", "date")
+
+
+def read_page(decoded: Decoded, url: str, key: int | None, targets: Targets, facts: Facts) -> tuple[Notes, Rows]:
+    """Fills `facts`; the rows are of all other tables. `facts`: with what is known of the answer."""
+    html = decoded.text
+    marks: list[Row] = []
+    if (end := readable_end(html)) is not None:
+        marks.append(_mark("nesting-cut", str(end)))
+        facts["is_truncated"] = True
+        html = html[:end]
+    tree = LexborHTMLParser(html, scripting=True, options=_PARSING)
+    notes = Notes(targets.base(url, decoded.charset, _base_href(tree)), targets)
+    reading = Reading(notes)
+    reading.walk(tree)
+    ids = [id_ for node in tree.css("[id]") if (id_ := node.id)]
+    blocks = [read_block(block) for block in notes.blocks]
+    facts |= {
+        "charset": decoded.charset,
+        "charset_source": decoded.source,
+        "has_early_charset": decoded.has_early_charset,
+        "has_replaced_bytes": decoded.has_replaced_bytes,
+        "language_code": tree.root.attributes.get("lang") if tree.root else None,
+        "element_count": reading.element_count,
+        "ids": list(dict.fromkeys([*ids, *notes.names]))[: notes.limit],
+    }
+    _read_head(notes, facts)
+    dates = [block.published_on for block in blocks if block.published_on]
+    facts["published_on"] = facts["published_on"] or next(iter(dates), notes.time)
+    marks += _marks_of(notes, ids, url)
+    passages = _read_words(reading, tree, facts, marks)
+    if notes.dropped["passage"]:
+        marks.append(_mark("rows-dropped", "passage", notes.dropped["passage"]))
+    rows: Rows = {
+        "link": notes.links,
+        "canonical": notes.canonicals,
+        "image": notes.images,
+        "hreflang": notes.hreflangs,
+        "heading": notes.headings,
+        "meta": list(notes.metas),
+        "structured": [(number, *row) for number, block in enumerate(blocks) for row in block.rows],
+        "passage": passages,
+    }
+    rows["mark"] = marks
+    return notes, {name: [(key, *row) for row in found] for name, found in rows.items() if found}
+
+
+def _base_href(tree: LexborHTMLParser) -> str | None:
+    """Of the first base element that has one, wherever it stands."""
+    node = tree.css_first("base[href]")
+    return node.attributes.get("href") if node is not None else None
+
+
+def _read_head(notes: Notes, facts: Facts) -> None:
+    facts["title_count"] = len(notes.titles)
+    if notes.titles:
+        facts["title"] = notes.titles[0]
+        facts["title_language"] = text.title_language_of(notes.titles[0])
+        facts["title_pixels"] = pixels_of(notes.titles[0])
+    descriptions: list[str] = []
+    robots: list[str] = []
+    published: dict[str, str] = {}
+    for name, content, _ in notes.metas:
+        if name == "robots" or name in AGENTS:
+            robots += robots_of_meta(name, content)
+        elif name == "description":
+            descriptions.append(content)
+        elif name == "viewport":
+            facts.setdefault("viewport", content)
+        elif name == "refresh" and "refresh_url" not in facts and (refresh := refresh_of(content)):
+            target = notes.targets.at(notes.base, refresh[1])
+            facts["refresh_seconds"], facts["refresh_url"] = refresh[0], target.url
+            if target.found is not None:
+                notes.found[target.found.key] = target.found
+        elif name in _PUBLISHED:
+            published.setdefault(name, content)
+    facts["robots_html"] = list(dict.fromkeys(robots))
+    facts["description"] = descriptions[0] if descriptions else None
+    facts["description_count"] = len(descriptions)
+    facts["published_on"] = next((published[name] for name in _PUBLISHED if published.get(name)), None)
+    top = [str(row[2]) for row in notes.headings if row[1] == 1 and row[2]]
+    facts["h1"], facts["h1_count"] = top[0] if top else None, len(top)
+
+
+def _read_words(reading: Reading, tree: LexborHTMLParser, facts: Facts, marks: list[Row]) -> list[Row]:
+    """The main text's columns, marks of all that is visible, and the passages of the main text.
+
+    A page whose words are all in navigation, headers and footers has these for its main text.
+    """
+    visible = "".join(reading.words)
+    blocks = _blocks(without(reading.words, reading.apart)) or _blocks(visible)
+    read = text.read_text(" ".join(blocks), str(facts["language_code"] or ""))
+    facts["word_count"] = read.word_count
+    facts["character_count"] = read.character_count
+    facts["sentence_count"] = read.sentence_count
+    facts["long_word_count"] = read.long_word_count
+    facts["text_hash"] = read.text_hash
+    facts["simhash"] = read.simhash
+    facts["detected_language"] = read.language
+    marks += _marks_of_words(visible, tree, facts, reading.notes)
+    passages: list[Row] = []
+    for block in blocks:
+        if len(block) >= _PASSAGE_CHARACTERS and reading.notes.has_room("passage", passages):
+            passages.append((len(passages), key_of(block.lower()), len(block)))
+    return passages
+
+
+def _blocks(words: str) -> list[str]:
+    """White space collapsed; none is empty."""
+    return [words for block in words.split(BREAK) if (words := " ".join(block.split()))]
+
+
+def _marks_of_words(visible: str, tree: LexborHTMLParser, facts: Facts, notes: Notes) -> Iterator[Row]:
+    """Removes code from the tree, where the same words are meant: after all else, and only if there is any to find."""
+    keys = [key for block in visible.split(BREAK) if "." in block and placeholders.is_key(key := block.strip())]
+    has_filler = "psum" in visible or "PSUM" in visible
+    shown = prices.prices_in(visible)
+    availability = bool(shown) or any("vailability" in block for block in notes.blocks)
+    if not (keys or has_filler or availability or placeholders.templates_in(visible)):
+        return
+    if tree.css_first(_CODE) is not None:
+        tree.strip_tags(_NOT_SHOWN)
+        visible = tree.body.text(separator=BREAK) if tree.body else ""
+        shown = prices.prices_in(visible)
+    lowered = " ".join(visible.split()).lower()
+    if count := placeholders.filler_count(lowered):
+        yield _mark("lorem-ipsum", None, count)
+    found = placeholders.templates_in(visible)
+    texts = {block.strip() for block in visible.split(BREAK)}
+    found.update(key for key in keys if key in texts)
+    for value, count in list(found.items())[:_MOST_MARKS]:
+        yield _mark("placeholder", value, count)
+    for price, count in Counter(shown).items():
+        yield "visible-price", price.written, count, price.amount, list(price.currencies)
+    if availability:
+        language = str(facts["language_code"] or facts["detected_language"] or "")
+        for value, count in prices.availability_in(lowered, language).items():
+            yield _mark("visible-availability", value, count)
+
+
+def _marks_of(notes: Notes, ids: list[str], url: str) -> Iterator[Row]:
+    for row in notes.canonicals:
+        if not row[5]:
+            yield _mark("canonical-outside-head", str(row[1])[:TEXT_CHARACTERS])
+    for code, count in Counter(str(row[1]) for row in notes.hreflangs if not row[5]).items():
+        yield _mark("hreflang-outside-head", code, count)
+    outside = Counter(name for name, _, in_head in notes.metas if not in_head and name in ("robots", "description"))
+    outside["title"] = len(notes.outside)
+    repeated = [(id_, count) for id_, count in Counter(ids).items() if count > 1]
+    forms = Counter(f"{method} {address}" for method, address in notes.forms)
+    insecure = Counter(address for _, address in notes.forms if address.startswith("http://"))
+    for name, counts in (
+        ("meta-outside-head", outside.items()),
+        ("duplicate-id", repeated),
+        ("form-on-page", forms.items()),
+        ("form-insecure-action", insecure.items() if url.startswith("https://") else ()),
+    ):
+        for value, count in list(counts)[:_MOST_MARKS]:
+            if count:
+                yield _mark(name, value, count)
+    for table, count in notes.dropped.items():
+        yield _mark("links-dropped", None, count) if table == "link" else _mark("rows-dropped", table, count)
+
+
+def _mark(name: str, value: str | None = None, count: int = 1) -> Row:
+    return name, value, count, None, None
