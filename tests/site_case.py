@@ -43,10 +43,11 @@ def content(locale: str = "de-DE", release_id: str = "r-1", revision: int = 1, *
 
 def picture(folder: Path, name: str = "shelf", size: int = 1000, alt: str = "Ein Regal") -> Image:
     data = name.encode() * (size // len(name))
-    hashed = f"{name}-{hashlib.sha256(data).hexdigest()[:12]}.png"
+    digest = hashlib.sha256(data).hexdigest()
+    hashed = f"{name}-{digest[:12]}.png"
     path = folder / hashed
     path.write_bytes(data)
-    return Image(str(path), hashed, "image/png", alt, 640, 480)
+    return Image(str(path), hashed, "image/png", alt, 640, 480, digest)
 
 
 def outlet(store: Any, now: datetime = NOW, site: Site = SITE) -> SiteOutlet:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alerted import Site
+from hostile_server import LIMIT, Fetchers, HostileServer
 from object_store import ObjectStore
-from places import Lakes, Place, Servers
+from places import LakePlace, Lakes, Place, Servers
 from sales_world import World
 from short_world import few_dates, use_rates, write_few_rates
 
+from caravan.core.crawl import Answer, Ask
+from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
+from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.port import Warehouse
 
 ENGINES = ("lake", "postgresql")
@@ -96,6 +100,27 @@ def warehouse(place: Place) -> Warehouse:
     return place.open()
 
 
+@pytest.fixture
+def open_ledger(engine: str, new_place: Maker, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
+    """Opens one ledger of each engine in turn, as often as it is called."""
+    place = new_place(engine, migrated=False)
+    opened: list[Ledger] = []
+
+    def another() -> Ledger:
+        is_lake = isinstance(place, LakePlace)
+        opened.append(SqliteLedger(tmp_path / FILE) if is_lake else PostgresLedger(place.dsn))
+        return opened[-1]
+
+    yield another
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def outbox(open_ledger: Callable[[], Ledger]) -> StoredOutbox:
+    return StoredOutbox(open_ledger())
+
+
 @pytest.fixture(scope="session")
 def few_rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_few_rates(tmp_path_factory.mktemp("rates"))
@@ -146,3 +171,24 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lakes) -> Iterator[Sit
     site.lake.close()
     for controller in site.controllers:
         controller.stop()
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileServer]:
+    server = HostileServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fetcher_of() -> Iterator[Fetchers]:
+    fetchers = Fetchers()
+    yield fetchers
+    fetchers.close()
+
+
+@pytest.fixture
+def fetch(hostile: HostileServer, fetcher_of: Fetchers) -> Callable[..., Answer]:
+    """Asks the hostile server, once and not for long: `fetch("/path", limit, method=...)`."""
+    fetcher = fetcher_of()
+    return lambda target="/", limit=LIMIT, **ask: fetcher.fetch(Ask(hostile.url + target, **ask), limit)

@@ -14,19 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from selectolax.lexbor import LexborHTMLParser
 
 from caravan.clients.crawl.addresses import Addresses
-from caravan.clients.crawl.batch import page_row
 from caravan.clients.crawl.crawl import Read
+from caravan.clients.crawl.extract import Extractor
 from caravan.clients.crawl.fetching import RequestsFetcher
-from caravan.clients.crawl.frontier import Address
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import open_views
 from caravan.clients.crawl.runs import Means, Plan, Record, crawl
 from caravan.clients.crawl.tables import TABLES
-from caravan.core.crawl import Answer, Extracted, Found, Kind, Limits, Rows, Scope
-from caravan.core.urls import BadUrl, frontier_key, host_of, is_internal, key_of, resolve, split_fragment
+from caravan.core.crawl import Limits, Scope
 
 FAST = Limits(requests_per_second=1000)
 TIMING = {"requested_at", "ttfb_ms", "total_ms", "wait_ms", "final_rate"}
@@ -158,59 +155,9 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
 
 
 def reader(scope: Scope, limits: Limits) -> Read:
-    """Links, images, headers and the target of a redirect: as much of a page as the loop needs."""
-
-    def read(address: Address, answer: Answer) -> Extracted:
-        rows: Rows = {"link": [], "header": [(address.key, *header) for header in answer.headers]}
-        found: list[Found] = []
-
-        def lead(href: str, kind: Kind) -> tuple[str | None, int | None]:
-            try:
-                url = split_fragment(resolve(address.url, href, limits.url_characters))[0]
-            except BadUrl:
-                return None, None
-            key = key_of(frontier_key(url, scope))
-            found.append(Found(key, url, kind if is_internal(url, scope) else "external"))
-            return url, key
-
-        location: tuple[str | None, int | None] = (None, None)
-        if 300 <= (answer.status_code or 0) < 400:
-            location = lead(answer.header("location") or "", address.kind)
-        facts: dict[str, object] = {}
-        if (answer.header("content-type") or "").startswith("text/html") and answer.body:
-            tree = LexborHTMLParser(answer.body)
-            title = tree.css_first("title")
-            facts = {"title": title.text() if title else None, "text_hash": key_of(tree.text()), "is_html": True}
-            for position, each in enumerate(tree.css("a[href], img[src]")):
-                tag = str(each.tag)
-                target = each.attributes["href" if tag == "a" else "src"] or ""
-                url, key = lead(target, "page" if tag == "a" else "resource")
-                inside = url is not None and is_internal(url, scope)
-                rows["link"].append(
-                    (address.key, position, tag, None, url, key, None, each.text(), inside, False, False, None)
-                )
-        rows["page"] = [
-            page_row(
-                page_key=address.key,
-                url=address.url,
-                host=host_of(address.url),
-                requested_at=answer.requested_at,
-                status_code=answer.status_code,
-                location_url=location[0],
-                location_key=location[1],
-                ttfb_ms=answer.ttfb_ms,
-                total_ms=answer.total_ms,
-                wire_bytes=answer.wire_bytes,
-                body_bytes=len(answer.body),
-                is_truncated=answer.body_reason is not None,
-                etag=answer.header("etag"),
-                last_modified=answer.header("last-modified"),
-                **facts,
-            )
-        ]
-        return Extracted(rows, found)
-
-    return read
+    """What crawls read pages with."""
+    extractor = Extractor(scope, limits)
+    return lambda address, answer: extractor.extract(answer, address.kind, address.depth)
 
 
 def scope_of(*sites: Site, **more: Any) -> Scope:

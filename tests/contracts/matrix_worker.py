@@ -23,7 +23,7 @@ import holidays.countries  # noqa: F401  (as below: a fork of whoever has it fin
 from caravan.assembly import feedback, outlets, releases, sending
 from caravan.clients.mail import ses, ses_events, smtp  # noqa: F401
 from caravan.core.codes import country_codes
-from caravan.core.outbox import UNLIMITED, Message, Spacing, Wait
+from caravan.core.outbox import UNCAPPED, UNLIMITED, Caps, Message, Skip, Spacing, Wait
 from caravan.functions.outbox.sending import Pace
 from caravan.warehouse.ledger import Ledger
 from caravan.warehouse.outbox import StoredOutbox
@@ -59,9 +59,11 @@ class MortalOutbox(StoredOutbox):
         self._begun = self._in_the_air = ""
         super().__init__(ledger, self._come_to)
 
-    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
+    def begin(
+        self, message: Message, now: datetime, spacing: Spacing = UNLIMITED, caps: Caps = UNCAPPED
+    ) -> Message | Wait | Skip | None:
         self._begun = message.message_id
-        return super().begin(message, now, spacing)
+        return super().begin(message, now, spacing, caps)
 
     def _come_to(self, phase: str) -> None:
         self._seen[phase] += 1

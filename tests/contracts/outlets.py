@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from caravan.clients.posts.bluesky import Bluesky
@@ -18,7 +20,7 @@ from caravan.clients.posts.websub import WebSub
 from caravan.clients.posts.wordpress import WordPress
 from caravan.core.connections import Connection
 from caravan.core.outbox import Intention, Key, Message
-from caravan.core.release import Content
+from caravan.core.release import Content, Image
 from caravan.demo.servers.bluesky import JWT, Repository, serve_repository
 from caravan.demo.servers.faults import Faults
 from caravan.demo.servers.hub import Hub, serve_engine, serve_hub
@@ -297,3 +299,25 @@ class EngineStand(HubStand):
 
 
 STANDS = (WordPressStand, MastodonStand, BlueskyStand, WebhookStand, ForgetfulStand, HubStand, EngineStand)
+
+
+def opened(stand: Any) -> Iterator[tuple[Any, Any]]:
+    """Once: a stand without a past, and an outlet of it."""
+    stand.begin()
+    with stand.serve() as connection:
+        yield stand, stand.outlet(connection)
+
+
+def hand_over(outlet: Any, sent: Any = None, content: Any = CONTENT) -> Any:
+    return outlet.hand_over(sent or message(), outlet.render(content))
+
+
+def with_images(folder: Path) -> Content:
+    """Content with two images."""
+    images = []
+    for name in ("a-1f.png", "b-2e.png"):
+        data = b"\x89PNG" + name.encode()
+        (folder / name).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        images.append(Image(f"{folder}/{name}", name, "image/png", f"Image {name}", 1, 1, digest))
+    return replace(CONTENT, html='<img src="img/a-1f.png" alt="A">', images=tuple(images))

@@ -6,6 +6,7 @@ import email
 import email.policy
 import json
 import shutil
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -150,4 +151,24 @@ def agreed(name: str, market: str = "DE") -> list[str]:
     return [f"{name}@example.com,{market},{state},2026-01-0{day}T00:00:00Z,form 7,v1,{name}" for state, day in said]
 
 
-__all__ = ["NOW", "Desk", "ReleaseWorld", "agreed"]
+def world_of_four(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseWorld]:
+    """Three have agreed, one was never asked, and one address is none."""
+    world = ReleaseWorld(home, monkeypatch)
+    world.people(
+        *agreed("anna"), *agreed("ben", "GB"), *agreed("chloe"), "dora@example.com,DE,,,,,Dora", "bad,DE,,,,,x"
+    )
+    yield world
+    world.controller.stop()
+
+
+def a_release_more(world, **changes: str) -> None:
+    """Another one to the same list, in a folder of its own."""
+    folder = world.folder.with_name("winter")
+    shutil.copytree(world.folder, folder, dirs_exist_ok=True)
+    (folder / "approvals.yml").unlink(missing_ok=True)
+    lines = "".join(f"{key}: {value}\n" for key, value in {"id": "winter", **changes}.items())
+    text = (world.folder / "release.yml").read_text().replace("id: autumn\n", "")
+    (folder / "release.yml").write_text(lines + text)
+
+
+__all__ = ["NOW", "Desk", "ReleaseWorld", "a_release_more", "agreed", "world_of_four"]

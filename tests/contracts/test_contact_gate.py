@@ -1,8 +1,8 @@
-"""Who may be written to now: suppression, the law, the cap and the clock, each by itself and in order."""
+"""Who may be written to now: suppression, the law and the clock, each by itself and in order."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,21 +15,13 @@ from caravan.config.loader import load
 from caravan.core.contacts import Suppression, subject_of
 from caravan.core.outbox import Intention, Key, Message, Skip, Wait
 from caravan.core.privacy import ConsentEvent
-from caravan.functions.outbox.gate import Cap, ContactGate
+from caravan.functions.outbox.gate import ContactGate
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.ledger import FILE, SqliteLedger
 
 NOW = datetime(2026, 11, 25, 9, 30)
 DAY = timedelta(days=1)
 ANNA = subject_of("anna@example.com", b"key")
-
-
-class History:
-    count = 0
-
-    def contacts(self, subject: str, since: datetime, uncounted: Collection[str]) -> int:
-        assert uncounted == {"transactional", "service_message"}
-        return self.count if subject == ANNA else 0
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +43,7 @@ def gate(contacts: StoredContacts, configuration) -> ContactGate:
         return contact_spine(markets[market], "email", date(2027, 6, 1), zone)
 
     unasked = frozenset({"transactional", "service_message"})
-    return ContactGate(
-        "email", contacts, History(), configuration.privacy, {"DE": "GDPR", "US": "NONE"}, (Cap(2, 7),), unasked, hours
-    )
+    return ContactGate("email", contacts, configuration.privacy, {"DE": "GDPR", "US": "NONE"}, unasked, hours)
 
 
 def message(purpose: str | None = "marketing_email", subject: str | None = ANNA, **payload: object) -> Message:
@@ -97,8 +87,7 @@ def test_a_consent_opens_and_a_withdrawal_closes_at_once(gate, contacts):
     [
         ("hard_bounce", "suppressed: hard_bounce", "suppressed: hard_bounce"),
         ("complaint", "suppressed: complaint", None),
-        ("unsubscribed", "suppressed: unsubscribed", None),
-        ("erased", "suppressed: erased", "suppressed: erased"),
+        ("soft_bounces", "suppressed: soft_bounces", "suppressed: soft_bounces"),
     ],
 )
 def test_who_is_suppressed(gate, contacts, reason, marketing, transactional):
@@ -108,15 +97,6 @@ def test_who_is_suppressed(gate, contacts, reason, marketing, transactional):
     assert gate.ask(message(), NOW) == Skip(marketing)
     assert gate.ask(message("transactional"), NOW) == (Skip(transactional) if transactional else None)
     assert contacts.suppressions(ANNA, "sms") == []
-
-
-def test_often_enough_is_enough_but_not_for_what_has_to_be_said(gate, contacts):
-    opt_in(contacts)
-    gate.history.count = 2
-    assert gate.ask(message(), NOW) == Skip("over the cap of 2 in 7 days")
-    assert gate.ask(message("transactional"), NOW) is None
-    gate.history.count = 1
-    assert gate.ask(message(), NOW) is None
 
 
 def test_at_night_it_waits_for_the_morning_of_where_the_person_is(gate, contacts):

@@ -2,69 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from pathlib import Path
 from typing import get_args
 
 import pytest
-from places import LakePlace
+from outboxes import LEASE, MINUTE, NOW, claim, intention, states
 
-from caravan import PROJECT_ROOT
-from caravan.core.outbox import (
-    TRANSITIONS,
-    Accepted,
-    Intention,
-    Key,
-    Message,
-    Refused,
-    State,
-    Traffic,
-    Unknown,
-    Wait,
-)
-from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger, as_text
+from caravan.core.outbox import TRANSITIONS, Accepted, Key, Message, Refused, State, Unknown
+from caravan.warehouse.ledger import FILE, SqliteLedger, as_text
 from caravan.warehouse.outbox import StoredOutbox
-
-NOW = datetime(2026, 11, 25, 8, 30)
-MINUTE = timedelta(minutes=1)
-LEASE = timedelta(minutes=10)
-
-
-def intention(target: str = "a@example.com", **change: object) -> Intention:
-    key = Key("release", "autumn", 1, "newsletter", target)
-    given = {"planned_for": NOW, "not_after": NOW + 4 * 60 * MINUTE, "content_hash": "c0ffee", "subject": target}
-    return Intention(**({"key": key} | given | change))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def open_ledger(engine: str, new_place, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
-    place = new_place(engine, migrated=False)
-    opened: list[Ledger] = []
-
-    def another() -> Ledger:
-        is_lake = isinstance(place, LakePlace)
-        opened.append(SqliteLedger(tmp_path / FILE) if is_lake else PostgresLedger(place.dsn))
-        return opened[-1]
-
-    yield another
-    for ledger in opened:
-        ledger.close()
-
-
-@pytest.fixture
-def outbox(open_ledger: Callable[[], Ledger]) -> StoredOutbox:
-    return StoredOutbox(open_ledger())
-
-
-def claim(outbox: StoredOutbox, worker: str = "one", now: datetime = NOW, limit: int = 10, held=()) -> list[Message]:
-    found = outbox.claim("release", "newsletter", worker, now, now + MINUTE, LEASE, limit, held)
-    return sorted(found, key=lambda each: each.key.target)
 
 
 def test_what_is_held_is_counted_and_not_claimed(outbox):
@@ -76,10 +22,6 @@ def test_what_is_held_is_counted_and_not_claimed(outbox):
     assert claim(outbox, held=[first, other]) == []
     assert [each.key.target for each in claim(outbox, held={first: 1})] == ["b"]
     assert [each.key.target for each in claim(outbox)] == ["a"]
-
-
-def states(outbox: StoredOutbox) -> dict[str, str]:
-    return {each.key.target: each.state for each in outbox.find()}
 
 
 def test_a_key_is_planned_once_whatever_is_planned_again(outbox):
@@ -125,48 +67,6 @@ def test_the_way_of_a_message(outbox):
         ("handed_over", "accepted", "one"),
     ]
     assert outbox.verify() is None
-
-
-def test_questions_by_name(outbox):
-    first = replace(intention("de-DE"), key=Key("release", "autumn", 1, "newsletter", "de-DE"))
-    revisions = [replace(first, key=replace(first.key, revision=number)) for number in (1, 2, 3, 4)]
-    other = replace(first, key=Key("service", "ticket", 1, "newsletter", "de-DE"))
-    outbox.plan([*revisions, other, intention("late", planned_for=NOW + MINUTE)], NOW, "me")
-    for message in outbox.claim("release", "newsletter", "one", NOW, NOW + MINUTE / 2, LEASE, 10):
-        answer = Refused("no") if message.key.revision == 3 else Accepted(f"p{message.key.revision}")
-        outbox.record(outbox.begin(message, NOW), answer, NOW)
-    assert [
-        outbox.accepted_before(each.key) and outbox.accepted_before(each.key).provider_id for each in revisions
-    ] == [
-        None,
-        "p1",
-        "p2",
-        "p2",
-    ]
-    assert outbox.accepted_before(replace(first.key, revision=9, target="fr-FR")) is None
-    assert [each.state for each in outbox.find(function="service")] == ["planned"]
-    assert {each.key.revision for each in outbox.find(state="accepted", object_id="autumn")} == {1, 2, 4}
-    assert len(outbox.find()) == 6 and len(outbox.find(limit=2)) == 2 and outbox.find(state="missed") == []
-    assert outbox.named(first.key.message_id[:9]) == [outbox.get(first.key.message_id)]
-    assert len(outbox.named("")) == 2 and len(outbox.named("", 9)) == 6 and outbox.named("g") == []
-    assert [outbox.overdue(NOW + hours * 60 * MINUTE) for hours in (4, 5)] == [0, 2]
-
-
-def test_how_each_outlet_does(outbox):
-    outbox.plan([intention(name, not_after=NOW + 9 * MINUTE) for name in "abcd"], NOW, "me")
-    outbox.plan([intention("missed", planned_for=NOW - 9 * MINUTE, not_after=NOW - MINUTE)], NOW, "me")
-    outbox.recover(NOW)
-    outbox.plan([intention("to come", planned_for=NOW + 5 * MINUTE, not_after=NOW + 9 * MINUTE)], NOW, "me")
-    outbox.plan([intention(key=Key("release", "autumn", 1, "site", "de-DE"))], NOW, "me")
-    for message, answer in zip(claim(outbox, limit=3), (Accepted(), Unknown("?"), Unknown("?")), strict=True):
-        outbox.record(outbox.begin(message, NOW), answer, NOW)
-    assert outbox.settle(outbox.find(state="unknown")[0], "operator", "no evidence", NOW, "me")
-    week = NOW - 7 * 24 * 60 * MINUTE
-    assert outbox.traffic(NOW + MINUTE, week) == [
-        Traffic("newsletter", 1, 1, 0, 1, 1, 1, NOW),
-        Traffic("site", 0, 1, 0, 0, 0, 0, None),
-    ]
-    assert outbox.traffic(NOW + 10 * MINUTE, NOW + MINUTE)[0] == Traffic("newsletter", 0, 0, 2, 1, 1, 0, NOW)
 
 
 def test_due_alone_and_the_earliest_first(outbox):
@@ -277,33 +177,6 @@ def test_no_other_way_than_those_of_the_table(outbox, state):
     assert states(outbox) == {"a@example.com": "planned"}
 
 
-def test_contacts_are_those_that_left_or_may_have(outbox):
-    news = intention("x", purpose="news")
-    outbox.plan(
-        [replace(news, key=Key("release", str(number), 1, "newsletter", "x")) for number in range(4)], NOW, "me"
-    )
-    first, second, third = claim(outbox)[:3]
-    outbox.record(outbox.begin(first, NOW), Accepted(), NOW)
-    outbox.record(outbox.begin(second, NOW), Unknown("?"), NOW)
-    outbox.record(outbox.begin(third, NOW), Refused("550"), NOW)
-    assert outbox.contacts("x", NOW) == outbox.contacts("x", NOW, {"contract", "law"}) == 2
-    assert outbox.contacts("x", NOW + MINUTE) == outbox.contacts("x", NOW, {"news"}) == outbox.contacts("y", NOW) == 0
-
-
-def test_the_mirror_gets_each_change_once(outbox):
-    outbox.plan([intention("a"), intention("b")], NOW, "me")
-    seen = outbox.changes((0, ""), 10)
-    assert {(row["target"], row["state"], row["planned_at"]) for row in seen} == {
-        (target, "planned", "2026-11-25T08:30:00.000000") for target in ("a", "b")
-    }
-    last = seen[-1]["changed_seq"], seen[-1]["message_id"]
-    assert outbox.changes(last, 10) == []
-    (claimed,) = claim(outbox, limit=1)
-    (changed,) = outbox.changes(last, 10)
-    assert (changed["target"], changed["state"]) == (claimed.key.target, "claimed")
-    assert outbox.counts() == [("release", "newsletter", "claimed", 1), ("release", "newsletter", "planned", 1)]
-
-
 @pytest.mark.parametrize(
     ("edit", "first_wrong"),
     [
@@ -339,137 +212,3 @@ def test_an_error_inside_leaves_nothing(open_ledger):
         StoredOutbox(open_ledger(), die).plan([intention()], NOW, "me")
     outbox = StoredOutbox(open_ledger())
     assert outbox.find() == [] and outbox.verify() is None
-
-
-def test_a_rate_is_of_the_outlet_whoever_sends(outbox, open_ledger):
-    outbox.plan([intention(target) for target in "abcd"], NOW, "me")
-    other, spacing = StoredOutbox(open_ledger()), {"newsletter": timedelta(seconds=2)}
-    first, second, third, fourth = claim(outbox)
-    assert isinstance(outbox.begin(first, NOW, spacing), Message)
-    soon, free = NOW + timedelta(seconds=1.5), NOW + timedelta(seconds=2)
-    assert other.begin(second, soon, spacing) == Wait(free, "its rate")
-    assert states(outbox)["b"] == "claimed" and outbox.verify() is None, "whoever has to wait has not begun"
-    assert isinstance(other.begin(second, soon, {"post": timedelta(hours=1)}), Message), "another's rate is no concern"
-    assert isinstance(other.begin(third, free, spacing), Message)
-    before = NOW - timedelta(seconds=1)
-    assert other.begin(fourth, before, spacing) == Wait(free + timedelta(seconds=2), "its rate"), (
-        "its clock was read before the lock"
-    )
-    assert isinstance(other.begin(fourth, NOW - 60 * MINUTE, spacing), Message), (
-        "a clock that went back waits for nobody"
-    )
-
-
-def test_a_domain_has_a_rate_of_its_own_and_the_longest_wait_counts(outbox):
-    outbox.plan([intention(target) for target in "abc"], NOW, "me")
-    first, second, third = claim(outbox)
-    each, slow = timedelta(seconds=1), timedelta(seconds=30)
-    outbox.begin(first, NOW, {"n": each, "n slow.example": slow})
-    assert outbox.begin(second, NOW, {"n": each, "n slow.example": slow}) == Wait(NOW + slow, "its rate")
-    assert outbox.begin(third, NOW, {"n": each, "n fast.example": slow}) == Wait(NOW + each, "its rate")
-    assert isinstance(outbox.begin(third, NOW + each, {"n": each, "n fast.example": slow}), Message)
-
-
-def test_what_is_remembered_of_domains_does_not_grow_for_ever(outbox, open_ledger):
-    outbox.plan([intention(target) for target in "ab"], NOW, "me")
-    for message, at in zip(claim(outbox), (NOW, NOW + MINUTE), strict=True):
-        outbox.begin(message, at, {f"n {message.key.target}.example": MINUTE})
-    outbox.recover(NOW + timedelta(days=1, seconds=1))
-    with open_ledger().read() as transaction:
-        assert transaction.rows("SELECT name FROM outbox_rate") == [("n b.example",)]
-
-
-WORKER = """
-import sys
-from datetime import datetime, timedelta
-from itertools import pairwise
-from pathlib import Path
-from caravan.warehouse.ledger import PostgresLedger, SqliteLedger
-from caravan.warehouse.outbox import StoredOutbox
-place, name = sys.argv[1:]
-ledger = PostgresLedger(place) if "://" in place else SqliteLedger(Path(place))
-outbox, now = StoredOutbox(ledger), datetime(2026, 11, 25, 8, 30)
-minutes = timedelta(minutes=10)
-print("ready", flush=True)
-sys.stdin.readline()
-while found := outbox.claim("release", "newsletter", name, now, now + minutes, minutes, 3):
-    for message in found:
-        if outbox.begin(message, now):
-            print(message.key.target, flush=True)
-"""
-
-
-def at_once(script: str, place: str) -> list[list[str]]:
-    """The lines that two processes say that are told to begin together."""
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, place, name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT / "plugins")},
-        )
-        for name in ("one", "two")
-    ]
-    for worker in workers:
-        assert worker.stdout and worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        assert worker.stdin
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    return [worker.communicate(timeout=60)[0].splitlines() for worker in workers]
-
-
-@pytest.fixture
-def place(engine: str, outbox: StoredOutbox, new_place, tmp_path: Path) -> str:
-    """Of the outbox, for another process."""
-    return str(tmp_path / FILE) if engine == "lake" else new_place.places[0].dsn
-
-
-def test_two_workers_at_once_never_have_the_same(outbox, place):
-    targets = [f"t{number:03}" for number in range(60)]
-    outbox.plan([intention(target) for target in targets], NOW, "me")
-    sent = at_once(WORKER, place)
-    assert sorted(sent[0] + sent[1]) == targets
-    assert outbox.verify() is None
-
-
-RATED = """
-import sys, time
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from caravan.core.outbox import Accepted
-from caravan.functions.outbox.sending import Pace, Sender
-from caravan.warehouse.ledger import PostgresLedger, SqliteLedger
-from caravan.warehouse.outbox import StoredOutbox
-place, name = sys.argv[1:]
-ledger = PostgresLedger(place) if "://" in place else SqliteLedger(Path(place))
-class Carrier:
-    is_repeatable = False
-    def hand_over(self, message):
-        print(message.key.target, flush=True)
-        return Accepted()
-class Gate:
-    def ask(self, message, now):
-        return None
-clock = lambda: datetime.now(UTC).replace(tzinfo=None)
-spacing = {"newsletter": timedelta(milliseconds=50)}
-sender = Sender(StoredOutbox(ledger), "release", "newsletter", Carrier(), Gate(), name, clock, time.sleep,
-                Pace(batch=2), lambda message: spacing)
-print("ready", flush=True)
-sys.stdin.readline()
-sender.send_due(clock() + timedelta(minutes=1))
-"""
-
-
-def test_two_workers_at_once_are_no_faster_than_the_rate(outbox, open_ledger, place):
-    now = datetime.now(UTC).replace(tzinfo=None)
-    times = {"planned_for": now, "not_after": now + MINUTE}
-    outbox.plan([intention(f"t{number:02}", **times) for number in range(20)], now, "me")
-    said = at_once(RATED, place)
-    assert sorted(line for lines in said for line in lines) == [f"t{number:02}" for number in range(20)]
-    assert all(said), "both send"
-    with open_ledger().read() as transaction:
-        rows = transaction.rows("SELECT handed_over_at FROM outbox_message ORDER BY handed_over_at")
-    times = [datetime.fromisoformat(row[0]) for row in rows]
-    assert min(after - before for before, after in pairwise(times)) >= timedelta(milliseconds=50)

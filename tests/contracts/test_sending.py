@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 from caravan.core.errors import CaravanError, Fault, Misconfigured
-from caravan.core.outbox import Accepted, Content, Intention, Key, Message, Outcome, Refused, Skip, Unknown, Wait
+from caravan.core.outbox import (
+    Accepted,
+    Cap,
+    Caps,
+    Content,
+    Intention,
+    Key,
+    Message,
+    Outcome,
+    Refused,
+    Skip,
+    Unknown,
+    Wait,
+)
 from caravan.functions.outbox.sending import Pace, Sender
 from caravan.warehouse.ledger import FILE, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
@@ -147,6 +160,19 @@ def test_the_gate_is_asked_for_each_at_the_last_moment(world):
     assert world.states() == {"a": "skipped", "b": "planned", "c": "accepted", "d": "missed"}
     assert world.reasons() == {"a": "withdrawn", "b": "quiet hours", "c": None, "d": "too late"}
     assert [target for target, _ in world.sent] == ["c"]
+
+
+def test_who_has_had_enough_is_skipped_and_takes_no_time(world):
+    for object_id in ("autumn", "winter", "spring"):
+        keys = [Key("release", object_id, 1, "newsletter", target) for target in "ab"]
+        world.outbox.plan([Intention(key, NOW, NOW + MINUTE, "c", subject=key.target) for key in keys], NOW, "me")
+    caps, second = Caps((Cap(2, 1),)), timedelta(seconds=1)
+    sender = replace(world.sender, caps=caps, spacing=lambda message: {"newsletter": second})
+    assert sender.send_due(NOW + MINUTE) == Counter(accepted=4, skipped=2)
+    assert Counter(target for target, _ in world.sent) == {"a": 2, "b": 2}
+    assert [at for _, at in world.sent] == [NOW + number * second for number in range(4)]
+    skipped = world.outbox.find(state="skipped")
+    assert [each.reason for each in skipped] == ["over the cap of 2 in 1 days"] * 2
 
 
 def test_what_is_held_is_not_written_about_and_leaves_when_it_may(world):

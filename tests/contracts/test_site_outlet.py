@@ -222,11 +222,23 @@ def test_a_payload_of_another_message_is_refused(
     assert place.store.list() == {}
 
 
-def test_a_picture_that_is_gone_stops_its_page(place: Place, outlet: SiteOutlet, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"other", "is not what was approved: put it back, or approve it under a new revision"),
+    ],
+)
+def test_a_picture_that_is_gone_or_another_stops_its_page(
+    place: Place, outlet: SiteOutlet, tmp_path: Path, now: bytes | None, told: str
+) -> None:
     image = case.picture(tmp_path)
-    Path(image.path).unlink()
+    path = Path(image.path)
+    path.unlink()
+    if now:
+        path.write_bytes(now)
     said = publish(outlet, images=(image,))
-    assert said == Refused("a picture cannot be read: FileNotFoundError", timedelta(minutes=15))
+    assert said == Refused(f"picture {path.name} {told}", timedelta(minutes=1))
     assert place.store.list() == {}
 
 

@@ -9,6 +9,7 @@ import stat
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def ask(url: str, token: str | None = None, body: dict[str, str] | None = None) -> Any:
+def ask(url: str, token: str | None = None, body: dict[str, Any] | None = None) -> Any:
     request = urllib.request.Request(url, headers={"Content-Type": "application/json"})
     if token:
         request.add_header("Authorization", f"Bearer {token}")
@@ -38,6 +39,18 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def group_of(home: Path) -> set[int]:
     pid = json.loads((home / "airflow/server.json").read_text())["pid"]
     return {each.pid for each in psutil.process_iter() if os.getpgid(each.pid) == pid}
+
+
+def trigger_at_once(url: str, token: str) -> None:
+    """Nobody waits for a minute: see caravan.orchestration.one_writer."""
+    numbers = range(9)
+
+    def trigger(number: int) -> str:
+        body = {"logical_date": None, "dag_run_id": f"at_once_{number}"}
+        return str(ask(f"{url}/api/v2/dags/sales_orders_daily/dagRuns", token, body)["dag_run_id"])
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(trigger, numbers)) == [f"at_once_{number}" for number in numbers]
 
 
 def test_up_login_and_down(home: Path) -> None:
@@ -63,6 +76,8 @@ def test_up_login_and_down(home: Path) -> None:
     told = {each["subject"]: each for each in json.loads(caravan(home, "doctor", "--json").stdout)["findings"]}
     for subject in ("DAG files", "DAGs", "pools", "assets", "backfills"):
         assert told[subject]["state"] == "ok", told[subject]
+
+    trigger_at_once(url, token)
 
     again = caravan(home, "up", "--port", str(port))
     assert again.returncode == 0

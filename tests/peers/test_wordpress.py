@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -53,7 +54,8 @@ def site(blog: Blog) -> Iterator[Blog]:
 def pictured(tmp_path: Path) -> Content:
     path = tmp_path / "pot-1f.png"
     path.write_bytes(png())
-    image = Image(str(path), path.name, "image/png", "Un pot & sa tasse", 2, 2)
+    digest = hashlib.sha256(png()).hexdigest()
+    image = Image(str(path), path.name, "image/png", "Un pot & sa tasse", 2, 2, digest)
     html = '<p>Tout à\nmoitié prix.</p>\n<p><img src="img/pot-1f.png" alt="Un pot"></p>'
     return replace(CONTENT, html=html, images=(image,))
 
@@ -252,9 +254,11 @@ def test_a_plugin_that_keeps_posts_back_is_told_of(site):
 
 @pytest.mark.parametrize("size", [3_000_000, 9_000_000, 0], ids=["too large for PHP", "than its form", "no image"])
 def test_an_image_that_the_site_does_not_take_is_refused_for_good(site, pictured, size):
-    path = Path(pictured.images[0].path)
-    path.write_bytes(png() + bytes(size) if size else b"\x89PNG")
-    outcome = hand_over(outlet(site), content=pictured)
+    (image,) = pictured.images
+    approved = png() + bytes(size) if size else b"\x89PNG"
+    Path(image.path).write_bytes(approved)
+    image = replace(image, sha256=hashlib.sha256(approved).hexdigest())
+    outcome = hand_over(outlet(site), content=replace(pictured, images=(image,)))
     assert isinstance(outcome, Refused) and outcome.after is None, outcome
     assert "rest_upload" in outcome.reason
     assert kept(site) == []

@@ -96,6 +96,25 @@ def test_counts_and_lists(messages: dict[str, Message], capsys: pytest.CaptureFi
     assert "did you mean 'unknown'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("columns", [80, 149, 150, 200])
+def test_what_people_copy_from_a_list_is_whole(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    key = Key("release", "autumn-sale-2026", 12, "newsletter", "anna.lindqvist@mail.example.com")
+    with open_books(settings) as books:
+        books.outbox.plan([Intention(key, NOW, NOW + HOUR, "c0ffee")], NOW, "me")
+        (message,) = books.outbox.claim("release", "newsletter", "one", NOW, NOW + HOUR, HOUR, 1)
+        begun = books.outbox.begin(message, NOW)
+        assert begun and books.outbox.record(begun, Unknown("the server took it and never answered; " * 4), NOW)
+    assert run("list", "--state", "unknown") == 0
+    lines = capsys.readouterr().out.splitlines()
+    words = {word.strip() for line in lines for word in line.replace("│", "  ").split("  ")}
+    assert {message.message_id[:12], "unknown", f"{NOW:%Y-%m-%d %H:%M}"} <= words
+    assert {"newsletter", "autumn-sale-2026 r12", key.target} <= words
+    assert max(map(len, lines)) <= columns
+
+
 def test_explain_tells_each_change(messages: dict[str, Message], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", messages["a"].message_id[:10]) == 0
     shown = capsys.readouterr().out
@@ -104,6 +123,33 @@ def test_explain_tells_each_change(messages: dict[str, Message], capsys: pytest.
     assert run("explain", "nothing") == 1
     assert run("explain", "") == 1
     assert "more than one message begins" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("claimed_at", "is_begun", "told"),
+    [
+        (NOW, False, ""),
+        (NOW, True, ""),
+        (NOW - 2 * HOUR, False, ": that is over, and the next run of release_send_minutely makes it planned again"),
+        (NOW - 2 * HOUR, True, ": that is over, and the next run of release_send_minutely makes it unknown"),
+    ],
+)
+def test_explain_tells_who_has_a_message_in_hand_and_how_long(
+    messages: dict[str, Message],
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+    claimed_at: datetime,
+    is_begun: bool,
+    told: str,
+) -> None:
+    with open_books(settings) as books:
+        (message,) = books.outbox.claim("release", "newsletter", "host:7:ff", claimed_at, NOW + 2 * HOUR, HOUR, 1)
+        assert not is_begun or books.outbox.begin(message, claimed_at)
+    assert run("explain", message.message_id) == 0
+    assert f"in hand  of host:7:ff until {claimed_at + HOUR} UTC{told}\n" in capsys.readouterr().out
+    for target in ("a", "b"):
+        assert run("explain", messages[target].message_id) == 0
+        assert "in hand" not in capsys.readouterr().out, "it is in nobody's hands any more"
 
 
 @pytest.mark.parametrize(

@@ -257,12 +257,21 @@ def test_images_are_checked_where_they_go(tmp_path: Path):
     ]
 
 
-def test_an_image_that_cannot_be_read_stops_before_anything_leaves():
-    image = Image("/nowhere/a.png", "a.png", "image/png", "A", 1, 1)
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (None, "picture a.png cannot be read: No such file or directory"),
+        (b"other", "picture a.png is not what was approved: put it back, or approve it under a new revision"),
+    ],
+)
+def test_a_picture_that_is_not_what_was_approved_stops_its_post_before_anything_leaves(tmp_path: Path, now, told):
+    path, digest = tmp_path / "a.png", hashlib.sha256(b"approved").hexdigest()
+    image = Image(str(path), "a-1f.png", "image/png", "A", 1, 1, digest)
+    if now:
+        path.write_bytes(now)
     for outlet in outlets()[:3]:
         payload = outlet.render(replace(CONTENT, url="https://a.example/x", images=(image,)))
-        outcome = outlet.hand_over(message(), payload)
-        assert outcome == Refused("image a.png cannot be read: No such file or directory")
+        assert outlet.hand_over(message(), payload) == Refused(told, timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,23 @@ def test_a_bad_row_is_named_and_the_next_one_read(header, row, field_name, code)
 
 
 @pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("address\na\nb@b.de\nc\n", [2, 3, 4]),
+        ('address,note\na,"x\ny"\nb@b.de,\n\nc,"x\r\ny\r\nz"\nd,\n', [2, 4, 6, 9]),
+        ('"address\n",note\n\n\na,\n', [5]),
+    ],
+)
+def test_a_row_has_the_number_of_the_line_at_which_it_begins(text, lines):
+    assert [each.row for each in people(text)] == lines
+
+
+def test_a_quote_that_nobody_ends_is_told_where_it_begins():
+    with pytest.raises(Rejected, match=r"^LIST_BROKEN: list\.csv:3: the row that begins here: "):
+        people('address,note\na@b.de,"x"\n"c@d.de,\ne@f.de,\n')
+
+
+@pytest.mark.parametrize(
     ("text", "code"),
     [
         ("", "LIST_HEADER"),

@@ -21,7 +21,7 @@ from caravan.functions.release.locales import Edition, direction, editions, miss
 from caravan.functions.release.markup import refusals, to_html, to_text
 
 HEAD = "---\ntitle: A\nsummary: B\n---\n"
-PICTURE = Image("bags.png", "bags-1.png", "image/png", "Bags & more", 3, 2)
+PICTURE = Image("bags.png", "bags-1.png", "image/png", "Bags & more", 3, 2, sha256="1")
 
 
 @pytest.fixture

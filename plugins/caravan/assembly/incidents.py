@@ -15,6 +15,7 @@ from functools import partial
 from typing import ParamSpec
 
 from caravan.assembly.connections import current
+from caravan.assembly.outbox import stuck
 from caravan.assembly.warehouse import open_warehouse, utc_now
 from caravan.clients.notify import http, spool
 from caravan.clients.notify.smtp import SmtpTarget
@@ -62,12 +63,15 @@ def run_ended(end: RunEnd, error: BaseException | None) -> None:
                 blocks = checks.failed_checks(checks.Blocked(*row) for row in watched.blocked_parts(session))
                 is_explained = bool(watched.blocked_parts(session, (end.dag_id, end.run_id)))
                 ends = watched.window_ends(session, end.dag_id)
+            own = [each for each in book.open_incidents() if each.sighting.dag_id == end.dag_id]
+            waiting = stuck(settings, own, utc_now())
 
             def decide(standing: Sequence[Incident], told: Openings) -> Changes:
                 sightings, covers = judge_run(end, what, _beside(standing, being_told), is_explained, ends)
 
                 def covered(incident: Incident) -> bool:
-                    return covers(incident) or incident.sighting.kind == "check_failed"
+                    is_over = covers(incident) and incident.key not in waiting
+                    return is_over or incident.sighting.kind == "check_failed"
 
                 return observe(
                     standing, told, [*sightings, *blocks], covered, known_alerts(settings).targets, utc_now()

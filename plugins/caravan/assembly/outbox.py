@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from caravan.config.settings import Settings
 from caravan.core.errors import Fault, Misconfigured
+from caravan.core.incidents import Incident
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
@@ -21,6 +24,8 @@ KEY_FILE = "secret.key"
 KEY_VARIABLE = "CARAVAN_SECRET_KEY"
 """Where several machines share one outbox they share the key."""
 _SHORTEST = 32
+_OF_AN_OUTLET = re.compile(r"task_failed:release_send_minutely:send \[(?P<outlet>.+)\]")
+"""Key of the incident of a task that hands over to one outlet."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,26 @@ def open_ledger(settings: Settings) -> Ledger:
 def is_made(settings: Settings) -> bool:
     """Whether anything was ever put into it. Where the warehouse is PostgreSQL it is there as soon as one asks."""
     return settings.lake_root is None or ledger_path(settings).exists()
+
+
+def stuck(settings: Settings, incidents: Iterable[Incident], now: datetime) -> frozenset[str]:
+    """Keys of the incidents of outlets that have taken nothing since and for which something waits: a run that did not
+    try them, since what waits is to be tried again later, says nothing about them. Of an outlet that is switched off
+    nothing is expected."""
+    matches = ((each, _OF_AN_OUTLET.fullmatch(each.key)) for each in incidents)
+    failed = [(each, match["outlet"]) for each, match in matches if match]
+    if not failed or not is_made(settings):
+        return frozenset()
+    from caravan.config.outlets import load_outlets  # every task that fails imports this module
+
+    outlets, _ = load_outlets(settings.config_dir)
+    off = {code for code, each in outlets.items() if not each.enabled}
+    with open_books(settings) as books:
+        return frozenset(
+            each.key
+            for each, outlet in failed
+            if outlet not in off and books.outbox.is_stuck(outlet, each.last_seen_at, now)
+        )
 
 
 def ledger_path(settings: Settings) -> Path:

@@ -19,14 +19,15 @@ from caravan.assembly.outlets import spacing_of
 from caravan.assembly.releases import Desk, hashes, open_desk, opened, take_down
 from caravan.config.calendars import contact_spine
 from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, SiteOutlet, WebSubOutlet
+from caravan.config.types import Configuration
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.core.outbox import Accepted, Content, Gate, Key, Message, Outcome, Refused
+from caravan.core.outbox import Accepted, Cap, Caps, Content, Gate, Key, Message, Outcome, Refused
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.outbox import confirming, feedback
-from caravan.functions.outbox.gate import Cap, ContactGate
+from caravan.functions.outbox.gate import ContactGate
 from caravan.functions.outbox.sending import USUAL, Sender
 from caravan.functions.release.order import OrderGate
 from caravan.functions.release.planning import FUNCTION, list_faults
@@ -114,6 +115,7 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
         worker = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns():x}"
         account = desk.shelf.known.outlets[code]
         spacing, pace = spacing_of(account), replace(USUAL, batch=_at_once(account))
+        caps = caps_of(desk.shelf.configuration)
         senders = [
             Sender(
                 desk.outbox,
@@ -126,6 +128,7 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
                 sleep,
                 pace,
                 spacing,
+                caps,
                 # What asks people to confirm is our own words: a list's file says that it is sent.
                 held=held(desk, account.is_mail) if function == FUNCTION else lambda content: None,
             )
@@ -207,10 +210,8 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
     contact = ContactGate(
         channel=account.medium,
         contacts=desk.contacts,
-        history=desk.outbox,
         policies=configuration.privacy,
         regimes={code: market.privacy.on(today).regime for code, market in configuration.markets.items()},
-        caps=tuple(Cap(each.count, each.days) for each in configuration.project.contact_caps),
         unasked=unasked(configuration.privacy),
         hours=hours,
     )
@@ -261,6 +262,11 @@ def held(desk: Desk, is_mail: bool) -> Callable[[Content], str | None]:
         return refused[0] if refused else None
 
     return why
+
+
+def caps_of(configuration: Configuration) -> Caps:
+    each = tuple(Cap(cap.count, cap.days) for cap in configuration.project.contact_caps)
+    return Caps(each, unasked(configuration.privacy))
 
 
 def unasked(policies: Policies) -> frozenset[str]:

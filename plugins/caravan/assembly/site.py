@@ -92,12 +92,12 @@ def crawl(
     pace = Pace(plan.limits)
     fetcher = RequestsFetcher(plan.limits, Addresses(plan.scope.private_addresses), pace, pause=stop.wait)
     means = Means(
-        fetcher,
-        pace,
-        _reader(plan.scope, plan.limits),
-        _extractor_version(),
-        AGENT,
-        settings.home / "site" / "hosts",
+        fetcher=fetcher,
+        pace=pace,
+        read=_reader(plan.scope, plan.limits),
+        extractor_version=_extractor_version(),
+        agent=AGENT,
+        locks=settings.home / "site" / "hosts",
         last=last,
         wait_seconds=wait_seconds,
         stop=stop,

@@ -9,6 +9,7 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,8 @@ app = typer.Typer(help="What leaves the machine: list, explain, decide.", no_arg
 
 SHOWN = 12
 """The begin of a message's id: enough to tell them apart."""
+WIDE = 150
+"""Columns of a terminal that has room for a message on a line; in a narrower one what it is stands line by line."""
 Id = Annotated[str, typer.Argument(metavar="ID", help="A message's id, or its first digits.")]
 
 
@@ -44,14 +47,7 @@ def list_messages(
             _show_counts(outbox)
             return
         found = outbox.find(state=state, function=function, object_id=object_id, limit=limit)
-    table = Table()
-    for title in ("id", "planned for (UTC)", "state", "outlet", "object", "target", "why"):
-        table.add_column(title, overflow="fold")
-    for each in found:
-        what = f"{each.key.object_id} r{each.key.revision}"
-        row = (f"{each.intention.planned_for:%Y-%m-%d %H:%M}", each.state, each.key.outlet, what, each.key.target)
-        table.add_row(each.message_id[:SHOWN], *map(Text, row), Text(each.reason or ""))
-    console().print(table)
+    _show(found)
 
 
 @app.command()
@@ -67,6 +63,7 @@ def explain(message: Id) -> None:
         "of": f"{found.key.function} {found.key.object_id}, revision {found.key.revision}",
         "to": f"{found.key.outlet}: {found.key.target}",
         "planned for": f"{intention.planned_for} UTC, not after {intention.not_after}",
+        "in hand": _lease(found, _now()),
         "content": intention.content_hash,
         "theirs": found.provider_id or "",
     }
@@ -133,8 +130,23 @@ def verify() -> None:
     say("the log is whole")
 
 
+def _lease(message: Message, now: datetime) -> str:
+    """Who has it in hand and how long for; nothing where nobody has."""
+    if message.state not in ("claimed", "handed_over") or message.lease_until is None:
+        return ""
+    until = f"of {message.worker} until {message.lease_until} UTC"
+    if message.lease_until > now:
+        return until
+    becomes = "planned again" if message.state == "claimed" else "unknown"
+    return f"{until}: that is over, and the next run of release_send_minutely makes it {becomes}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
 def _decide(message: str, state: State, why: str, theirs: str | None = None) -> None:
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = _now()
     with _outbox() as outbox:
         found = _one(outbox, message)
         if found.state not in ("unknown", "operator", "rejected") or state not in TRANSITIONS[found.state]:
@@ -186,6 +198,21 @@ def _one(outbox: StoredOutbox, begin: str) -> Message:
     if len(found) > 1:
         raise CaravanError(f"more than one message begins with '{begin}'; give more digits")
     return found[0]
+
+
+def _show(found: list[Message]) -> None:
+    is_narrow = console().width < WIDE
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for title in ("id", "planned, UTC", "state"):
+        table.add_column(title, no_wrap=True)
+    for title in ("message",) if is_narrow else ("outlet", "object", "target", "why"):
+        table.add_column(title, overflow="fold")
+    for each in found:
+        what = (each.key.outlet, f"{each.key.object_id} r{each.key.revision}", each.key.target, each.reason or "")
+        cells = ("\n".join(filter(None, what)),) if is_narrow else what
+        row = (each.message_id[:SHOWN], f"{each.intention.planned_for:%Y-%m-%d %H:%M}", each.state, *cells)
+        table.add_row(*map(Text, row))
+    console().print(table)
 
 
 def _show_counts(outbox: StoredOutbox) -> None:

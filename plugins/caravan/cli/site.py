@@ -18,6 +18,7 @@ from rich.text import Text
 
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
+from caravan.core.crawl import IN_WORDS
 from caravan.core.errors import Fault, Misconfigured
 
 if TYPE_CHECKING:
@@ -160,9 +161,9 @@ def _summarise(folder: Path, record: Record) -> None:
     say(f"{_size(int(wire_bytes))} in {seconds:,.0f} s")
     certificate = record.certificate
     for host, reason in sorted(certificate.failed_hosts.items()):
-        say(f"{host} was not crawled, or not to its end: {reason}")
+        say(f"{host} was not crawled, or not to its end: {IN_WORDS.get(reason, reason)}")
     for reason, count in sorted(certificate.skipped.items()):
-        say(f"{count:,} addresses were not asked for: {reason}")
+        say(f"{count:,} {'address was' if count == 1 else 'addresses were'} left out: {IN_WORDS.get(reason, reason)}")
     say(f"The tables are in {folder}: SELECT * FROM '{folder}/page/*.parquet'")
 
 
@@ -210,7 +211,7 @@ def _why_nothing(host: str, record: Record) -> str:
     if "refused_address" in reasons:
         return f"{host} leads to this machine or into a private network; `--private` crawls it nevertheless."
     if reasons:
-        return f"No page of {host} could be read: {', '.join(sorted(reasons))}."
+        return f"No page of {host} could be read: {', '.join(IN_WORDS.get(each, each) for each in sorted(reasons))}."
     return f"No page of {host} could be read; the table above says what it answered."
 
 

@@ -15,13 +15,13 @@ from typing import Literal, Protocol
 
 from caravan.core.privacy import ConsentEvent
 
-SuppressionReason = Literal["hard_bounce", "soft_bounces", "complaint", "unsubscribed", "erased", "by_hand"]
+SuppressionReason = Literal["hard_bounce", "soft_bounces", "complaint"]
 
-MARKETING: tuple[SuppressionReason, ...] = ("complaint", "unsubscribed")
-"""They end what somebody does not want. What a contract or the law asks for is sent all the same."""
+MARKETING: tuple[SuppressionReason, ...] = ("complaint",)
+"""It ends what somebody does not want. What a contract or the law asks for is sent all the same."""
 
-LIFTABLE: tuple[SuppressionReason, ...] = ("hard_bounce", "soft_bounces", "by_hand")
-"""What servers said, or we: a person may know better. What the addressee said is not ours to take back."""
+LIFTABLE: tuple[SuppressionReason, ...] = ("hard_bounce", "soft_bounces")
+"""What servers said: a person may know better. What the addressee said is not ours to take back."""
 
 
 def subject_of(address: str, key: bytes) -> str:

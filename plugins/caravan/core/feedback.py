@@ -25,7 +25,6 @@ class Feedback:
     at: datetime
     detail: str
     raw_id: str
-    address_hash: str | None = None
 
 
 @dataclass(frozen=True)

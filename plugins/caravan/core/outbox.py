@@ -204,6 +204,26 @@ Spacing = Mapping[str, timedelta]
 UNLIMITED: Spacing = MappingProxyType({})
 
 
+@dataclass(frozen=True)
+class Cap:
+    """At most `count` messages to one person in `days`, of all functions together."""
+
+    count: int
+    days: int
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How often is enough. `uncounted`: purposes that everybody is written to for (contract, law): neither counted nor
+    left out."""
+
+    each: tuple[Cap, ...] = ()
+    uncounted: frozenset[str] = frozenset()
+
+
+UNCAPPED = Caps()
+
+
 class Carrier(Protocol):
     """Who hands messages over to the world outside: one account of ours.
 
@@ -267,9 +287,12 @@ class Outbox(Protocol):
 
     def miss(self, message: Message, now: datetime) -> bool: ...
 
-    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
-        """Commit that it is being handed over. None when the claim is no longer this worker's: then do not. Wait when
-        another one, of any process, is less than its spacing away: nothing is committed, ask again then."""
+    def begin(
+        self, message: Message, now: datetime, spacing: Spacing = UNLIMITED, caps: Caps = UNCAPPED
+    ) -> Message | Wait | Skip | None:
+        """Commit that it is being handed over. None when the claim is no longer this worker's: then do not. Skip when
+        whom it is for has had enough, Wait when another one is less than its spacing away, whoever sent them: nothing
+        is committed then."""
         ...
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:

@@ -19,7 +19,8 @@ Action = Literal["publish", "withdraw"]
 
 @dataclass(frozen=True)
 class Image:
-    """`path`: its file. `name`: what it is called where it is published, its content's hash in it."""
+    """`path`: its file. `name`: what it is called where it is published, its content's hash in it. `sha256`: of the
+    content that is approved, hexadecimal."""
 
     path: str
     name: str
@@ -27,6 +28,7 @@ class Image:
     alt: str
     width: int
     height: int
+    sha256: str
 
 
 @dataclass(frozen=True)

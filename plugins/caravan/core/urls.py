@@ -54,7 +54,8 @@ _SAME_IN_QUERY = _UNRESERVED | frozenset(",:/?@!$'()*|[]{}^`\\\"<>")
 
 _NUMBER = re.compile(r"[0-9]+")
 _PARAMETER_VALUE = re.compile(r"(?<=;)([^=;/]*)=[^;/]*")
-_REPEATED = re.compile(r"((?:/[^/?]++){1,4}?)\1+(?=[/?]|$)")
+# Not from a number on: a date is three of them, not one that repeats.
+_REPEATED = re.compile(r"(?!/0/)((?:/[^/?]++){1,8}?)\1+(?=[/?]|$)")
 
 
 class BadUrl(ValueError):
@@ -143,13 +144,13 @@ def is_internal(url: str, scope: Scope) -> bool:
 def pattern_of(url: str) -> str:
     """The same text for addresses that one template, calendar, set of filters or circle of links makes without end.
 
-    Numbers become `0`, values of parameters `*`, and folders that repeat at once stand there once.
+    Numbers become `0`, values of parameters `*`, and folders that repeat, up to eight in a row, stand there once.
     """
     address, _, query = url.partition("#")[0].partition("?")
-    address = _REPEATED.sub(r"\1", _PARAMETER_VALUE.sub(r"\1=*", address))
-    at = address.find("/", 8)
+    at = address.index("/", 8)
+    path = _NUMBER.sub("0", _PARAMETER_VALUE.sub(r"\1=*", address[at:]))
     names = sorted({_NUMBER.sub("0", each.partition("=")[0]) for each in query.split("&") if each})
-    return address[:at] + _NUMBER.sub("0", address[at:]) + ("?" + "&".join(names) if names else "")
+    return address[:at] + _REPEATED.sub(r"\1", path) + ("?" + "&".join(names) if names else "")
 
 
 def _plain(base: str, href: str) -> str | None:
@@ -276,9 +277,14 @@ def _ipv6(text: str) -> str:
     try:
         if "%" in text:
             raise ValueError("zone")
-        return ipaddress.IPv6Address(text).compressed
+        address = ipaddress.IPv6Address(text)
     except ValueError:
         raise BadUrl("invalid", f"no IPv6 address: {text[:60]!r}") from None
+    if address.ipv4_mapped:
+        # Written with dots since Python 3.13, with two hexadecimal numbers by the standard.
+        number = int(address.ipv4_mapped)
+        return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"
+    return address.compressed
 
 
 def _path_and_tail(directory: str, text: str, charset: str) -> str:

@@ -48,7 +48,7 @@ class StoredReading:
 
 @dataclass(frozen=True)
 class ListFault:
-    """`row_number`: the header's is 1. `message` repeats nothing of the row."""
+    """`row_number`: the line of the file at which the row begins. `message` repeats nothing of the row."""
 
     row_number: int
     field_name: str

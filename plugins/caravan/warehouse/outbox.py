@@ -14,20 +14,23 @@ from typing import Any
 
 from caravan.core.outbox import (
     TRANSITIONS,
+    UNCAPPED,
     UNLIMITED,
     UNSETTLED,
     Accepted,
+    Caps,
     Content,
     Intention,
     Message,
     Outcome,
     Refused,
+    Skip,
     Spacing,
     State,
     Unknown,
     Wait,
 )
-from caravan.warehouse import outbox_log, outbox_rate
+from caravan.warehouse import outbox_caps, outbox_log, outbox_rate
 from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
 from caravan.warehouse.outbox_questions import COLUMNS, INTENDED, OutboxQuestions, are_due, read
 
@@ -48,6 +51,7 @@ SCHEMA = (
     # The last three: what is held is passed over without a look at its rows.
     "(state, function, outlet, due_at, object_id, revision, content_hash)",
     "CREATE INDEX IF NOT EXISTS outbox_object ON outbox_message (function, object_id, revision)",
+    "CREATE INDEX IF NOT EXISTS outbox_outlet ON outbox_message (outlet, handed_over_at)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
     "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
     "WHERE handed_over_at IS NOT NULL",
@@ -141,10 +145,14 @@ class StoredOutbox(OutboxQuestions):
     def miss(self, message: Message, now: datetime) -> bool:
         return self._move(message, "missed", now, _worker(message), "too late")
 
-    def begin(self, message: Message, now: datetime, spacing: Spacing = UNLIMITED) -> Message | Wait | None:
+    def begin(
+        self, message: Message, now: datetime, spacing: Spacing = UNLIMITED, caps: Caps = UNCAPPED
+    ) -> Message | Wait | Skip | None:
         if message.lease_until is None or message.lease_until <= now:
             return None
         with self._ledger.write() as transaction:
+            if cap := outbox_caps.reached(transaction, message.intention, caps, now):
+                return Skip(f"over the cap of {cap.count} in {cap.days} days")
             if (free_at := outbox_rate.free_at(transaction, spacing, now)) > now:
                 return Wait(free_at, "its rate")
             change: dict[str, str | int | None] = {"handed_over_at": as_text(now)}

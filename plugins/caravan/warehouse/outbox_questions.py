@@ -19,6 +19,30 @@ _STANDING = ("state", "attempt", "due_at", "worker", "lease_until", "provider_id
 COLUMNS = ("message_id", *KEY, *INTENDED, "payload", *_STANDING, "planned_at", "handed_over_at", "settled_at",
            "changed_seq")  # fmt: skip
 _TIMES = ("planned_for", "not_after", "embargo_until", "due_at", "lease_until", "changed_at")
+_LAST_OF_EACH = """
+    WITH RECURSIVE known (outlet) AS (
+        SELECT MIN(outlet) FROM outbox_message
+        UNION ALL
+        SELECT (SELECT MIN(outlet) FROM outbox_message WHERE outlet > known.outlet) FROM known WHERE outlet IS NOT NULL
+    )
+    SELECT outlet, (SELECT MAX(handed_over_at) FROM outbox_message WHERE outlet = known.outlet)
+    FROM known WHERE outlet IS NOT NULL ORDER BY outlet
+    """
+"""From one outlet to the next in an index: neither engine does so by itself for DISTINCT."""
+_COUNTS = ("planned_count", "due_count", "overdue_count", "unknown_count", "undecided_count", "missed_count")
+_UNSETTLED_OF_EACH = """
+    SELECT outlet,
+        SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at > :now THEN 1 ELSE 0 END),
+        SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at <= :now AND not_after >= :now THEN 1 ELSE 0 END),
+        SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at <= :now AND not_after < :now THEN 1 ELSE 0 END),
+        SUM(CASE WHEN state IN ('handed_over', 'unknown') THEN 1 ELSE 0 END),
+        SUM(CASE WHEN state = 'operator' THEN 1 ELSE 0 END),
+        SUM(CASE WHEN state = 'missed' AND changed_at >= :since THEN 1 ELSE 0 END)
+    FROM outbox_message WHERE state IN ('planned', 'claimed', 'handed_over', 'unknown', 'operator', 'missed')
+    GROUP BY outlet
+    """
+_WAITING = "'planned', 'claimed', 'handed_over', 'unknown'"
+"""States out of which something may still be sent, or found to have been."""
 MOST = 500
 """Messages given at once, where nobody asks for more."""
 
@@ -47,19 +71,6 @@ class OutboxQuestions:
         values = {"function": function, "outlet": outlet, "before": as_text(before)}
         with self._ledger.read() as transaction:
             return read(transaction, where, values, "ORDER BY changed_at, message_id", limit)
-
-    def contacts(self, subject: str, since: datetime, uncounted: Collection[str] = ()) -> int:
-        """How often somebody was written to since then, or may have been, by all functions; not for these purposes."""
-        states = ", ".join(f"'{state}'" for state in LEFT)
-        where = f"subject = :subject AND handed_over_at >= :since AND state IN ({states})"
-        values = {"subject": subject, "since": as_text(since)}
-        if uncounted:
-            purposes = {f"purpose{place}": purpose for place, purpose in enumerate(uncounted)}
-            where += f" AND COALESCE(purpose, '') NOT IN ({', '.join(f':{name}' for name in purposes)})"
-            values |= purposes
-        with self._ledger.read() as transaction:
-            found = transaction.row(f"SELECT COUNT(*) FROM outbox_message WHERE {where}", values)
-        return int(found[0]) if found else 0
 
     def find(
         self,
@@ -146,6 +157,12 @@ class OutboxQuestions:
             )
         return int(found[0]) if found else 0
 
+    def is_stuck(self, outlet: str, since: datetime, now: datetime) -> bool:
+        """Whether something promised by now waits, and nothing was accepted of what was handed over since then."""
+        where = f"outlet = :outlet AND state IN ({_WAITING}) AND planned_for <= :now"
+        waits = self._one(where, {"outlet": outlet, "now": as_text(now)}) is not None
+        return waits and not self.sent_since(outlet, since)
+
     def by_provider(self, outlet: str, provider_id: str) -> Message | None:
         """The message that the other side calls so."""
         return self._one("outlet = :outlet AND provider_id = :id", {"outlet": outlet, "id": provider_id})
@@ -181,30 +198,16 @@ class OutboxQuestions:
         return sorted((row[0] for row in due), key=lambda outlet: ((outlet,) in busy, outlet))
 
     def traffic(self, now: datetime, missed_since: datetime) -> list[Traffic]:
-        """How each outlet does; `missed_count` is of what has turned out to be too late since then."""
+        """How each outlet does; `missed_count` is of what has turned out to be too late since then.
+
+        Reads what has not settled and what was missed, not all that ever left.
+        """
         with self._ledger.read() as transaction:
-            rows = transaction.rows(
-                """
-                SELECT outlet,
-                    SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at > :now THEN 1 ELSE 0 END),
-                    SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at <= :now AND not_after >= :now
-                        THEN 1 ELSE 0 END),
-                    SUM(CASE WHEN state IN ('planned', 'claimed') AND due_at <= :now AND not_after < :now
-                        THEN 1 ELSE 0 END),
-                    SUM(CASE WHEN state IN ('handed_over', 'unknown') THEN 1 ELSE 0 END),
-                    SUM(CASE WHEN state = 'operator' THEN 1 ELSE 0 END),
-                    SUM(CASE WHEN state = 'missed' AND changed_at >= :since THEN 1 ELSE 0 END),
-                    MAX(handed_over_at)
-                FROM outbox_message GROUP BY outlet ORDER BY outlet
-                """,
-                {"now": as_text(now), "since": as_text(missed_since)},
-            )
-        return [
-            Traffic(
-                row[0], int(row[1]), int(row[2]), int(row[3]), int(row[4]), int(row[5]), int(row[6]), as_moment(row[7])
-            )
-            for row in rows
-        ]
+            last = transaction.rows(_LAST_OF_EACH)
+            counted = transaction.rows(_UNSETTLED_OF_EACH, {"now": as_text(now), "since": as_text(missed_since)})
+        counts = {outlet: dict(zip(_COUNTS, map(int, of_outlet), strict=True)) for outlet, *of_outlet in counted}
+        none = dict.fromkeys(_COUNTS, 0)
+        return [Traffic(outlet=outlet, last_at=as_moment(at), **counts.get(outlet, none)) for outlet, at in last]
 
     def counts(self) -> list[tuple[str, str, str, int]]:
         """function, outlet, state and how many."""

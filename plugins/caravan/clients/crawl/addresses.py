@@ -102,9 +102,16 @@ class Addresses:
             raise UnknownHost(str(found), found.may_pass) if isinstance(found, UnknownHost) else type(found)(str(found))
         return found
 
+    def prefer(self, host: str, address: str) -> None:
+        """The one that took a connection comes first from now on: where IPv6 leads nowhere, each would wait for it."""
+        with self._lock:
+            until, found = self._known.get(host, (0.0, []))
+            if isinstance(found, list) and address in found and found[0] != address:
+                self._known[host] = (until, [address, *(each for each in found if each != address)])
+
     def _checked(self, host: str) -> list[str] | OSError:
         try:
-            found = [ipaddress.ip_address(each) for each in self._answer(host)]
+            found = {each: ipaddress.ip_address(each) for each in self._answer(host)}
         except socket.gaierror as error:
             return UnknownHost(f"{host}: {error.strerror or error}", error.errno == socket.EAI_AGAIN)
         except ValueError as error:
@@ -112,10 +119,10 @@ class Addresses:
             return UnknownHost(f"{host}: {error}", False)
         if not found:
             return UnknownHost(f"{host}: no address", False)
-        for address in found:
+        for text, address in found.items():
             if wrong := refusal(address, self.private_addresses):
-                return RefusedAddress(f"{host} leads to {address}, which is {wrong}")
-        return [str(address) for address in found]
+                return RefusedAddress(f"{host} leads to {text}, which is {wrong}")
+        return list(found)
 
     def _answer(self, host: str) -> Iterable[str]:
         bare = host.removeprefix("[").removesuffix("]")

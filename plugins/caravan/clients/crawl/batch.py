@@ -21,7 +21,10 @@ _RANK: dict[str, int] = {"page": 0, "resource": 1, "external": 2}
 
 def page_row(**values: object) -> tuple[object, ...]:
     """Of the table `page`; what is not given is NULL."""
-    return tuple(values.get(name) for name in PAGE)
+    row: list[object] = [None] * len(PAGE)
+    for name, value in values.items():
+        row[_AT[name]] = value
+    return tuple(row)
 
 
 class Batch:
@@ -34,6 +37,7 @@ class Batch:
         self.unchanged: list[Unchanged] = []
         self.patterns: Counter[int] = Counter()
         self.skipped: Counter[str] = Counter()
+        self.asked_count = 0
         self.well_count = 0
         """Pages of the site that were read, or that are as they were."""
         self.wire_bytes = 0
@@ -112,6 +116,7 @@ class Batch:
         return tables
 
     def _count(self, address: Address, outcome: Outcome, answer: Answer) -> None:
+        self.asked_count += 1
         self.done.append((address.key, outcome))
         self.wire_bytes += answer.wire_bytes
         is_well = answer.status_code is not None and (200 <= answer.status_code < 300 or outcome == "not_modified")

@@ -6,6 +6,7 @@ Proxies are not used: one would look the name up a second time.
 
 from __future__ import annotations
 
+import logging
 import math
 import socket
 import ssl
@@ -13,16 +14,20 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
-from urllib3 import HTTPConnectionPool, PoolManager
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from caravan.clients.crawl.addresses import Addresses
+from caravan.clients.crawl.heads import PlainResponse
+from caravan.core.urls import origin_of
 
 _HOSTS_AT_ONCE = 8
 """Of one thread: links to other sites lead to thousands, each with a socket that stays open."""
@@ -85,6 +90,7 @@ class _Pinned:
                 made.settimeout(min(self.route.connect_seconds, self.route.seconds_left()))
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 made.connect((address, connection.port))
+                self.route.addresses.prefer(connection._dns_host, address)
                 return made
             except OSError as error:
                 made.close()
@@ -100,49 +106,81 @@ class _Pinned:
             ends = (made.getpeercert() or {}).get("notAfter")
             if isinstance(ends, str):
                 at = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).replace(tzinfo=None)
-                self.route.certificates[self.host] = at  # type: ignore[attr-defined]
+                self.route.certificates[_host_with_port(self)] = at
         made.route = self.route
 
-    def request(self, method: str, url: str, **kwargs: Any) -> None:
-        # Not `url`: on the way urllib3 has rewritten percent codes, which some servers tell apart.
-        super().request(method, self.route.target, **kwargs)  # type: ignore[misc]
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        # Not `url`: on the way both libraries rewrite percent codes, which some servers tell apart.
+        super().request(method, self.route.target, *args, **kwargs)  # type: ignore[misc]
+
+
+def _host_with_port(connection: Any) -> str:
+    """As in `Scope.hosts`."""
+    name = f"[{connection.host}]" if ":" in connection.host else connection.host
+    return name if connection.port == connection.default_port else f"{name}:{connection.port}"
 
 
 class _HttpConnection(_Pinned, HTTPConnection):
-    pass
+    response_class = PlainResponse
 
 
 class _HttpsConnection(_Pinned, HTTPSConnection):
-    pass
+    response_class = PlainResponse
 
 
-class _Pools(PoolManager):
-    def __init__(self, route: Route, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._route = route
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
 
-    def _new_pool(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
-        pool = super()._new_pool(*args, **kwargs)
-        pool.ConnectionCls = _HttpsConnection if pool.scheme == "https" else _HttpConnection
-        pool.conn_kw["route"] = self._route
-        return pool
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
 
 
 class PinnedAdapter(HTTPAdapter):
-    """`context`: of `tls_context`, shared by all threads: to read the authorities takes some 20 ms."""
+    """For one thread. `context`: of `tls_context`, shared by all: to read the authorities takes some 20 ms."""
 
     def __init__(self, route: Route, context: ssl.SSLContext) -> None:
+        super().__init__()
         self._route = route
         self._context = context
-        super().__init__(pool_connections=_HOSTS_AT_ONCE, pool_maxsize=1)
+        self._pools: dict[str, HTTPConnectionPool] = {}
+        logging.getLogger("urllib3.connection").addFilter(_tells_no_headers)
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
-        self.poolmanager = _Pools(
-            self._route, num_pools=connections, maxsize=maxsize, block=block, ssl_context=self._context
-        )
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> HTTPConnectionPool:
+        """The host's pool of one connection; the one that was used last is the last to go."""
+        origin = origin_of(str(request.url))
+        pool = self._pools.pop(origin, None) or self._new_pool(origin)
+        self._pools[origin] = pool
+        while len(self._pools) > _HOSTS_AT_ONCE:
+            self._pools.pop(next(iter(self._pools))).close()
+        return pool
+
+    def _new_pool(self, origin: str) -> HTTPConnectionPool:
+        parts = urlsplit(origin)
+        if parts.scheme == "https":
+            return _HttpsPool(parts.hostname or "", parts.port, maxsize=1, ssl_context=self._context, route=self._route)
+        return _HttpPool(parts.hostname or "", parts.port, maxsize=1, route=self._route)
+
+    def request_url(self, *args: Any) -> str:
+        """Nothing yet: the connection takes the route's target."""
+        return "/"
 
     def cert_verify(self, *args: Any) -> None:
         """The context has the authorities already."""
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Only what a crawl looks at: to gather cookies takes longer than to read a small page."""
+        response = requests.Response()
+        response.status_code, response.url, response.request, response.raw = resp.status, str(req.url), req, resp
+        response.headers = resp.headers
+        return response
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
 
 
 class Session(requests.Session):
@@ -168,7 +206,12 @@ class _NoCookies(RequestsCookieJar):
 def tls_context(authorities: str | None) -> ssl.SSLContext:
     """`authorities`: a file of certificates; None for those that requests brings along."""
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.load_verify_locations(authorities or requests.certs.where())
+    context.load_verify_locations(authorities or DEFAULT_CA_BUNDLE_PATH)
     context.check_hostname = True
     context.sslsocket_class = _TlsSocket
     return context
+
+
+def _tells_no_headers(record: logging.LogRecord) -> bool:
+    """urllib3 writes down headers that it cannot read, with all that follows them: cookies too."""
+    return not str(record.msg).startswith("Failed to parse headers")

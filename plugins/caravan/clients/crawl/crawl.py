@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 Read = Callable[[Address, Answer], Extracted]
 """An answer as rows, and where it leads; in any thread."""
-_FLUSH_ROWS = 60_000
+_FLUSH_ROWS = 20_000
 _FLUSH_SECONDS = 15.0
 _CHUNK = 128
 """Addresses of one origin that are looked up at once."""
@@ -297,10 +297,10 @@ class Crawl:
         origin, limits = line.origin, self.work.limits
         if origin.closed == "refused_address":
             self.batch.add_unasked(address, "refused", origin.closed)
+        elif origin.closed is None and not origin.allows(address.url):
+            self.batch.add_unasked(address, "blocked", BLOCKED)
         elif reason := origin.over(address.kind):
             self._skip(address, reason)
-        elif not origin.allows(address.url):
-            self.batch.add_unasked(address, "blocked", BLOCKED)
         elif address.depth > limits.depth:
             self._skip(address, DEPTH)
         elif asked_before.get(pattern, 0) + self._reserved[pattern] >= limits.pages_of_pattern:
@@ -453,7 +453,7 @@ class Crawl:
     def _flush_if_due(self, depth: int) -> None:
         batch = self.batch
         is_due = time.monotonic() - self._flushed_at > _FLUSH_SECONDS
-        if is_due or len(batch.done) >= self.work.checkpoint or batch.row_count >= _FLUSH_ROWS:
+        if is_due or batch.asked_count >= self.work.checkpoint or batch.row_count >= _FLUSH_ROWS:
             self.flush(depth)
 
     def _tell(self) -> None:

@@ -26,6 +26,8 @@ from caravan.core.urls import BadUrl, host_of, resolve, split_fragment
 AGENT = "Caravan"
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 _CHUNK_BYTES = 1 << 16
+_MOST_GROWTH = 12
+"""A character outside ASCII is four bytes at most, each three characters of percent code."""
 _DETAIL_CHARACTERS = 300
 _FIRST_WAIT_SECONDS = 0.5
 _NO_SECOND_TRY = (501, 505, 508, 511)
@@ -77,7 +79,7 @@ class RequestsFetcher:
     def fetch(self, ask: Ask, limit: int) -> Answer:
         """`limit`: bytes of the body, unpacked; what is over is not read."""
         try:
-            url = split_fragment(resolve("", ask.url, limit=len(ask.url) * 3))[0]
+            url = split_fragment(resolve("", ask.url, limit=_MOST_GROWTH * len(ask.url)))[0]
         except BadUrl as bad:
             return Answer(ask, self.now(), None, "bad_url", str(bad))
         attempt = 1
@@ -101,7 +103,7 @@ class RequestsFetcher:
 
     def _wait(self, url: str, answer: Answer, attempt: int) -> float:
         """Seconds before the next attempt, some of them random, so that threads do not come back as one."""
-        wait = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * (1 + self.random())
+        wait = _FIRST_WAIT_SECONDS * float(2 ** (attempt - 1)) * (1 + self.random())
         if not self.pace:
             return wait
         self.pace.answered(host_of(url), answer)
@@ -118,15 +120,12 @@ class RequestsFetcher:
                 self._prepared(ask, url),
                 stream=True,
                 allow_redirects=False,
-                verify=True,
                 timeout=self.limits.answer_seconds,
                 proxies={},
             )
         except (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
             failure = _failure(error)
-            answer = Answer(
-                ask, requested_at, None, failure.reason, failure.detail, total_ms=_milliseconds(began), attempt_count=1
-            )
+            answer = Answer(ask, requested_at, None, failure.reason, failure.detail, total_ms=_milliseconds(began))
             return answer, failure.may_pass
         ttfb_ms = _milliseconds(began)
         wire, why, detail = _read(response, limit)
@@ -188,7 +187,7 @@ def _read(response: requests.Response, limit: int) -> tuple[bytes, str | None, s
             size += len(part)
             if size > limit:
                 response.raw.close()
-                return b"".join(parts)[: limit + 1], None, ""
+                return b"".join(parts)[: limit + 1], "size", ""
     except (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
         response.raw.close()
         failure = _failure(error)

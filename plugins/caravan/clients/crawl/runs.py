@@ -145,19 +145,19 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
             record = _begin(plan, folder, means, configuration_hash)
             archive = _archive(means.last, configuration_hash)
             work = Work(
-                plan.scope,
-                plan.limits,
-                frontier,
-                parts,
-                means.fetcher,
-                means.pace,
-                means.read,
-                means.agent,
-                archive,
-                means.stop,
-                means.progress,
-                means.certificates,
-                means.checkpoint,
+                scope=plan.scope,
+                limits=plan.limits,
+                frontier=frontier,
+                parts=parts,
+                fetcher=means.fetcher,
+                pace=means.pace,
+                read=means.read,
+                agent=means.agent,
+                archive=archive,
+                stop=means.stop,
+                progress=means.progress,
+                certificates=means.certificates,
+                checkpoint=means.checkpoint,
             )
             crawling = Crawl(work)
             try:

@@ -16,7 +16,6 @@ from email.utils import parsedate_to_datetime
 
 from caravan.clients.mail.events import (
     Feedback,
-    HashAddress,
     Kind,
     Unreadable,
     bounce_kind,
@@ -39,11 +38,10 @@ class _Wrong(Exception):
 @dataclass(frozen=True)
 class Reports:
     """`sender_domain`: of our Message-IDs. `mark`: what our headers call a message of this id; what they do not is
-    forged. `hash_address`: of the address that bounced or complained."""
+    forged."""
 
     sender_domain: str
     mark: Callable[[str], str]
-    hash_address: HashAddress | None = None
 
     def parse(self, content: bytes, now: datetime) -> tuple[Feedback | Unreadable, ...]:
         """Nothing for a report that a mail is late, or is no spam. `now`: where it has no date that can be read."""
@@ -91,8 +89,7 @@ class Reports:
                 raise _Wrong("has no action that RFC 3464 knows")
             if kind is not None:
                 detail = without_addresses(f"{action} {status} {diagnosis}")
-                address = self._hash(str(block.get("Final-Recipient") or block.get("Original-Recipient")))
-                yield Feedback(message_id, None, kind, at, detail, raw_id, address)
+                yield Feedback(message_id, None, kind, at, detail, raw_id)
 
     def _complaints(self, mail: Message, message_id: str, raw_id: str, at: datetime) -> Iterator[Feedback]:
         blocks = _blocks(mail, "message/feedback-report")
@@ -101,9 +98,8 @@ class Reports:
             raise _Wrong("has no type of feedback")
         if kind == _NOT_SPAM:
             return
-        address = self._hash(str(blocks[0].get("Original-Rcpt-To") or ""))
         name: Kind = "unsubscribe" if kind.startswith("opt-out") else "complaint"
-        yield Feedback(message_id, None, name, at, without_addresses(kind), raw_id, address)
+        yield Feedback(message_id, None, name, at, without_addresses(kind), raw_id)
 
     def _message_id(self, mail: Message) -> str:
         """From the headers of ours that came back: both have to say the same."""
@@ -124,12 +120,6 @@ class Reports:
                     raise _Wrong("the id of the mail that came back is not signed by us")
                 return marked.group(1)
         raise _Wrong("does not bring back a mail of ours")
-
-    def _hash(self, recipient: str) -> str | None:
-        """Of `rfc822; a@example.com` and `<a@example.com>`; not of bytes beyond ASCII, which were lost."""
-        address = recipient.rpartition(";")[2].strip().strip("<>")
-        is_whole = "@" in address and "\ufffd" not in address
-        return self.hash_address(address) if self.hash_address and is_whole else None
 
 
 def _original(part: Message) -> Message | None:

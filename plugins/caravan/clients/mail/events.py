@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,8 +10,6 @@ from caravan.core.feedback import Feedback, Kind, Received, Unreadable
 
 __all__ = ["Feedback", "Kind", "Received", "Unreadable"]
 
-HashAddress = Callable[[str], str]
-"""Keyed: what suppression lists keep of an address."""
 _MESSAGE_ID = re.compile(r"[0-9a-f]{32}")
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _ADDRESS = re.compile(r"<?[^\s<>@]+@[^\s<>@]+>?")

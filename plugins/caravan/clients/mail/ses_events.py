@@ -13,7 +13,7 @@ import botocore.exceptions as boto_errors
 from botocore.parsers import ResponseParserError
 
 from caravan.clients.aws import BROKEN
-from caravan.clients.mail.events import Feedback, HashAddress, Kind, Received, Unreadable, is_message_id, utc
+from caravan.clients.mail.events import Feedback, Kind, Received, Unreadable, is_message_id, utc
 from caravan.clients.mail.events import without_addresses as shown
 from caravan.clients.mail.ses import TAG
 from caravan.core.connections import Connection
@@ -47,7 +47,6 @@ class SesQueue:
     url: str
     topics: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
-    hash_address: HashAddress | None = None
 
     def receive(self, most: int = 1000, wait_seconds: int = 0) -> Iterator[Received]:
         """Until the queue gives nothing more, or `most` have come. Raises Retryable and Misconfigured."""
@@ -107,7 +106,7 @@ class SesQueue:
             part = _object(event.get(where, {}), where)
             detail = str(part.get("smtpResponse") or part.get("reason") or part.get("errorMessage") or "")
             at = _moment(part.get("timestamp", sent_at))
-            yield Feedback(message_id, provider_id, name, at, shown(detail), raw_id, self._hash(_one(mail)))
+            yield Feedback(message_id, provider_id, name, at, shown(detail), raw_id)
         elif kind == "Bounce":
             part = _object(event.get("bounce"), "bounce")
             raw_id = _own_id(part, raw_id)
@@ -121,27 +120,23 @@ class SesQueue:
                 bounce = "blocked"
             for recipient in _recipients(part, "bouncedRecipients"):
                 detail = f"{sort} {sub} {recipient.get('status', '')} {recipient.get('diagnosticCode', '')}"
-                address = self._hash(recipient.get("emailAddress"))
                 at = _moment(part.get("timestamp"))
-                yield Feedback(message_id, provider_id, bounce, at, shown(detail), raw_id, address)
+                yield Feedback(message_id, provider_id, bounce, at, shown(detail), raw_id)
         elif kind == "Complaint":
             part = _object(event.get("complaint"), "complaint")
             raw_id = _own_id(part, raw_id)
-            for recipient in _recipients(part, "complainedRecipients"):
-                detail = str(part.get("complaintFeedbackType") or part.get("complaintSubType") or "")
-                address = self._hash(recipient.get("emailAddress"))
-                at = _moment(part.get("timestamp"))
-                yield Feedback(message_id, provider_id, "complaint", at, shown(detail), raw_id, address)
+            # Who it was is the message's to say: it has one recipient.
+            _recipients(part, "complainedRecipients")
+            detail = str(part.get("complaintFeedbackType") or part.get("complaintSubType") or "")
+            at = _moment(part.get("timestamp"))
+            yield Feedback(message_id, provider_id, "complaint", at, shown(detail), raw_id)
         elif kind == "Subscription":
             part = _object(event.get("subscription"), "subscription")
             at = _moment(part.get("timestamp"))
             detail = f"contact list {part.get('contactList', '')}"
-            yield Feedback(message_id, provider_id, "unsubscribe", at, shown(detail), raw_id, self._hash(_one(mail)))
+            yield Feedback(message_id, provider_id, "unsubscribe", at, shown(detail), raw_id)
         else:
             raise _Wrong("is of no kind that SES is known to send")
-
-    def _hash(self, address: object) -> str | None:
-        return self.hash_address(address) if self.hash_address and isinstance(address, str) and address else None
 
 
 @contextmanager
@@ -182,11 +177,6 @@ def _recipients(part: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 def _own_id(part: Mapping[str, Any], raw_id: str) -> str:
     """What SES calls the bounce or complaint: SNS may bring one twice, each time as another message of the queue."""
     return f"ses:{_text(part['feedbackId'], 'feedbackId')}" if part.get("feedbackId") else raw_id
-
-
-def _one(mail: Mapping[str, Any]) -> object:
-    found = mail.get("destination")
-    return found[0] if isinstance(found, list) and len(found) == 1 else None
 
 
 def _moment(text: object) -> datetime:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from caravan.clients.pictures import read_picture
 from caravan.clients.posts.call import USUAL, Limits, Stopped
 from caravan.core.connections import Connection
 from caravan.core.consistency import Appearance
@@ -128,7 +129,13 @@ def earlier_id(message: Message) -> str | None:
 
 
 def described(image: Image) -> dict[str, Any]:
-    return {"path": image.path, "name": image.name, "media_type": image.media_type, "alt": image.alt}
+    return {
+        "path": image.path,
+        "sha256": image.sha256,
+        "name": image.name,
+        "media_type": image.media_type,
+        "alt": image.alt,
+    }
 
 
 def image_faults(
@@ -153,8 +160,8 @@ def image_faults(
 
 
 def read_image(image: Mapping[str, Any]) -> bytes:
-    """Raises Stopped, for nothing has left yet."""
+    """As it was approved. Raises Stopped, for nothing has left yet."""
     try:
-        return Path(image["path"]).read_bytes()
-    except OSError as error:
-        raise Stopped(Refused(f"image {image['name']} cannot be read: {error.strerror}")) from None
+        return read_picture(image)
+    except Retryable as error:
+        raise Stopped(Refused(str(error), error.after)) from None

@@ -12,12 +12,12 @@ manifest are each replaced only in the version that was looked at, and a page sa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+from caravan.clients.pictures import read_picture
 from caravan.clients.site import lists
 from caravan.clients.site.consistency import PageFacts, read_back, read_page, read_text
 from caravan.clients.site.faults import Limits, find_faults
@@ -37,7 +37,7 @@ _ROUNDS = 10
 """Of a page that another worker puts at the same time."""
 _SOON = timedelta(minutes=1)
 _WHEN_MENDED = timedelta(minutes=15)
-"""When to try again what a person has to mend first: a bucket's policy, a missing picture."""
+"""When to try again what a person has to mend first: a bucket's policy."""
 
 
 @dataclass
@@ -148,20 +148,19 @@ class SiteOutlet:
             wanted, html = self._wanted(message, payload)
             page, page_seen = self._look(f"{wanted.folder}/{PAGE}")
             manifest, manifest_seen = self._look(f"{wanted.folder}/{FILE}")
-            images = [] if wanted.is_withdrawn else [_load(image) for image in payload["images"]]
+            images = [] if wanted.is_withdrawn else payload["images"]
+            pictures = [(image, read_picture(image)) for image in images]
         except Conflict:
             raise
         except Retryable as error:  # so far, only read
             return Refused(str(error), after=error.after or _SOON)
-        except OSError as error:
-            return Refused(f"a picture cannot be read: {type(error).__name__}", after=_WHEN_MENDED)
         there = _entry(manifest)
         if reason := _outranked_by_page(wanted, page or b"") or (there and _outranked(wanted, there)):
             return Refused(reason)
         if there:
             wanted = replace(wanted, entry_id=there.entry_id)
-        for name, media_type, content in images:
-            put_now(self.store, f"{wanted.folder}/{name}", content, media_type)
+        for image, content in pictures:
+            put_now(self.store, f"{wanted.folder}/{image['name']}", content, image["media_type"])
         if page != html:
             self.store.put(f"{wanted.folder}/{PAGE}", html, _HTML, page_seen)
         self.store.put(f"{wanted.folder}/{FILE}", wanted.to_bytes(), _JSON, manifest_seen)
@@ -257,7 +256,3 @@ def _is_same(there: Entry, wanted: Entry) -> bool:
     if wanted.is_withdrawn:
         return there.is_withdrawn and there.revision == wanted.revision
     return not there.is_withdrawn and there.content_hash == wanted.content_hash and there.revision == wanted.revision
-
-
-def _load(image: Mapping[str, Any]) -> tuple[str, str, bytes]:
-    return image["name"], image["media_type"], Path(image["path"]).read_bytes()

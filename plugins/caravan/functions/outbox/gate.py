@@ -1,11 +1,10 @@
-"""Whether a message may go now: who said no, what the law asks, how often is enough, and what time it is there."""
+"""Whether a message may go now: who said no, what the law asks, and what time it is there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from caravan.core.calendar import Spine
 from caravan.core.contacts import MARKETING, Contacts
@@ -14,35 +13,17 @@ from caravan.core.outbox import Message, Skip, Wait
 from caravan.core.privacy import Policies, allowed
 
 
-class History(Protocol):
-    """Who was written to, by whichever function."""
-
-    def contacts(self, subject: str, since: datetime, uncounted: Collection[str]) -> int:
-        """How often since then, for all purposes but these."""
-        ...
-
-
-@dataclass(frozen=True)
-class Cap:
-    """At most `count` messages in `days`, of all functions together, that nobody has to get."""
-
-    count: int
-    days: int
-
-
 @dataclass(frozen=True)
 class ContactGate:
     """`channel`: of the outlet as privacy and markets name it, e.g. `email`. `regimes`: of each market.
     `hours`: when a market lets messages go out on the channel, on the clock of a zone; raises Rejected
     CHANNEL_NOT_ALLOWED where it never does.
-    `unasked`: purposes for which nobody is asked and nothing counted (contract, law)."""
+    `unasked`: purposes for which nobody is asked (contract, law)."""
 
     channel: str
     contacts: Contacts
-    history: History
     policies: Policies
     regimes: Mapping[str, str]
-    caps: tuple[Cap, ...]
     unasked: frozenset[str]
     hours: Callable[[str, str | None], Spine]
 
@@ -53,9 +34,7 @@ class ContactGate:
             return None  # goes to nobody in particular: a page, a feed, a post
         if intention.purpose is None:
             return Skip("nothing says what it is for")
-        if no := self._refusal(message, now):
-            return no
-        return self._over_cap(message, now) or self._closed(message, now)
+        return self._refusal(message, now) or self._closed(message, now)
 
     def _refusal(self, message: Message, now: datetime) -> Skip | None:
         intention = message.intention
@@ -74,16 +53,6 @@ class ContactGate:
             is_customer=bool(intention.payload.get("is_customer")),
         )
         return None if decision.is_allowed else Skip(f"not allowed: {decision.reason}")
-
-    def _over_cap(self, message: Message, now: datetime) -> Skip | None:
-        intention = message.intention
-        if intention.purpose in self.unasked:
-            return None
-        for cap in self.caps:
-            since = now - timedelta(days=cap.days)
-            if self.history.contacts(intention.subject or "", since, self.unasked) >= cap.count:
-                return Skip(f"over the cap of {cap.count} in {cap.days} days")
-        return None
 
     def _closed(self, message: Message, now: datetime) -> Wait | Skip | None:
         intention = message.intention

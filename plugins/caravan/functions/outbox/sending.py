@@ -15,8 +15,10 @@ from traceback import format_tb
 
 from caravan.core.errors import CaravanError, Misconfigured
 from caravan.core.outbox import (
+    UNCAPPED,
     UNLIMITED,
     Accepted,
+    Caps,
     Carrier,
     Content,
     Gate,
@@ -59,8 +61,8 @@ USUAL = Pace()
 @dataclass(frozen=True)
 class Sender:
     """One worker for one outlet. `function`: whose messages. `name`: this worker's own, in every entry of the log.
-    `spacing`: how far a message has to keep from others, whoever sends them. `held`: why nothing of a content may leave
-    now; None where it may."""
+    `spacing`: how far a message has to keep from others, whoever sends them. `caps`: how often is enough for
+    anybody. `held`: why nothing of a content may leave now; None where it may."""
 
     outbox: Outbox
     function: str
@@ -72,6 +74,7 @@ class Sender:
     sleep: Callable[[float], None]
     pace: Pace = USUAL
     spacing: Callable[[Message], Spacing] = lambda message: UNLIMITED
+    caps: Caps = UNCAPPED
     held: Callable[[Content], str | None] = lambda content: None
 
     def send_due(self, until: datetime, stop_at: datetime | None = None) -> Counter[str]:
@@ -140,11 +143,16 @@ class Sender:
         if isinstance(held, Wait):
             return "waiting" if self.outbox.wait(message, held.until, held.reason, now) else "lost"
         if isinstance(held, Skip):
-            return "skipped" if self.outbox.skip(message, held.reason, now) else "lost"
-        begun = self.outbox.begin(message, self.clock(), self.spacing(message))
+            return self._skip(message, held, now)
+        begun = self.outbox.begin(message, self.clock(), self.spacing(message), self.caps)
         if begun is None:
             return "lost"  # the lease ended: whoever has it now sends it
+        if isinstance(begun, Skip):
+            return self._skip(message, begun, now)
         return begun if isinstance(begun, Wait) else self._hand_over(begun)
+
+    def _skip(self, message: Message, why: Skip, now: datetime) -> str:
+        return "skipped" if self.outbox.skip(message, why.reason, now) else "lost"
 
     def _ask(self, message: Message, now: datetime) -> Wait | Skip | None:
         try:

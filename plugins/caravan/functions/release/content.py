@@ -108,7 +108,13 @@ def images(release: Release, body: Body) -> dict[str, Image]:
     files = {name: release.images[name] for name in body.alternatives}
     return {
         name: Image(
-            str(file.path), file.published_name, file.media_type, body.alternatives[name], file.width, file.height
+            path=str(file.path),
+            name=file.published_name,
+            media_type=file.media_type,
+            alt=body.alternatives[name],
+            width=file.width,
+            height=file.height,
+            sha256=file.sha256,
         )
         for name, file in files.items()
     }

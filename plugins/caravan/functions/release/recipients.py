@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -41,7 +41,7 @@ class Consent:
 
 @dataclass(frozen=True)
 class Recipient:
-    """`address`: normalised. `row`: its number in the file, the header being 1."""
+    """`address`: normalised. `row`: the line of the file at which it begins, the first being 1."""
 
     address: str = field(repr=False)
     row: int
@@ -55,8 +55,8 @@ class Recipient:
 
 @dataclass(frozen=True)
 class BadRecipient:
-    """A row that nobody is written to for. `message` repeats nothing of it. `refusal`: a no of whoever `address` is,
-    which counts whatever else is wrong with its row."""
+    """A row that nobody is written to for. `row`: the line at which it begins. `message` repeats nothing of it.
+    `refusal`: a no of whoever `address` is, which counts whatever else is wrong with its row."""
 
     row: int
     field_name: str
@@ -90,19 +90,22 @@ def read_recipients(
 
     Raises Rejected for a file that is none: LIST_HEADER, LIST_BROKEN.
     """
-    reader = csv.DictReader(lines, strict=True)
+    reader, begins = csv.reader(lines, strict=True), 1
     try:
-        reader.fieldnames = _header(reader, where, variables)
-        for number, row in enumerate(reader, start=2):
-            yield _recipient(row, number, markets, variables, normalise, now)
+        header = _header(next(reader, []), where, variables)
+        begins = reader.line_num + 1
+        for values in reader:
+            if values:
+                yield _recipient(header, values, begins, markets, variables, normalise, now)
+            begins = reader.line_num + 1
     except csv.Error as error:
-        raise Rejected("LIST_BROKEN", f"{where}:{reader.line_num}: {error}") from None
+        raise Rejected("LIST_BROKEN", f"{where}:{begins}: the row that begins here: {error}") from None
     except UnicodeDecodeError:
         raise Rejected("LIST_BROKEN", f"{where}: after line {reader.line_num}: is not UTF-8; save it as that") from None
 
 
-def _header(reader: csv.DictReader[str], where: str, variables: Collection[str]) -> list[str]:
-    header = [name.strip() for name in reader.fieldnames or ()]
+def _header(written: Iterable[str], where: str, variables: Collection[str]) -> list[str]:
+    header = [name.strip() for name in written]
     if missing := [name for name in ("address", *variables) if name not in header]:
         raise Rejected("LIST_HEADER", f"{where}:1: there is no column {', '.join(missing)}")
     if twice := sorted({name for name in header if header.count(name) > 1}):
@@ -111,16 +114,17 @@ def _header(reader: csv.DictReader[str], where: str, variables: Collection[str])
 
 
 def _recipient(
-    row: Mapping[str | None, str | None],
+    header: Sequence[str],
+    values: Sequence[str],
     number: int,
     markets: Collection[str],
     variables: Collection[str],
     normalise: Normalise,
     now: datetime,
 ) -> Recipient | BadRecipient:
-    if None in row or None in row.values():
+    if len(values) != len(header):
         return BadRecipient(number, "", "WRONG_WIDTH", "the row has more or fewer fields than the header")
-    given = {str(name): str(value).strip() for name, value in row.items()}
+    given = {name: value.strip() for name, value in zip(header, values, strict=True)}
     address = normalise(given["address"])
     if isinstance(address, Unfit):
         return BadRecipient(number, "address", address.reason_code, address.message)

@@ -1,0 +1,169 @@
+"""`caravan site crawl`: any site, without configuration; it never ends well without having read anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from crawl_world import Reply, Site, ask, asked_for, page, text
+
+from caravan import PROJECT_ROOT
+from caravan.cli.main import main
+
+Command = Callable[..., tuple[int, str]]
+
+
+def web(path: str) -> Reply | None:
+    if path == "/robots.txt":
+        return text("User-agent: *\nDisallow: /private\n")
+    if path == "/":
+        return page("home", [*(f"/p/{each}" for each in range(40)), "/private/", "/none"])
+    return page(path, ["/"]) if path.startswith("/p/") else None
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site(web).serve() as served:
+        yield served
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(["site", "crawl", *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def folders(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "home/site/crawls").glob("*/*"))
+
+
+def test_a_site_is_crawled(tmp_path: Path, site: Site, command: Command) -> None:
+    code, said = command(site.url, "--private", "--rate", "500")
+    assert code == 0, said
+    [folder] = folders(tmp_path)
+    assert asked_for(folder) == site.paths() and len(site.paths()) == 42
+    assert f"SELECT * FROM '{folder}/page/*.parquet'" in said
+    assert [line.split()[:4] for line in said.splitlines() if line.split()[:1] == ["page"]] == [
+        ["page", "blocked", "robots", "1"],
+        ["page", "fetched", "200", "41"],
+        ["page", "fetched", "404", "1"],
+    ]
+    assert "not complete" not in said
+    assert ask(folder, "SELECT count(*) FROM page WHERE is_html AND title IS NOT NULL") == [(41,)]
+
+
+def test_the_next_crawl_asks_for_what_has_changed(tmp_path: Path, site: Site, command: Command) -> None:
+    command(site.url, "--private", "--rate", "500")
+    site.log.clear()
+    code, said = command(site.url, "--private", "--rate", "500")
+    assert code == 0, said
+    assert [status for _, path, status, _ in site.log if path.startswith("/p/")] == [304] * 40
+    assert len(folders(tmp_path)) == 2
+    site.log.clear()
+    command(site.url, "--private", "--rate", "500", "--fresh")
+    assert [status for _, path, status, _ in site.log if path.startswith("/p/")] == [200] * 40
+
+
+def test_private_addresses_need_a_word(site: Site, command: Command) -> None:
+    code, said = command(site.url)
+    assert code == 1 and "`--private` crawls it nevertheless" in said
+    assert site.log == []
+
+
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [
+        (lambda path: text("no", 404), "the table above says what it answered"),
+        (lambda path: text("no", 503), "its robots.txt could not be read"),
+        (
+            lambda path: Reply(b"", 302, {"Location": "https://example.com/"}) if path == "/" else None,
+            "the table above",
+        ),
+    ],
+)
+def test_nothing_read_is_a_failure(
+    tmp_path: Path, command: Command, route: Callable[[str], Reply | None], told: str
+) -> None:
+    with Site(route).serve() as site:
+        code, said = command(site.url, "--private", "--rate", "500", "--out", str(tmp_path / "out"))
+    assert code == 1 and told in said and f"No page of {site.host} could be read" in said
+    assert json.loads((tmp_path / "out/run.json").read_text())["certificate"]["is_complete"] is False
+
+
+def test_nobody_there(command: Command) -> None:
+    with Site(web).serve() as site:
+        url = site.url
+    code, said = command(url, "--private", "--rate", "500")
+    assert code == 1 and "its robots.txt could not be read" in said
+
+
+def test_no_more_pages_than_wanted(tmp_path: Path, site: Site, command: Command) -> None:
+    out = tmp_path / "out"
+    code, said = command(site.url, "--private", "--rate", "500", "--max-pages", "5", "--out", str(out))
+    assert code == 0, said
+    assert len(site.paths()) == 5 and asked_for(out) == site.paths()
+    assert "37 addresses were left out: so many pages were not wanted" in said
+    assert "The crawl is not complete" in said
+
+
+def test_a_folder_is_used_once(tmp_path: Path, site: Site, command: Command) -> None:
+    options = (site.url, "--private", "--rate", "500", "--out", str(tmp_path / "out"))
+    assert command(*options)[0] == 0
+    code, said = command(*options)
+    assert code == 1 and "the crawl there is through; give another folder, or begin afresh" in said
+    assert command(*options, "--fresh")[0] == 0
+    assert folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/", "https://", "http://a:b@example.com/"])
+def test_what_is_no_address(command: Command, url: str) -> None:
+    code, said = command(url)
+    assert code == 2 and "is no address that can be crawled" in said
+
+
+def test_links_to_other_sites(tmp_path: Path, command: Command) -> None:
+    other = Site(lambda path: text("here") if path == "/there" else None)
+    with (
+        other.serve(),
+        Site(lambda path: page("home", [f"{other.url}/there"]) if path == "/" else None).serve() as site,
+    ):
+        out = tmp_path / "out"
+        assert command(site.url, "--private", "--external", "--rate", "500", "--out", str(out))[0] == 0
+    assert ask(out, "SELECT url, status_code FROM page WHERE kind = 'external'") == [(f"{other.url}/there", 200)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_the_same_command_goes_on(
+    tmp_path: Path, site: Site, command: Command, number: signal.Signals
+) -> None:
+    site.delay = 0.02
+    out = tmp_path / "out"
+    options = [site.url, "--private", "--rate", "50", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "caravan", "site", "crawl", *options],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT / "plugins")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    while len(site.log) < 12 and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(number)
+    said = process.communicate(timeout=30)[0].decode()
+    assert process.returncode == 1 and "Stopped; the same command goes on" in said.replace("\n", " "), said
+    assert asked_for(out) == site.paths() and len(site.paths()) < 42
+    assert command(*options)[0] == 0
+    assert asked_for(out) == site.paths() and len(site.paths()) == 42

@@ -1,0 +1,92 @@
+"""How fast outlets are sent to, and how often people: asked in the transaction that hands over; on both engines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from outboxes import LEASE, MINUTE, NOW, claim, intention, states
+
+from caravan.core.outbox import Accepted, Cap, Caps, Key, Message, Refused, Skip, Unknown, Wait
+from caravan.warehouse.outbox import StoredOutbox
+
+
+@pytest.mark.parametrize(
+    ("caps", "purpose", "subject", "now", "answer"),
+    [
+        (Caps((Cap(3, 7),)), "news", "x", NOW, None),
+        (Caps((Cap(2, 7),)), "news", "x", NOW, Skip("over the cap of 2 in 7 days")),
+        (Caps((Cap(3, 1), Cap(1, 7))), "news", "x", NOW, Skip("over the cap of 1 in 7 days")),
+        (Caps((Cap(2, 7),), frozenset({"contract"})), "contract", "x", NOW, None),
+        (Caps((Cap(2, 7),), frozenset({"contract"})), None, "x", NOW, Skip("over the cap of 2 in 7 days")),
+        (Caps((Cap(1, 7),), frozenset({"news", "law"})), "other", "x", NOW, None),
+        (Caps((Cap(2, 7),)), "news", "y", NOW, None),
+        (Caps((Cap(2, 7),)), "news", None, NOW, None),
+        (Caps((Cap(2, 1),)), "news", "x", NOW + 24 * 60 * MINUTE, Skip("over the cap of 2 in 1 days")),
+        (Caps((Cap(2, 1),)), "news", "x", NOW + (24 * 60 + 1) * MINUTE, None),
+        (Caps(), "news", "x", NOW, None),
+    ],
+)
+def test_often_enough_is_enough_but_not_for_what_has_to_be_said(outbox, caps, purpose, subject, now, answer):
+    """Two count: one that was accepted and one that may have arrived; not one that was refused."""
+    for number, outcome in enumerate((Accepted(), Unknown("?"), Refused("550"))):
+        sent = intention("x", key=Key("release", str(number), 1, "newsletter", "x"), purpose="news")
+        outbox.plan([sent], NOW, "me")
+        outbox.record(outbox.begin(claim(outbox)[0], NOW), outcome, NOW)
+    late = {"planned_for": now, "not_after": now + MINUTE}
+    outbox.plan([intention("x", subject=subject, purpose=purpose, **late)], NOW, "me")
+    (message,) = claim(outbox, now=now)
+    begun = outbox.begin(message, now, {"newsletter": MINUTE}, caps)
+    assert (begun if answer else begun.state) == (answer or "handed_over")
+    assert outbox.get(message.message_id).state == ("claimed" if answer else "handed_over")
+
+
+def test_two_outlets_at_once_do_not_go_beyond_a_cap(outbox, open_ledger):
+    """Each has claimed its message for the same person before the other hands its own over."""
+    other, caps = StoredOutbox(open_ledger()), Caps((Cap(1, 7),))
+    keys = [Key("release", "autumn", 1, outlet, "x") for outlet in ("newsletter", "post")]
+    outbox.plan([intention(key=key, subject="x") for key in keys], NOW, "me")
+    (mine,), (theirs,) = claim(outbox), other.claim("release", "post", "two", NOW, NOW + MINUTE, LEASE, 1)
+    assert isinstance(outbox.begin(mine, NOW, caps=caps), Message)
+    assert other.begin(theirs, NOW, caps=caps) == Skip("over the cap of 1 in 7 days")
+    outbox.record(replace(mine, state="handed_over"), Refused("550"), NOW)
+    assert isinstance(other.begin(theirs, NOW, caps=caps), Message), "what was refused has reached nobody"
+
+
+def test_a_rate_is_of_the_outlet_whoever_sends(outbox, open_ledger):
+    outbox.plan([intention(target) for target in "abcd"], NOW, "me")
+    other, spacing = StoredOutbox(open_ledger()), {"newsletter": timedelta(seconds=2)}
+    first, second, third, fourth = claim(outbox)
+    assert isinstance(outbox.begin(first, NOW, spacing), Message)
+    soon, free = NOW + timedelta(seconds=1.5), NOW + timedelta(seconds=2)
+    assert other.begin(second, soon, spacing) == Wait(free, "its rate")
+    assert states(outbox)["b"] == "claimed" and outbox.verify() is None, "whoever has to wait has not begun"
+    assert isinstance(other.begin(second, soon, {"post": timedelta(hours=1)}), Message), "another's rate is no concern"
+    assert isinstance(other.begin(third, free, spacing), Message)
+    before = NOW - timedelta(seconds=1)
+    assert other.begin(fourth, before, spacing) == Wait(free + timedelta(seconds=2), "its rate"), (
+        "its clock was read before the lock"
+    )
+    assert isinstance(other.begin(fourth, NOW - 60 * MINUTE, spacing), Message), (
+        "a clock that went back waits for nobody"
+    )
+
+
+def test_a_domain_has_a_rate_of_its_own_and_the_longest_wait_counts(outbox):
+    outbox.plan([intention(target) for target in "abc"], NOW, "me")
+    first, second, third = claim(outbox)
+    each, slow = timedelta(seconds=1), timedelta(seconds=30)
+    outbox.begin(first, NOW, {"n": each, "n slow.example": slow})
+    assert outbox.begin(second, NOW, {"n": each, "n slow.example": slow}) == Wait(NOW + slow, "its rate")
+    assert outbox.begin(third, NOW, {"n": each, "n fast.example": slow}) == Wait(NOW + each, "its rate")
+    assert isinstance(outbox.begin(third, NOW + each, {"n": each, "n fast.example": slow}), Message)
+
+
+def test_what_is_remembered_of_domains_does_not_grow_for_ever(outbox, open_ledger):
+    outbox.plan([intention(target) for target in "ab"], NOW, "me")
+    for message, at in zip(claim(outbox), (NOW, NOW + MINUTE), strict=True):
+        outbox.begin(message, at, {f"n {message.key.target}.example": MINUTE})
+    outbox.recover(NOW + timedelta(days=1, seconds=1))
+    with open_ledger().read() as transaction:
+        assert transaction.rows("SELECT name FROM outbox_rate") == [("n b.example",)]
