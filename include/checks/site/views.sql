@@ -8,37 +8,26 @@ CREATE TEMP MACRO query_of(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)
 
 CREATE TEMP MACRO hostname_of(host) AS REGEXP_REPLACE(host, ':[0-9]+$', '');
 
--- Characters as a reader counts them: without marks that stand on others, as in Thai.
-CREATE TEMP MACRO characters_of(words) AS LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'));
+-- Characters as a reader counts them: without marks that stand on others, as in Thai. ASCII has none, and no time is
+-- spent on looking for them.
+CREATE TEMP MACRO characters_of(words) AS
+CASE
+    WHEN STRLEN(words) = LENGTH(words) THEN LENGTH(words)
+    ELSE LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'))
+END;
 
 -- Whether most of it is of scripts whose characters are twice as wide as Latin ones.
 CREATE TEMP MACRO is_cjk(words) AS
-2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
+STRLEN(words) <> LENGTH(words)
+AND 2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
 
 -- Two texts that a reader takes for the same.
-CREATE TEMP MACRO same_words(words) AS TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'));
-
--- Width of a title in results, as Arial of 20 px sets it: classes of characters by their advance in units of 1/1000 em.
-CREATE TEMP MACRO pixels_of(words) AS
-0.02 * (
-    222 * LENGTH(REGEXP_REPLACE(words, '[^ijl''|]', '', 'g'))
-    + 278 * LENGTH(REGEXP_REPLACE(words, '[^ !,./:;\\\[\]It]', '', 'g'))
-    + 333 * LENGTH(REGEXP_REPLACE(words, '[^-()`{}r"*f]', '', 'g'))
-    + 500 * LENGTH(REGEXP_REPLACE(words, '[^Jcksvxyz]', '', 'g'))
-    + 722 * LENGTH(REGEXP_REPLACE(words, '[^CDHNRUw]', '', 'g'))
-    + 778 * LENGTH(REGEXP_REPLACE(words, '[^GOQ]', '', 'g'))
-    + 667 * LENGTH(REGEXP_REPLACE(words, '[^ABEKPSVXY&]', '', 'g'))
-    + 889 * LENGTH(REGEXP_REPLACE(words, '[^mM%W@]', '', 'g'))
-    + 1000 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—]', '', 'g'))
-    + 556 * LENGTH(
-        REGEXP_REPLACE(
-            words,
-            '[ijl''| !,./:;\\\[\]It()`{}r"*fJcksvxyzCDHNRUwGOQABEKPSVXY&mM%W@\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}—\p{M}-]',
-            '',
-            'g'
-        )
-    )
-);
+CREATE TEMP MACRO same_words(words) AS
+CASE
+    WHEN STRLEN(words) = LENGTH(words)
+        THEN TRIM(REGEXP_REPLACE(TRANSLATE(LOWER(words), '!"#%&''()*,-./:;?@[\]_{}', '                      '), ' {2,}', ' ', 'g'))
+    ELSE TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'))
+END;
 
 -- ISO 639-1 of a tag, as far as detection tells languages apart.
 CREATE TEMP MACRO language_of(tag) AS
@@ -47,6 +36,13 @@ CASE SPLIT_PART(LOWER(tag), '-', 1)
     WHEN 'nn' THEN 'no'
     WHEN 'iw' THEN 'he'
     WHEN 'in' THEN 'id'
+    WHEN 'ms' THEN 'id'
+    WHEN 'bs' THEN 'hr'
+    WHEN 'sr' THEN 'hr'
+    WHEN 'sh' THEN 'hr'
+    WHEN 'fil' THEN 'tl'
+    WHEN 'cmn' THEN 'zh'
+    WHEN 'yue' THEN 'zh'
     ELSE SPLIT_PART(LOWER(tag), '-', 1)
 END;
 
@@ -355,42 +351,28 @@ SELECT
     END AS region_problem
 FROM named;
 
--- hreflang of all three sources as one list, with what came of the target. counts: read by search engines at all, in its
--- place and with a code that they know.
-CREATE TEMP TABLE hreflang_edge AS
+-- hreflang of all three sources as one graph: what search engines read, of pages that they index. With codes that do not
+-- exist: whoever wrote en-uk did name the page. What stands in both ends' keys is looked up where it is asked for.
+CREATE TEMP TABLE alternate AS
 SELECT
     hreflang.page_key,
-    hreflang.source,
-    hreflang.code AS raw_code,
-    language_tag.code,
-    language_tag.language,
-    language_tag.region,
-    COALESCE(language_tag.is_default, FALSE) AS is_default,
-    hreflang.href,
-    hreflang.target_url,
     hreflang.target_key,
-    hreflang.is_in_head,
-    hreflang.sitemap_url,
-    hreflang.target_key IS NOT NULL
-    AND language_tag.tag IS NOT NULL
-    AND language_tag.language_problem IS NULL
-    AND language_tag.region_problem IS NULL
-    AND (hreflang.source <> 'html' OR hreflang.is_in_head) AS counts,
-    target.state AS target_state,
-    target.status_code AS target_status_code,
-    target.reason AS target_reason,
-    target.is_noindex AS target_is_noindex,
-    target.canonical_key AS target_canonical_key,
-    target.canonical_url AS target_canonical_url,
-    target.detected_language AS target_detected_language
+    hreflang.source,
+    language_tag.code,
+    language_tag.is_default,
+    CASE WHEN language_tag.language_problem IS NULL AND NOT language_tag.is_default THEN LANGUAGE_OF(language_tag.tag) END
+        AS language
 FROM hreflang
-LEFT JOIN language_tag ON hreflang.code = language_tag.tag
-LEFT JOIN address AS target ON hreflang.target_key = target.page_key;
+INNER JOIN language_tag ON hreflang.code = language_tag.tag
+SEMI JOIN indexable ON hreflang.page_key = indexable.page_key
+WHERE hreflang.target_key IS NOT NULL AND (hreflang.source <> 'html' OR hreflang.is_in_head);
 
--- Pages that name alternates, in html, a header or a sitemap.
-CREATE TEMP VIEW hreflang_page AS
-SELECT * FROM ok_page
-WHERE page_key IN (SELECT hreflang_edge.page_key FROM hreflang_edge);
+-- What is spoken in each market.
+CREATE TEMP TABLE market_language AS
+SELECT DISTINCT
+    market_code,
+    LANGUAGE_OF(locale) AS language
+FROM (SELECT market_code, UNNEST(locales) AS locale FROM market);
 
 -- Links between pages of the site as a reader follows them: each pair once, redirects gone through.
 CREATE TEMP TABLE edge AS
@@ -506,3 +488,104 @@ FROM (
     ('ko', ['여기', '여기를 클릭', '더 보기', '더보기', '자세히', '자세히 보기']),
     ('ar', ['هنا', 'اضغط هنا', 'انقر هنا', 'المزيد', 'اقرأ المزيد', 'التفاصيل'])
 ) AS words (language, texts);
+
+-- Sitemaps that somebody declared: an address that was only tried may be missing.
+CREATE TEMP VIEW sitemap_file AS
+SELECT
+    sitemap.*,
+    CAST(NULL AS BIGINT) AS page_key,
+    '' AS market_code
+FROM sitemap
+WHERE sitemap.declared_in <> 'guess' OR sitemap.status_code = 200;
+
+-- Pages with alternates in a sitemap.
+CREATE TEMP VIEW page_of_sitemap_hreflang AS
+SELECT * FROM known_page
+WHERE page_key IN (SELECT hreflang.page_key FROM hreflang WHERE hreflang.source = 'sitemap');
+
+-- Pages of a site that has a sitemap at all.
+CREATE TEMP VIEW page_to_list AS
+SELECT * FROM indexable
+WHERE EXISTS (SELECT 1 FROM listed);
+
+-- robots.txt by host.
+CREATE TEMP VIEW robots_file AS
+SELECT
+    robots.*,
+    CAST(NULL AS BIGINT) AS page_key,
+    '' AS market_code
+FROM robots;
+
+-- robots.txt of this and the last comparable crawl.
+CREATE TEMP VIEW robots_pair AS
+SELECT
+    robots_file.*,
+    previous_robots.content AS previous_content,
+    previous_robots.outcome AS previous_outcome
+FROM robots_file
+INNER JOIN previous_robots ON robots_file.host = previous_robots.host
+WHERE robots_file.outcome IN ('read', 'none') AND previous_robots.outcome IN ('read', 'none');
+
+-- Rules by crawler, of both: lines that name crawlers one after the other share the rules behind them.
+CREATE TEMP VIEW robots_rule AS
+WITH line AS (
+    SELECT
+        host,
+        is_previous,
+        GENERATE_SUBSCRIPTS(lines, 1) AS number,
+        TRIM(REGEXP_REPLACE(UNNEST(lines), '#.*', '')) AS text
+    FROM (
+        SELECT
+            host,
+            FALSE AS is_previous,
+            STRING_SPLIT(REPLACE(COALESCE(content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
+        FROM robots_pair
+        UNION ALL
+        SELECT
+            host,
+            TRUE AS is_previous,
+            STRING_SPLIT(REPLACE(COALESCE(previous_content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
+        FROM robots_pair
+    )
+),
+
+field AS (
+    SELECT
+        host,
+        is_previous,
+        number,
+        LOWER(TRIM(SPLIT_PART(text, ':', 1))) AS name,
+        TRIM(SUBSTR(text, POSITION(':' IN text) + 1)) AS value
+    FROM line
+    WHERE REGEXP_MATCHES(text, '(?i)^(user-agent|allow|disallow|crawl-delay)\s*:')
+),
+
+opened AS (
+    SELECT
+        *,
+        name = 'user-agent'
+        AND COALESCE(LAG(name) OVER (PARTITION BY host, is_previous ORDER BY number), '') <> 'user-agent' AS opens
+    FROM field
+),
+
+grouped AS (
+    SELECT
+        *,
+        COUNT(*) FILTER (WHERE opens) OVER (PARTITION BY host, is_previous ORDER BY number) AS group_number
+    FROM opened
+)
+
+SELECT
+    agent.host,
+    agent.is_previous,
+    LOWER(agent.value) AS agent,
+    LIST(rule.name || ': ' || rule.value ORDER BY rule.number) FILTER (WHERE rule.number IS NOT NULL) AS rules
+FROM grouped AS agent
+LEFT JOIN grouped AS rule
+    ON
+        agent.host = rule.host
+        AND agent.is_previous = rule.is_previous
+        AND agent.group_number = rule.group_number
+        AND rule.name <> 'user-agent'
+WHERE agent.name = 'user-agent'
+GROUP BY agent.host, agent.is_previous, LOWER(agent.value);

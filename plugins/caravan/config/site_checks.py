@@ -1,4 +1,5 @@
-"""include/checks/site: the catalogue of the site audit. `<category>.yml` holds its checks, `views.sql` what they ask.
+"""include/checks/site: the catalogue of the site audit. `<category>.yml` holds its checks, `views.sql` what they ask,
+and `<category>.sql` what only those of one category do.
 
 A check is a query over a crawl's tables. Its rows are what it found: `page_key` (or `url`, where `over` has no pages)
 says where, `affected_count` how many a row stands for (1 when absent), every other column is evidence.
@@ -100,7 +101,7 @@ class Check(Frozen):
 
 
 class Catalogue(Frozen):
-    """Checks in the order of `CATEGORIES` and of their files. `views`: what views.sql makes, to the statement."""
+    """Checks in the order of `CATEGORIES` and of their files. `views`: the scripts' statements by what each makes."""
 
     checks: tuple[Check, ...]
     views: Mapping[str, str]
@@ -132,7 +133,10 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
     """Raises Misconfigured with every fault of every file."""
     faults: list[Fault] = []
     checks: list[Check] = []
-    views = read_views((folder / "views.sql").read_text(encoding="utf-8"))
+    # What has another name, as comparison.sql, is run by somebody else.
+    named = (path for path in folder.glob("*.sql") if path.stem in ("views", *CATEGORIES))
+    scripts = sorted(named, key=lambda path: (path.stem != "views", _place(path)))
+    views = read_views("\n".join(path.read_text(encoding="utf-8") for path in scripts))
     for path in sorted(folder.glob("*.yml"), key=_place):
         document, found = read(path, f"site/{path.name}")
         faults += found
@@ -155,7 +159,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
 
 
 def read_views(script: str) -> dict[str, str]:
-    """What a script makes (macros, tables, views) to its statement. A `;` at the end of a line ends one."""
+    """What a script makes (macros, tables, views), each to its statement. A `;` that ends a line ends a statement."""
     statements = [part.strip() for part in re.split(r";\s*$", script, flags=re.MULTILINE)]
     found: dict[str, str] = {}
     for statement in statements:
@@ -227,7 +231,7 @@ def _check_faults(document: Document, check: Check, views: Iterable[str], taken:
     if check.sql is None:
         return
     if check.over not in views:
-        yield document.fault((*at, "over"), f"views.sql makes no '{check.over}'{nearest(str(check.over), views)}")
+        yield document.fault((*at, "over"), f"no script makes '{check.over}'{nearest(str(check.over), views)}")
     used = set(re.findall(r"\$(\w+)", check.sql))
     for name in sorted(used - set(check.limits)):
         yield document.fault((*at, "sql"), f"${name} is none of its limits{nearest(name, check.limits)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caravan.clients.crawl.tables import TABLES
-from caravan.core.codes import country_codes, language_codes, script_codes
+from caravan.core.codes import country_codes, currency_codes, language_codes, script_codes
 from caravan.core.errors import CaravanError, Rejected, stop_of
 
 _INT, _TEXT, _TEXTS, _AT = pa.int64(), pa.string(), pa.list_(pa.string()), pa.timestamp("us")
@@ -103,8 +104,8 @@ class CrawlFacts:
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
-        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by table name of
-        `INPUT_TABLES`, in memory or a folder of parts."""
+        """`tables`: the crawl's folder, or its tables in memory. `views`: statements of the catalogue. `inputs`: by the
+        names of tables in `INPUT_TABLES`, in memory or a folder of parts."""
         given = dict(inputs or {})
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
@@ -192,6 +193,7 @@ class CrawlFacts:
 
 
 def _connect(temp_dir: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
+    temp_dir.mkdir(parents=True, exist_ok=True)
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
@@ -234,17 +236,31 @@ def _make_table(
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
             return
         source = None
-    connection.register(name, schema.empty_table() if source is None else source.cast(schema))
+    _copy(connection, name, schema.empty_table() if source is None else source.cast(schema))
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """As a table of DuckDB's own: scans of Arrow refuse filters that joins push down (1.5.5, BLOOM_FILTER)."""
+    connection.register("given", table)
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+    connection.unregister("given")
 
 
 def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
-    """What languages, scripts and countries exist, lower case: `language_code`, `script_code`, `country_code`."""
-    for name, codes in (
-        ("language_code", language_codes()),
-        ("script_code", script_codes()),
-        ("country_code", country_codes()),
-    ):
-        connection.register(name, pa.table({"code": sorted(code.lower() for code in codes)}))
+    for name, codes in _codes().items():
+        _copy(connection, name, codes)
+
+
+@cache
+def _codes() -> Mapping[str, pa.Table]:
+    """What languages, scripts, countries and currencies exist, lower case."""
+    codes = {
+        "language_code": language_codes(),
+        "script_code": script_codes(),
+        "country_code": country_codes(),
+        "currency_code": currency_codes(),
+    }
+    return {name: pa.table({"code": sorted(code.lower() for code in known)}) for name, known in codes.items()}
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:

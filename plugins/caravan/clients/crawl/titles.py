@@ -46,7 +46,7 @@ def pixels_of(title: str) -> int:
 def _width(char: str) -> int:
     if char in _THOUSANDTHS:
         return _THOUSANDTHS[char]
-    if unicodedata.combining(char):
+    if unicodedata.category(char) in ("Mn", "Me"):  # stands on another: accents, Thai vowels
         return 0
     if unicodedata.east_asian_width(char) in "WF":
         return _WIDE

@@ -1,0 +1,45 @@
+-- What checks of speed and size ask.
+
+-- Pages made alike, as far as addresses tell: those of one folder, whatever numbers are in its path.
+CREATE TEMP MACRO template_of(address) AS
+REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*')
+|| REGEXP_REPLACE(REGEXP_REPLACE(PATH_OF(address), '[^/]+/?$', '*'), '[0-9]+', '#', 'g');
+
+-- The time to the first byte of each template, where enough pages of it were sent to tell.
+CREATE TEMP TABLE page_template AS
+SELECT
+    CAST(NULL AS BIGINT) AS page_key,
+    TEMPLATE_OF(url) AS url,
+    market_code,
+    COUNT(*) AS page_count,
+    CAST(QUANTILE_CONT(ttfb_ms, 0.75) AS BIGINT) AS p75_ms,
+    MAX(ttfb_ms) AS slowest_ms,
+    MAX_BY(url, {'ttfb_ms': ttfb_ms, 'url': url}) AS slowest_url
+FROM html_page
+WHERE outcome = 'fetched' AND ttfb_ms IS NOT NULL
+GROUP BY TEMPLATE_OF(url), market_code
+HAVING COUNT(*) >= 5;
+
+-- Answers of own hosts that are text and shrink when they are compressed.
+CREATE TEMP VIEW text_answer AS
+SELECT * FROM address
+WHERE
+    kind IN ('page', 'resource')
+    AND state = 'ok'
+    AND (
+        STARTS_WITH(media_type, 'text/')
+        OR REGEXP_MATCHES(media_type, '^(application|image)/([a-z0-9.-]+\+)?(json|xml|javascript|x-javascript|ecmascript|wasm)$')
+    );
+
+-- Styles, scripts, fonts and images that are there.
+CREATE TEMP VIEW asset AS
+SELECT * FROM resource
+WHERE state = 'ok';
+
+CREATE TEMP VIEW image_answer AS
+SELECT * FROM asset
+WHERE STARTS_WITH(media_type, 'image/');
+
+CREATE TEMP VIEW page_with_images AS
+SELECT html_page.* FROM html_page
+SEMI JOIN image ON html_page.page_key = image.page_key AND image.target_url IS NOT NULL;
