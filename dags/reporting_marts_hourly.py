@@ -3,8 +3,8 @@
 **Rerun class** `rerun:now`: a run takes whatever is in `ops.dirty_slice` at present, so backfills are refused, and a
 second run finds nothing to do. Safe to clear at any time.
 
-**When**: after `sales_orders_daily` (its asset event is only the wake-up), and 15 minutes past each hour, should an
-event be lost. One run at a time. Runs woken by an asset have no data interval, and none is needed.
+**When**: after `sales_orders_daily` and `site_crawl_nightly` (an asset event is only the wake-up), and 15 minutes past
+each hour, should an event be lost. One run at a time. Runs woken by an asset have no data interval, and none is needed.
 
 **Inputs**: `ops.dirty_slice` and the `fct` tables. **Output**: `mart.dim_*` and `mart.rpt_*`, the published
 `marts.duckdb` and Parquet files (in a bucket as well, where project.yml names one), the report.
@@ -23,12 +23,14 @@ from datetime import UTC, datetime
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag
 
-from caravan.orchestration.assets import SALES_ORDERS
+from caravan.orchestration.assets import SALES_ORDERS, SITE_CRAWLS
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 
 @dag(
-    schedule=AssetOrTimeSchedule(assets=[SALES_ORDERS], timetable=CronTriggerTimetable("15 * * * *", timezone="UTC")),
+    schedule=AssetOrTimeSchedule(
+        assets=SALES_ORDERS | SITE_CRAWLS, timetable=CronTriggerTimetable("15 * * * *", timezone="UTC")
+    ),
     start_date=datetime(2010, 12, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

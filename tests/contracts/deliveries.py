@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -138,12 +139,17 @@ def write_parquet(path: Path, rows: Sequence[Line], table=LINES, load_id: str | 
     if load_id:
         # Arrow writes a UUID as text; only DuckDB writes it as one.
         typed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in kinds.items())
-        with duckdb.connect() as connection:
-            connection.register("plain", plain)
-            connection.execute(f"COPY (SELECT {typed} FROM plain) TO '{path}' (FORMAT parquet)")
+        _memory().register("plain", plain)
+        _memory().execute(f"COPY (SELECT {typed} FROM plain) TO '{path}' (FORMAT parquet)")
     else:
         pq.write_table(plain, path)
     return path
+
+
+@cache
+def _memory() -> duckdb.DuckDBPyConnection:
+    """One for all files: to open it takes longer than to write one."""
+    return duckdb.connect()
 
 
 def _scaled(value: object) -> object:

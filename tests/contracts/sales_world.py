@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 from places import Place
 
-from caravan import INCLUDE_DIR, SQL_DIR
+from caravan import INCLUDE_DIR
 from caravan.assembly import reporting, sales
+from caravan.assembly.warehouse import catalog
 from caravan.core.scope import RunScope
 from caravan.core.window import Window
-from caravan.warehouse.catalog import load_models
+from caravan.warehouse.port import Warehouse
 
 CHANNEL = """
 code: shop
@@ -105,8 +107,13 @@ class World:
         reporting.drain(f"marts-{self.runs}", "reporting_marts_hourly")
         return scope.run_id
 
+    @cached_property
+    def _reader(self) -> Warehouse:
+        """One for all questions: to attach a lake takes longer than any of them."""
+        return self.place.open()
+
     def rows(self, sql: str) -> list[Any]:
-        with self.place.open() as warehouse, warehouse.read() as session:
+        with self._reader.read() as session:
             return session.rows(sql)
 
     def version(self, table: str) -> int:
@@ -116,9 +123,10 @@ class World:
     def tables(self) -> dict[str, list[Any]]:
         """Every stg, int, fct and rpt table, without what says which load it came by."""
         found = {}
-        for model in load_models(SQL_DIR).models:
-            # What releases make of the outbox no step of sales builds.
-            if model.function != "release" and model.layer != "dim" and not model.name.startswith("stg.config"):
-                names = ", ".join(name for name in model.column_names if name not in LOAD_METADATA)
-                found[model.name] = sorted(self.rows(f"SELECT {names} FROM {model.name}"), key=repr)
+        with self._reader.read() as session:
+            for model in catalog().models:
+                # What releases make of the outbox no step of sales builds.
+                if model.function != "release" and model.layer != "dim" and not model.name.startswith("stg.config"):
+                    names = ", ".join(name for name in model.column_names if name not in LOAD_METADATA)
+                    found[model.name] = sorted(session.rows(f"SELECT {names} FROM {model.name}"), key=repr)
         return found

@@ -251,8 +251,9 @@ def differences(both: tuple[Warehouse, Warehouse], table: str) -> list[tuple[str
     assert rows[0] and rows[1], f"{table} has no rows to compare"
     if rows[0] == rows[1]:
         return []
-    return [("lake", row) for row in rows[0] if row not in rows[1]] + [
-        ("postgresql", row) for row in rows[1] if row not in rows[0]
+    lake, server = map(set, rows)
+    return [("lake", row) for row in rows[0] if row not in server] + [
+        ("postgresql", row) for row in rows[1] if row not in lake
     ] or [("lake", rows[0][0])]
 
 

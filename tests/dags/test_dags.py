@@ -87,11 +87,13 @@ def test_every_pool_that_a_task_names_is_made_at_set_up(bag):
     from caravan.orchestration.pools import create_pools
 
     named = {task.pool for dag in bag.dags.values() for task in dag.tasks}
-    assert named == {"warehouse", "outbox", "sending", "default_pool"}
-    assert create_pools(ROOT / "include/config") == ["warehouse", "outbox", "sending"]
-    assert create_pools(ROOT / "include/config") == ["warehouse", "outbox", "sending"], "a second time changes nothing"
+    assert named == {"warehouse", "outbox", "sending", "crawling", "default_pool"}
+    assert create_pools(ROOT / "include/config") == ["warehouse", "outbox", "sending", "crawling"]
+    assert create_pools(ROOT / "include/config") == ["warehouse", "outbox", "sending", "crawling"], (
+        "a second time changes nothing"
+    )
     assert named <= {pool.pool for pool in Pool.get_pools()}
-    assert [Pool.get_pool(name).slots for name in ("warehouse", "outbox", "sending")] == [3, 1, 2]
+    assert [Pool.get_pool(name).slots for name in ("warehouse", "outbox", "sending", "crawling")] == [3, 1, 2, 2]
     sends = {task.pool for task in bag.dags["release_send_minutely"].tasks}
     others = {task.pool for dag in bag.dags.values() if dag.dag_id != "release_send_minutely" for task in dag.tasks}
     assert sends == {"sending"} and "sending" not in others, "nothing else keeps a message from its minute"

@@ -207,6 +207,20 @@ def test_what_great_expectations_refuses_to_judge_is_an_error_and_never_failed_d
     assert results[0].message == "could not be computed: min_value cannot be greater than max_value"
 
 
+def test_where_all_is_too_little_the_library_is_not_asked(
+    session: MemorySession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise AssertionError("it takes seconds to import")
+
+    monkeypatch.setattr(expectations, "_great_expectations", refuse)
+    load(session, honest_lines("shop_de", "EUR", 3))
+    assert {(result.outcome, result.checked_count) for result in judge(session)} == {("pass", 0)}
+    load(session, honest_lines("shop_de", "EUR", 300))
+    with pytest.raises(AssertionError, match="seconds"):
+        judge(session)
+
+
 @pytest.mark.parametrize(
     ("count", "missing", "checked", "message"),
     [

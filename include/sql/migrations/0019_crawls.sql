@@ -29,9 +29,9 @@ CREATE TABLE raw.crawl__page (
     market_code VARCHAR,
     depth BIGINT,
     outcome VARCHAR,
-    reason VARCHAR,
+    outcome_reason VARCHAR,
     requested_at TIMESTAMP,
-    status_code BIGINT,
+    http_status BIGINT,
     location_url VARCHAR,
     media_type VARCHAR,
     ttfb_ms BIGINT,
@@ -54,7 +54,7 @@ CREATE TABLE raw.crawl__page (
 );
 
 -- Open issues, and those that ended with this crawl. `change`: new, regressed, still, fixed, gone, unverified; NULL
--- where the crawl cannot be compared. `revenue_amount`: of 28 days, in the base currency, of the products on the page in
+-- where the crawl cannot be compared. `revenue_amount`: of 28 days, in currency_code, of the products on the page in
 -- its market; `revenue_reason` says why it is NULL.
 CREATE TABLE raw.crawl__issue (
     site_code VARCHAR,
@@ -79,11 +79,12 @@ CREATE TABLE raw.crawl__issue (
     suppressed_by VARCHAR,
     suppressed_reason VARCHAR,
     revenue_amount DECIMAL(18,4),
+    currency_code VARCHAR,
     revenue_reason VARCHAR,
     load_id VARCHAR
 );
 
--- `outcome`: fired, passed, not_evaluated (`reason` says what is missing).
+-- `outcome`: fired, passed, not_evaluated (`outcome_reason` says what is missing).
 CREATE TABLE raw.crawl__check (
     site_code VARCHAR,
     crawl_id VARCHAR,
@@ -93,7 +94,7 @@ CREATE TABLE raw.crawl__check (
     severity VARCHAR,
     category VARCHAR,
     outcome VARCHAR,
-    reason VARCHAR,
+    outcome_reason VARCHAR,
     judged_count BIGINT,
     issue_count BIGINT,
     affected_count BIGINT,
@@ -109,7 +110,7 @@ CREATE TABLE raw.crawl__page_change (
     page_key BIGINT,
     url VARCHAR,
     market_code VARCHAR,
-    status_code BIGINT,
+    http_status BIGINT,
     other_url VARCHAR,
     load_id VARCHAR
 );

@@ -9,7 +9,7 @@ SELECT
     i.severity,
     i.market_code,
     i.page_key,
-    CAST(NULL AS BIGINT) AS status_code,
+    CAST(NULL AS BIGINT) AS http_status,
     CAST(NULL AS VARCHAR) AS other_url
 FROM raw.crawl__issue AS i
 INNER JOIN int.site__crawl AS c ON i.site_code = c.site_code AND i.crawl_id = c.crawl_id
@@ -28,7 +28,7 @@ SELECT
     CAST(NULL AS VARCHAR) AS severity,
     p.market_code,
     p.page_key,
-    p.status_code,
+    p.http_status,
     p.other_url
 FROM raw.crawl__page_change AS p
 INNER JOIN int.site__crawl AS c ON p.site_code = c.site_code AND p.crawl_id = c.crawl_id

@@ -6,7 +6,7 @@ SELECT
     k.severity,
     k.category,
     k.outcome,
-    k.reason,
+    k.outcome_reason,
     k.judged_count,
     k.issue_count,
     k.affected_count

@@ -18,6 +18,7 @@ SELECT
     i.suppressed_by,
     i.suppressed_reason,
     i.revenue_amount,
+    i.currency_code,
     i.revenue_reason
 FROM raw.crawl__issue AS i
 INNER JOIN int.site__crawl AS c ON i.site_code = c.site_code AND i.crawl_id = c.crawl_id

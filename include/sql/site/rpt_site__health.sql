@@ -70,14 +70,14 @@ SELECT
     c.not_comparable_reason,
     c.expected_count,
     c.seen_count,
-    CAST(c.seen_count AS DECIMAL(18, 8)) / NULLIF(c.expected_count, 0) AS coverage_share,
+    CAST(CAST(c.seen_count AS DOUBLE) / NULLIF(c.expected_count, 0) AS DECIMAL(18, 8)) AS coverage_share,
     COALESCE(p.page_count, 0) AS page_count,
     COALESCE(p.indexable_count, 0) AS indexable_count,
     COALESCE(p.judged_count, 0) AS judged_count,
     COALESCE(p.error_page_count, 0) AS error_page_count,
     CASE
         WHEN c.is_complete
-            THEN CAST(p.judged_count - p.error_page_count AS DECIMAL(18, 8)) / NULLIF(p.judged_count, 0)
+            THEN CAST(CAST(p.judged_count - p.error_page_count AS DOUBLE) / NULLIF(p.judged_count, 0) AS DECIMAL(18, 8))
     END AS health_share,
     COALESCE(i.error_count, 0) AS error_count,
     COALESCE(i.warning_count, 0) AS warning_count,

@@ -47,7 +47,7 @@ SELECT
     COALESCE(p.error_page_count, 0) AS error_page_count,
     CASE
         WHEN c.is_complete
-            THEN CAST(p.judged_count - p.error_page_count AS DECIMAL(18, 8)) / NULLIF(p.judged_count, 0)
+            THEN CAST(CAST(p.judged_count - p.error_page_count AS DOUBLE) / NULLIF(p.judged_count, 0) AS DECIMAL(18, 8))
     END AS health_share,
     COALESCE(i.error_count, 0) AS error_count,
     COALESCE(i.warning_count, 0) AS warning_count,

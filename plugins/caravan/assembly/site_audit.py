@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from caravan.clients.crawl.runs import Plan, Record
 
 ISSUES, CHECKS, CSV, REPORT = "issue.parquet", "check.parquet", "issues.csv", "report.html"
+LINK_SCORES = "link_score.parquet"
 CHECK = pa.schema(
     {
         "check_id": pa.string(),
@@ -48,6 +49,14 @@ class Before:
 
     crawl: Path | None = None
     ledger: Path | None = None
+
+
+@dataclass(frozen=True)
+class Also:
+    """More to do while the audited crawl is at hand. `asked`: SQL that names the views it needs."""
+
+    asked: str
+    do: Callable[[CrawlFacts, Sequence[Verdict]], None]
 
 
 @dataclass(frozen=True)
@@ -111,24 +120,27 @@ def audit_crawl(
     before: Before = Before(),
     inputs: Mapping[str, pa.Table | Path] | None = None,
     now: datetime | None = None,
+    also: Also | None = None,
 ) -> Audited:
     """Write issue, check, ledger and page_change as Parquet into `folder`, issues.csv and report.html.
 
     `name`: of the site, for its readers. `inputs`: by table name of `clients.crawl.facts.INPUT_TABLES`; those of the
     crawl before are added. `now`: when it is written, UTC; the end of the crawl when absent.
     """
-    from caravan.clients.crawl import comparing, findings
+    from caravan.clients.crawl import comparing, delivery, findings
     from caravan.clients.crawl.facts import INPUT_TABLES, CrawlFacts
 
     script = (FOLDER / "comparison.sql").read_text(encoding="utf-8")
+    asked = (script, findings.ASKED, delivery.ASKED, also.asked if also else "")
     given = dict(inputs or {})
     if before.crawl is not None:
         for table in INPUT_TABLES["previous_crawl"]:
             given.setdefault(table, before.crawl / table.removeprefix("previous_"))
     with (
         Scratch(settings.staging_dir) as scratch,
-        CrawlFacts(folder, catalogue.script(script, findings.ASKED), scratch, given) as facts,
+        CrawlFacts(folder, catalogue.script(*asked), scratch, given) as facts,
     ):
+        _score_links(facts, folder, before)
         verdicts = audit(facts, catalogue.checks)
         evaluated = [
             comparing.Evaluated(each.check.id, each.check.version, str(each.check.over))
@@ -145,6 +157,8 @@ def audit_crawl(
         titles = {check.id: check.title for check in catalogue.checks}
         with open(folder / CSV, "w", encoding="utf-8", newline="") as file:
             issues_csv.write(file, itertools.starmap(issues_csv.CsvRow, findings.open_rows(facts)), titles)
+        if also is not None:
+            also.do(facts, verdicts)
         told = _told(name, facts, record, verdicts, None if before.crawl is not None else FIRST_CRAWL)
     text = site_issues.render(told, catalogue, now or record.ended_at or record.started_at, CSV)
     _put(folder / REPORT, text)
@@ -207,6 +221,28 @@ def _told(
         page_change_counts=findings.page_change_counts(facts),
         slowest=findings.slowest(facts, site_issues.SLOWEST_SHOWN),
     )
+
+
+def _score_links(facts: CrawlFacts, folder: Path, before: Before) -> None:
+    """Every page's link score, beside that of the crawl before."""
+    from caravan.clients.crawl import delivery
+    from caravan.functions.site.link_score import scores
+
+    keys, sources, targets = delivery.internal_links(facts)
+    path = before.crawl / LINK_SCORES if before.crawl is not None else None
+    known: dict[int, float] = {}
+    if path is not None and path.exists():
+        table = pq.read_table(path, columns=["page_key", "score"])
+        known = dict(zip(table["page_key"].to_pylist(), table["score"].to_pylist(), strict=True))
+    found = pa.table(
+        {
+            "page_key": pa.array(keys, pa.int64()),
+            "score": pa.array(scores(len(keys), sources, targets), pa.float64()),
+            "previous_score": pa.array([known.get(key) for key in keys], pa.float64()),
+        }
+    )
+    pq.write_table(found, folder / LINK_SCORES, compression="zstd")
+    facts.provide("link_score", found, is_whole=bool(known))
 
 
 def _evaluated_before(before: Before) -> dict[str, int]:

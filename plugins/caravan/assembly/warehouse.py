@@ -14,6 +14,7 @@ from caravan import EXPECTATIONS_DIR, INCLUDE_DIR, PROJECT_ROOT, SQL_DIR
 from caravan.config.settings import Settings
 from caravan.config.types import Configuration
 from caravan.warehouse.catalog import Catalog, load_models
+from caravan.warehouse.measures import Suite
 from caravan.warehouse.migrations import migrate, require_migrated
 from caravan.warehouse.port import LOCK_WAIT_SECONDS, Observer, Warehouse
 from caravan.warehouse.store import Store
@@ -97,6 +98,12 @@ def catalog() -> Catalog:
     return load_models(SQL_DIR)
 
 
+@lru_cache(maxsize=1)
+def suites() -> tuple[Suite, ...]:
+    """The project's distribution checks, read once per process by whoever needs them."""
+    return load_suites(EXPECTATIONS_DIR, catalog())
+
+
 @contextmanager
 def open_store(
     settings: Settings,
@@ -113,12 +120,4 @@ def open_store(
             require_migrated(warehouse)
         else:
             migrate(warehouse)
-        yield Store(
-            warehouse,
-            models,
-            dag_id,
-            constants(configuration),
-            code_revision(),
-            utc_now,
-            suites=lambda: load_suites(EXPECTATIONS_DIR, models),
-        )
+        yield Store(warehouse, models, dag_id, constants(configuration), code_revision(), utc_now, suites=suites)

@@ -7,8 +7,9 @@ knows what it expects, and a key given twice is a fault.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,17 @@ def read(path: Path, where: str) -> tuple[Document | None, list[Fault]]:
 
 
 def parse(text: str, where: str) -> tuple[Document | None, list[Fault]]:
-    """As `read`, of a file's text; of a part, empty lines before it make its lines the file's."""
+    """As `read`, of a file's text; of a part, empty lines before it make its lines the file's.
+
+    Every step of a run reads the whole configuration: an unchanged text gives the document it gave before, and nobody
+    changes one.
+    """
+    document, faults = _parsed(text, where)
+    return document, list(faults)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, where: str) -> tuple[Document | None, Sequence[Fault]]:
     try:
         root = yaml.compose(text, Loader=_PlainLoader)
         walk = _Walk(where)

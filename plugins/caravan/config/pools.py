@@ -21,7 +21,9 @@ OUTBOX = "outbox"
 """The pool of what fills the outbox: a long list neither waits for the warehouse nor takes the watch's place."""
 SENDING = "sending"
 """The pool of what hands over: nothing else, however long, may keep a message from its minute."""
-_NAMED = (WAREHOUSE, OUTBOX, SENDING)
+CRAWLING = "crawling"
+"""The pool of crawls: they take hours, and wait for others' servers, not for the warehouse."""
+_NAMED = (WAREHOUSE, OUTBOX, SENDING, CRAWLING)
 
 
 class Pool(Frozen):
@@ -34,6 +36,7 @@ _WITHOUT_FILE = (
     Pool(name=WAREHOUSE, slots=3, description="Tasks that read and write the warehouse"),
     Pool(name=OUTBOX, slots=2, description="Tasks that plan what is to leave, and take in what comes back"),
     Pool(name=SENDING, slots=3, description="Tasks that hand over what is due"),
+    Pool(name=CRAWLING, slots=2, description="Crawls of own sites"),
 )
 
 

@@ -109,6 +109,8 @@ class MarketPages(Frozen):
     locale: Annotated[str, AfterValidator(language_tag)]
     prefix: _Prefix | None = None
     host: _Host | None = None
+    channel: Annotated[str, Field(pattern=CODE)] | None = None
+    """The channel whose prices and stock its pages show. Without one they show what all channels of the market say."""
 
     @model_validator(mode="after")
     def _is_somewhere(self) -> MarketPages:

@@ -9,3 +9,6 @@ SALES_ORDERS = Asset(name="sales_orders", uri="caravan://sales/orders")
 
 RELEASE_APPROVALS = Asset(name="release_approvals", uri="caravan://release/approvals")
 """Somebody has approved a release on Airflow's page."""
+
+SITE_CRAWLS = Asset(name="site_crawls", uri="caravan://site/crawls")
+"""Own sites were crawled and audited; which slices are stale is in ops.dirty_slice."""

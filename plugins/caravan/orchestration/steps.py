@@ -39,11 +39,12 @@ _GIVEN: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "run_id": lambda context: context["dag_run"].run_id,
     "dag_id": lambda context: context["dag_run"].dag_id,
     "failed_tasks": failed_tasks,
+    "sites": lambda context: list(context["params"].get("sites") or ()),
 }
 
 
 def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`@task`, for a function that may ask for `scope`, `run_id`, `dag_id` and `failed_tasks` by naming them.
+    """`@task`, for a function that may ask for `scope`, `run_id`, `dag_id`, `sites` and `failed_tasks` by naming them.
 
     Every other parameter is given where the DAG calls or maps it. `options` are the operator's.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
@@ -88,7 +88,7 @@ class Model:
     @cached_property
     def references(self) -> frozenset[str]:
         """Tables the SQL reads, as schema.table."""
-        return tables_in(sqlglot.parse_one(self.sql, read="duckdb"))
+        return _references(self.sql)
 
     def definition_hash(self, params: Mapping[str, str]) -> str:
         """Changes with the SQL, the declaration and the constants: a changed model is built anew."""
@@ -131,6 +131,12 @@ class Catalog:
                 sources = (self.by_name.get(name) for name in model.references)
                 wanted |= {s.name for s in sources if s and s.function == "shared" and s.layer in ("stg", "int")}
         return tuple(model for model in self.models if model.name in wanted)
+
+
+@cache
+def _references(sql: str) -> frozenset[str]:
+    """Parsing is most of reading the models; who reads them again, mostly meets the same texts."""
+    return tables_in(sqlglot.parse_one(sql, read="duckdb"))
 
 
 def tables_in(tree: exp.Expr) -> frozenset[str]:

@@ -3,7 +3,7 @@
 One query measures what a suite asks of every slice and part (a channel, a market); the rows stay where they are.
 Great Expectations sees one row of measures for each slice and part, and judges all of them in one call: on the rows
 themselves it takes 20 ms for each slice and channel, a minute for a first load (docs/decisions/0015). It is imported
-on first use: that costs about 6 CPU-seconds.
+on first use, by the first slice with rows enough to be judged: that costs about 6 CPU-seconds.
 """
 
 from __future__ import annotations
@@ -98,10 +98,11 @@ def _measured(suite: Suite, day: date, part: str, row_count: int, *values: float
 
 
 def _judge(suite: Suite, found: Sequence[Measured]) -> Iterator[QualityResult]:
-    verdicts = _run(suite, found) if found else {}
+    is_any_judged = any(each.row_count >= check.min_rows for each in found for check in suite.expectations)
+    verdicts = _run(suite, found) if is_any_judged else {}
     for index, slice_ in enumerate(found):
         for check in suite.expectations:
-            outcome, checked, failed, message = _told(check, slice_, verdicts[check.name], index)
+            outcome, checked, failed, message = _told(check, slice_, verdicts.get(check.name, ()), index)
             yield QualityResult(
                 suite.table,
                 check.name,
@@ -168,7 +169,7 @@ def _great_expectations() -> tuple[Any, Any]:
 
 
 def _run(suite: Suite, found: Sequence[Measured]) -> dict[str, Verdict]:
-    """By check. Slices with too few rows are judged as well: it costs nothing, and nobody looks."""
+    """By check. Beside others, slices with too few rows are judged as well: it costs nothing, and nobody looks."""
     gx, batches = _great_expectations()
     columns: dict[str, list[float]] = {}
     expectations = []

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
 import psycopg
 import sqlglot
 from psycopg.conninfo import conninfo_to_dict
@@ -39,12 +40,38 @@ _TYPES = {
 }
 
 
-@functools.lru_cache(maxsize=2048)
+_STAGED = "staged_"
+_VARYING = re.compile(rf"'\d{{4}}-\d\d-\d\d(?: [\d:.]+)?'|\b{_STAGED}\d+\b")
+"""A date, a time, the name of a staged relation: what differs between statements that are the same otherwise."""
+_PLACE = re.compile(rf"'\x1f(\d+)'|\b{_STAGED}place_(\d+)\b")
+"""Where one of them goes: a text that nobody types, a name that nobody gives."""
+
+
 def translate(sql: str) -> str:
-    """DuckDB's dialect to PostgreSQL's; raises where sqlglot knows it cannot."""
-    statements = [tree.transform(_without_huge) for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
-    translated = [tree.sql("postgres", identify=True, unsupported_level=ErrorLevel.RAISE) for tree in statements]
-    text = ";\n".join(translated)
+    """DuckDB's dialect to PostgreSQL's; raises where sqlglot knows it cannot.
+
+    What differs from an earlier statement in dates and staged relations alone is not parsed again: for a model and
+    another slice that takes longer than the statement itself.
+    """
+    varying: list[str] = []
+
+    def place(match: re.Match[str]) -> str:
+        varying.append(match[0])
+        number = len(varying) - 1
+        return f"'\x1f{number}'" if match[0].startswith("'") else f"{_STAGED}place_{number}"
+
+    translated = _translated(_VARYING.sub(place, sql))
+    return _PLACE.sub(lambda match: varying[int(match[1] or match[2])], translated)
+
+
+@functools.lru_cache(maxsize=2048)
+def _translated(sql: str) -> str:
+    trees = [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
+    # Nobody else has the trees: what changes them need not copy them, which takes as long as parsing.
+    ours = [tree.transform(_without_huge, copy=False) for tree in trees]
+    text = ";\n".join(
+        tree.sql("postgres", identify=True, copy=False, unsupported_level=ErrorLevel.RAISE) for tree in ours
+    )
     # Text compares and sorts by code point, as in DuckDB, whatever the database's locale.
     return re.sub(r"\bVARCHAR\b", 'VARCHAR COLLATE "C"', text) if _CREATES.match(text) else text
 
@@ -176,9 +203,14 @@ class Postgres(Warehouse):
     def close(self) -> None:
         self._opened.close()
 
+    @functools.cached_property
+    def duck(self) -> duckdb.DuckDBPyConnection:
+        """What reads and writes files of this machine; opened when the first comes."""
+        return self._opened.enter_context(connect_duckdb(self.scratch))
+
     def new_staged_name(self) -> str:
         self._staged_count += 1
-        return f"staged_{self._staged_count}"
+        return f"{_STAGED}{self._staged_count}"
 
     def forget_staged(self) -> None:
         self._connection.execute("DISCARD TEMPORARY")
@@ -237,17 +269,16 @@ class _PostgresSession(Session):
         name = self._server.new_staged_name()
         declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         self._connection.execute(translate(f"CREATE TEMPORARY TABLE {name} ({declared})").encode())
-        with connect_duckdb(self._server.scratch) as duck:
-            for path in paths:
-                spool = self._server.scratch / "copy.csv"
-                wanted = ", ".join(columns)
-                source = f"SELECT {wanted} FROM read_parquet({quoted(path)})"
-                duck.execute(f"COPY ({source}) TO {quoted(spool)} (FORMAT csv, HEADER)")
-                command = f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()
-                with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("rb") as lines:
-                    while chunk := lines.read(COPY_CHUNK):
-                        copy.write(chunk)
-                spool.unlink()
+        for path in paths:
+            spool = self._server.scratch / "copy.csv"
+            wanted = ", ".join(columns)
+            source = f"SELECT {wanted} FROM read_parquet({quoted(path)})"
+            self._server.duck.execute(f"COPY ({source}) TO {quoted(spool)} (FORMAT csv, HEADER)")
+            command = f"COPY {name} ({wanted}) FROM STDIN (FORMAT csv, HEADER)".encode()
+            with self._connection.cursor() as cursor, cursor.copy(command) as copy, spool.open("rb") as lines:
+                while chunk := lines.read(COPY_CHUNK):
+                    copy.write(chunk)
+            spool.unlink()
         self._connection.execute(f"ANALYZE {name}".encode())
         return f"pg_temp.{name}"
 
@@ -263,12 +294,11 @@ class _PostgresSession(Session):
             for chunk in copy:
                 sink.write(chunk)
         declared = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
-        with connect_duckdb(self._server.scratch) as duck:
-            source = (
-                f"read_csv({quoted(spool)}, header = true, delim = ',', quote = '\"', escape = '\"', "
-                f"columns = {declared}, allow_quoted_nulls = false, auto_detect = false)"
-            )
-            duck.execute(f"COPY (SELECT * FROM {source}) TO {quoted(target)} (FORMAT parquet)")
+        source = (
+            f"read_csv({quoted(spool)}, header = true, delim = ',', quote = '\"', escape = '\"', "
+            f"columns = {declared}, allow_quoted_nulls = false, auto_detect = false)"
+        )
+        self._server.duck.execute(f"COPY (SELECT * FROM {source}) TO {quoted(target)} (FORMAT parquet)")
         spool.unlink()
 
 

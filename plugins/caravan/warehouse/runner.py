@@ -86,7 +86,7 @@ class Runner:
             return {
                 model.name: ["all"] if model.slice_column is None else [str(r) for r in wanted or []]
                 for model in models
-                if (wanted := self._wanted(session, model, days)) is not None
+                if (wanted := _wanted(model, slices.dirty(session, model), days)) is not None
             }
 
     def _prepare(self, models: Sequence[Model]) -> None:
@@ -123,22 +123,13 @@ class Runner:
         session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
         evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
 
-    def _wanted(self, session: Session, model: Model, days: DayRange | None) -> list[DayRange] | None:
-        """Ranges of slices to build; an empty list for a whole model; None for nothing."""
-        marked = slices.dirty(session, model)
-        if model.slice_column is None:
-            return [] if marked else None
-        wanted = {day for day in marked if day is not None}
-        if days is not None:
-            wanted |= {slice_of(day, model.slice_grain) for day in days.days()}
-        return list(merge(wanted, model.slice_grain)) or None
-
     def _build(self, model: Model, days: DayRange | None) -> Build | None:
         with self.warehouse.read() as session:
-            ranges = self._wanted(session, model, days)
+            marked = slices.dirty(session, model)
+            ranges = _wanted(model, marked, days)
             if ranges is None:
                 return None
-            if self._is_unused(session, model):
+            if not marked and self._is_unused(session, model):
                 return Build(model.name, ranges, 0)
             computed = self._compute(session, model, ranges)
         with self.warehouse.write() as session:
@@ -152,10 +143,8 @@ class Runner:
         return Build(model.name, ranges or None, row_count, verdicts, recomputed)
 
     def _is_unused(self, session: Session, model: Model) -> bool:
-        """Whether a model of slices was empty when it was built last and nothing has come for it since: no channel
+        """Whether a model without marks was empty when it was built last and nothing has come for it since: no channel
         delivers its entity. What comes marks a slice; a new definition takes the note of the last build away."""
-        if model.slice_column is None or slices.dirty(session, model):
-            return False
         noted = session.rows(
             "SELECT 1 FROM ops.model WHERE model_name = $model AND row_count = 0 "
             "AND NOT EXISTS (SELECT 1 FROM ops.blocked_slice WHERE model_name = $model OR cause_model = $model)",
@@ -292,6 +281,16 @@ def fill(sql: str, values: Mapping[str, Any]) -> str:
         return "'" + str(value).replace("'", "''") + "'"
 
     return re.sub(r"\$([a-z_]+)", literal, sql)
+
+
+def _wanted(model: Model, marked: Sequence[date | None], days: DayRange | None) -> list[DayRange] | None:
+    """Ranges of slices to build; an empty list for a whole model; None for nothing."""
+    if model.slice_column is None:
+        return [] if marked else None
+    wanted = {day for day in marked if day is not None}
+    if days is not None:
+        wanted |= {slice_of(day, model.slice_grain) for day in days.days()}
+    return list(merge(wanted, model.slice_grain)) or None
 
 
 def _rows_before_and_after(model: Model, inside: str, free: str, relations: Sequence[str]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -115,10 +115,7 @@ class CrawlFacts:
             _make_views(self._connection, views)
             self._connection.register("issue_schema", ISSUE.empty_table())
             self._connection.execute("CREATE TABLE issue AS SELECT * FROM issue_schema")
-            self.inputs = (
-                frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= set(given))
-                | self._seen_inputs()
-            )
+            self._given = set(given)
         except BaseException:
             self._connection.close()
             raise
@@ -131,6 +128,19 @@ class CrawlFacts:
     ) -> None:
         self._connection.close()
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        given = frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= self._given)
+        return given | self._seen_inputs
+
+    def provide(self, name: str, table: pa.Table, *, is_whole: bool = True) -> None:
+        """An input's table that could be made only of the crawl itself. `is_whole`: checks may ask it."""
+        (schema,) = (tables[name] for tables in INPUT_TABLES.values() if name in tables)
+        _copy(self._connection, name, table.cast(schema))
+        if is_whole:
+            self._given.add(name)
+
+    @cached_property
     def _seen_inputs(self) -> frozenset[str]:
         """What the crawl itself was told to ask for."""
         kinds = {str(kind) for (kind,) in self.rows("SELECT DISTINCT kind FROM page WHERE outcome <> 'skipped'")}
@@ -169,7 +179,7 @@ class CrawlFacts:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Another table to ask."""
-        self._connection.register(name, table)
+        _copy(self._connection, name, table)
 
     def run_script(self, script: str) -> None:
         """Raises CaravanError where one of its statements fails."""
@@ -181,6 +191,11 @@ class CrawlFacts:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for batch in reader:
                 writer.write_batch(batch.cast(schema))
+
+    def copy(self, sql: str, path: Path) -> None:
+        """The rows of a query as Parquet, of the types that they have."""
+        target = str(path).replace("'", "''")
+        self._execute(f"COPY ({sql}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
 
     def _execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyConnection:
         try:
@@ -242,7 +257,7 @@ def _make_table(
 def _copy(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     """As a table of DuckDB's own: scans of Arrow refuse filters that joins push down (1.5.5, BLOOM_FILTER)."""
     connection.register("given", table)
-    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+    connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM given")
     connection.unregister("given")
 
 

@@ -1,0 +1,325 @@
+"""The steps of the nightly crawl with their clients and the warehouse put in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from threading import Event, Timer
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from caravan.assembly import site as crawls
+from caravan.assembly.clock import utc_now
+from caravan.assembly.site_audit import Also, Before, audit_crawl, why_incomplete
+from caravan.assembly.warehouse import catalog, open_store, open_warehouse
+from caravan.config.loader import load as load_configuration
+from caravan.config.settings import Settings
+from caravan.config.site_checks import FOLDER as CHECKS_FOLDER
+from caravan.config.site_checks import Catalogue, adjusted, load_site_checks
+from caravan.config.sites import Site, load_sites
+from caravan.config.types import OTHER_MARKET, Configuration
+from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable, nearest
+from caravan.functions.site.audit import Verdict
+from caravan.warehouse import site_inputs
+from caravan.warehouse.crawls import PREFIX, Crawl, StoredCrawls
+from caravan.warehouse.raw_tables import CRAWLS
+
+if TYPE_CHECKING:
+    from caravan.clients.crawl.delivery import Stamp
+    from caravan.clients.crawl.facts import CrawlFacts
+    from caravan.clients.crawl.runs import Record
+
+log = logging.getLogger(__name__)
+
+FUNCTION = "site"
+CRAWL_SECONDS = 7.5 * 3600
+"""Less than the task has: a crawl that is stopped in time keeps what it has read, and the next one goes on."""
+DELIVERED = "delivered_{}.parquet"
+_TOLD = 5
+
+
+@dataclass(frozen=True)
+class _Night:
+    settings: Settings
+    configuration: Configuration
+    sites: Mapping[str, Site]
+    faults: Sequence[Fault]
+    checks: Catalogue
+
+    @classmethod
+    def open(cls) -> _Night:
+        settings = Settings.from_environment()
+        configuration = load_configuration(settings.config_dir)
+        checks = load_site_checks()
+        ids = [check.id for check in checks.checks]
+        sites, faults = load_sites(settings.config_dir, configuration.markets, ids)
+        return cls(settings, configuration, sites, faults, checks)
+
+    def site(self, code: str) -> Site:
+        if code not in self.sites:
+            message = f"there is no usable site of this name{nearest(code, self.sites)}"
+            raise Misconfigured([Fault(f"site {code}", message, code)])
+        return self.sites[code]
+
+    def catalogue(self, site: Site) -> Catalogue:
+        """The checks as the site wants them."""
+        own = adjusted(self.checks, severities=site.checks.severity, where=f"sites/{site.code}.yml checks")
+        return own.only([check.id for check in own.checks if check.id not in site.checks.off])
+
+    def root(self, site: Site) -> Path:
+        return crawls.crawls_root(self.settings, site.code)
+
+
+def list_sites(run_id: str, dag_id: str, asked: Sequence[str] = ()) -> list[str]:
+    """Codes of the sites to crawl; `asked`: of these alone. Misconfigured names what there is not."""
+    night = _Night.open()
+    for fault in night.faults:
+        log.error("site disabled: %s", fault)
+    usable = [code for code, site in sorted(night.sites.items()) if site.enabled]
+    wrong = [
+        Fault(f"sites: {code}", f"there is no usable site of this name{nearest(code, usable)}", code)
+        for code in asked
+        if code not in usable
+    ]
+    if wrong:
+        raise Misconfigured(wrong)
+    chosen = [code for code in usable if not asked or code in asked]
+    log.info("sites: %s", ", ".join(chosen) or "none")
+    with open_store(night.settings, night.configuration, dag_id) as store:
+        store.start_run(run_id, None, night.configuration.hash)
+    return chosen
+
+
+def crawl(site_code: str) -> dict[str, int]:
+    """Addresses by outcome. One that was cut off goes on where it was, in the next attempt or the next night."""
+    night = _Night.open()
+    site = night.site(site_code)
+    plan = crawls.plan_of(site)
+    folder, last = crawls.choose_folders(plan, night.root(site))
+    stop = Event()
+    timer = Timer(CRAWL_SECONDS, stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        record = crawls.crawl(plan, folder, night.settings, last=last, stop=stop)
+    finally:
+        timer.cancel()
+    log.info("%s: %s", site_code, ", ".join(f"{count} {outcome}" for outcome, count in record.counts.items()))
+    if record.ended_at is None:
+        raise Retryable(f"{site_code} was not through after {CRAWL_SECONDS / 3600:g} hours; it goes on from there")
+    if why := why_incomplete(record.certificate):
+        log.warning("%s is incomplete: %s. No issue ends by it", site_code, why)
+    return dict(record.counts)
+
+
+def audit(site_code: str, run_id: str) -> dict[str, int]:
+    """Ask every check of the newest crawl; checks by outcome. Writes the report, and what `load` takes."""
+    from caravan.clients.crawl import delivery
+
+    night = _Night.open()
+    site = night.site(site_code)
+    folder, record, before = _newest(night, site)
+    today = record.started_at.date()
+    inputs, revenue = _inputs(night, site, today)
+    script = (CHECKS_FOLDER / "delivery.sql").read_text(encoding="utf-8")
+
+    def deliver(facts: CrawlFacts, verdicts: Sequence[Verdict]) -> None:
+        stamp = _stamp(night, site, folder, record, before, run_id, has_sales=revenue is not None)
+        columns = {name.removeprefix(PREFIX): table.columns for name, table in CRAWLS.items()}
+        delivery.deliver(
+            facts, script, stamp, map(_told, verdicts), _suppressions(site), _earned(revenue), columns, folder
+        )
+
+    catalogue = night.catalogue(site)
+    audited = audit_crawl(
+        site.name, folder, record, catalogue, night.settings, before, inputs, utc_now(), Also(script, deliver)
+    )
+    broken = [each for each in audited.verdicts if each.is_broken]
+    for each in broken:
+        log.error("check %s is broken: %s", each.check.id, each.reason)
+    log.info("%s: report in %s", site_code, audited.report)
+    counts = dict.fromkeys(("fired", "passed", "not_evaluated"), 0)
+    for each in audited.verdicts:
+        counts[each.outcome] += 1
+    return counts
+
+
+def load(site_code: str, run_id: str, dag_id: str) -> dict[str, int]:
+    """Rows by table."""
+    night = _Night.open()
+    site = night.site(site_code)
+    folder, record, _ = _newest(night, site)
+    files = {name.removeprefix(PREFIX): folder / DELIVERED.format(name.removeprefix(PREFIX)) for name in CRAWLS}
+    assert record.ended_at is not None
+    found = Crawl(
+        site.code, folder.name, record.started_at.date(), record.started_at, record.ended_at, record.configuration_hash
+    )
+    with open_warehouse(night.settings) as warehouse:
+        return StoredCrawls(warehouse, catalog(), dag_id, run_id).put(found, files, utc_now())
+
+
+def build(run_id: str, dag_id: str) -> dict[str, int]:
+    night = _Night.open()
+    with open_store(night.settings, night.configuration, dag_id) as store:
+        built = store.build(run_id, FUNCTION, ("int", "fct"), None)
+    return {each.model: each.row_count for each in built}
+
+
+def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:
+    """Rejected where a check of a site's gate fired in its newest crawl."""
+    night = _Night.open()
+    told = [line for code, site in sorted(night.sites.items()) if site.enabled for line in _gated(night, site)]
+    with open_store(night.settings, night.configuration, dag_id) as store:
+        lines = [*told, *store.failures(run_id), *(f"task {name} failed" for name in failed_tasks)]
+        store.end_run(run_id, "failed" if lines else "success", "\n".join(lines))
+    if told:
+        raise Rejected("GATE", "\n  - ".join(["", *told]))
+
+
+def _gated(night: _Night, site: Site) -> list[str]:
+    import pyarrow.parquet as pq
+
+    path = next((folder / DELIVERED.format("issue") for folder, _ in _ended(night, site)), None)
+    if path is None or not path.exists():
+        return []  # it was not crawled, or not audited: that task has said so
+    rows = pq.read_table(path, filters=[("check_id", "in", list(site.gate))]).to_pylist() if site.gate else []
+    lines = []
+    for check_id in site.gate:
+        found = [row for row in rows if row["check_id"] == check_id and row["state"] == "open"]
+        open_ones = [row["url"] for row in found if not row["is_suppressed"]]
+        if open_ones:
+            more = f" and {len(open_ones) - _TOLD} more" if len(open_ones) > _TOLD else ""
+            lines.append(f"{site.code}: {check_id} at {', '.join(open_ones[:_TOLD])}{more}")
+    return lines
+
+
+def _newest(night: _Night, site: Site) -> tuple[Path, Record, Before]:
+    """The newest crawl that is through, and what it is held against."""
+    from caravan.clients.crawl.folders import LEDGER
+
+    ended = _ended(night, site)
+    if not ended:
+        raise Rejected("NOT_CRAWLED", f"{site.code} has no crawl that is through; see the task `crawl`")
+    folder, record = ended[0]
+    comparable = next(
+        (
+            path
+            for path, older in ended[1:]
+            if older.configuration_hash == record.configuration_hash and older.certificate.is_complete
+        ),
+        None,
+    )
+    # What is known of issues goes on, however the site is crawled.
+    ledger = next((path / LEDGER for path, _ in ended[1:] if (path / LEDGER).exists()), None)
+    return folder, record, Before(comparable, ledger)
+
+
+def _ended(night: _Night, site: Site) -> list[tuple[Path, Record]]:
+    """Crawls that are through, the newest first."""
+    from caravan.clients.crawl.folders import crawls as crawls_below
+
+    return [(folder, record) for folder, record in crawls_below(night.root(site)) if record.ended_at is not None]
+
+
+def _inputs(
+    night: _Night, site: Site, today: date
+) -> tuple[dict[str, pa.Table | Path], dict[tuple[str, str], object] | None]:
+    from caravan.clients.crawl.facts import INPUT_TABLES
+
+    schemas = {name: schema for tables in INPUT_TABLES.values() for name, schema in tables.items()}
+    found: dict[str, pa.Table | Path] = {}
+    markets = _markets(night, site)
+    if markets:
+        found["market"] = pa.Table.from_pylist(markets, schema=schemas["market"])
+    with open_warehouse(night.settings, read_only=True) as warehouse, warehouse.read() as session:
+        channels = {each.market: each.channel for each in site.markets if each.channel}
+        offers = site_inputs.offers(session, today + timedelta(days=1), channels)
+        revenue = site_inputs.revenue(session, today)
+    prices = [asdict(each) for each in offers if each.price is not None]
+    stock = [asdict(each) for each in offers if each.availability is not None]
+    for name, rows in (("price", prices), ("stock", stock)):
+        if rows:
+            found[name] = pa.Table.from_pylist(rows, schema=schemas[name])
+    return found, dict(revenue) if revenue is not None else None
+
+
+def _markets(night: _Night, site: Site) -> list[dict[str, object]]:
+    """One row for each place of a market's pages, its main language first."""
+    rows: list[dict[str, object]] = []
+    for each in site.markets:
+        market = night.configuration.markets[each.market]
+        host = each.host or (next(iter(site.scope().hosts)) if len(site.scope().hosts) == 1 else None)
+        scheme = site.start_urls[0].partition(":")[0]
+        language = each.locale.split("-")[0]
+        rows.append(
+            {
+                "market_code": each.market,
+                "host": each.host,
+                "prefix": each.prefix,
+                "locales": [each.locale, language] if language != each.locale else [each.locale],
+                "currency_code": market.currency,
+                "home_url": f"{scheme}://{host}{each.prefix or '/'}" if host else None,
+            }
+        )
+    return rows
+
+
+def _stamp(
+    night: _Night, site: Site, folder: Path, record: Record, before: Before, run_id: str, *, has_sales: bool
+) -> Stamp:
+    from caravan.assembly.site_audit import FIRST_CRAWL
+    from caravan.clients.crawl.delivery import Stamp as Stamped
+
+    certificate = record.certificate
+    assert record.ended_at is not None
+    return Stamped(
+        site_code=site.code,
+        crawl_id=folder.name,
+        crawl_date=record.started_at.date(),
+        load_id=f"{run_id}/{site.code}/{folder.name}",
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        expected_count=certificate.expected_count,
+        seen_count=certificate.seen_count,
+        is_complete=certificate.is_complete,
+        incomplete_reason=why_incomplete(certificate),
+        is_comparable=before.crawl is not None,
+        not_comparable_reason=None if before.crawl is not None else FIRST_CRAWL,
+        config_hash=record.configuration_hash,
+        currency_code=night.configuration.project.base_currency,
+        has_sales=has_sales,
+        market_default=OTHER_MARKET,
+    )
+
+
+def _told(verdict: Verdict) -> dict[str, object]:
+    check = verdict.check
+    return {
+        "check_id": check.id,
+        "check_version": check.version,
+        "severity": check.severity,
+        "category": check.category,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "judged_count": verdict.judged_count,
+        "issue_count": verdict.issue_count,
+        "affected_count": verdict.affected_count,
+    }
+
+
+def _suppressions(site: Site) -> list[dict[str, object]]:
+    return [
+        {"check_id": each.check, "urls": each.urls, "owner": each.owner, "reason": each.reason, "expires": each.expires}
+        for each in site.suppressions
+    ]
+
+
+def _earned(revenue: Mapping[tuple[str, str], object] | None) -> pa.Table:
+    from caravan.clients.crawl.delivery import REVENUE
+
+    rows = [{"market_code": market, "sku": sku, "amount": amount} for (market, sku), amount in (revenue or {}).items()]
+    return pa.Table.from_pylist(rows, schema=REVENUE)
