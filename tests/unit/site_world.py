@@ -95,7 +95,8 @@ def _checks() -> Iterator[dict[str, Any]]:
     for check_id, severity, category, outcome, reason, count in CHECKS:
         row = {
             "crawl_date": NIGHT, "check_id": check_id, "check_version": 1, "severity": severity, "category": category,
-            "outcome": outcome, "reason": reason, "judged_count": 400, "issue_count": count, "affected_count": count,
+            "outcome": outcome,
+            "outcome_reason": reason, "judged_count": 400, "issue_count": count, "affected_count": count,
         }  # fmt: skip
         yield row | {"site_code": "shop"}
         if outcome != "fired":
@@ -109,14 +110,14 @@ def _issue(check_id: str, path: str, **change: Any) -> dict[str, Any]:
         "category": category, "market_code": "DE", "url": address(path), "change": "still",
         "first_seen_at": datetime(2026, 11, 16, 2, 15), "affected_count": 1, "evidence": '{"total":1,"items":[]}',
         "is_suppressed": False, "suppressed_by": None, "suppressed_reason": None, "revenue_amount": None,
-        "revenue_reason": "no product on it",
+        "revenue_reason": "no product on it", "currency_code": None,
     } | change  # fmt: skip
 
 
 def _issues() -> Iterator[dict[str, Any]]:
     yield _issue("title-missing", f"new?q={MARKUP}", change="new", market_code="JP",
                  evidence=f'{{"total":1,"items":[{{"h1":"{MARKUP}"}}]}}')  # fmt: skip
-    yield _issue("title-missing", "cups", revenue_amount="1234.0000", revenue_reason=None)
+    yield _issue("title-missing", "cups", revenue_amount="1234.0000", revenue_reason=None, currency_code="EUR")
     for number in range(MANY):
         yield _issue("description-missing", f"page/{number:04d}")
     yield _issue("url-underscore", "=cmd|calc_x", url="=cmd|' /C calc'!A0")
@@ -130,9 +131,9 @@ def _changes() -> Iterator[dict[str, Any]]:
     yield at | {"subject": "issue", "change": "new", "check_id": "title-missing", "url": address("new")}
     yield at | {"subject": "issue", "change": "fixed", "check_id": "h1-missing", "url": address("mended")}
     yield at | {"subject": "issue", "change": "gone", "check_id": "h1-missing", "url": address("dropped")}
-    yield at | {"subject": "page", "change": "removed", "check_id": "", "url": address("dropped"), "status_code": 404}
+    yield at | {"subject": "page", "change": "removed", "check_id": "", "url": address("dropped"), "http_status": 404}
     yield at | {
-        "subject": "page", "change": "moved", "check_id": "", "url": address("was"), "status_code": 301,
+        "subject": "page", "change": "moved", "check_id": "", "url": address("was"), "http_status": 301,
         "other_url": "javascript:alert(4)",
     }  # fmt: skip
 

@@ -24,7 +24,7 @@ class Issue(NamedTuple):
     affected_count: int | None
     evidence: str | None
     revenue: Decimal | None = None
-    """Of 28 days, in the base currency, of what the page sells in its market."""
+    """Of 28 days, of what the page sells in its market."""
 
 
 class Ended(NamedTuple):
@@ -110,7 +110,7 @@ class AuditedCrawl:
     page_change_counts: Mapping[str, int] = field(default_factory=dict)
     slowest: Sequence[Slow] = ()
     suppressed: Sequence[Suppressed] = ()
-    base_currency: str | None = None
+    currency_code: str | None = None
     """Of revenue."""
 
     @property

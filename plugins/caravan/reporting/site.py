@@ -85,7 +85,7 @@ class _Site:
         self.outgoing = read_outgoing(Reader(session))
         self.outlets = [Outlet(each) for each in outlets]
         self.agenda = agenda.read_agenda(Reader(session), now, self.outgoing.standings)
-        self.sites = read_sites(Reader(session), self.ledger and self.ledger.base)
+        self.sites = read_sites(Reader(session))
         self.makers = read_makers(Reader(session), (CHANNEL_DAY, PRODUCT_WEEK))
         self.environment = templates.environment()
         self.environment.filters["days"] = templates.marking_unknown(_days)

@@ -85,12 +85,12 @@ class SiteHealth:
         return charts.shares(days, known, f"Healthy pages of {self.code} by day", text)
 
 
-def read_sites(reader: Reader, base_currency: str | None) -> list[SiteHealth]:
+def read_sites(reader: Reader) -> list[SiteHealth]:
     """By code; none before the first crawl."""
     codes = reader.rows((HEALTH,), f"SELECT site_code, MAX(crawl_date) FROM {HEALTH} GROUP BY site_code ORDER BY 1")
     names = reader.names("mart.dim_market", "market_code")
     return [
-        SiteHealth(code, _crawl(reader, code, day, base_currency), _nights(reader, code, day), _markets(
+        SiteHealth(code, _crawl(reader, code, day), _nights(reader, code, day), _markets(
             reader, code, day, names
         ))
         for code, day in codes
@@ -121,7 +121,7 @@ def _of(code: str, day: date) -> dict[str, Any]:
     return {"site": code, "day": day}
 
 
-def _crawl(reader: Reader, code: str, day: date, base_currency: str | None) -> AuditedCrawl:
+def _crawl(reader: Reader, code: str, day: date) -> AuditedCrawl:
     of = _of(code, day)
     ((started_at, is_complete, incomplete, is_comparable, not_comparable, *counts),) = reader.rows(
         (HEALTH,),
@@ -162,8 +162,15 @@ def _crawl(reader: Reader, code: str, day: date, base_currency: str | None) -> A
         ),
         slowest=_slowest(reader, of),
         suppressed=_suppressed(reader, of),
-        base_currency=base_currency,
+        currency_code=_currency(reader, of),
     )
+
+
+def _currency(reader: Reader, of: Mapping[str, Any]) -> str | None:
+    """Of revenue: one for all markets."""
+    sql = f"SELECT MAX(currency_code) FROM {ISSUE} WHERE site_code = $site AND crawl_date = $day"
+    rows = reader.rows((ISSUE,), sql, of)
+    return rows[0][0] if rows else None
 
 
 def _checks(reader: Reader, of: Mapping[str, Any]) -> list[CheckResult]:
@@ -171,7 +178,7 @@ def _checks(reader: Reader, of: Mapping[str, Any]) -> list[CheckResult]:
         (CHECK, ISSUE),
         f"""
         SELECT
-            k.check_id, k.severity, k.category, k.outcome, k.reason, k.judged_count,
+            k.check_id, k.severity, k.category, k.outcome, k.outcome_reason, k.judged_count,
             COALESCE(i.open_count, 0), i.revenue
         FROM {CHECK} AS k
         LEFT JOIN (
@@ -228,11 +235,11 @@ def _page_changes(reader: Reader, of: Mapping[str, Any]) -> list[PageChange]:
         f"""
         WITH ranked AS (
             SELECT
-                change, url, market_code, status_code, other_url,
+                change, url, market_code, http_status, other_url,
                 ROW_NUMBER() OVER (PARTITION BY change ORDER BY url) AS place
             FROM {CHANGE} WHERE site_code = $site AND crawl_date = $day AND subject = 'page'
         )
-        SELECT change, url, market_code, status_code, other_url
+        SELECT change, url, market_code, http_status, other_url
         FROM ranked WHERE place <= {PAGES_SHOWN} ORDER BY change, url
         """,
         of,
