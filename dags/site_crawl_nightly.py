@@ -1,8 +1,8 @@
 """Crawls the company's own web sites, asks every check of the catalogue, and says what is new, fixed or back.
 
-**Rerun class** `rerun:now`: a crawl sees only what is there now; a backfill is refused. A crawl that was cut off goes
-on where it was, in its next attempt. `audit` and `load` start from a crawl's folder: clear them as often as you like.
-Clear `crawl` to crawl anew.
+**Rerun class** `rerun:now`: a crawl sees only what is there now, so a backfill is refused. A crawl that was cut off
+goes on where it was, in its next attempt. `audit` and `load` start from a crawl's folder: clear them as often as you
+like. Clear `crawl` to crawl anew.
 
 **When**: each night at 02:15 UTC. By hand: at once, of all sites or of those in *Sites*, as after a fix.
 

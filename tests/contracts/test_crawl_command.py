@@ -120,11 +120,13 @@ def test_no_more_pages_than_wanted(tmp_path: Path, site: Site, command: Command)
     assert "The crawl is not complete" in said
 
 
-def test_a_folder_is_used_once(tmp_path: Path, site: Site, command: Command) -> None:
+def test_a_folder_is_of_one_crawl_and_of_its_like(tmp_path: Path, site: Site, command: Command) -> None:
     options = (site.url, "--private", "--rate", "500", "--out", str(tmp_path / "out"))
     assert command(*options)[0] == 0
-    code, said = command(*options)
+    code, said = command(*options, "--max-pages", "7")
     assert code == 1 and "the crawl there is through; give another folder, or begin afresh" in said
+    assert command(*options)[0] == 0
+    assert (tmp_path / "out/previous/run.json").exists()
     assert command(*options, "--fresh")[0] == 0
     assert folders(tmp_path) == []
 

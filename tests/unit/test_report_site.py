@@ -66,6 +66,7 @@ def test_the_pages(site: Site) -> None:
     expected = {f"{name}{suffix}.html" for name in ("index", "products") for suffix in SUFFIXES}
     expected |= {f"market/{code}{suffix}.html" for code in world.MARKETS for suffix in SUFFIXES}
     expected |= {"quality.html", "quarantine.html", "releases.html", "calendar.html", "definitions.html"}
+    expected |= {"site.html"}
     expected |= {links.run("reporting_marts_hourly", MARTS_RUN), links.run("sales_orders_daily", "r2")}
     assert set(site) == expected
     assert max(len(page.encode()) for page in site.values()) < 300_000
@@ -221,9 +222,11 @@ def test_drawings_keep_to_the_schema() -> None:
     points: dict[date, Decimal | None] = {day: Decimal(number - 3) for number, day in enumerate(days)}
     for width in (charts.FULL, charts.NARROW):
         for some in (days, days[:7], days[:1]):
-            assert charts._columns(some, points, "EUR", width).to_dict(validate=True)["width"]
+            assert charts._columns(some, points, (str, str), width).to_dict(validate=True)["width"]
     bars = charts._bars([charts.Bar("a", None, "unknown"), charts.Bar("b", Decimal(2), "2")], charts.WIDE)
     assert bars.to_dict(validate=True)["width"]
+    stack = charts.Stack("a", [("var(--bad)", Decimal(2)), ("var(--axis)", Decimal(0))], "2 errors")
+    assert charts._stacks([stack], charts.WIDE).to_dict(validate=True)["width"]
 
 
 @pytest.mark.parametrize("path", ["index.html", "index-7.html", "market/DE.html", "products.html"])
@@ -291,7 +294,7 @@ def test_an_empty_warehouse_says_what_to_do(tmp_path: Path, has_tables: bool) ->
             world.create_tables(lake)
         with lake.read() as session:
             site = read_site(render(session, tmp_path / "site", world.NOW, expected=world.EXPECTED))
-    fixed = {"quality.html", "quarantine.html", "releases.html", "calendar.html", "definitions.html"}
+    fixed = {"quality.html", "quarantine.html", "releases.html", "calendar.html", "definitions.html", "site.html"}
     assert set(site) == {"index.html", "products.html", *fixed}
     for path in ("index.html", "products.html"):
         assert "No order has reached the warehouse yet" in site[path]

@@ -5,7 +5,7 @@
   const told = document.getElementById("filter-told");
   const groups = [...document.querySelectorAll("[data-check]")].map((node) => ({
     node,
-    head: node.querySelector(".check-head").textContent.toLowerCase(),
+    head: [".check-head", ".id"].map((part) => node.querySelector(part).textContent.toLowerCase()).join(" "),
     rows: [...node.querySelectorAll("[data-issue]")].map((row) => ({ row, text: row.textContent.toLowerCase() })),
   }));
   const all = groups.reduce((sum, group) => sum + group.rows.length, 0);
@@ -33,7 +33,7 @@
       node.querySelector(".check-more")?.toggleAttribute("hidden", inside < rows.length);
       shown += inside;
     }
-    told.textContent = shown === all ? `${all} listed` : `${shown} of ${all} listed`;
+    told.textContent = `${shown === all ? "" : `${shown.toLocaleString("en")} of `}${all.toLocaleString("en")} listed`;
   }
 
   form.addEventListener("input", apply);

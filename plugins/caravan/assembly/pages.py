@@ -10,8 +10,9 @@ from caravan.config.settings import Settings
 from caravan.reporting import pages
 from caravan.reporting.pages import Page, no_page, no_report
 from caravan.reporting.runs import read_run
+from caravan.reporting.templates import filter_source
 
-__all__ = ["Page", "no_page", "no_report", "report_dir", "run_page"]
+__all__ = ["Page", "filter_source", "no_page", "no_report", "report_dir", "run_page"]
 
 log = logging.getLogger(__name__)
 

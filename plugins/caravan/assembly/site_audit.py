@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,11 +14,10 @@ import pyarrow.parquet as pq
 
 from caravan.config.settings import Settings
 from caravan.config.site_checks import FOLDER, Catalogue
-from caravan.core.crawl import Certificate
+from caravan.core.crawl import IN_WORDS, Certificate
 from caravan.core.site_audit import AuditedCrawl, CheckResult
 from caravan.functions.site.audit import Verdict, audit
-from caravan.reporting import site_issues
-from caravan.reporting.evidence import readable
+from caravan.reporting import issues_csv, site_issues
 from caravan.warehouse.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def audit_crawl(
         pq.write_table(_check_table(verdicts), folder / CHECKS, compression="zstd")
         comparing.write(facts, folder)
         titles = {check.id: check.title for check in catalogue.checks}
-        findings.write_csv(facts, folder / CSV, titles, readable)
+        with open(folder / CSV, "w", encoding="utf-8", newline="") as file:
+            issues_csv.write(file, itertools.starmap(issues_csv.CsvRow, findings.open_rows(facts)), titles)
         if also is not None:
             also.do(facts, verdicts)
         told = _told(name, facts, record, verdicts, None if before.crawl is not None else FIRST_CRAWL)
@@ -168,8 +169,8 @@ def why_incomplete(certificate: Certificate) -> str | None:
     """In words; None for a complete crawl."""
     if certificate.is_complete:
         return None
-    reasons = [certificate.stopped] if certificate.stopped else []
-    reasons += [f"{host}: {reason}" for host, reason in sorted(certificate.failed_hosts.items())]
+    reasons = [_stopped(each) for each in certificate.stopped.split("; ")] if certificate.stopped else []
+    reasons += [f"{host}: {IN_WORDS.get(reason, reason)}" for host, reason in sorted(certificate.failed_hosts.items())]
     share = certificate.share
     if share is not None and share < certificate.required_share:
         # Rounded down: 94.96 % must not be told as the 95 % that were asked for.
@@ -178,6 +179,12 @@ def why_incomplete(certificate: Certificate) -> str | None:
             f"{seen} % of the expected addresses were seen, {certificate.required_share * 100:g} % are needed"
         )
     return "; ".join(reasons)
+
+
+def _stopped(reason: str) -> str:
+    """`budget_pages of shop.example`, or words."""
+    name, _, host = reason.partition(" of ")
+    return f"{host}: {IN_WORDS[name]}" if name in IN_WORDS else reason
 
 
 def _told(

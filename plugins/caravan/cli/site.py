@@ -18,26 +18,17 @@ from rich.text import Text
 
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
+from caravan.core.crawl import IN_WORDS
 from caravan.core.errors import Fault, Misconfigured
 
 if TYPE_CHECKING:
     import duckdb
 
     from caravan.clients.crawl.runs import Record
-    from caravan.core.crawl import Certificate, Counts
+    from caravan.core.crawl import Counts
 
 app = typer.Typer(help="Web sites: what they answer, what is wrong with them.", no_args_is_help=True)
 
-_WORDS = {
-    "robots_unavailable": "its robots.txt could not be read",
-    "host_unavailable": "it did not answer any more",
-    "budget_pages": "so many pages were not wanted",
-    "budget_seconds": "it would have taken longer than was wanted",
-    "trap": "there are too many that differ only in numbers or in values of parameters",
-    "too_deep": "they are too many links away from the start",
-    "told_to_wait": "the host wants to be asked later",
-    "refused_address": "its address may not be asked",
-}
 _MOST_HOSTS = 10
 
 
@@ -170,16 +161,10 @@ def _summarise(folder: Path, record: Record) -> None:
     say(f"{_size(int(wire_bytes))} in {seconds:,.0f} s")
     certificate = record.certificate
     for host, reason in sorted(certificate.failed_hosts.items()):
-        say(f"{host} was not crawled, or not to its end: {_WORDS.get(reason, reason)}")
+        say(f"{host} was not crawled, or not to its end: {IN_WORDS.get(reason, reason)}")
     for reason, count in sorted(certificate.skipped.items()):
-        say(f"{count:,} {'address was' if count == 1 else 'addresses were'} left out: {_WORDS.get(reason, reason)}")
+        say(f"{count:,} {'address was' if count == 1 else 'addresses were'} left out: {IN_WORDS.get(reason, reason)}")
     say(f"The tables are in {folder}: SELECT * FROM '{folder}/page/*.parquet'")
-
-
-def _share(certificate: Certificate) -> str:
-    if certificate.share is None:
-        return ""
-    return f" ({certificate.seen_count:,} of {certificate.expected_count:,} expected addresses answered)"
 
 
 def _outcomes(tables: duckdb.DuckDBPyConnection) -> Table:
@@ -226,7 +211,7 @@ def _why_nothing(host: str, record: Record) -> str:
     if "refused_address" in reasons:
         return f"{host} leads to this machine or into a private network; `--private` crawls it nevertheless."
     if reasons:
-        return f"No page of {host} could be read: {', '.join(_WORDS.get(each, each) for each in sorted(reasons))}."
+        return f"No page of {host} could be read: {', '.join(IN_WORDS.get(each, each) for each in sorted(reasons))}."
     return f"No page of {host} could be read; the table above says what it answered."
 
 

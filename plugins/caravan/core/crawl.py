@@ -9,6 +9,17 @@ from typing import Literal, Protocol
 
 Outcome = Literal["fetched", "not_modified", "failed", "blocked", "refused", "skipped"]
 Kind = Literal["page", "resource", "external"]
+IN_WORDS: Mapping[str, str] = {
+    "robots_unavailable": "its robots.txt could not be read",
+    "host_unavailable": "it did not answer any more",
+    "budget_pages": "so many pages were not wanted",
+    "budget_seconds": "it would have taken longer than was wanted",
+    "trap": "there are too many that differ only in numbers or in values of parameters",
+    "too_deep": "they are too many links away from the start",
+    "told_to_wait": "the host wants to be asked later",
+    "refused_address": "its address may not be asked",
+}
+"""Why addresses, or a host, were left out."""
 Rows = dict[str, list[tuple[object, ...]]]
 """Table of `clients/crawl/tables.py` to rows, values in the order of its columns."""
 

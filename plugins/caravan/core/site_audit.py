@@ -23,8 +23,8 @@ class Issue(NamedTuple):
     first_seen_at: datetime
     affected_count: int | None
     evidence: str | None
-    suppressed_by: str | None = None
-    """Who answers for leaving it so."""
+    revenue: Decimal | None = None
+    """Of 28 days, of what the page sells in its market."""
 
 
 class Ended(NamedTuple):
@@ -75,6 +75,16 @@ class CheckResult:
     reason: str | None = None
     judged_count: int = 0
     open_count: int = 0
+    revenue: Decimal | None = None
+    """Of the pages with open issues of it, as far as it is known."""
+
+
+class Suppressed(NamedTuple):
+    """Issues that somebody answers for leaving so for now; counted nowhere else."""
+
+    check_id: str
+    reason: str
+    count: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,9 @@ class AuditedCrawl:
     page_changes: Sequence[PageChange] = ()
     page_change_counts: Mapping[str, int] = field(default_factory=dict)
     slowest: Sequence[Slow] = ()
+    suppressed: Sequence[Suppressed] = ()
+    currency_code: str | None = None
+    """Of revenue."""
 
     @property
     def is_complete(self) -> bool:
@@ -125,6 +138,10 @@ class AuditedCrawl:
 
     def of(self, outcome: Outcome) -> list[CheckResult]:
         return [check for check in self.checks if check.outcome == outcome]
+
+    def found(self, severity: str) -> int | None:
+        """How many open issues there are; None where none was found and the crawl is not complete."""
+        return self.severities[severity] or (0 if self.is_complete else None)
 
     @property
     def severities(self) -> Counter[str]:

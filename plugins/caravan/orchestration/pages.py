@@ -20,9 +20,10 @@ from caravan.assembly.pages import Page
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 HEADERS = {
-    # The report is markup, style and images of its own; nothing in it runs, and nobody else may frame it.
+    # The report is markup, style and images of its own. Of scripts only the one that filters issues runs, known by its
+    # hash: whatever else a page of a crawled site may have smuggled in does not. Nobody else may frame it.
     "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    f"script-src {pages.filter_source()}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "Cache-Control": "no-cache, private",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

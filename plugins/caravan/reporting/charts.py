@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +23,7 @@ _ROW_HEIGHT = 40
 _TEXT, _SMALL = 13, 12
 _AMOUNT, _DATE = 36, 48
 """Widths that an amount above a column and a date below one need."""
+_Say = Callable[[Decimal], str]
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,31 @@ def columns(
 
     `is_alone`: drawn for the width of the page too.
     """
+    limit = partial(formats.short_money, currency=currency)
+    return _series(slices, points, (limit, formats.short), title, description, is_alone)
+
+
+def shares(slices: Sequence[date], points: Mapping[date, Decimal], title: str, description: str) -> Markup:
+    """One series of shares over time, drawn for the width of the page."""
+    return _series(slices, points, (formats.share, _percent), title, description, is_alone=True)
+
+
+def _percent(share: Decimal) -> str:
+    """Above a column, where the sign is said elsewhere."""
+    return formats.count(round(100 * share, 1))
+
+
+def _series(
+    slices: Sequence[date],
+    points: Mapping[date, Decimal | None],
+    says: tuple[_Say, _Say],
+    title: str,
+    description: str,
+    is_alone: bool,
+) -> Markup:
     sizes = ((FULL, "full"), (NARROW, "series narrow")) if is_alone else ((NARROW, "series"),)
     with _unchecked():
-        drawn = [(_columns(slices, points, currency, width), css_class) for width, css_class in sizes]
+        drawn = [(_columns(slices, points, says, width), css_class) for width, css_class in sizes]
         return Markup("").join(_svg(chart, title, description, css_class) for chart, css_class in drawn)
 
 
@@ -137,20 +160,20 @@ def _stacks(rows: Sequence[Stack], width: int) -> Any:
     return alt.layer(track, bar, label, amount).properties(width=width, height=alt.Step(_ROW_HEIGHT))
 
 
-def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], currency: str, width: int) -> Any:
+def _columns(slices: Sequence[date], points: Mapping[date, Decimal | None], says: tuple[_Say, _Say], width: int) -> Any:
+    """`says`: how the lines and how the columns tell their values."""
     alt = _altair()
+    say_limit, say = says
     known = {day: float(value) for day, value in points.items() if value is not None}
     values: list[dict[str, Any]] = [{"day": day.isoformat(), "value": value} for day, value in sorted(known.items())]
     low, high = min([0.0, *known.values()]), max([0.0, *known.values()])
     # Above each column its amount where there is room; otherwise a line marks the highest and one the lowest.
     is_labelled = len(slices) * _AMOUNT <= width
     limits = [
-        {"value": limit, "text": formats.short_money(Decimal(str(limit)), currency)}
-        for limit in (low, high)
-        if limit and not is_labelled
+        {"value": limit, "text": say_limit(Decimal(str(limit)))} for limit in (low, high) if limit and not is_labelled
     ]
     for each in values:
-        each["text"] = formats.short(Decimal(str(each["value"])))
+        each["text"] = say(Decimal(str(each["value"])))
     # Dates inside the range: the ones at the ends would be cut off.
     parts = len(slices) if len(slices) * _DATE <= width else width // _DATE // 2 + 1
     marked = sorted({slices[(2 * part + 1) * len(slices) // (2 * parts)] for part in range(parts)})

@@ -27,8 +27,8 @@ def readable(evidence: str | None) -> str:
     if not shown:
         return ""
     line = _cut("; ".join(shown), LONGEST)
-    more = total - min(len(items), ITEMS_SHOWN)
-    return f"{line}; and {more:,} more" if more > 0 else line
+    # One item may stand for many: only of items that are left out it is certain that there are more.
+    return f"{line}; and {max(total, len(items)) - ITEMS_SHOWN:,} more" if len(items) > ITEMS_SHOWN else line
 
 
 def _item(item: Any) -> str:
@@ -45,7 +45,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return _cut(" → ".join(_value(each) for each in value), 2 * _LONGEST_VALUE)
+        return _cut(", ".join(_value(each) for each in value), 2 * _LONGEST_VALUE)
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, dict):

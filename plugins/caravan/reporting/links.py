@@ -11,6 +11,7 @@ QUALITY = "quality.html"
 QUARANTINE = "quarantine.html"
 RELEASES = "releases.html"
 CALENDAR = "calendar.html"
+SITES = "site.html"
 DEFINITIONS = "definitions.html"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -26,6 +27,16 @@ def products(days: int = USUAL_DAYS) -> str:
 
 def market(code: str, days: int = USUAL_DAYS) -> str:
     return f"market/{_file_name(code)}{_suffix(days)}.html"
+
+
+def site(code: str) -> str:
+    """A web site, as its last crawl found it."""
+    return f"site_{_file_name(code)}.html"
+
+
+def issues(code: str) -> str:
+    """Its issues as rows."""
+    return f"site_{_file_name(code)}.csv"
 
 
 def run(dag_id: str, run_id: str) -> str:

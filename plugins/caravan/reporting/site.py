@@ -10,9 +10,10 @@ from functools import cached_property, partial
 from typing import Any
 
 from caravan.config.kpis import Dictionary
+from caravan.config.site_checks import load_site_checks
 from caravan.config.types import OTHER_MARKET
 from caravan.core.outbox import Traffic
-from caravan.reporting import agenda, drawings, formats, links, pages, templates
+from caravan.reporting import agenda, drawings, formats, links, pages, site_issues, templates
 from caravan.reporting.ledger import TOP_PRODUCTS, Ledger, open_ledger
 from caravan.reporting.makers import RunKey, read_makers
 from caravan.reporting.notices import notices, span
@@ -21,6 +22,7 @@ from caravan.reporting.outgoing import MISSED_FOR, STANDINGS, Outlet, read_outgo
 from caravan.reporting.quarantine import FILES_SHOWN
 from caravan.reporting.runs import Run, read_run
 from caravan.reporting.sales import CHANNEL_DAY, PRODUCT_WEEK, RANGES, Period, Sales, ratio
+from caravan.reporting.site_health import CSV_ROWS, csv_text, read_sites
 from caravan.reporting.tables import Reader
 from caravan.warehouse.port import Session
 
@@ -83,12 +85,13 @@ class _Site:
         self.outgoing = read_outgoing(Reader(session))
         self.outlets = [Outlet(each) for each in outlets]
         self.agenda = agenda.read_agenda(Reader(session), now, self.outgoing.standings)
+        self.sites = read_sites(Reader(session))
         self.makers = read_makers(Reader(session), (CHANNEL_DAY, PRODUCT_WEEK))
         self.environment = templates.environment()
         self.environment.filters["days"] = templates.marking_unknown(_days)
 
     def all_pages(self) -> dict[str, str]:
-        made = {**self.sales_pages(), **self.fixed_pages()}
+        made = {**self.sales_pages(), **self.fixed_pages(), **self.site_pages()}
         for key, run in self.runs.items():
             path = links.run(*key)
             made[path] = self.page(path, "run.html.j2", layout="site.html.j2", as_of=self.now, **pages.run_values(run))
@@ -124,6 +127,17 @@ class _Site:
             links.DEFINITIONS: self.page(links.DEFINITIONS, "definitions.html.j2", dictionary=self.dictionary),
         }
 
+    def site_pages(self) -> dict[str, str]:
+        made = {links.SITES: self.page(links.SITES, "sites.html.j2")}
+        if self.sites:
+            catalogue = load_site_checks()
+            for each in self.sites:
+                path, rows = links.site(each.code), links.issues(each.code)
+                found = site_issues.values(each.crawl, catalogue, rows)
+                made[path] = self.page(path, "site_crawl.html.j2", site=each, csv_rows=CSV_ROWS, **found)
+                made[rows] = csv_text(Reader(self.session), each, catalogue)
+        return made
+
     def figures(self, kind: Kind, sales: Sales) -> str:
         address = partial(links.market, sales.market_code) if sales.market_code else kind.address
         found = notices(sales, self.operations)
@@ -154,6 +168,7 @@ class _Site:
             "outgoing": self.outgoing,
             "agenda": self.agenda,
             "outlets": self.outlets,
+            "sites": self.sites,
             "missed_days": MISSED_FOR.days,
             "makers": self.makers,
             "links": links,
@@ -173,6 +188,7 @@ class _Site:
             ("Quarantine", links.QUARANTINE),
             ("Releases", links.RELEASES),
             ("Calendar", links.CALENDAR),
+            ("Sites", links.SITES),
             ("Definitions", links.DEFINITIONS),
         ]
         return [Link(text, target, target == path) for text, target in entries]

@@ -1,16 +1,17 @@
-"""The audit of one crawl as a page: what is wrong, why it matters, how to mend it, what became of it since the last one.
+"""The audit of one crawl as a page: what is wrong, why it matters, how to mend it, what became of it since.
 
 The page is bounded whatever the site: a list is cut where a browser would suffer, and says how much more there is.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup, escape
 
@@ -24,31 +25,29 @@ ENDED_SHOWN = 200
 PAGES_SHOWN = 100
 """Of each kind of change."""
 SLOWEST_SHOWN = 10
-ISSUE_BYTES = 1_200_000
-"""For all issues of a page together: with everything else it stays below 2 MB."""
+ISSUE_BYTES, LIST_BYTES = 1_100_000, 250_000
+"""For all issues of a page together, and for each other list: with everything else it stays below 2 MB."""
 _LONGEST_URL = 300
+_LONGEST_MARKET = 35
+"""Characters that tags of languages have: without configured markets it is what pages call their language."""
 _ROW_BYTES = 260
 """Markup round an issue's address and evidence."""
 CHANGES = ("new", "regressed", "still", "unverified")
 MARKS = {"error": "bad", "warning": "warn", "notice": ""}
 CHANGE_MARKS = {"new": "bad", "regressed": "bad", "unverified": "warn"}
+_Item = TypeVar("_Item")
 COLOURS = {"error": "var(--bad)", "warning": "var(--warn-line)", "notice": "var(--axis)"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """An issue as it is shown. `href`: None where the address is no http(s) one, or is longer than a page should have."""
+    """An issue as it is shown. `href`: None where the address is not http(s), or longer than a page should have."""
 
     issue: Issue
     url: str
     href: str | None
+    market: str
     evidence: str
-
-    @property
-    def weight(self) -> int:
-        """Bytes of its markup, about."""
-        texts = (self.url, self.href or "", self.evidence, self.issue.market_code)
-        return _ROW_BYTES + sum(len(str(escape(text)).encode()) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ def render(crawl: AuditedCrawl, catalogue: Catalogue, now: datetime, csv: str) -
 
 def values(crawl: AuditedCrawl, catalogue: Catalogue, csv: str | None) -> dict[str, Any]:
     """What the templates of a crawl's issues are filled with."""
+    crawl = _bounded(crawl)
     known = {check.id: check for check in catalogue.checks}
     groups = _groups(crawl, known)
     shown = [row for group in groups for row in group.rows]
@@ -84,7 +84,7 @@ def values(crawl: AuditedCrawl, catalogue: Catalogue, csv: str | None) -> dict[s
         "options": {
             "severity": [each for each in SEVERITIES if crawl.severities[each]],
             "category": [each for each in CATEGORIES if any(group.result.category == each for group in groups)],
-            "market": sorted({row.issue.market_code for row in shown if row.issue.market_code}),
+            "market": sorted({row.market for row in shown if row.market}),
             "change": [each for each in CHANGES if any(row.issue.change == each for row in shown)],
         },
         "title_of": lambda check_id: known[check_id].title if check_id in known else check_id,
@@ -127,7 +127,7 @@ def _in_words(counts: Mapping[str, int]) -> str:
 
 def _groups(crawl: AuditedCrawl, known: Mapping[str, Check]) -> list[Group]:
     results = crawl.with_issues
-    rows = _within_budget([[_row(each) for each in crawl.issues.get(result.check_id, ())] for result in results])
+    rows = _within_budget([crawl.issues.get(result.check_id, ()) for result in results])
     return [_group(result, known.get(result.check_id), shown) for result, shown in zip(results, rows, strict=True)]
 
 
@@ -139,21 +139,51 @@ def _group(result: CheckResult, check: Check | None, rows: Sequence[Row]) -> Gro
 
 
 def _row(issue: Issue) -> Row:
-    return Row(issue, cut(issue.url), link(issue.url), readable(issue.evidence))
+    return Row(issue, cut(issue.url), link(issue.url), issue.market_code[:_LONGEST_MARKET], readable(issue.evidence))
 
 
-def _within_budget(lists: Sequence[Sequence[Row]]) -> list[list[Row]]:
+def _within_budget(lists: Sequence[Sequence[Issue]]) -> list[list[Row]]:
     """As many of each check as fit, in turns: a check with long addresses takes nothing from the others."""
     taken: list[list[Row]] = [[] for _ in lists]
     left = ISSUE_BYTES
     for turn in range(ISSUES_OF_CHECK):
-        for at, rows in enumerate(lists):
-            if turn < len(rows):
-                left -= rows[turn].weight
+        for at, issues in enumerate(lists):
+            if turn < len(issues):
+                row = _row(issues[turn])
+                # The market may be offered as a choice, too.
+                left -= _weight(row.url, row.href, row.evidence, *[row.market] * 3)
                 if left < 0:
                     return taken
-                taken[at].append(rows[turn])
+                taken[at].append(row)
     return taken
+
+
+def _weight(*texts: str | None) -> int:
+    """Bytes of the markup that shows them, about."""
+    return _ROW_BYTES + sum(len(str(escape(text)).encode()) for text in texts if text)
+
+
+def _bounded(crawl: AuditedCrawl) -> AuditedCrawl:
+    """With no more of each list than a page should have."""
+    ended = [each._replace(market_code=each.market_code[:_LONGEST_MARKET]) for each in crawl.ended]
+    changes = [each._replace(market_code=each.market_code[:_LONGEST_MARKET]) for each in crawl.page_changes]
+    return replace(
+        crawl,
+        ended=_first(ended, [_weight(cut(each.url), link(each.url)) for each in ended]),
+        page_changes=_first(
+            changes,
+            [
+                _weight(cut(each.url), link(each.url), cut(each.other_url or ""), link(each.other_url or ""))
+                for each in changes
+            ],
+        ),
+    )
+
+
+def _first(items: Sequence[_Item], weights: Sequence[int]) -> list[_Item]:
+    """As many as fit."""
+    sums = itertools.accumulate(weights)
+    return [item for item, weight in zip(items, sums, strict=True) if weight <= LIST_BYTES]
 
 
 def _by_reason(results: Iterable[CheckResult]) -> list[tuple[str, list[str]]]:

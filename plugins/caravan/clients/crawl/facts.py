@@ -104,8 +104,8 @@ class CrawlFacts:
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
-        """`tables`: the crawl's folder, or its tables in memory. `views`: statements. `inputs`: by table name of
-        `INPUT_TABLES`, in memory or a folder of parts."""
+        """`tables`: the crawl's folder, or its tables in memory. `views`: statements of the catalogue. `inputs`: by the
+        names of tables in `INPUT_TABLES`, in memory or a folder of parts."""
         given = dict(inputs or {})
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
@@ -179,7 +179,7 @@ class CrawlFacts:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Another table to ask."""
-        self._connection.register(name, table)
+        _copy(self._connection, name, table)
 
     def run_script(self, script: str) -> None:
         """Raises CaravanError where one of its statements fails."""

@@ -5,9 +5,8 @@ Lists are cut off where they are read: a site may have a million issues, and a p
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 from caravan.clients.crawl.facts import CrawlFacts
 from caravan.core.site_audit import Ended, Issue, PageChange, Pages, Slow
@@ -24,7 +23,6 @@ FROM ledger LEFT JOIN issue ON ledger.check_id = issue.check_id AND ledger.url =
 WHERE ledger.state = 'open'
 """
 NEWEST_FIRST = "CASE change WHEN 'new' THEN 0 WHEN 'regressed' THEN 1 WHEN 'still' THEN 2 ELSE 3 END"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _AT_ONCE = 10_000
 
 
@@ -105,26 +103,13 @@ def slowest(facts: CrawlFacts, most: int) -> list[Slow]:
     return [Slow(*row) for row in rows]
 
 
-def write_csv(facts: CrawlFacts, path: Path, titles: Mapping[str, str], readable: Callable[[str | None], str]) -> int:
-    """Every open issue, a row each; how many. A cell that a spreadsheet would take for a formula has `'` before it."""
+def open_rows(facts: CrawlFacts) -> Iterator[tuple[Any, ...]]:
+    """Every open issue, the worst first: severity, category, check_id, market_code, url, change, first_seen_at,
+    affected_count, evidence. Nothing else may be asked until the last one was taken."""
     ranks = "CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
-    cursor = facts.cursor(f"SELECT * FROM ({_OPEN}) ORDER BY {ranks}, check_id, url")
-    count = 0
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file)
-        out.writerow(
-            ["severity", "category", "check_id", "title", "market_code", "url", "change", "first_seen_at"]
-            + ["affected_count", "evidence"]
-        )
-        while rows := cursor.fetchmany(_AT_ONCE):
-            for check_id, url, market, change, first_seen_at, affected, evidence, severity, category in rows:
-                out.writerow(
-                    [severity, category, check_id, titles.get(check_id, check_id), _plain(market), _plain(url), change]
-                    + [first_seen_at.isoformat(" "), affected, _plain(readable(evidence))]
-                )
-            count += len(rows)
-    return count
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    cursor = facts.cursor(
+        "SELECT severity, category, check_id, market_code, url, change, first_seen_at, affected_count, evidence"
+        f" FROM ({_OPEN}) ORDER BY {ranks}, check_id, market_code, url"
+    )
+    while rows := cursor.fetchmany(_AT_ONCE):
+        yield from rows

@@ -1,0 +1,190 @@
+"""`caravan site crawl` says what is wrong, and the next one of the same folder what became of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from crawl_world import Reply, Site, page, text
+
+from caravan.cli.main import main
+
+Command = Callable[..., tuple[int, str]]
+CHECK = "title-empty"
+
+
+class Web:
+    """Pages by path, to be changed between crawls."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Reply] = {
+            "/": page("home", ["/a", "/b"]),
+            "/a": page("", ["/"]),
+            "/b": page("<b>B</b>", ["/"]),
+        }
+        self.robots = text("User-agent: *\nDisallow: /private\n")
+
+    def __call__(self, path: str) -> Reply | None:
+        return self.robots if path == "/robots.txt" else self.pages.get(path)
+
+
+@pytest.fixture
+def web() -> Web:
+    return Web()
+
+
+@pytest.fixture
+def site(web: Web) -> Iterator[Site]:
+    with Site(web).serve() as served:
+        yield served
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, site: Site, out: Path, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.setenv("CARAVAN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, folder: Path | None = out) -> tuple[int, str]:
+        where = ["--out", str(folder)] if folder else []
+        code = main(["site", "crawl", site.url, "--private", "--rate", "500", *where, *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def ledger(folder: Path) -> dict[tuple[str, str], tuple[str, str | None]]:
+    rows = pq.read_table(folder / "ledger.parquet").to_pylist()
+    return {(row["check_id"], row["url"].split("/", 3)[3]): (row["state"], row["change"]) for row in rows}
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    with open(folder / "issues.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_first_crawl_finds_what_is_wrong_and_says_where_the_report_is(command: Command, out: Path) -> None:
+    code, said = command()
+    assert code == 0, said
+    assert "The crawl is complete" in said and str(out / "report.html") in said
+    assert "Not evaluated: " in said and "Since the last" not in said
+    assert ledger(out)[CHECK, "a"] == ("open", None)
+    assert {path.name for path in out.iterdir() if path.is_file()} >= {
+        "issue.parquet", "check.parquet", "ledger.parquet", "page_change.parquet", "issues.csv", "report.html",
+    }  # fmt: skip
+    issues = pq.read_table(out / "issue.parquet").num_rows
+    assert issues == len(rows_of(out)) == len(ledger(out)) > 5
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "there is no earlier complete crawl" in report
+    assert report.count("data-issue ") == issues
+
+
+@pytest.mark.parametrize("has_folder", [True, False], ids=["in one folder", "in folders of their own"])
+def test_the_second_crawl_says_what_was_fixed_and_what_is_new(
+    command: Command, tmp_path: Path, out: Path, web: Web, has_folder: bool
+) -> None:
+    where = {"folder": out if has_folder else None}
+    command(**where)
+    web.pages |= {"/a": page("All about A", ["/"]), "/b": page("", ["/"]), "/c": page("C", ["/"])}
+    web.pages["/"] = page("home", ["/a", "/b", "/c"])
+    code, said = command(**where)
+    assert code == 0, said
+    folder = out if has_folder else max((tmp_path / "home/site/crawls").glob("*/*"))
+    found = ledger(folder)
+    assert found[CHECK, "a"] == ("fixed", "fixed") and found[CHECK, "b"] == ("open", "new")
+    counts = {change: sum(row[1] == change for row in found.values()) for change in ("new", "fixed", "gone")}
+    assert f"Since the last complete crawl: {counts['new']} new, 0 back, {counts['fixed']} fixed" in said
+    assert counts["fixed"] >= 1 and counts["new"] >= 1
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert ">fixed<" in report and "1 added, 3 changed" in report
+    changes = {
+        row["url"].split("/", 3)[3]: row["change"] for row in pq.read_table(folder / "page_change.parquet").to_pylist()
+    }
+    assert changes == {"": "changed", "a": "changed", "b": "changed", "c": "added"}
+    assert {row["change"] for row in rows_of(folder)} <= {"new", "still"}
+
+
+def test_what_was_fixed_and_is_there_again_is_back(command: Command, out: Path, web: Web) -> None:
+    bad, good = web.pages["/a"], page("All about A", ["/"])
+    for each in (bad, good, bad):
+        web.pages["/a"] = each
+        said = command()[1]
+    assert ledger(out)[CHECK, "a"] == ("open", "regressed")
+    assert " back," in said and " 0 back," not in said
+
+
+def test_half_a_crawl_closes_nothing_and_does_not_say_that_there_is_nothing(
+    command: Command, out: Path, web: Web
+) -> None:
+    web.pages |= {"/": page("home", ["/a", "/b", *(f"/p/{number}" for number in range(20))])}
+    web.pages |= {f"/p/{number}": page(f"P {number}", ["/"]) for number in range(20)}
+    command()
+    web.pages = {"/": page("home", ["/a"]), "/a": page("All about A", ["/"])}
+    web.robots = text("User-agent: *\nDisallow: /p\nDisallow: /b\n")
+    said = command()[1]
+    assert "The crawl is not complete" in said and "No issues" not in said, said
+    assert "what is fixed is not known" in said
+    assert not {change for _, change in ledger(out).values()} & {"fixed", "gone"}
+    assert "The crawl is not complete." in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site: Site, out: Path) -> None:
+    first = command()[1]
+    (out / "report.html").unlink()
+    site.log.clear()
+    code, said = command()
+    assert code == 0 and site.log == [], "nothing is asked again"
+    assert said.split("Open issues")[1] == first.split("Open issues")[1]
+
+
+@pytest.mark.parametrize(
+    ("gate", "code", "told"),
+    [
+        (CHECK, 2, f"The gate is shut: {CHECK} fired."),
+        (f"response-5xx,{CHECK}", 2, f"The gate is shut: {CHECK} fired."),
+        ("error", 2, "The gate is shut: "),
+        ("response-5xx", 0, ""),
+        ("perf-lcp", 0, "Of the gate these were not evaluated: perf-lcp."),
+    ],
+)
+def test_the_gate(command: Command, gate: str, code: int, told: str) -> None:
+    found, said = command("--gate", gate)
+    assert found == code and told in said, said
+
+
+def test_a_gate_that_there_is_not(command: Command, site: Site) -> None:
+    code, said = command("--gate", f"{CHECK},title-emty")
+    assert code == 2 and "there is no check 'title-emty'; did you mean 'title-empty'?" in said
+    assert site.log == [], "it is said before anybody is asked"
+
+
+def test_what_pages_write_stays_text(command: Command, out: Path, web: Web) -> None:
+    hostile = "</title><script>alert(1)</script>"
+    web.pages["/a"] = page(hostile, ["/", "/=1+1"], '<meta name="description" content="=cmd|x">')
+    assert command()[0] == 0
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert report.count("<script") == 1 and "alert(1)</script>" not in report
+    assert not [cell for row in rows_of(out) for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_what_a_crawl_that_died_half_moved_is_moved_on(command: Command, out: Path) -> None:
+    command()
+    aside = out / ".aside"
+    aside.mkdir()
+    (out / "frontier.sqlite").rename(aside / "frontier.sqlite")
+    code, said = command()
+    assert code == 0, said
+    assert "Since the last complete crawl" in said
+    assert json.loads((out / "previous/run.json").read_text())["ended_at"] and not aside.exists()
