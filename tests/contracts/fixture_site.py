@@ -2,8 +2,8 @@
 
 `site`: path, or whole address, to a page: the body's HTML in a page that is otherwise as it should be; or a mapping
 with any of `status`, `headers`, `html` (the whole document), `head`, `body`, `links` (so many, in the body),
-`alternates` (code to address, in the head), and what would take much text, or waiting, or failing to come about:
-`passages` (texts instead of the body's), `marks` (name to value or values, or to columns) and columns of `page`.
+`alternates` (code to path) and the columns of `page` to set by hand, where a crawl would have to wait or to fail for
+them.
 
 Pages are read by the crawl's own extractor. `robots`, `sitemap`, `sitemap_url`, `hreflang` (of sitemaps), `host`,
 `seed` and `inputs`: rows.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -23,7 +22,6 @@ from caravan.clients.crawl.extract import Extractor
 from caravan.clients.crawl.facts import INPUT_TABLES
 from caravan.clients.crawl.tables import TABLES
 from caravan.core.crawl import Answer, Ask, Limits, Scope
-from caravan.core.urls import key_of
 
 ORIGIN = "https://shop.test"
 CRAWLED_AT = datetime(2026, 3, 1, 2, 0)
@@ -36,7 +34,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
-_PARTS = frozenset(["status", "headers", "html", "head", "body", "links", "alternates", "passages", "marks"])
+_PARTS = frozenset(["status", "headers", "html", "head", "body", "links", "alternates"])
 
 Tables = dict[str, pa.Table]
 
@@ -116,20 +114,4 @@ def _add_page(extractor: Extractor, rows: dict[str, list[dict[str, Any]]], url: 
     is_own = urlsplit(url).hostname in ("shop.test", "www.shop.test")
     for name, found in extractor.extract(answer, "page" if is_own else "external").rows.items():
         rows[name] += [dict(zip(TABLES[name].names, row, strict=True)) for row in found]
-    page = rows["page"][-1]
-    page.update(by_hand)
-    _add_by_hand(rows, page["page_key"], given)
-
-
-def _add_by_hand(rows: dict[str, list[dict[str, Any]]], key: int, given: Mapping[str, Any]) -> None:
-    for name, values in given.get("marks", {}).items():
-        for value in values if isinstance(values, list) else [values]:
-            said = dict(value) if isinstance(value, dict) else {"value": value}
-            if "amount" in said:
-                said["amount"] = Decimal(str(said["amount"]))
-            rows["mark"].append({"page_key": key, "name": name, "count": 1, **said})
-    if "passages" in given:
-        rows["passage"] = [row for row in rows["passage"] if row["page_key"] != key]
-    for position, text in enumerate(given.get("passages", ())):
-        passage = {"position": position, "text_hash": key_of(text), "character_count": len(text)}
-        rows["passage"].append({"page_key": key, **passage})
+    rows["page"][-1].update(by_hand)

@@ -154,7 +154,8 @@ def test_a_bucket_is_listed(object_store: ObjectStore, bucket: str) -> None:
 
 
 def test_a_kind_that_is_not_used() -> None:
-    assert outcome(Connection("x", "ftp")) == (False, "is of the type 'ftp'; Caravan uses aws, http, https, imap, smtp")
+    kinds = "aws, google_cloud_platform, http, https, imap, smtp"
+    assert outcome(Connection("x", "ftp")) == (False, f"is of the type 'ftp'; Caravan uses {kinds}")
 
 
 def test_what_the_configuration_asks_for() -> None:

@@ -74,6 +74,16 @@ def test_an_address_is_asked_for_once(tmp_path: Path, site: Site, plan: Plan) ->
     assert [path for path, count in asked.items() if count > 1] == []
 
 
+@pytest.mark.parametrize("shown", ["<img src='/x'><a href='/x?utm_source=a'>x</a>", "<a href='/x'>x</a><img src='/x'>"])
+def test_what_is_shown_and_linked_to_is_read(tmp_path: Path, shown: str) -> None:
+    home = page("home", [])
+    body = home.body.replace(b"</body>", shown.encode() + b"</body>")
+    own = Site({"/": replace(home, body=body), "/x": page("x", ["/y"]), "/y": page("y", [])}.get)
+    with own.serve() as site:
+        run(tmp_path / "a", Plan((site.url + "/",), scope_of(site, dropped_parameters=frozenset(["utm_source"])), FAST))
+    assert (site.paths("GET"), site.paths("HEAD")) == (["/", "/x", "/y"], [])
+
+
 def test_what_robots_keeps_from_us_is_told_and_not_asked_for(tmp_path: Path, site: Site, plan: Plan) -> None:
     run(tmp_path / "a", plan)
     blocked = ask(tmp_path / "a", "SELECT url, reason, attempt_count, depth FROM page WHERE outcome = 'blocked'")
@@ -297,6 +307,15 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, site: Site, 
         with pytest.raises(CaravanError, match="is not empty, and holds no crawl"):
             run(tmp_path / "a", plan, fresh=fresh)
     assert (tmp_path / "a" / "letter.txt").read_text() == "dear"
+
+
+def test_to_begin_afresh_removes_the_crawl_alone(tmp_path: Path, site: Site, plan: Plan) -> None:
+    run(tmp_path / "a", replace(plan, limits=replace(FAST, pages_of_host=5)))
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    run(tmp_path / "a", plan, fresh=True)
+    run(tmp_path / "b", plan)
+    assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
+    assert tables(tmp_path / "a") == tables(tmp_path / "b")
 
 
 def test_expected_pages_that_do_not_answer_make_a_crawl_incomplete(tmp_path: Path) -> None:

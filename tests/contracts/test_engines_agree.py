@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from deliveries import LINES, OBSERVED, OFFERS, ORDERS, PAYMENTS, REFUNDS, SHIPMENTS, Line, batch_of, day
 from places import table_rows
+from search_world import day_batch, searches
 from sent import Sent
 
 from caravan import INCLUDE_DIR, SQL_DIR
@@ -162,6 +163,14 @@ def rates(folder: Path) -> Batch:
     return Batch(RAW["raw.fx__rate"], [folder / "near.parquet"], len(table), "rates", OBSERVED)
 
 
+def searches_of(folder: Path, wave: int) -> list[Batch]:
+    """Some days; in the second wave one of them is restated, and one is new."""
+    numbers = (2, 3, 25) if wave == 1 else (3, 4)
+    return [
+        day_batch(folder, day(n), searches(seed=n * wave, count=40), f"search-{wave}-{n}", OBSERVED) for n in numbers
+    ]
+
+
 def releases_of(*markets: str, standing: str = "planned") -> list[dict[str, object]]:
     """The first one's time has passed, the others' not."""
     names = ("title", "kind", "audience", "action", "zone", "outlets")
@@ -181,7 +190,7 @@ def put(warehouse: Warehouse, catalog, batch: Batch) -> None:
     warehouse.forget_staged()
 
 
-def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch], sent: Sent) -> None:
+def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch], sent: Sent, folder: Path) -> None:
     """Deliver and build in two waves: a first build, then what the changes make stale and a window over it."""
     catalog = load_models(SQL_DIR)
     store = Store(warehouse, catalog, "dag", CONSTANTS, "revision", lambda: datetime(2026, 3, 1))
@@ -215,6 +224,9 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch], sent: Sent) -> N
         for place, outlet, tags in places
     ]
     store.put_reference("raw.release__link", link_rows(links), LINK_KEY, "run")
+    batches[half:half] = searches_of(folder, 1)
+    half += 3
+    batches += searches_of(folder, 2)
     for wave, days in ((batches[:half], None), (batches[half:], DayRange(day(1), day(5)))):
         releases = releases_of("DE", "US", "JP") if days is None else releases_of("US", "ZZ", standing="over")
         store.put_reference("raw.config__release", releases, RELEASE_KEY, "run", is_complete=True)
@@ -234,7 +246,7 @@ def both(lakes, servers, tmp_path_factory):
         for place in places:
             # Files of its own for each engine, under the same names.
             (deliveries := folder / place.engine / "load").mkdir(parents=True)
-            fill(place.open(), rates(deliveries), all_batches(deliveries), Sent(folder / place.engine))
+            fill(place.open(), rates(deliveries), all_batches(deliveries), Sent(folder / place.engine), deliveries)
         assert list((folder / "lake" / "files").rglob("adopted-*.parquet")), "no file was adopted"
     yield tuple(place.open() for place in places)
     for place in places:

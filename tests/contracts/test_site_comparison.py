@@ -18,7 +18,7 @@ from caravan.config.site_checks import FOLDER, load_site_checks
 from caravan.functions.site.audit import audit
 
 CATALOGUE = load_site_checks()
-COMPARISON = (FOLDER / "comparison.sql").read_text(encoding="utf-8")
+COMPARISON = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
 CHECKS = ("response-4xx", "url-underscore", "title-same-as-h1")
 FIRST = datetime(2026, 3, 1, 2, 0)
 
@@ -107,12 +107,23 @@ def test_new_still_fixed_and_back(nights):
     [
         ({"/": GOOD}, ("gone", "gone")),
         ({"/": GOOD, "/a_b": GONE}, ("gone", "gone")),
+        ({"/": GOOD, "/a_b": {"status": 301, "headers": {"Location": "/"}}}, ("gone", "gone")),
         ({"/": GOOD, "/a_b": {"status": 503}}, ("open", "unverified")),
+        ({"/": GOOD, "/a_b": {"status": 403}}, ("open", "unverified")),
         ({"/": GOOD, "/a_b": {"outcome": "failed", "status": None, "reason": "timeout"}}, ("open", "unverified")),
         ({"/": GOOD, "/a_b": {"outcome": "blocked", "status": None}}, ("open", "unverified")),
         ({"/": GOOD, "/a_b": GOOD}, ("open", "still")),
     ],
-    ids=["no longer linked", "answers 404", "fails", "times out", "is blocked", "has it still"],
+    ids=[
+        "no longer linked",
+        "answers 404",
+        "redirects",
+        "fails",
+        "is locked",
+        "times out",
+        "is blocked",
+        "has it still",
+    ],
 )
 def test_only_what_was_seen_closes_an_issue(nights, site, expected):
     # An address with an underscore keeps its issue for as long as it answers: `fixed` needs another check.

@@ -157,6 +157,8 @@ def test_the_verdict_is_the_one_last_task_and_runs_whatever_happened(bag, dag_id
         ("sales_orders_daily", "collect", "stage"),
         ("sales_orders_daily", "stage", "validate"),
         ("sales_orders_daily", "validate", "build"),
+        ("site_search_daily", "list_sites", "collect"),
+        ("site_search_daily", "collect", "build"),
         ("markets_rates_daily", "load_bundled", "collect_fetched"),
         ("markets_rates_daily", "collect_fetched", "collect_user"),
         ("markets_rates_daily", "collect_user", "build"),

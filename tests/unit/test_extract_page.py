@@ -175,6 +175,12 @@ def test_fragments_may_lead_to_ids_and_names():
     assert page(read("<p id=b><a name=a></a><p id=b><p id=''>"))["ids"] == ["b", "a"]
 
 
+def test_rows_beyond_the_limit_are_counted():
+    found = read("<p id=a><p id=b><a name=c></a><h2>1</h2><h2>2</h2><h2>3</h2>", limits=Limits(links_of_page=2))
+    assert page(found)["ids"] == ["a", "b"] and len(rows(found, "heading")) == 2
+    assert sorted(marks(found)) == [("rows-dropped", "heading", 1), ("rows-dropped", "ids", 1)]
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "body", "expected"),
     [

@@ -1,7 +1,7 @@
 -- What checks of speed and size ask.
 
 -- Pages made alike, as far as addresses tell: those of one folder, whatever numbers are in its path.
-CREATE TEMP MACRO template_of(address) AS
+CREATE TEMP MACRO TEMPLATE_OF(address) AS
 REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*')
 || REGEXP_REPLACE(REGEXP_REPLACE(PATH_OF(address), '[^/]+/?$', '*'), '[0-9]+', '#', 'g');
 

@@ -1,8 +1,16 @@
 -- What checks of JSON-LD ask.
 
-CREATE TEMP VIEW page_with_structured AS
+-- Pages with JSON-LD.
+CREATE TEMP VIEW structured_page AS
 SELECT html_page.* FROM html_page
 SEMI JOIN structured ON html_page.page_key = structured.page_key;
+
+-- Which types each page has.
+CREATE TEMP TABLE schema_type AS
+SELECT DISTINCT
+    page_key,
+    UNNEST(types) AS type
+FROM structured;
 
 -- Types by the one whose rules they follow.
 CREATE TEMP TABLE schema_kind AS
@@ -30,7 +38,7 @@ SELECT * FROM (
 ) AS listed (type, kind);
 
 -- What results of Google need of a node: one of `properties`. Without what a shop cannot give by itself, as reviews.
--- place: top for nodes that stand by themselves, offers for those under `offers`, any.
+-- place: top for nodes that stand by themselves, offers for those under `offers`, breadcrumbs, any.
 -- Source: developers.google.com/search/docs/appearance/structured-data, the state of December 2025.
 CREATE TEMP TABLE schema_property AS
 SELECT * FROM (
@@ -57,8 +65,8 @@ SELECT * FROM (
     ('AggregateRating', 'any', TRUE, ['ratingValue']),
     ('AggregateRating', 'any', TRUE, ['ratingCount', 'reviewCount']),
     ('BreadcrumbList', 'any', TRUE, ['itemListElement']),
-    ('ListItem', 'any', TRUE, ['position']),
-    ('ListItem', 'any', TRUE, ['item', 'name', 'url']),
+    ('ListItem', 'breadcrumbs', TRUE, ['position']),
+    ('ListItem', 'breadcrumbs', TRUE, ['name']),
     ('Organization', 'top', FALSE, ['name']),
     ('Organization', 'top', FALSE, ['url']),
     ('Organization', 'top', FALSE, ['logo']),
@@ -82,6 +90,7 @@ SELECT
     what
 FROM (
     VALUES
+    ('data-vocabulary.org', '2021-01-29', 'any, schema.org took its place'),
     ('FAQPage', '2023-08-08', 'questions and answers, but for known sites of health and government'),
     ('HowTo', '2023-09-13', 'instructions in steps'),
     ('SearchAction', '2024-11-21', 'search box below a site'),
@@ -89,7 +98,7 @@ FROM (
     ('SpecialAnnouncement', '2025-07-31', 'announcements of the pandemic')
 ) AS listed (type, since, what);
 
--- Properties that nodes of these kinds lack. An empty value is none.
+-- Properties that nodes of these kinds lack. An empty value is none; a step of breadcrumbs may be named by its item.
 CREATE TEMP TABLE schema_missing AS
 WITH kinded AS (
     SELECT
@@ -97,11 +106,14 @@ WITH kinded AS (
         structured.path,
         UNNEST(structured.types) AS type,
         CASE
-            WHEN NOT REGEXP_MATCHES(REPLACE(structured.path, '@graph', ''), '[A-Za-z]') THEN 'top'
-            WHEN REGEXP_MATCHES(structured.path, '\.offers\b') THEN 'offers'
+            WHEN NOT CONTAINS(REPLACE(structured.path, '.@graph', ''), '.') THEN 'top'
+            WHEN CONTAINS(structured.path, '.offers') THEN 'offers'
+            WHEN CONTAINS(structured.path, '.itemListElement') AND breadcrumbs.page_key IS NOT NULL THEN 'breadcrumbs'
             ELSE 'inside'
         END AS place,
         CASE
+            WHEN CONTAINS(structured.path, '.itemListElement') AND JSON_EXISTS(structured.content, '$.item.name')
+                THEN LIST_APPEND(JSON_KEYS(structured.content), 'name')
             WHEN REGEXP_MATCHES(structured.content, ':\s*(""|null|\[\]|\{\})')
                 THEN LIST_FILTER(
                     JSON_KEYS(structured.content),
@@ -110,6 +122,13 @@ WITH kinded AS (
             ELSE JSON_KEYS(structured.content)
         END AS names
     FROM structured
+    LEFT JOIN (
+        SELECT DISTINCT
+            page_key,
+            block
+        FROM structured
+        WHERE LIST_CONTAINS(types, 'BreadcrumbList')
+    ) AS breadcrumbs ON structured.page_key = breadcrumbs.page_key AND structured.block = breadcrumbs.block
     WHERE structured.error IS NULL AND LIST_HAS_ANY(structured.types, (SELECT LIST(schema_kind.type) FROM schema_kind))
 )
 
@@ -118,7 +137,7 @@ SELECT
     kinded.path,
     kinded.type,
     schema_property.is_required,
-    schema_property.properties
+    ARRAY_TO_STRING(schema_property.properties, ' or ') AS property
 FROM kinded
 INNER JOIN schema_kind ON kinded.type = schema_kind.type
 INNER JOIN schema_property
@@ -156,7 +175,7 @@ FROM picked
 WHERE value IS NOT NULL AND TRIM(value) <> '' AND NOT STARTS_WITH(value, '{');
 
 -- As the inputs call it; NULL for what has no such name, as MadeToOrder.
-CREATE TEMP MACRO availability_of(term) AS
+CREATE TEMP MACRO AVAILABILITY_OF(term) AS
 CASE LOWER(REGEXP_EXTRACT(TRIM(term), '[A-Za-z]+$'))
     WHEN 'instock' THEN 'in_stock'
     WHEN 'instoreonly' THEN 'in_stock'
@@ -177,14 +196,14 @@ WITH stated AS (
     SELECT
         page_key,
         block,
-        REGEXP_REPLACE(path, '\.offers\b.*$', '') AS product_path,
+        SPLIT_PART(path, '.offers', 1) AS product_path,
         JSON_EXTRACT_STRING(content, [
             '$.price', '$.priceSpecification.price', '$.lowPrice', '$.highPrice',
             '$.priceCurrency', '$.priceSpecification.priceCurrency', '$.availability',
             '$.sku', '$.gtin', '$.gtin13', '$.mpn'
         ]) AS said
     FROM structured
-    WHERE LIST_HAS_ANY(types, ['Offer', 'AggregateOffer']) AND REGEXP_MATCHES(path, '\.offers\b')
+    WHERE LIST_HAS_ANY(types, ['Offer', 'AggregateOffer']) AND CONTAINS(path, '.offers')
 ),
 
 product AS (
@@ -319,8 +338,4 @@ SEMI JOIN warehouse_stock ON html_page.page_key = warehouse_stock.page_key;
 
 CREATE TEMP VIEW rated_page AS
 SELECT html_page.* FROM html_page
-WHERE
-    page_key IN (
-        SELECT structured.page_key FROM structured
-        WHERE LIST_CONTAINS(structured.types, 'AggregateRating')
-    );
+SEMI JOIN schema_type ON html_page.page_key = schema_type.page_key AND schema_type.type = 'AggregateRating';

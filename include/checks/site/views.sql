@@ -2,35 +2,40 @@
 -- (clients/crawl/facts.py). Whatever a check is `over` has page_key, url and market_code; page_key is NULL where it is
 -- no page that is judged. Tables: several checks ask them. Views: a filter that costs nothing.
 
-CREATE TEMP MACRO path_of(address) AS REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*([^?#]*)', 1);
+CREATE TEMP MACRO PATH_OF(address) AS REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*([^?#]*)', 1);
 
-CREATE TEMP MACRO query_of(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)', 1);
+CREATE TEMP MACRO QUERY_OF(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)', 1);
 
-CREATE TEMP MACRO hostname_of(host) AS REGEXP_REPLACE(host, ':[0-9]+$', '');
+CREATE TEMP MACRO HOSTNAME_OF(host) AS REGEXP_REPLACE(host, ':[0-9]+$', '');
 
 -- Characters as a reader counts them: without marks that stand on others, as in Thai. ASCII has none, and no time is
 -- spent on looking for them.
-CREATE TEMP MACRO characters_of(words) AS
+CREATE TEMP MACRO CHARACTERS_OF(words) AS
 CASE
     WHEN STRLEN(words) = LENGTH(words) THEN LENGTH(words)
     ELSE LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'))
 END;
 
 -- Whether most of it is of scripts whose characters are twice as wide as Latin ones.
-CREATE TEMP MACRO is_cjk(words) AS
+CREATE TEMP MACRO IS_CJK(words) AS
 STRLEN(words) <> LENGTH(words)
 AND 2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
 
 -- Two texts that a reader takes for the same.
-CREATE TEMP MACRO same_words(words) AS
+CREATE TEMP MACRO SAME_WORDS(words) AS
 CASE
     WHEN STRLEN(words) = LENGTH(words)
-        THEN TRIM(REGEXP_REPLACE(TRANSLATE(LOWER(words), '!"#%&''()*,-./:;?@[\]_{}', '                      '), ' {2,}', ' ', 'g'))
+        THEN
+            TRIM(
+                REGEXP_REPLACE(
+                    TRANSLATE(LOWER(words), '!"#%&''()*,-./:;?@[\]_{}', REPEAT(' ', 23)), ' {2,}', ' ', 'g'
+                )
+            )
     ELSE TRIM(REGEXP_REPLACE(LOWER(NFC_NORMALIZE(words)), '[\s\p{P}]+', ' ', 'g'))
 END;
 
 -- ISO 639-1 of a tag, as far as detection tells languages apart.
-CREATE TEMP MACRO language_of(tag) AS
+CREATE TEMP MACRO LANGUAGE_OF(tag) AS
 CASE SPLIT_PART(LOWER(tag), '-', 1)
     WHEN 'nb' THEN 'no'
     WHEN 'nn' THEN 'no'
@@ -384,208 +389,7 @@ FROM internal_link
 LEFT JOIN redirect_path ON internal_link.target_key = redirect_path.page_key
 GROUP BY internal_link.page_key, COALESCE(redirect_path.final_key, internal_link.target_key);
 
--- Where visits begin: the markets' home pages, else the addresses that the crawl was given.
-CREATE TEMP TABLE home AS
-SELECT DISTINCT address.page_key
-FROM address
-WHERE
-    address.url IN (SELECT market.home_url FROM market)
-    OR (
-        NOT EXISTS (SELECT 1 FROM market WHERE market.home_url IS NOT NULL)
-        AND address.page_key IN (SELECT seed.page_key FROM seed WHERE seed.source = 'start')
-    );
-
--- Clicks from the home page of its own market. What only another market links to is not here.
-CREATE TEMP TABLE click_depth AS
-WITH RECURSIVE own_edge AS (
-    SELECT
-        edge.page_key,
-        edge.target_key
-    FROM edge
-    INNER JOIN page_market AS source ON edge.page_key = source.page_key
-    INNER JOIN page_market AS target ON edge.target_key = target.page_key AND source.market_code = target.market_code
-),
-
-reached (page_key, click_count) USING KEY (page_key) AS (
-    SELECT
-        home.page_key,
-        0 AS click_count
-    FROM home
-    UNION
-    SELECT
-        own_edge.target_key AS page_key,
-        ANY_VALUE(reached.click_count) + 1 AS click_count
-    FROM reached
-    INNER JOIN own_edge ON reached.page_key = own_edge.page_key
-    ANTI JOIN recurring.reached AS known ON own_edge.target_key = known.page_key
-    GROUP BY own_edge.target_key
-)
-
-SELECT * FROM reached;
-
--- Pages of the site that its sitemaps list, asked for or not.
-CREATE TEMP VIEW listed_page AS
-SELECT
-    known_page.*,
-    listed.sitemap_url,
-    listed.lastmod_at
-FROM known_page
-INNER JOIN listed ON known_page.page_key = listed.page_key;
-
--- Pages that something else than a link leads to.
-CREATE TEMP VIEW announced_page AS
-SELECT
-    html_page.*,
-    LIST_FILTER([
-        CASE WHEN html_page.page_key IN (SELECT listed.page_key FROM listed) THEN 'sitemap' END,
-        CASE WHEN html_page.page_key IN (SELECT search_page.page_key FROM search_page) THEN 'search_console' END,
-        CASE WHEN html_page.page_key IN (SELECT logged_page.page_key FROM logged_page) THEN 'logs' END
-    ], source -> source IS NOT NULL) AS sources
-FROM html_page
-WHERE
-    html_page.page_key IN (
-        SELECT listed.page_key FROM listed
-        UNION ALL
-        SELECT search_page.page_key FROM search_page
-        UNION ALL
-        SELECT logged_page.page_key FROM logged_page
-    );
-
--- Addresses of other sites that pages link to, as far as they were asked for.
-CREATE TEMP VIEW external_target AS
-SELECT * FROM address
-WHERE kind = 'external' AND state <> 'unasked';
-
 -- Styles, scripts and images of own hosts, asked for or not.
 CREATE TEMP VIEW resource AS
 SELECT * FROM address
 WHERE kind = 'resource';
-
--- Words of links that say nothing of where they lead, by language.
-CREATE TEMP TABLE vague_anchor AS
-SELECT
-    words.language,
-    UNNEST(words.texts) AS text
-FROM (
-    VALUES
-    ('en', ['here', 'click here', 'click', 'this', 'this page', 'this link', 'link', 'more', 'read more', 'learn more', 'see more', 'more info', 'details', 'go']),
-    ('de', ['hier', 'hier klicken', 'klicken sie hier', 'klick', 'link', 'mehr', 'mehr lesen', 'weiterlesen', 'mehr erfahren', 'weiter', 'details']),
-    ('fr', ['ici', 'cliquez ici', 'cliquer ici', 'lien', 'plus', 'lire la suite', 'en savoir plus', 'voir plus', 'suite', 'détails']),
-    ('es', ['aquí', 'haga clic aquí', 'haz clic aquí', 'clic aquí', 'enlace', 'más', 'leer más', 'saber más', 'ver más', 'detalles']),
-    ('it', ['qui', 'clicca qui', 'link', 'altro', 'leggi tutto', 'scopri di più', 'leggi di più', 'continua', 'dettagli']),
-    ('pt', ['aqui', 'clique aqui', 'link', 'mais', 'leia mais', 'saiba mais', 'ver mais', 'detalhes']),
-    ('nl', ['hier', 'klik hier', 'link', 'meer', 'lees meer', 'meer lezen', 'verder', 'details']),
-    ('sv', ['här', 'klicka här', 'länk', 'mer', 'läs mer', 'se mer', 'detaljer']),
-    ('da', ['her', 'klik her', 'link', 'mere', 'læs mere', 'se mere']),
-    ('no', ['her', 'klikk her', 'lenke', 'mer', 'les mer', 'se mer']),
-    ('fi', ['tästä', 'klikkaa tästä', 'tässä', 'lue lisää', 'lisää']),
-    ('pl', ['tutaj', 'kliknij tutaj', 'link', 'więcej', 'czytaj więcej', 'zobacz więcej']),
-    ('cs', ['zde', 'klikněte zde', 'odkaz', 'více', 'číst více']),
-    ('tr', ['burada', 'buraya tıklayın', 'tıklayın', 'devamı', 'devamını oku', 'daha fazla']),
-    ('ru', ['здесь', 'тут', 'нажмите здесь', 'ссылка', 'далее', 'подробнее', 'читать далее', 'ещё']),
-    ('ja', ['こちら', 'ここ', 'ここをクリック', 'こちらをクリック', 'もっと見る', '続きを読む', '詳細', '詳しくはこちら']),
-    ('zh', ['这里', '點擊這裡', '点击这里', '點此', '点此', '更多', '阅读更多', '了解更多', '詳情', '详情']),
-    ('ko', ['여기', '여기를 클릭', '더 보기', '더보기', '자세히', '자세히 보기']),
-    ('ar', ['هنا', 'اضغط هنا', 'انقر هنا', 'المزيد', 'اقرأ المزيد', 'التفاصيل'])
-) AS words (language, texts);
-
--- Sitemaps that somebody declared: an address that was only tried may be missing.
-CREATE TEMP VIEW sitemap_file AS
-SELECT
-    sitemap.*,
-    CAST(NULL AS BIGINT) AS page_key,
-    '' AS market_code
-FROM sitemap
-WHERE sitemap.declared_in <> 'guess' OR sitemap.status_code = 200;
-
--- Pages with alternates in a sitemap.
-CREATE TEMP VIEW page_of_sitemap_hreflang AS
-SELECT * FROM known_page
-WHERE page_key IN (SELECT hreflang.page_key FROM hreflang WHERE hreflang.source = 'sitemap');
-
--- Pages of a site that has a sitemap at all.
-CREATE TEMP VIEW page_to_list AS
-SELECT * FROM indexable
-WHERE EXISTS (SELECT 1 FROM listed);
-
--- robots.txt by host.
-CREATE TEMP VIEW robots_file AS
-SELECT
-    robots.*,
-    CAST(NULL AS BIGINT) AS page_key,
-    '' AS market_code
-FROM robots;
-
--- robots.txt of this and the last comparable crawl.
-CREATE TEMP VIEW robots_pair AS
-SELECT
-    robots_file.*,
-    previous_robots.content AS previous_content,
-    previous_robots.outcome AS previous_outcome
-FROM robots_file
-INNER JOIN previous_robots ON robots_file.host = previous_robots.host
-WHERE robots_file.outcome IN ('read', 'none') AND previous_robots.outcome IN ('read', 'none');
-
--- Rules by crawler, of both: lines that name crawlers one after the other share the rules behind them.
-CREATE TEMP VIEW robots_rule AS
-WITH line AS (
-    SELECT
-        host,
-        is_previous,
-        GENERATE_SUBSCRIPTS(lines, 1) AS number,
-        TRIM(REGEXP_REPLACE(UNNEST(lines), '#.*', '')) AS text
-    FROM (
-        SELECT
-            host,
-            FALSE AS is_previous,
-            STRING_SPLIT(REPLACE(COALESCE(content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
-        FROM robots_pair
-        UNION ALL
-        SELECT
-            host,
-            TRUE AS is_previous,
-            STRING_SPLIT(REPLACE(COALESCE(previous_content, ''), CHR(13), CHR(10)), CHR(10)) AS lines
-        FROM robots_pair
-    )
-),
-
-field AS (
-    SELECT
-        host,
-        is_previous,
-        number,
-        LOWER(TRIM(SPLIT_PART(text, ':', 1))) AS name,
-        TRIM(SUBSTR(text, POSITION(':' IN text) + 1)) AS value
-    FROM line
-    WHERE REGEXP_MATCHES(text, '(?i)^(user-agent|allow|disallow|crawl-delay)\s*:')
-),
-
-opened AS (
-    SELECT
-        *,
-        name = 'user-agent'
-        AND COALESCE(LAG(name) OVER (PARTITION BY host, is_previous ORDER BY number), '') <> 'user-agent' AS opens
-    FROM field
-),
-
-grouped AS (
-    SELECT
-        *,
-        COUNT(*) FILTER (WHERE opens) OVER (PARTITION BY host, is_previous ORDER BY number) AS group_number
-    FROM opened
-)
-
-SELECT
-    agent.host,
-    agent.is_previous,
-    LOWER(agent.value) AS agent,
-    LIST(rule.name || ': ' || rule.value ORDER BY rule.number) FILTER (WHERE rule.number IS NOT NULL) AS rules
-FROM grouped AS agent
-LEFT JOIN grouped AS rule
-    ON
-        agent.host = rule.host
-        AND agent.is_previous = rule.is_previous
-        AND agent.group_number = rule.group_number
-        AND rule.name <> 'user-agent'
-WHERE agent.name = 'user-agent'
-GROUP BY agent.host, agent.is_previous, LOWER(agent.value);

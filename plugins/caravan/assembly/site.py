@@ -103,8 +103,12 @@ def crawl(
         stop=stop,
         progress=progress,
         certificates=fetcher.certificates,
+        now=utc_now,
     )
-    return crawl_into(plan, folder, means, fresh)
+    record = crawl_into(plan, folder, means, fresh)
+    if record.ended_at is not None:
+        fetcher.close()  # else a thread may still wait for an answer that nobody wants any more
+    return record
 
 
 def _twins(host: str) -> list[str]:

@@ -130,7 +130,7 @@ def audit_crawl(
     from caravan.clients.crawl import comparing, delivery, findings
     from caravan.clients.crawl.facts import INPUT_TABLES, CrawlFacts
 
-    script = (FOLDER / "comparison.sql").read_text(encoding="utf-8")
+    script = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
     asked = (script, findings.ASKED, delivery.ASKED, also.asked if also else "")
     given = dict(inputs or {})
     if before.crawl is not None:

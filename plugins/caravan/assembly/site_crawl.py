@@ -96,6 +96,8 @@ def list_sites(run_id: str, dag_id: str, asked: Sequence[str] = ()) -> list[str]
 
 def crawl(site_code: str) -> dict[str, int]:
     """Addresses by outcome. One that was cut off goes on where it was, in the next attempt or the next night."""
+    from caravan.clients.crawl.runs import NOTHING
+
     night = _Night.open()
     site = night.site(site_code)
     plan = crawls.plan_of(site)
@@ -111,6 +113,8 @@ def crawl(site_code: str) -> dict[str, int]:
     log.info("%s: %s", site_code, ", ".join(f"{count} {outcome}" for outcome, count in record.counts.items()))
     if record.ended_at is None:
         raise Retryable(f"{site_code} was not through after {CRAWL_SECONDS / 3600:g} hours; it goes on from there")
+    if record.certificate.stopped == NOTHING:
+        raise Rejected("NOTHING_READ", f"{site_code}: {why_incomplete(record.certificate)}")
     if why := why_incomplete(record.certificate):
         log.warning("%s is incomplete: %s. No issue ends by it", site_code, why)
     return dict(record.counts)
@@ -125,7 +129,7 @@ def audit(site_code: str, run_id: str) -> dict[str, int]:
     folder, record, before = _newest(night, site)
     today = record.started_at.date()
     inputs, revenue = _inputs(night, site, today)
-    script = (CHECKS_FOLDER / "delivery.sql").read_text(encoding="utf-8")
+    script = (CHECKS_FOLDER / "after" / "delivery.sql").read_text(encoding="utf-8")
 
     def deliver(facts: CrawlFacts, verdicts: Sequence[Verdict]) -> None:
         stamp = _stamp(night, site, folder, record, before, run_id, has_sales=revenue is not None)
@@ -219,10 +223,12 @@ def _newest(night: _Night, site: Site) -> tuple[Path, Record, Before]:
 
 
 def _ended(night: _Night, site: Site) -> list[tuple[Path, Record]]:
-    """Crawls that are through, the newest first."""
+    """Crawls that are through and have read anything, the newest first."""
     from caravan.clients.crawl.folders import crawls as crawls_below
+    from caravan.clients.crawl.runs import NOTHING
 
-    return [(folder, record) for folder, record in crawls_below(night.root(site)) if record.ended_at is not None]
+    found = crawls_below(night.root(site))
+    return [each for each in found if each[1].ended_at is not None and each[1].certificate.stopped != NOTHING]
 
 
 def _inputs(

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from caravan.config.alerts import Alerts
 from caravan.config.outlets import MailOutlet, OutletAccount, SesOutlet, SiteOutlet
 from caravan.config.places import S3_DEFAULT, is_url, s3_place
+from caravan.config.search import SearchConsoleSource
 from caravan.config.services import ServiceChannel
 from caravan.config.types import Configuration, FileChannel
 from caravan.core.connections import Connection
 from caravan.core.errors import CaravanError, Misconfigured
 
-TRIED = ("aws", "http", "https", "imap", "smtp")
+TRIED = ("aws", "google_cloud_platform", "http", "https", "imap", "smtp")
 """The kinds of connection that Caravan uses."""
 
 
@@ -26,12 +27,19 @@ class Use:
     buckets: list[str] = field(default_factory=list)
     channels: list[ServiceChannel] = field(default_factory=list)
     """Those that ask a service through it."""
+    properties: list[str] = field(default_factory=list)
+    """Those of Search Console that are asked through it."""
     untried: str = ""
     """Why it is not asked, where it has no other use."""
 
 
-def uses(configuration: Configuration, alerts: Alerts, outlets: Iterable[OutletAccount] = ()) -> Mapping[str, Use]:
-    """By connection id, sorted; of channels and outlets only those that are switched on."""
+def uses(
+    configuration: Configuration,
+    alerts: Alerts,
+    outlets: Iterable[OutletAccount] = (),
+    searches: Mapping[str, SearchConsoleSource] | None = None,
+) -> Mapping[str, Use]:
+    """By connection id, sorted; of channels and outlets only those that are switched on. `searches`: by site."""
     found: defaultdict[str, Use] = defaultdict(Use)
     for channel in configuration.channels.values():
         if channel.enabled and isinstance(channel, ServiceChannel):
@@ -47,6 +55,9 @@ def uses(configuration: Configuration, alerts: Alerts, outlets: Iterable[OutletA
     for outlet in outlets:
         if outlet.enabled:
             _add_outlet(found, outlet)
+    for site, source in (searches or {}).items():
+        _add(found, source.connection, f"search data of {site}")
+        found[source.connection].properties.append(source.property_url)
     for conn_id, by in ((alerts.heartbeat.connection, "the heartbeat"), (alerts.clock.connection, "the clock")):
         if conn_id:
             _add(found, conn_id, by)
@@ -73,12 +84,22 @@ def _add_outlet(found: Mapping[str, Use], outlet: OutletAccount) -> None:
             _add(found, outlet.bounces.connection, f"bounces of {by}")
 
 
-def try_connection(connection: Connection, buckets: Sequence[str] = (), channels: Sequence[ServiceChannel] = ()) -> str:
+def try_connection(
+    connection: Connection,
+    buckets: Sequence[str] = (),
+    channels: Sequence[ServiceChannel] = (),
+    properties: Sequence[str] = (),
+) -> str:
     """What was seen. Raises Misconfigured, Rejected or Retryable with what is wrong; sends and changes nothing."""
     if channels:
         from caravan.assembly.services import TRIAL, open_source
 
         return "; ".join(sorted({open_source(channel, connection, TRIAL).probe() for channel in channels}))
+    if properties or connection.kind == "google_cloud_platform":
+        from caravan.assembly.services import TRIAL
+        from caravan.clients.search.console import try_properties
+
+        return try_properties(connection, properties, TRIAL)
     match connection.kind:
         case "aws":
             from caravan.clients.storage.s3 import try_s3
@@ -101,11 +122,14 @@ def try_connection(connection: Connection, buckets: Sequence[str] = (), channels
 
 
 def outcome(
-    connection: Connection, buckets: Sequence[str] = (), channels: Sequence[ServiceChannel] = ()
+    connection: Connection,
+    buckets: Sequence[str] = (),
+    channels: Sequence[ServiceChannel] = (),
+    properties: Sequence[str] = (),
 ) -> tuple[bool, str]:
     """Whether it works, and what was seen or is wrong."""
     try:
-        return True, try_connection(connection, buckets, channels)
+        return True, try_connection(connection, buckets, channels, properties)
     except CaravanError as error:
         return False, "; ".join(fault.message for fault in error.faults) if isinstance(error, Misconfigured) else str(
             error
@@ -118,7 +142,7 @@ def tried(connection: Connection, use: Use) -> tuple[bool, str]:
     """Like `outcome`, of one that is in use."""
     if use.untried and not use.buckets:
         return True, f"can be read; not tried, since {use.untried}"
-    return outcome(connection, use.buckets, use.channels)
+    return outcome(connection, use.buckets, use.channels, use.properties)
 
 
 def _add(found: Mapping[str, Use], conn_id: str, by: str, bucket: str | None = None) -> None:

@@ -75,8 +75,10 @@ def _uses() -> Mapping[str, Use]:
     from caravan.config.alerts import load_alerts
     from caravan.config.loader import load
     from caravan.config.outlets import load_outlets
+    from caravan.config.search import load_search_sites
 
     config_dir = Settings.from_environment().config_dir
     configuration = load(config_dir)
     outlets, _ = load_outlets(config_dir, configuration.markets)  # `release lint` tells their faults
-    return uses(configuration, load_alerts(config_dir), outlets.values())
+    searches = load_search_sites(config_dir).sources
+    return uses(configuration, load_alerts(config_dir), outlets.values(), searches)

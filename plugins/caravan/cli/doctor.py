@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def _surroundings(settings: Settings) -> Iterator[Finding]:
     from caravan.config.alerts import Alerts, load_alerts
     from caravan.config.loader import load
     from caravan.config.outlets import load_outlets
+    from caravan.config.search import load_search_sites
 
     try:
         alerts = load_alerts(settings.config_dir)
@@ -77,7 +79,9 @@ def _surroundings(settings: Settings) -> Iterator[Finding]:
             yield Finding("Airflow", "note", f"{told}; `./caravan up` starts one")
     if configuration:
         of, (outlets, _) = configuration, load_outlets(settings.config_dir, configuration.markets)
-        yield from guarded("connections", lambda: doctor_connections.connections(of, alerts, api, outlets.values()))
+        searches = load_search_sites(settings.config_dir).sources
+        tried = partial(doctor_connections.connections, of, alerts, api, outlets.values(), searches)
+        yield from guarded("connections", tried)
     if api:
         yield from doctor_airflow.examine_airflow(api)
 

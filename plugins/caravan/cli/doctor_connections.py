@@ -9,19 +9,24 @@ from caravan.cli.doctor_airflow import Api, connection_ids
 from caravan.cli.finding import Finding
 from caravan.config.alerts import Alerts
 from caravan.config.outlets import OutletAccount
+from caravan.config.search import SearchConsoleSource
 from caravan.config.types import Configuration
 from caravan.core.errors import Misconfigured
 
 
 def connections(
-    configuration: Configuration, alerts: Alerts, api: Api | None, outlets: Iterable[OutletAccount] = ()
+    configuration: Configuration,
+    alerts: Alerts,
+    api: Api | None,
+    outlets: Iterable[OutletAccount] = (),
+    searches: Mapping[str, SearchConsoleSource] | None = None,
 ) -> Iterator[Finding]:
     """`api`: of the running server, whose connections only tasks can use."""
     from caravan.assembly.connections import EnvironmentConnections, variable_of
     from caravan.assembly.trials import tried, uses
 
     there = EnvironmentConnections()
-    wanted = uses(configuration, alerts, outlets)
+    wanted = uses(configuration, alerts, outlets, searches)
     if not alerts.targets:
         told = "alerts.yml names no target: what goes wrong is written down, and nobody is told"
         yield Finding("alerts", "note", f"{told}; docs/unattended.md says how one is set")

@@ -28,6 +28,7 @@ from caravan.config.privacy import PURPOSES, TABLES, read_privacy
 from caravan.config.registers import Method, Party, read_methods, read_parties
 from caravan.config.services import ServiceChannel
 from caravan.config.settings import home_dir
+from caravan.config.site_checks import load_site_checks
 from caravan.config.sites import load_sites
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
 from caravan.config.validation import validate
@@ -62,11 +63,12 @@ def load(config_dir: Path, home: Path | None = None) -> Configuration:
 def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
     """Every fault of the configuration, sorted; empty when all is well. `home` as for `load`."""
     # Neither who is told nor how many tasks run at once is a reason to stop a night's run: `load` leaves them out. A
-    # site with a fault is not crawled, and nothing else needs it.
+    # site with a fault is not crawled, and nothing else needs it; its search data are collected all the same.
     reading = _read(config_dir, home)
     aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1]]
     try:
-        aside += load_sites(config_dir, reading.market_codes)[1]
+        ids = [check.id for check in load_site_checks().checks]
+        aside += load_sites(config_dir, reading.market_codes, ids)[1]
     except Misconfigured as error:
         aside += error.faults
     return in_order([*reading.faults, *aside])

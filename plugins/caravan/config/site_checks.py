@@ -10,7 +10,7 @@ The checks are the code's own and come with it. A site may set limits and severi
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -116,7 +116,7 @@ class Catalogue(Frozen):
         """The statements that its checks, and the SQL that is `asked` besides, need, directly or through others."""
         needed: set[str] = set()
         asking = " ".join([*asked, *(f"{check.over} {check.sql}" for check in self.checks if check.sql)])
-        for name, statement in reversed(self.views.items()):
+        for name, statement in reversed(list(self.views.items())):
             # What a statement asks stands before it, so one way back finds all.
             if re.search(rf"(?i)\b{name}\b", asking):
                 needed.add(name)
@@ -220,7 +220,7 @@ def _category_faults(document: Document, stem: str) -> Iterator[Fault]:
         yield document.fault(("category",), f"differs from the file's name; write `category: {stem}`")
 
 
-def _check_faults(document: Document, check: Check, views: Iterable[str], taken: set[str]) -> Iterator[Fault]:
+def _check_faults(document: Document, check: Check, views: Collection[str], taken: set[str]) -> Iterator[Fault]:
     """What a check says that is known nowhere."""
     at = ("checks", check.id)
     if check.id in taken:
@@ -230,7 +230,7 @@ def _check_faults(document: Document, check: Check, views: Iterable[str], taken:
             yield document.fault((*at, "needs"), f"'{name}' is no input{nearest(name, INPUTS)}")
     if check.sql is None:
         return
-    if check.over not in views:
+    if str(check.over) not in views:
         yield document.fault((*at, "over"), f"no script makes '{check.over}'{nearest(str(check.over), views)}")
     used = set(re.findall(r"\$(\w+)", check.sql))
     for name in sorted(used - set(check.limits)):

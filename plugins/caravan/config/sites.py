@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from caravan.config.document import Document, read
 from caravan.config.frozen import Day, Frozen
 from caravan.config.outlets import CODE, Line, language_tag
+from caravan.config.search import SearchConsoleSource
 from caravan.config.validation import validate
 from caravan.core.crawl import Limits, Scope
 from caravan.core.errors import Fault, Misconfigured, in_order, nearest
@@ -159,6 +160,7 @@ class Site(Frozen):
     markets: tuple[MarketPages, ...] = ()
     checks: SiteChecks = SiteChecks()
     suppressions: tuple[Suppression, ...] = ()
+    search_console: SearchConsoleSource | None = None
     gate: _CheckIds = ()
     """Ids of checks: where one of these fires, the audit's task fails."""
 

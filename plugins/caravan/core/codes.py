@@ -42,5 +42,5 @@ def script_codes() -> frozenset[str]:
 
 def _subtags(kind: str) -> frozenset[str]:
     """Without ranges for private use, as `qaa..qtz`."""
-    entries = parse_registry()
+    entries = parse_registry()  # type: ignore[no-untyped-call]
     return frozenset(entry["Subtag"] for entry in entries if entry["Type"] == kind and ".." not in entry["Subtag"])

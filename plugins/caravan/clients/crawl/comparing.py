@@ -73,8 +73,8 @@ def compare(
 ) -> None:
     """Make `ledger` and `page_change` in the database of `facts`, after the audit.
 
-    `script`: include/checks/site/comparison.sql. `evaluated_before`: check to version, of the last crawl. `known`: its
-    ledger, None before there was one.
+    `script`: include/checks/site/after/comparison.sql. `evaluated_before`: check to version, of the last crawl.
+    `known`: its ledger, None before there was one.
     """
     facts.register("known", (known if known is not None else LEDGER.empty_table()).cast(LEDGER))
     facts.register(

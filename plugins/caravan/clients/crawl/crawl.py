@@ -9,11 +9,9 @@ so that no thread waits for a slow host while another could be asked.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import logging
-import queue
 import threading
 import time
 from collections import Counter, deque
@@ -25,6 +23,7 @@ import pyarrow as pa
 
 from caravan.clients.crawl.archive import Archive, Validators
 from caravan.clients.crawl.batch import Batch, seeds_of
+from caravan.clients.crawl.crew import Crew
 from caravan.clients.crawl.frontier import Address, Frontier, Step
 from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TOLD_TO_WAIT, TRAP, Origin
 from caravan.clients.crawl.pace import Pace
@@ -43,8 +42,6 @@ _FLUSH_SECONDS = 15.0
 _CHUNK = 128
 """Addresses of one origin that are looked up at once."""
 _TOLD_EVERY_SECONDS = 1.0
-_PATIENCE_SECONDS = 5.0
-"""For answers that are under way when a crawl is stopped."""
 _HEAD_BYTES = 1 << 10
 """Of what is asked for only to see whether it is there."""
 _ASK_AGAIN_BY_GET = (403, 404, 405, 501)
@@ -112,9 +109,7 @@ class Crawl:
         self.origins = {origin: self._known(origin, of) for origin, of in told.items()}
         self.counts = Counts()
         self._reserved: Counter[int] = Counter()
-        self._jobs: queue.SimpleQueue[Callable[[], Callable[[], None]] | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[Callable[[], None] | BaseException] = queue.SimpleQueue()
-        self._under_way = 0
+        self.crew = Crew(work.limits.connections)
         self._lines: dict[str, _Line] = {}
         self._heap: list[tuple[float, int, _Line]] = []
         self._turns = itertools.count()
@@ -122,7 +117,6 @@ class Crawl:
         self._by_outcome = Counter(work.frontier.counts())
         self._by_outcome.pop("waiting", None)
         self._began = self._flushed_at = self._told_at = time.monotonic()
-        self._threads: list[threading.Thread] = []
         self.kinds: list[Kind] = ["page"]
         self.kinds += ["resource"] if work.scope.check_resources else []
         self.kinds += ["external"] if work.scope.check_external else []
@@ -131,24 +125,14 @@ class Crawl:
         """All that waits at this depth, unless it is stopped."""
         for origin in self.work.frontier.waiting_origins(depth):
             self._queue(_Line(self.origin(origin)))
-        self._start_threads()
-        while (self._heap or self._under_way) and not self.work.stop.is_set():
+        while (self._heap or self.crew.under_way) and not self.work.stop.is_set():
             self._turn(depth)
             self._flush_if_due(depth)
         if self.work.stop.is_set():
-            self._finish_under_way()
+            self.crew.finish()
         self._heap.clear()
         self._lines.clear()
         self.flush(depth)
-
-    def end_threads(self) -> None:
-        """Whether all of them could be ended: then nothing asks any more."""
-        for _ in self._threads:
-            self._jobs.put(None)
-        if not self._under_way:
-            for thread in self._threads:
-                thread.join(_PATIENCE_SECONDS)
-        self._threads.clear()
 
     def origin(self, origin: str) -> Origin:
         if origin not in self.origins:
@@ -218,15 +202,15 @@ class Crawl:
 
     def _turn(self, depth: int) -> None:
         now = time.monotonic()
-        has_room = self._under_way < self.work.limits.connections + 8
+        has_room = self.crew.has_room
         if has_room and self._heap and self._heap[0][0] <= now:
             _, _, line = heapq.heappop(self._heap)
             line.is_queued = False
             self._advance(line, depth)
-            self._take_results(0.0)
+            self.crew.take(0.0)
             return
         until_due = self._heap[0][0] - now if has_room and self._heap else _TOLD_EVERY_SECONDS
-        self._take_results(min(max(until_due, 0.0005), _TOLD_EVERY_SECONDS))
+        self.crew.take(min(max(until_due, 0.0005), _TOLD_EVERY_SECONDS))
         if now - self._told_at > _TOLD_EVERY_SECONDS:
             self._tell()
 
@@ -234,12 +218,12 @@ class Crawl:
         """Gives the next address of a line to a thread, or settles it; then the line waits for its host's next turn."""
         origin = line.origin
         if origin.robots is None and origin.closed is None:
-            self._give(lambda: self._robots_job(line))
+            self.crew.give(lambda: self._robots_job(line))
             return
         if origin.is_own and not origin.is_probed and not line.is_probing and origin.closed is None:
             line.is_probing = True
             if (probe := self._missing(origin)) is not None:
-                self._give(lambda: self._probe_job(origin, probe))
+                self.crew.give(lambda: self._probe_job(origin, probe))
         asked = self._next(line, depth)
         if asked is None:
             return
@@ -253,7 +237,7 @@ class Crawl:
         line.has_turn = False
         origin.began = time.monotonic() if origin.began is None else origin.began
         asked.tries += 1
-        self._give(lambda: self._page_job(asked))
+        self.crew.give(lambda: self._page_job(asked))
         self._queue(line)
 
     def _next(self, line: _Line, depth: int) -> _Asked | None:
@@ -404,6 +388,8 @@ class Crawl:
     def _learnt(self, origin: Origin, robots: Robots) -> None:
         origin.robots = robots
         self._touched.add(origin.origin)
+        if robots.reason == "tls":
+            origin.tls_problem = origin.tls_problem or "tls"
         self.work.pace.delay(origin.host, robots.crawl_delay_s)
         self.batch.add("robots", robots.row())
         if robots.outcome == "unavailable" and (origin.is_own or robots.status_code is not None):
@@ -424,32 +410,6 @@ class Crawl:
             line.is_queued = True
             heapq.heappush(self._heap, (time.monotonic() + wait, next(self._turns), line))
 
-    def _give(self, job: Callable[[], Callable[[], None]]) -> None:
-        self._under_way += 1
-        self._jobs.put(job)
-
-    def _take_results(self, wait: float) -> None:
-        """All that are there; waits for the first one."""
-        while self._under_way:
-            try:
-                result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()
-            except queue.Empty:
-                return
-            wait = 0.0
-            self._under_way -= 1
-            if isinstance(result, BaseException):
-                raise result
-            result()
-
-    def _finish_under_way(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._jobs.get_nowait()
-                self._under_way -= 1
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while self._under_way and (left := until - time.monotonic()) > 0:
-            self._take_results(left)
-
     def _flush_if_due(self, depth: int) -> None:
         batch = self.batch
         is_due = time.monotonic() - self._flushed_at > _FLUSH_SECONDS
@@ -466,16 +426,3 @@ class Crawl:
     def _known(self, origin: str, told: Mapping[str, object] | None) -> Origin:
         is_own = host_of(f"{origin}/") in self.work.scope.hosts
         return Origin.remembered(origin, is_own, self.work.limits, told)
-
-    def _start_threads(self) -> None:
-        for _ in range(self.work.limits.connections - len(self._threads)):
-            thread = threading.Thread(target=self._work, name="crawl", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                self._results.put(job())
-            except BaseException as error:
-                self._results.put(error)

@@ -75,7 +75,7 @@ def deliver(
     columns: Mapping[str, Mapping[str, str]],
     folder: Path,
 ) -> dict[str, Path]:
-    """`script`: include/checks/site/delivery.sql. `columns`: of each table, name to DuckDB type, in
+    """`script`: include/checks/site/after/delivery.sql. `columns`: of each table, name to DuckDB type, in
     order; those that `stamp` has are filled from it, the others from what the script makes."""
     schema = pa.schema([(field.name, _TYPES[str(field.type)]) for field in fields(stamp)])
     facts.register("stamp", pa.Table.from_pylist([asdict(stamp)], schema=schema))

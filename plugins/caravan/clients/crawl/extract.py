@@ -75,7 +75,7 @@ class Extractor:
         facts["location_key"] = target.key
         facts["location_is_internal"] = target.is_internal
         if target.found is not None:
-            notes.found[target.found.key] = target.found
+            notes.lead_to(target.found)
 
     def _read_link_headers(self, answer: Answer, asked: Target, notes: Notes, rows: Rows) -> None:
         """They are relative to the address asked for: a page's base element is not for them."""
@@ -91,7 +91,7 @@ class Extractor:
                 named = (asked.key, "header", link.hreflang, link.href, target.url, target.key, None, None)
                 rows.setdefault("hreflang", []).append(named)
             if target.found is not None:
-                notes.found[target.found.key] = target.found
+                notes.lead_to(target.found)
 
 
 def _facts_of(answer: Answer, asked: Target, kind: Kind, depth: int) -> Facts:

@@ -268,14 +268,14 @@ def _make_codes(connection: duckdb.DuckDBPyConnection) -> None:
 
 @cache
 def _codes() -> Mapping[str, pa.Table]:
-    """What languages, scripts, countries and currencies exist, lower case."""
+    """What languages, scripts and countries exist, lower case, and which currencies."""
     codes = {
-        "language_code": language_codes(),
-        "script_code": script_codes(),
-        "country_code": country_codes(),
+        "language_code": {code.lower() for code in language_codes()},
+        "script_code": {code.lower() for code in script_codes()},
+        "country_code": {code.lower() for code in country_codes()},
         "currency_code": currency_codes(),
     }
-    return {name: pa.table({"code": sorted(code.lower() for code in known)}) for name, known in codes.items()}
+    return {name: pa.table({"code": sorted(known)}) for name, known in codes.items()}
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from selectolax.lexbor import LexborNode
 
 from caravan.clients.crawl.targets import NOWHERE, Base, Target, Targets
-from caravan.core.crawl import Found
+from caravan.core.crawl import Found, Kind
 
 TEXT_CHARACTERS = 500
 CONTENT_CHARACTERS = 4_000
@@ -20,6 +20,8 @@ _PAGE_RELS = frozenset(("canonical", "alternate", "next", "prev", "amphtml"))
 _RESOURCE_RELS = frozenset(
     ("stylesheet", "icon", "apple-touch-icon", "mask-icon", "preload", "modulepreload", "manifest")
 )
+_KINDS: tuple[Kind, ...] = ("page", "resource", "external")
+"""The first of what an address is found as decides."""
 _FEEDS = ("rss", "atom", "json", "xml")
 _META_KEYS = ("name", "property", "http-equiv", "itemprop")
 
@@ -68,7 +70,15 @@ class Notes:
             return
         self.links.append(self.row(len(self.links), tag, target, rel, text))
         if ask and target.found is not None:
-            self.found[target.found.key] = target.found
+            self.lead_to(target.found)
+
+    def lead_to(self, found: Found) -> None:
+        """An address that the page both shows and links to is a page, whichever stands last. Of several spellings the
+        least is asked for, as in a whole generation."""
+        known = self.found.get(found.key, found)
+        if known != found:
+            found = Found(found.key, min(known.url, found.url), min(known.kind, found.kind, key=_KINDS.index))
+        self.found[found.key] = found
 
     def row(self, position: int, tag: str, target: Target, rel: list[str], text: str | None) -> Row:
         url, key, fragment, is_internal, problem, _ = target
@@ -98,7 +108,7 @@ def open_anchor(notes: Notes, node: LexborNode) -> object:
     if target.url is None and target.problem is None:
         return None
     if target.found is not None:
-        notes.found[target.found.key] = target.found
+        notes.lead_to(target.found)
     notes.links.append(())  # its place; the words come at its end
     return len(notes.links) - 1, attributes, target, node
 
@@ -198,6 +208,8 @@ def note_script(notes: Notes, node: LexborNode) -> None:
     if (attributes.get("type") or "").partition(";")[0].strip().lower() == "application/ld+json":
         if len(notes.blocks) < notes.limit:
             notes.blocks.append(node.text())
+        else:
+            notes.dropped["structured"] += 1
     elif src := (attributes.get("src") or "").strip():
         notes.note("script", notes.targets.at(notes.base, src, "resource"), [])
 

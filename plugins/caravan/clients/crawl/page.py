@@ -43,6 +43,9 @@ def read_page(decoded: Decoded, url: str, key: int | None, targets: Targets, fac
     reading = Reading(notes)
     reading.walk(tree)
     ids = [id_ for node in tree.css("[id]") if (id_ := node.id)]
+    places = list(dict.fromkeys([*ids, *notes.names]))
+    if len(places) > notes.limit:
+        notes.dropped["ids"] = len(places) - notes.limit
     blocks = [read_block(block) for block in notes.blocks]
     facts |= {
         "charset": decoded.charset,
@@ -51,7 +54,7 @@ def read_page(decoded: Decoded, url: str, key: int | None, targets: Targets, fac
         "has_replaced_bytes": decoded.has_replaced_bytes,
         "language_code": tree.root.attributes.get("lang") if tree.root else None,
         "element_count": reading.element_count,
-        "ids": list(dict.fromkeys([*ids, *notes.names]))[: notes.limit],
+        "ids": places[: notes.limit],
     }
     _read_head(notes, facts)
     dates = [block.published_on for block in blocks if block.published_on]
@@ -100,7 +103,7 @@ def _read_head(notes: Notes, facts: Facts) -> None:
             target = notes.targets.at(notes.base, refresh[1])
             facts["refresh_seconds"], facts["refresh_url"] = refresh[0], target.url
             if target.found is not None:
-                notes.found[target.found.key] = target.found
+                notes.lead_to(target.found)
         elif name in _PUBLISHED:
             published.setdefault(name, content)
     facts["robots_html"] = list(dict.fromkeys(robots))

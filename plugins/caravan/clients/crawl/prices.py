@@ -121,7 +121,7 @@ def _near_currencies(words: str) -> Iterator[tuple[int, int]]:
             after += 1 + (text[after + 1] in _TAILS)
         if text[after] in _SPACES:
             after += 1
-        if (text[before] in _BEFORE and text[: before + 1].endswith(_ENDS, max(0, before - 4))) or (
+        if (text[before] in _BEFORE and text.endswith(_ENDS, max(0, before - 4), before + 1)) or (
             text[after] in _AFTER and text.startswith(_BEGINS, after)
         ):
             yield max(0, start - _AROUND), end + _AROUND

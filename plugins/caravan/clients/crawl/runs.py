@@ -20,7 +20,7 @@ from caravan.clients.crawl.frontier import Frontier
 from caravan.clients.crawl.locks import hold_hosts
 from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT
 from caravan.clients.crawl.pace import Pace
-from caravan.clients.crawl.parts import Parts, as_table
+from caravan.clients.crawl.parts import SCHEMAS, Parts, as_table
 from caravan.clients.crawl.seeds import sow, sow_last_run
 from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
 from caravan.core.errors import CaravanError
@@ -82,6 +82,8 @@ class Means:
     stop: Event = field(default_factory=Event)
     progress: Callable[[Counts], None] = lambda counts: None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(tzinfo=None)
+    """UTC without zone."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,11 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
             try:
                 is_through = _run(crawling, plan)
             finally:
-                crawling.end_threads()
+                crawling.crew.end()
             parts.replace("host", as_table("host", crawling.host_rows()))
             record = dataclasses.replace(
                 record,
-                ended_at=_now() if is_through else None,
+                ended_at=means.now() if is_through else None,
                 counts=frontier.counts(),
                 certificate=_certificate(plan, crawling, is_through),
             )
@@ -178,16 +180,23 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
 
 
 def _prepare(folder: Path, fresh: bool) -> None:
-    if fresh and is_begun(folder):
-        shutil.rmtree(folder)
+    was_begun = is_begun(folder)
+    if fresh and was_begun:
+        _remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / RECORD).exists() and not is_begun(folder):
-        raise CaravanError(f"{folder}: holds a crawl without its state; give another folder")
-    if not is_begun(folder) and any(path.name != PREVIOUS for path in folder.iterdir()):
+    if not was_begun and any(path.name != PREVIOUS for path in folder.iterdir()):
         raise CaravanError(f"{folder}: is not empty, and holds no crawl; give another folder")
     record = read_record(folder)
     if record is not None and record.ended_at is not None:
         raise CaravanError(f"{folder}: the crawl there is through; give another folder, or begin afresh")
+
+
+def _remove(folder: Path) -> None:
+    """What a crawl makes, and nothing else that may lie there. The state first: rows that are gone must not count."""
+    for name in (_STATE, f"{_STATE}-wal", f"{_STATE}-shm", RECORD, f"{RECORD}.tmp"):
+        (folder / name).unlink(missing_ok=True)
+    for table in SCHEMAS:
+        shutil.rmtree(folder / table, ignore_errors=True)
 
 
 def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> Record:
@@ -195,7 +204,7 @@ def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> R
     record = read_record(folder)
     if record is None:
         nothing = Certificate(0, 0, plan.required_share, stopped=STOPPED)
-        record = Record(configuration_hash, means.extractor_version, plan.start_urls, _now(), None, {}, nothing)
+        record = Record(configuration_hash, means.extractor_version, plan.start_urls, means.now(), None, {}, nothing)
         _write(folder, record)
     return record
 
@@ -246,7 +255,3 @@ def _write(folder: Path, record: Record) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, folder / RECORD)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

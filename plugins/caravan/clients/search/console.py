@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,15 +97,15 @@ class SearchConsole:
         try:
             with closing(RowFile(path, self.site, self.property_url, day, self.markets)) as file:
                 file.write("day", [({}, total.measures)], total.is_final)
-                duplicates = sum(self._take(question, day, file) for question in QUESTIONS)
+                duplicates = sum(self._take(question, day, total, file) for question in QUESTIONS)
                 content_hash = file.finish()
             yield SearchDay(day, content_hash, asked_at, (path,), file.row_count, duplicates)
         finally:
             with suppress(FileNotFoundError):  # a lake makes a large file part of its table as it is
                 os.unlink(path)
 
-    def _take(self, question: Question, day: date, file: RowFile) -> int:
-        """Write all rows of one breakdown; how many came twice."""
+    def _take(self, question: Question, day: date, total: DayTotal, file: RowFile) -> int:
+        """Write all rows of one breakdown; how many came twice. Only of queries there may be none: all may be rare."""
         seen: set[tuple[str, ...]] = set()
         duplicates = 0
         for _, rows in self._pages(question, day, day):
@@ -117,6 +117,9 @@ class SearchConsole:
             seen |= new.keys()
             named = [(dict(zip(question.dimensions, row.keys, strict=True)), row.measures) for row in new.values()]
             file.write(question.breakdown, named)
+        if not seen and total.measures.impressions and question.breakdown != "query":
+            message = f"{self._where} sent no row of {question.breakdown} for {day}, which has impressions"
+            raise Rejected("ANSWER_INCOMPLETE", message)
         return duplicates
 
     def _pages(self, question: Question, first: date, last: date) -> Iterator[tuple[Mapping[str, Any], Sequence[Row]]]:
@@ -143,7 +146,7 @@ class SearchConsole:
             "rowLimit": self.page_size,
             "startRow": start,
         }
-        request = _service(ROOT).searchanalytics().query(siteUrl=self.property_url, body=body)
+        request = _service().searchanalytics().query(siteUrl=self.property_url, body=body)
         path = request.uri.removeprefix(ROOT)
         answer: Mapping[str, Any] = self.caller.post(path, json.loads(request.body), needs=("responseAggregationType",))
         counted = answer["responseAggregationType"]
@@ -167,7 +170,7 @@ class SearchConsole:
 
     def probe(self) -> str:
         """What a small question showed. Raises as `day`."""
-        request = _service(ROOT).sites().get(siteUrl=self.property_url)
+        request = _service().sites().get(siteUrl=self.property_url)
         answer = self.caller.get(request.uri.removeprefix(ROOT), needs=("siteUrl", "permissionLevel"))
         return f"lets us read {self.property_url} ({answer['permissionLevel'][:40]})"
 
@@ -201,8 +204,17 @@ def open_search_console(
         yield SearchConsole(site, property_url, data_state, markets, folder, opened, page_size)
 
 
-@lru_cache(maxsize=1)
-def _service(root: str) -> Any:
+def try_properties(connection: Connection, properties: Sequence[str], limits: Limits) -> str:
+    """Asks what we may read of each, or which there are; what was seen. Raises as `SearchConsole.day`."""
+    with open_search_console(connection, "", "", {}, Path(), limits=limits) as console:
+        if properties:
+            return "; ".join(replace(console, property_url=each).probe() for each in properties)
+        answer = console.caller.get(_service().sites().list().uri.removeprefix(ROOT))
+        return f"is let in, to {len(answer.get('siteEntry', []))} properties"
+
+
+@cache
+def _service() -> Any:
     """The API as the shipped document describes it: it writes requests and sends none."""
     # An Http object keeps the library from looking for a key of its own on this machine.
     return build(
@@ -211,5 +223,5 @@ def _service(root: str) -> Any:
         http=httplib2.Http(),
         static_discovery=True,
         cache_discovery=False,
-        client_options={"api_endpoint": f"{root}/"},
+        client_options={"api_endpoint": f"{ROOT}/"},
     )

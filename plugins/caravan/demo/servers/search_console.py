@@ -238,6 +238,11 @@ def application(console: Console) -> FastAPI:
         found = {"siteUrl": site, "permissionLevel": "SITE_RESTRICTED_USER"}
         return not_allowed(request, site) or told(found)
 
+    @app.get("/webmasters/v3/sites")
+    async def listed(request: Request) -> Response:
+        entries = [{"siteUrl": site, "permissionLevel": "SITE_RESTRICTED_USER"} for site in console.properties]
+        return not_allowed(request, PROPERTY) or told({"siteEntry": entries} if entries else {})
+
     return app
 
 
@@ -247,7 +252,9 @@ def _is_known(given: Mapping[str, str]) -> bool:
     if given.get("grant_type") != _JWT_GRANT:
         return False
     try:
-        claims = jwt.decode(given.get("assertion", ""), certs={"demo": _keys()[1]}, audience=_AUDIENCE)
+        claims = jwt.decode(  # type: ignore[no-untyped-call]
+            given.get("assertion", ""), certs={"demo": _keys()[1]}, audience=_AUDIENCE
+        )
     except ValueError:
         return False
     return bool(claims["iss"] == ACCOUNT)

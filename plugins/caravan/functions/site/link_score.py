@@ -26,10 +26,10 @@ def ranks(pages: int, sources: NDArray[np.int64], targets: NDArray[np.int64]) ->
     out = np.bincount(sources, minlength=pages).astype(np.float64)
     share = 1.0 / out[sources]
     is_end = out == 0
-    rank = np.full(pages, 1.0 / pages)
+    rank: NDArray[np.float64] = np.full(pages, 1.0 / pages)
     for _ in range(STEPS):
         passed = np.bincount(targets, weights=rank[sources] * share, minlength=pages)
-        new = (1.0 - DAMPING + DAMPING * rank[is_end].sum()) / pages + DAMPING * passed
+        new: NDArray[np.float64] = (1.0 - DAMPING + DAMPING * rank[is_end].sum()) / pages + DAMPING * passed
         if np.abs(new - rank).sum() < TOLERANCE:
             return new
         rank = new

@@ -26,7 +26,11 @@ SELECT
     issue.check_id IS NOT NULL AS fires,
     compared.check_id IS NOT NULL AS is_compared,
     judged.url IS NOT NULL AS is_judged,
-    address.page_key IS NULL OR COALESCE(address.status_code IN (404, 410), FALSE) AS is_absent
+    -- No more, moved, or there and no longer one of those that the check looks at. What failed, was not asked for or was
+    -- cut off says nothing.
+    address.page_key IS NULL
+    OR COALESCE(address.status_code IN (404, 410) OR address.state = 'redirect', FALSE)
+    OR (address.state = 'ok' AND NOT COALESCE(address.is_truncated, FALSE)) AS is_absent
 FROM issue
 FULL JOIN known ON issue.check_id = known.check_id AND issue.url = known.url
 LEFT JOIN compared ON COALESCE(issue.check_id, known.check_id) = compared.check_id
@@ -35,7 +39,7 @@ LEFT JOIN address ON COALESCE(issue.page_key, known.page_key) = address.page_key
 CROSS JOIN comparison;
 
 -- change: new, regressed (it was over before), still, fixed (its page was judged and passed), gone (its page is no
--- more), unverified (open, and not judged tonight); NULL where tonight says nothing new.
+-- more, or no longer one that the check judges), unverified (open, and not judged tonight); NULL where tonight says nothing new.
 CREATE TEMP TABLE weighed_issue AS
 SELECT
     *,

@@ -1,0 +1,75 @@
+"""Threads that ask and read, for one that decides: each job returns what the deciding one is to do with its result."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+Job = Callable[[], Callable[[], None]]
+_SPARE = 8
+"""Jobs that lie ready, so that no thread waits for the deciding one."""
+_PATIENCE_SECONDS = 5.0
+
+
+class Crew:
+    def __init__(self, size: int) -> None:
+        self.under_way = 0
+        self._size = size
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Callable[[], None] | BaseException] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def has_room(self) -> bool:
+        return self.under_way < self._size + _SPARE
+
+    def give(self, job: Job) -> None:
+        if len(self._threads) < self._size:
+            # Daemons: one that waits for an answer must not keep the process from ending.
+            thread = threading.Thread(target=self._work, name="crawl", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self.under_way += 1
+        self._jobs.put(job)
+
+    def take(self, wait: float) -> None:
+        """Does what the results ask for that are there; waits `wait` seconds for one. Raises what a job has raised."""
+        while self.under_way:
+            try:
+                result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()
+            except queue.Empty:
+                return
+            wait = 0.0
+            self.under_way -= 1
+            if isinstance(result, BaseException):
+                raise result
+            result()
+
+    def finish(self) -> None:
+        """Takes what comes soon; jobs that no thread has begun are forgotten."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._jobs.get_nowait()
+                self.under_way -= 1
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while self.under_way and (left := until - time.monotonic()) > 0:
+            self.take(left)
+
+    def end(self) -> None:
+        """Waits for threads unless one still waits for an answer."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        if not self.under_way:
+            for thread in self._threads:
+                thread.join(_PATIENCE_SECONDS)
+        self._threads.clear()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._results.put(job())
+            except BaseException as error:
+                self._results.put(error)

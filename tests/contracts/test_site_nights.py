@@ -1,0 +1,186 @@
+"""The steps of site_crawl_nightly over real HTTP, on both engines: each night of a site that somebody works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crawl_world import Reply, Site, page, text, to
+from places import Place
+
+from caravan import INCLUDE_DIR
+from caravan.assembly import reporting, site, site_crawl, warehouse
+from caravan.core.errors import Misconfigured, Rejected
+
+DAG, REPORTING = "site_crawl_nightly", "reporting_marts_hourly"
+NIGHT = datetime(2026, 3, 2, 2, 15)
+one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+
+
+class World:
+    """`pages`: path to answer. `./night` is a day later than the one before, however long it took."""
+
+    def __init__(self, home: Path, place: Place, served: Site, pages: dict[str, Reply], patch: Any) -> None:
+        self.home, self.place, self.served, self.pages = home, place, served, pages
+        self.now, self.number = NIGHT, 0
+        (home / "config" / "sites").mkdir(parents=True)
+        for name in ("project.yml", "markets", "privacy", "parties.yml", "methods.yml"):
+            (home / "config" / name).symlink_to(INCLUDE_DIR / "config" / name)
+        (home / "config" / "channels").mkdir()
+        self.configure()
+        url = f"lake://{place.root}" if place.engine == "lake" else place.dsn
+        patch.setenv("CARAVAN_HOME", str(home))
+        patch.setenv("CARAVAN_CONFIG", str(home / "config"))
+        patch.setenv("CARAVAN_WAREHOUSE", url)
+        patch.setenv("CARAVAN_RUN", "1")
+        for module in (site, site_crawl, warehouse, reporting):
+            patch.setattr(module, "utc_now", lambda: self.now, raising=False)
+
+    def configure(self, more: str = "", code: str = "shop") -> None:
+        (self.home / "config" / "sites" / f"{code}.yml").write_text(
+            f"code: {code}\nname: The shop\nstart_urls: ['{self.served.url}/']\nprivate_addresses: true\n"
+            "limits: {requests_per_second: 500}\n"
+            "markets: [{market: DE, locale: de-DE, prefix: /de/}, {market: FR, locale: fr-FR, prefix: /fr/}]\n" + more
+        )
+
+    def step(self, name: str, *given: Any) -> Any:
+        return getattr(site_crawl, name)(*given)
+
+    def crawl(self) -> str:
+        self.number += 1
+        run = f"run-{self.number}"
+        for code in self.step("list_sites", run, DAG):
+            self.step("crawl", code)
+        return run
+
+    def night(self) -> str:
+        run = self.crawl()
+        self.step("audit", "shop", run)
+        self.step("load", "shop", run, DAG)
+        self.step("build", run, DAG)
+        self.step("verdict", run, DAG)
+        reporting.drain(run, REPORTING)
+        self.now += timedelta(days=1)
+        return run
+
+    def rows(self, sql: str) -> list[Any]:
+        with self.place.open() as opened, opened.read() as session:
+            return session.rows(sql)
+
+    def changes(self, night: int) -> set[tuple[str, str, str]]:
+        day = (NIGHT + timedelta(days=night)).date()
+        rows = self.rows(
+            f"SELECT check_id, change, url FROM mart.fct_site_change WHERE crawl_date = CAST('{day}' AS DATE)"
+        )
+        return {(check, change, url.removeprefix(self.served.url)) for check, change, url in rows}
+
+
+@pytest.fixture
+def world(new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    pages = {
+        "/robots.txt": text("User-agent: *\nDisallow:\n"),
+        "/": page("Home of the shop", ["/de/pots", "/fr/pots", "/de/lost", "/de/moved"]),
+        "/de/pots": page("Pots of all sizes", ["/"]),
+        "/fr/pots": page("Pots de toutes tailles", ["/"]),
+        "/de/moved": page("Cups of all sizes", ["/"]),
+    }
+    with Site(pages.get).serve() as served:
+        yield World(tmp_path / "home", new_place(engine), served, pages, monkeypatch)
+
+
+def test_three_nights_of_a_site_that_somebody_works_on(world):
+    world.night()
+    assert world.changes(0) == set(), "the first crawl has nothing to compare with"
+    assert world.rows("SELECT COUNT(*) FROM mart.fct_page WHERE is_indexable") == [(4,)]
+    assert ("response-4xx",) in world.rows("SELECT check_id FROM mart.fct_site_issue WHERE url LIKE '%/de/lost'")
+
+    world.pages["/de/lost"] = page("It is back where it was", ["/"])
+    world.pages["/de/moved"] = to("/de/cups")
+    world.pages["/de/cups"] = page("Cups of all sizes", ["/"])
+    asked = len(world.served.log)
+    world.night()
+    again = [(path, status) for _, path, status, _ in world.served.log[asked:]]
+    assert ("/de/pots", 304) in again, "what has not changed is not sent again"
+    changes = world.changes(1)
+    assert {("response-4xx", "fixed", "/de/lost"), ("", "added", "/de/lost"), ("", "moved", "/de/moved")} <= changes
+    assert ("", "added", "/de/cups") in changes
+    assert not [each for each in changes if each[2] in ("/de/pots", "/fr/pots")]
+
+    del world.pages["/de/lost"]
+    world.night()
+    assert ("response-4xx", "regressed", "/de/lost") in world.changes(2)
+    health = world.rows("SELECT crawl_date, is_complete, judged_count, error_page_count FROM mart.rpt_site__health")
+    assert [(complete, judged, errors >= 1) for _, complete, judged, errors in sorted(health)] == [
+        (True, 5, True),
+        (True, 5, False),
+        (True, 5, True),
+    ]
+    markets = world.rows("SELECT DISTINCT market_code FROM mart.rpt_site__market")
+    assert {"DE", "FR", "ZZ"} <= {market for (market,) in markets}
+    states = world.rows("SELECT dag_id, state FROM ops.run")
+    assert states.count((DAG, "success")) == 3
+
+
+@one_engine
+def test_any_step_may_be_done_again(world):
+    run = world.night()
+    tables = {
+        name: world.rows(f"SELECT * FROM {name}")
+        for name in ("mart.fct_page", "mart.fct_site_issue", "mart.fct_site_check", "mart.rpt_site__health")
+    }
+    world.step("audit", "shop", run)
+    world.step("load", "shop", run, DAG)
+    world.step("load", "shop", "another run", DAG)
+    world.step("build", run, DAG)
+    reporting.drain(run, REPORTING)
+    for name, rows in tables.items():
+        assert rows, name
+        assert sorted(world.rows(f"SELECT * FROM {name}"), key=repr) == sorted(rows, key=repr), name
+
+
+@one_engine
+def test_a_gate_fails_the_run_and_names_the_page_until_it_is_suppressed(world):
+    gate = "gate: [response-4xx]\n"
+    world.configure(gate)
+    with pytest.raises(Rejected, match=r"(?s)GATE.*shop: response-4xx at .*/de/lost"):
+        world.night()
+    assert world.rows("SELECT state FROM ops.run WHERE dag_id = 'site_crawl_nightly'") == [("failed",)]
+    world.configure(
+        gate
+        + "suppressions: [{check: response-4xx, urls: /de/lost, owner: Ada, reason: relaunch, expires: 2026-03-10}]\n"
+    )
+    world.night()
+    suppressed = world.rows(
+        "SELECT url, suppressed_by, is_suppressed FROM mart.fct_site_issue WHERE check_id = 'response-4xx'"
+    )
+    assert suppressed == [(f"{world.served.url}/de/lost", "Ada", True)]
+    assert world.rows("SELECT suppressed_count FROM mart.rpt_site__health") == [(1,)]
+
+
+@one_engine
+def test_a_site_that_is_gone_for_a_night_ends_nothing(world):
+    world.night()
+    before = world.rows("SELECT COUNT(*) FROM mart.fct_site_issue")
+    kept = dict(world.pages)
+    world.pages.clear()
+    world.pages["/robots.txt"] = text("broken", 503)
+    with pytest.raises(Rejected, match=r"NOTHING_READ.*robots"):
+        world.night()
+    assert world.rows("SELECT COUNT(*) FROM mart.fct_site_issue") == before
+    world.pages.update(kept)
+    world.now += timedelta(days=1)
+    world.night()
+    assert {change for _, change, _ in world.changes(2)} <= {"added"}
+
+
+@one_engine
+def test_a_faulty_file_disables_its_site_alone(world):
+    world.configure("gate: [no-such-check]\n", code="blog")
+    assert world.step("list_sites", "run", DAG) == ["shop"]
+    with pytest.raises(Misconfigured, match="blog"):
+        world.step("list_sites", "run", DAG, ["blog"])
+    with pytest.raises(Misconfigured, match="shop"):
+        world.step("crawl", "shopp")
