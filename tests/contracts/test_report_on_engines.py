@@ -9,6 +9,7 @@ import duckdb
 import pytest
 from places import Place
 from unit import report_world as world
+from unit import site_world
 
 from caravan import INCLUDE_DIR, SQL_DIR
 from caravan.config.loader import load
@@ -36,11 +37,12 @@ def test_page_and_published_tables(new_place: Callable[..., Place], tmp_path: Pa
         target = tmp_path / engine
         with new_place(engine).open() as warehouse:
             world.fill(warehouse, world.make_orders())
+            site_world.fill(warehouse)
             with warehouse.read() as session:
                 first = render(session, target / "report", world.NOW, expected=world.EXPECTED)
                 pages[engine] = {
                     str(path.relative_to(first.resolve().parent)): path.read_text(encoding="utf-8")
-                    for path in first.resolve().parent.rglob("*.html")
+                    for path in first.resolve().parent.rglob("*.*")
                 }
                 publish(session, marts, target, "v1", classes=classes, published_at=world.NOW, code_revision="x")
                 held = {mart: session.rows(f"SELECT * FROM {mart}") for mart in marts}
@@ -52,6 +54,7 @@ def test_page_and_published_tables(new_place: Callable[..., Place], tmp_path: Pa
                 assert rows or mart in ("mart.dim_date", "mart.dim_market_date")  # the world fills no calendar
                 shapes[engine, mart] = columns, len(rows)
     assert pages["postgresql"] == pages["lake"]
+    assert "site_shop.csv" in pages["lake"]
     assert len(pages["lake"]) > 50 and "<svg" in pages["lake"]["index.html"]
     for mart in marts:
         assert shapes["postgresql", mart] == shapes["lake", mart]

@@ -84,7 +84,7 @@ class Suppressed(NamedTuple):
 
     check_id: str
     reason: str
-    count: int
+    issue_count: int
 
 
 @dataclass(frozen=True)

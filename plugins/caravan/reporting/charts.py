@@ -136,17 +136,19 @@ def _bars(rows: Sequence[Bar], width: int) -> Any:
 
 def _stacks(rows: Sequence[Stack], width: int) -> Any:
     alt = _altair()
-    parts, words = [], []
+    parts = []
     for at, row in enumerate(rows):
         begin = 0.0
         for colour, value in row.parts:
-            parts.append({"at": at, "from": begin, "to": begin + float(value), "colour": colour})
+            if value:
+                parts.append({"at": at, "from": begin, "to": begin + float(value), "colour": colour})
             begin += float(value)
-        words.append({"at": at, "label": row.label, "text": row.text, "all": begin})
-    scale = alt.Scale(domain=[0.0, max(word["all"] for word in words) or 1.0], nice=False)
+    words = [{"at": at, "label": row.label, "text": row.text} for at, row in enumerate(rows)]
+    longest = max((float(sum(value for _, value in row.parts)) for row in rows), default=0.0)
+    scale = alt.Scale(domain=[0.0, longest or 1.0], nice=False)
     y = alt.Y("at:O", axis=None)
     bar = (
-        alt.Chart(alt.InlineData(values=[part for part in parts if part["to"] > part["from"]]))
+        alt.Chart(alt.InlineData(values=parts))
         .mark_bar(size=6, yOffset=9)
         .encode(
             y=y, x=alt.X("from:Q", axis=None, scale=scale), x2=alt.X2("to:Q"), color=alt.Color("colour:N", scale=None)

@@ -135,7 +135,8 @@ class _Site:
                 path, rows = links.site(each.code), links.issues(each.code)
                 found = site_issues.values(each.crawl, catalogue, rows)
                 made[path] = self.page(path, "site_crawl.html.j2", site=each, csv_rows=CSV_ROWS, **found)
-                made[rows] = csv_text(Reader(self.session), each, catalogue)
+                if each.crawl.with_issues:
+                    made[rows] = csv_text(Reader(self.session), each, catalogue)
         return made
 
     def figures(self, kind: Kind, sales: Sales) -> str:

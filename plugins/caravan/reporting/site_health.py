@@ -289,6 +289,6 @@ def _markets(reader: Reader, code: str, day: date, names: Mapping[str, str]) -> 
         _of(code, day),
     )
     # Of a site ZZ is no country: its configuration gives these addresses to no market.
-    told = {**names, OTHER_MARKET: "no market"}
-    found = [MarketHealth(row[0], told.get(row[0], row[0]), *row[1:]) for row in rows]
+    told: dict[str, str] = {**names, OTHER_MARKET: "no market"}
+    found = [MarketHealth(row[0], told.get(str(row[0]), str(row[0])), *row[1:]) for row in rows]
     return sorted(found, key=lambda market: (market.code == OTHER_MARKET, market.name))
