@@ -44,7 +44,8 @@ def test_without_the_files_the_defaults_hold(config):
     (config / "alerts.yml").unlink()
     (config / "pools.yml").unlink()
     assert load_alerts(config) == Alerts()
-    assert [pool.name for pool in load_pools(config)] == ["warehouse", "outbox", "sending", "crawling"], "tasks name them"
+    names = [pool.name for pool in load_pools(config)]
+    assert names == ["warehouse", "outbox", "sending", "crawling"], "tasks name them"
 
 
 MAIL = "- {name: a, kind: smtp, connection: smtp_a, sender: a@x.org, to: [b@x.org]}"
