@@ -28,8 +28,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task_group
 
-from caravan.config.pools import CRAWLING
 from caravan.orchestration.assets import SITE_CRAWLS
+from caravan.orchestration.pools import CRAWLING
 from caravan.orchestration.steps import DEFAULTS, last_step, step
 
 SITE = "{{ task.op_kwargs['site_code'] }}"
@@ -59,7 +59,7 @@ def site_crawl_nightly():
     @task_group
     def site(site_code: str):
         # A large site asked politely takes hours, and the warehouse is not needed for it.
-        @step(map_index_template=SITE, pool=CRAWLING, execution_timeout=timedelta(hours=8))
+        @step(map_index_template=SITE, pool=CRAWLING, execution_timeout=timedelta(hours=6))
         def crawl(site_code: str) -> dict[str, int]:
             from caravan.assembly import site_crawl
 

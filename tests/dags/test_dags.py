@@ -201,6 +201,7 @@ def test_nothing_is_built_without_the_list_of_channels(bag):
     ("dag_id", "task_id", "asset", "wakes"),
     [
         ("sales_orders_daily", "build", ("sales_orders", "caravan://sales/orders"), "reporting_marts_hourly"),
+        ("site_crawl_nightly", "build", ("site_crawls", "caravan://site/crawls"), "reporting_marts_hourly"),
         ("release_approve_manual", "write_approval", ("release_approvals", "caravan://release/approvals"),
          "release_plan_hourly"),
     ],
@@ -213,7 +214,9 @@ def test_what_is_new_wakes_those_who_use_it(bag, dag_id, task_id, asset, wakes):
     }
     assert outlets == {task_id: [asset]}
     condition = bag.dags[wakes].timetable.asset_condition
-    assert [each.name for each in condition.objects] == [asset[0]]
+    names = [each.name for each in condition.objects]
+    assert asset[0] in names
+    assert len(names) == 1 or type(condition).__name__ == "AssetAny", "each of them wakes it by itself"
 
 
 def test_what_is_rejected_is_not_approved_and_the_verdict_falls_all_the_same(bag):

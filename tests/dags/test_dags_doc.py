@@ -13,7 +13,7 @@ def test_the_document_names_every_dag_task_and_asset(bag):
     for dag_id, dag in bag.dags.items():
         assert f"\n## {dag_id}\n" in document
         assert all(f"`{task_id}`" in document for task_id in dag.task_ids)
-    assert "When `sales_orders` is updated, and at 15 minutes past the hour UTC" in document
+    assert "When `sales_orders` or `site_crawls` is updated, and at 15 minutes past the hour UTC" in document
     assert "Windows that end at 00:00 UTC, each run 3 h later" in document
     assert "collect[[collect]]" in document
 

@@ -30,7 +30,7 @@ def test_the_files_that_come_with_it_are_sound():
     assert alerts.targets == (), "nobody is told before somebody is named"
     assert (alerts.deadline(1), alerts.deadline(3)) == (timedelta(hours=3), timedelta(days=1))
     assert alerts.stale_after_hours.channels["shop_de"] == 192
-    assert [pool.name for pool in load_pools(CONFIG)] == ["warehouse", "outbox", "sending"]
+    assert [pool.name for pool in load_pools(CONFIG)] == ["warehouse", "outbox", "sending", "crawling"]
 
 
 def test_the_examples_in_the_file_can_be_used_as_they_stand(config):
@@ -44,7 +44,8 @@ def test_without_the_files_the_defaults_hold(config):
     (config / "alerts.yml").unlink()
     (config / "pools.yml").unlink()
     assert load_alerts(config) == Alerts()
-    assert [pool.name for pool in load_pools(config)] == ["warehouse", "outbox", "sending"], "tasks name them"
+    names = [pool.name for pool in load_pools(config)]
+    assert names == ["warehouse", "outbox", "sending", "crawling"], "tasks name them"
 
 
 MAIL = "- {name: a, kind: smtp, connection: smtp_a, sender: a@x.org, to: [b@x.org]}"

@@ -110,7 +110,7 @@ def test_the_examples_of_the_guide_can_be_read() -> None:
     page = (PROJECT_ROOT / "docs/connections.md").read_text(encoding="utf-8")
     examples = re.findall(r"^AIRFLOW_CONN_(\w+)='(.*)'$", page, re.MULTILINE)
     found = [read(value, name.lower()) for name, value in examples]
-    assert {connection.kind for connection in found} == {"aws", "http", "smtp"}
+    assert {connection.kind for connection in found} == {"aws", "google_cloud_platform", "http", "smtp"}
     assert len(found) >= 7
     hooks = [connection for connection in found if connection.conn_id == "http_alerts"]
     assert {connection.host for connection in hooks} == {"https://hooks.example.com/services/T000/B000/secret"}

@@ -25,7 +25,8 @@ SELECT * FROM indexable
 WHERE
     word_count >= 100
     AND word_count <= 40 * sentence_count
-    AND LANGUAGE_OF(COALESCE(detected_language, language_code)) IN ('da', 'de', 'en', 'es', 'fr', 'it', 'nl', 'no', 'pt', 'sv');
+    AND LANGUAGE_OF(COALESCE(detected_language, language_code))
+    IN ('da', 'de', 'en', 'es', 'fr', 'it', 'nl', 'no', 'pt', 'sv');
 
 CREATE TEMP VIEW article_page AS
 SELECT * FROM html_page

@@ -38,7 +38,7 @@ SELECT html_page.* FROM html_page
 SEMI JOIN alternate ON html_page.page_key = alternate.target_key AND alternate.language IS NOT NULL
 WHERE html_page.detected_language IS NOT NULL AND html_page.character_count >= 200;
 
--- The site's markets, each with where it begins.
+-- The site's markets, each with where it begins. A crawl that got no answer says nothing of them.
 CREATE TEMP TABLE configured_market AS
 SELECT
     market_code,
@@ -47,6 +47,7 @@ SELECT
     ANY_VALUE(currency_code) AS currency_code,
     LIST(DISTINCT LOWER(locales[1])) AS main_locales
 FROM market
+WHERE EXISTS (SELECT 1 FROM asked_page)
 GROUP BY market_code;
 
 -- Markets with a page that can be found, in order.
@@ -73,7 +74,8 @@ SELECT
     mark.page_key,
     configured_market.currency_code,
     SUM(mark.count) AS price_count,
-    SUM(mark.count) FILTER (WHERE NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code)) AS foreign_count,
+    SUM(mark.count) FILTER (WHERE NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code))
+        AS foreign_count,
     MIN(mark.value, 5) FILTER (WHERE NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code))
         AS foreign_prices
 FROM mark

@@ -28,7 +28,9 @@ WHERE
     AND state = 'ok'
     AND (
         STARTS_WITH(media_type, 'text/')
-        OR REGEXP_MATCHES(media_type, '^(application|image)/([a-z0-9.-]+\+)?(json|xml|javascript|x-javascript|ecmascript|wasm)$')
+        OR REGEXP_MATCHES(
+            media_type, '^(application|image)/([a-z0-9.-]+\+)?(json|xml|(x-)?javascript|ecmascript|wasm)$'
+        )
     );
 
 -- Styles, scripts, fonts and images that are there.

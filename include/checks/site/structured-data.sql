@@ -38,7 +38,8 @@ SELECT * FROM (
 ) AS listed (type, kind);
 
 -- What results of Google need of a node: one of `properties`. Without what a shop cannot give by itself, as reviews.
--- place: top for nodes that stand by themselves, offers for those under `offers`, breadcrumbs, any.
+-- place: top for nodes that stand by themselves or are a page's mainEntity, offers for those under `offers`,
+-- breadcrumbs, any.
 -- Source: developers.google.com/search/docs/appearance/structured-data, the state of December 2025.
 CREATE TEMP TABLE schema_property AS
 SELECT * FROM (
@@ -106,7 +107,7 @@ WITH kinded AS (
         structured.path,
         UNNEST(structured.types) AS type,
         CASE
-            WHEN NOT CONTAINS(REPLACE(structured.path, '.@graph', ''), '.') THEN 'top'
+            WHEN NOT CONTAINS(REPLACE(REPLACE(structured.path, '.@graph', ''), '.mainEntity', ''), '.') THEN 'top'
             WHEN CONTAINS(structured.path, '.offers') THEN 'offers'
             WHEN CONTAINS(structured.path, '.itemListElement') AND breadcrumbs.page_key IS NOT NULL THEN 'breadcrumbs'
             ELSE 'inside'
@@ -116,7 +117,7 @@ WITH kinded AS (
                 THEN LIST_APPEND(JSON_KEYS(structured.content), 'name')
             WHEN REGEXP_MATCHES(structured.content, ':\s*(""|null|\[\]|\{\})')
                 THEN LIST_FILTER(
-                    JSON_KEYS(structured.content),
+                    LIST_FILTER(JSON_KEYS(structured.content), name -> REGEXP_FULL_MATCH(name, '[@A-Za-z0-9_:.-]+')),
                     name -> JSON_EXTRACT_STRING(structured.content, '$."' || name || '"') NOT IN ('', '[]', '{}')
                 )
             ELSE JSON_KEYS(structured.content)
@@ -157,7 +158,8 @@ WITH picked AS (
         ]) AS property,
         UNNEST(JSON_EXTRACT_STRING(content, [
             '$.price', '$.lowPrice', '$.highPrice', '$.priceCurrency',
-            '$.datePublished', '$.dateModified', '$.priceValidUntil', '$.uploadDate', '$.validFrom', '$.startDate', '$.endDate',
+            '$.datePublished', '$.dateModified', '$.priceValidUntil', '$.uploadDate', '$.validFrom',
+            '$.startDate', '$.endDate',
             '$.url', '$.image', '$.logo', '$.sameAs', '$.thumbnailUrl', '$.contentUrl'
         ])) AS value
     FROM structured
@@ -170,7 +172,12 @@ SELECT
     page_key,
     path,
     property,
-    UNNEST(CASE WHEN STARTS_WITH(value, '[') THEN CAST(CAST(value AS JSON) AS VARCHAR[]) ELSE [value] END) AS value
+    UNNEST(
+        CASE
+            WHEN STARTS_WITH(value, '[') THEN COALESCE(TRY_CAST(TRY_CAST(value AS JSON) AS VARCHAR[]), [value])
+            ELSE [value]
+        END
+    ) AS value
 FROM picked
 WHERE value IS NOT NULL AND TRIM(value) <> '' AND NOT STARTS_WITH(value, '{');
 
@@ -189,7 +196,7 @@ CASE LOWER(REGEXP_EXTRACT(TRIM(term), '[A-Za-z]+$'))
     WHEN 'discontinued' THEN 'discontinued'
 END;
 
--- Offers of products: what each states, and the numbers that the product goes by. An AggregateOffer has a span of prices.
+-- Offers of products: what each states, and the numbers that the product goes by. An AggregateOffer spans prices.
 -- own: the number of the offer itself, of one variant among others.
 CREATE TEMP TABLE offered AS
 WITH stated AS (
@@ -231,8 +238,9 @@ SELECT
         ELSE LIST_FILTER(stated.said[8:11], number -> number <> '')
     END AS numbers,
     TRY_CAST(COALESCE(stated.said[1], stated.said[2], stated.said[3]) AS DECIMAL(18, 4)) AS price,
-    TRY_CAST(COALESCE(stated.said[1], stated.said[2], stated.said[4], stated.said[3]) AS DECIMAL(18, 4)) AS highest_price,
-    UPPER(TRIM(COALESCE(stated.said[5], stated.said[6]))) AS currency_code,
+    TRY_CAST(COALESCE(stated.said[1], stated.said[2], stated.said[4], stated.said[3]) AS DECIMAL(18, 4))
+        AS highest_price,
+    NULLIF(REGEXP_EXTRACT(COALESCE(stated.said[5], stated.said[6]), '^\s*([A-Z]{3})\s*$', 1), '') AS currency_code,
     AVAILABILITY_OF(stated.said[7]) AS availability
 FROM stated
 INNER JOIN product
@@ -297,8 +305,13 @@ SELECT
     offered.own,
     price.sku,
     MIN(offered.price) AS lowest_price,
-    LIST(DISTINCT {'price': offered.price, 'highest_price': offered.highest_price, 'currency_code': offered.currency_code})
-        AS stated,
+    LIST(
+        DISTINCT {
+            'price': offered.price,
+            'highest_price': offered.highest_price,
+            'currency_code': offered.currency_code
+        }
+    ) AS stated,
     MAX_BY(price.price, COALESCE(price.valid_from, TIMESTAMP '0001-01-01')) AS price,
     MAX_BY(price.currency_code, COALESCE(price.valid_from, TIMESTAMP '0001-01-01')) AS currency_code
 FROM (SELECT *, UNNEST(numbers) AS number FROM offered WHERE price IS NOT NULL) AS offered

@@ -1,6 +1,7 @@
 -- Search data, day by day as Search Console gives them. `day_key`: what one delivery covers, site/type/day.
--- `breakdown`: day (the totals, with is_final), country_device, country_device_by_page, query, page; of what a row is not
--- taken apart by, its column is NULL. `position_sum`: the average position times the impressions. A day is Pacific time's.
+-- `breakdown`: day (the totals, with is_final), country_device, country_device_by_page, query, page; of what a row is
+-- not taken apart by, its column is NULL. `position_sum`: the average position times the impressions. A day is Pacific
+-- time's.
 
 CREATE TABLE raw.search_console__row (
     row_key UUID,

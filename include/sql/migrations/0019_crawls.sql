@@ -1,6 +1,6 @@
--- What crawls of our own sites found, one crawl after another; nothing of an older one is ever changed. `crawl_id` begins
--- with the moment at which it began, so that the newest is the last in order. `crawl_date`: the UTC day on which it began.
--- Times are UTC. market_code: ZZ where the site's configuration gives an address to no market.
+-- What crawls of our own sites found, one crawl after another; nothing of an older one is ever changed. `crawl_id`
+-- begins with the moment at which it began, so that the newest is the last in order. `crawl_date`: the UTC day on which
+-- it began. Times are UTC. market_code: ZZ where the site's configuration gives an address to no market.
 
 -- `is_complete`: it saw enough of what was expected to say that something is over, or that there is nothing.
 -- `is_comparable`: the crawl before asked the same of the same site; otherwise `not_comparable_reason`.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FUNCTION = "site"
-CRAWL_SECONDS = 7.5 * 3600
+CRAWL_SECONDS = 5.5 * 3600
 """Less than the task has: a crawl that is stopped in time keeps what it has read, and the next one goes on."""
 DELIVERED = "delivered_{}.parquet"
 _TOLD = 5

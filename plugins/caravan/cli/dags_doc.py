@@ -98,8 +98,12 @@ def _when(dag: DAG) -> str:
     if not woken_by:
         return timetable.description or timetable.summary
     if inner is None:
-        return f"When {_names(woken_by)} is updated"
-    return f"When {_names(woken_by)} is updated, and {inner.description.lower()} UTC"
+        return f"When {_any(woken_by)} is updated"
+    return f"When {_any(woken_by)} is updated, and {inner.description.lower()} UTC"
+
+
+def _any(assets: set[str]) -> str:
+    return " or ".join(f"`{name}`" for name in sorted(assets))
 
 
 def _outlets(dag: DAG) -> set[str]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from caravan.config.pools import OUTBOX, SENDING, load_pools
+from caravan.config.pools import CRAWLING, OUTBOX, SENDING, load_pools
 from caravan.config.settings import Settings
 from caravan.core.errors import Misconfigured
 
-__all__ = ["OUTBOX", "SENDING", "create_pools", "on_starting"]
+__all__ = ["CRAWLING", "OUTBOX", "SENDING", "create_pools", "on_starting"]
 
 log = logging.getLogger(__name__)
 
