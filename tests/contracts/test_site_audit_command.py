@@ -188,3 +188,15 @@ def test_what_a_crawl_that_died_half_moved_is_moved_on(command: Command, out: Pa
     assert code == 0, said
     assert "Since the last complete crawl" in said
     assert json.loads((out / "previous/run.json").read_text())["ended_at"] and not aside.exists()
+
+
+def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["site", "checks", "--format", "json"]) == 0
+    listed = {each["id"]: each for each in json.loads(capsys.readouterr().out)}
+    assert len(listed) >= 172 and listed[CHECK]["is_implemented"] and listed[CHECK]["fix"]
+    assert {each["waits_for"] is None for each in listed.values() if each["is_implemented"]} == {True}
+    assert main(["site", "checks"]) == 0
+    table = capsys.readouterr().out
+    assert f"{len(listed)} checks (" in table and CHECK in table
+    assert main(["site", "checks", "--format", "xml"]) == 2

@@ -32,9 +32,14 @@ app = typer.Typer(help="Web sites: what they answer, what is wrong with them.", 
 _MOST_HOSTS = 10
 
 
-@app.callback()
-def site() -> None:
-    """A group, though it has one command so far."""
+@app.command()
+def checks(form: Annotated[str, typer.Option("--format", help="table or json.")] = "table") -> None:
+    """List every check of the site audit: its severity, and whether it is evaluated or what it waits for."""
+    from caravan.cli.site_checks import list_checks
+
+    if form not in ("table", "json"):
+        raise typer.BadParameter(f"'{form}' is none of table, json", param_hint="--format")
+    list_checks(as_json=form == "json")
 
 
 @app.command()
@@ -42,7 +47,8 @@ def crawl(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where to begin; its host is the site.")],
     max_pages: Annotated[int | None, typer.Option(min=1, help="Ask for so many pages at most.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write there, instead of into a folder of its own in CARAVAN_HOME.")
+        Path | None,
+        typer.Option(help="Write there; the next crawl there is compared with it. A folder of its own unless given."),
     ] = None,
     rate: Annotated[float | None, typer.Option(min=0.01, max=1000, help="Requests a second; 5 unless given.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Also on this machine and in private networks.")] = False,
@@ -55,8 +61,7 @@ def crawl(
         typer.Option(metavar="ID[,ID]", help="Exit with 2 where one of these checks fired; `error`: any of that kind."),
     ] = None,
 ) -> None:
-    """Crawl any site and say what is wrong with it: no configuration, no scheduler. Ctrl-C stops it, the same command
-    goes on. With --out the next crawl of the same is compared with the one that is there."""
+    """Crawl any site and say what is wrong with it: no configuration. Ctrl-C stops it, the same command goes on."""
     from caravan.assembly import site as crawls
     from caravan.assembly import site_audit
     from caravan.cli.site_summary import gated, show_audit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated
 
 import typer
 from rich import box
@@ -14,15 +13,10 @@ from rich.table import Table
 from caravan.cli.steps import console, say
 from caravan.config.site_checks import INPUTS, SEVERITIES, Catalogue, Check, load_site_checks
 
-Form = Annotated[str, typer.Option("--format", help="table or json.")]
 
-
-def checks(form: Form = "table") -> None:
-    """List every check of the site audit: its severity, and whether it is evaluated or what it waits for."""
-    if form not in ("table", "json"):
-        raise typer.BadParameter(f"'{form}' is none of table, json", param_hint="--format")
+def list_checks(as_json: bool) -> None:
     catalogue = load_site_checks()
-    if form == "json":
+    if as_json:
         typer.echo(json.dumps([_described(check) for check in catalogue.checks], indent=2, ensure_ascii=False))
         return
     console().print(checks_table(catalogue))

@@ -133,9 +133,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
     """Raises Misconfigured with every fault of every file."""
     faults: list[Fault] = []
     checks: list[Check] = []
-    # What has another name, as comparison.sql, is run by somebody else.
-    named = (path for path in folder.glob("*.sql") if path.stem in ("views", *CATEGORIES))
-    scripts = sorted(named, key=lambda path: (path.stem != "views", _place(path)))
+    scripts = sorted(folder.glob("*.sql"), key=lambda path: (path.stem != "views", _place(path)))
     views = read_views("\n".join(path.read_text(encoding="utf-8") for path in scripts))
     for path in sorted(folder.glob("*.yml"), key=_place):
         document, found = read(path, f"site/{path.name}")
