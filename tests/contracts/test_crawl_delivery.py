@@ -12,19 +12,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fixture_site import ORIGIN, key_of, tables_of
+from fixture_site import ORIGIN, tables_of
 
 from caravan.clients.crawl import comparing, delivery
 from caravan.clients.crawl.comparing import Standing
 from caravan.clients.crawl.delivery import Stamp
 from caravan.clients.crawl.facts import CrawlFacts
 from caravan.config.site_checks import FOLDER, load_site_checks
+from caravan.core.crawl import Scope
+from caravan.core.urls import frontier_key, key_of
 from caravan.functions.site.audit import audit
 from caravan.warehouse.crawls import PREFIX
 from caravan.warehouse.raw_tables import CRAWLS
 
 NIGHT = datetime(2026, 3, 2, 2, 0)
-TEXTS = {name: (FOLDER / f"{name}.sql").read_text(encoding="utf-8") for name in ("comparison", "delivery")}
+TEXTS = {name: (FOLDER / "after" / f"{name}.sql").read_text(encoding="utf-8") for name in ("comparison", "delivery")}
 COLUMNS = {name.removeprefix(PREFIX): table.columns for name, table in CRAWLS.items()}
 CHECKS = ("response-4xx", "url-underscore")
 
@@ -123,7 +125,7 @@ def test_pages_with_their_market_and_what_may_be_indexed(tmp_path):
     assert pages["/lost"]["is_indexable"] is None
     assert (pages["/old"]["http_status"], pages["/old"]["location_url"]) == (301, f"{ORIGIN}/")
     assert {row["link_score"] is None for path, row in pages.items() if path in ("/old", "/lost")} == {True}
-    assert pages["/"]["page_key"] == key_of(f"{ORIGIN}/")
+    assert pages["/"]["page_key"] == key_of(frontier_key(f"{ORIGIN}/", Scope(frozenset())))
 
 
 @pytest.mark.parametrize(
