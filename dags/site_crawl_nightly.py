@@ -77,7 +77,7 @@ def site_crawl_nightly():
 
             return site_crawl.load(site_code, run_id, dag_id)
 
-        crawl(site_code) >> audit(site_code=site_code) >> load(site_code=site_code)
+        crawl(site_code=site_code) >> audit(site_code=site_code) >> load(site_code=site_code)
 
     # A site that failed does not stop the others; list_sites is upstream too, so that without it nothing is built.
     @step(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=[SITE_CRAWLS])
