@@ -13,13 +13,14 @@ and its report, below `CARAVAN_HOME/site/crawls`; `raw.crawl__*`, `mart.fct_page
 
 **When it fails**
 
-- `list_sites`: configuration that all sites share. A fault in one site's file disables that one; the log has it, and so
-  does `./caravan check`.
+- `list_sites`: configuration that all sites share. A fault in one site's file disables that one; `verdict` names it,
+  and so does `./caravan check`.
 - `crawl [site]`: the site could not be reached at all, or another crawl of its host is under way; the log says which. A
   site of which only a part could be read is no failure: its crawl is incomplete, and ends no issue.
 - `audit [site]`: the log says why. A check that is broken stops no other; it is not evaluated, and told in the log.
 - `load [site]`, `build`: the warehouse. Clear the task: the crawl's folder is still there.
-- `verdict`: fails whenever something above did, or where a check of a site's `gate` fired.
+- `verdict`: fails whenever something above did, a site is disabled by its file, or a check of a site's `gate` fired in
+  its newest crawl. A run of some *Sites* judges these alone.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def site_crawl_nightly():
 
             return site_crawl.load(site_code, run_id, dag_id)
 
-        crawl(site_code) >> audit(site_code=site_code) >> load(site_code=site_code)
+        crawl(site_code=site_code) >> audit(site_code=site_code) >> load(site_code=site_code)
 
     # A site that failed does not stop the others; list_sites is upstream too, so that without it nothing is built.
     @step(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=[SITE_CRAWLS])
@@ -87,10 +88,10 @@ def site_crawl_nightly():
         return site_crawl.build(run_id, dag_id)
 
     @last_step()
-    def verdict(run_id: str, dag_id: str, failed_tasks: list[str]) -> None:
+    def verdict(run_id: str, dag_id: str, failed_tasks: list[str], sites: list[str]) -> None:
         from caravan.assembly import site_crawl
 
-        site_crawl.verdict(run_id, dag_id, failed_tasks)
+        site_crawl.verdict(run_id, dag_id, failed_tasks, sites)
 
     found = list_sites()
     built = build()

@@ -184,3 +184,30 @@ def test_a_faulty_file_disables_its_site_alone(world):
         world.step("list_sites", "run", DAG, ["blog"])
     with pytest.raises(Misconfigured, match="shop"):
         world.step("crawl", "shopp")
+    with pytest.raises(Rejected, match=r"RUN_INCOMPLETE.*\n  - site disabled: sites/blog.yml.*no-such-check"):
+        world.step("verdict", "run", DAG)
+    assert world.rows("SELECT state FROM ops.run") == [("failed",)]
+    world.step("list_sites", "one", DAG, ["shop"])
+    world.step("verdict", "one", DAG, [], ["shop"])
+    assert world.rows("SELECT state FROM ops.run WHERE run_id = 'one'") == [("success",)]
+
+
+@one_engine
+def test_a_run_of_some_sites_is_judged_by_their_gates_alone(world):
+    world.configure("gate: [response-4xx]\n")
+    world.configure(code="blog")
+    run = world.crawl()
+    world.step("audit", "shop", run)
+    world.step("verdict", run, DAG, [], ["blog"])
+    for asked in ([], ["shop"]):
+        with pytest.raises(Rejected, match=r"GATE.*\n  - shop: response-4xx at "):
+            world.step("verdict", run, DAG, [], asked)
+
+
+@one_engine
+def test_what_a_check_blocked_fails_the_verdict(world, monkeypatch):
+    world.step("list_sites", "run", DAG)
+    blocked = "mart.fct_page 2026-03-02 DE: the key is not unique"
+    monkeypatch.setattr("caravan.warehouse.store.Store.failures", lambda store, run_id: [blocked])
+    with pytest.raises(Rejected, match=f"RUN_INCOMPLETE.*\n  - {blocked}"):
+        world.step("verdict", "run", DAG)

@@ -65,3 +65,18 @@ def test_a_dag_file_that_does_is_caught(tmp_path, line, message):
     done = parse(tmp_path, path)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_a_step_is_given_its_arguments_by_name_or_its_file_is_refused():
+    """A step called by place would be wired, and fail in every run."""
+    from airflow.sdk import DAG
+
+    from caravan.orchestration.steps import step
+
+    @step()
+    def crawl(run_id: str, site_code: str) -> None: ...
+
+    with DAG("by_name"):
+        crawl(site_code="shop")
+        with pytest.raises(TypeError, match="too many positional arguments"):
+            crawl("shop")

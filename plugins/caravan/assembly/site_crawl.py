@@ -173,15 +173,23 @@ def build(run_id: str, dag_id: str) -> dict[str, int]:
     return {each.model: each.row_count for each in built}
 
 
-def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:
-    """Rejected where a check of a site's gate fired in its newest crawl."""
+def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = (), asked: Sequence[str] = ()) -> None:
+    """Rejected when anything failed, a site's file has a fault, or a check of a site's gate fired in its newest crawl.
+
+    `asked`: it is of these sites alone; what is wrong with others is for the next run of all.
+    """
     night = _Night.open()
-    told = [line for code, site in sorted(night.sites.items()) if site.enabled for line in _gated(night, site)]
+    sites = [site for code, site in sorted(night.sites.items()) if site.enabled and (not asked or code in asked)]
+    fired = [line for site in sites for line in _gated(night, site)]
+    failures = [f"task {name}: its log says why" for name in failed_tasks]
+    failures += [] if asked else [f"site disabled: {fault}" for fault in night.faults]
     with open_store(night.settings, night.configuration, dag_id) as store:
-        lines = [*told, *store.failures(run_id), *(f"task {name} failed" for name in failed_tasks)]
+        failures += store.failures(run_id)
+        lines = [*failures, *fired]
         store.end_run(run_id, "failed" if lines else "success", "\n".join(lines))
-    if told:
-        raise Rejected("GATE", "\n  - ".join(["", *told]))
+    if lines:
+        code = "RUN_INCOMPLETE" if failures else "GATE"
+        raise Rejected(code, "this failed:\n" + "\n".join(f"  - {line}" for line in lines))
 
 
 def _gated(night: _Night, site: Site) -> list[str]:

@@ -110,7 +110,8 @@ class Changes:
 class RunEnd:
     """How a run ended. `states`: of each task's instances, by map index: {"collect": ["success", "failed"]}.
 
-    `channels`: those it was asked to take alone, so that others say nothing by not being there; all of them when empty.
+    `channels`: those, or sites, it was asked to take alone, so that others say nothing by not being there; all of them
+    when empty.
     """
 
     dag_id: str

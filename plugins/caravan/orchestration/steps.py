@@ -46,7 +46,7 @@ _GIVEN: dict[str, Callable[[Mapping[str, Any]], object]] = {
 def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """`@task`, for a function that may ask for `scope`, `run_id`, `dag_id`, `sites` and `failed_tasks` by naming them.
 
-    Every other parameter is given where the DAG calls or maps it. `options` are the operator's.
+    Every other parameter is given by name where the DAG calls or maps it. `options` are the operator's.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -63,8 +63,13 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
                 raise AirflowSkipException("a dry run updates no asset")
             return result
 
-        # Airflow checks calls and .expand() against this signature.
-        visible = [parameter for name, parameter in signature.parameters.items() if name not in asked]
+        # Airflow checks calls and .expand() against this signature when the file is read. By name only: templates such
+        # as a map index find the arguments there.
+        visible = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in signature.parameters.items()
+            if name not in asked
+        ]
         run.__signature__ = signature.replace(parameters=visible)  # type: ignore[attr-defined]
         return task(**{"multiple_outputs": False, "retry_policy": RetryByError(RETRY_DELAY), **options})(run)
 
