@@ -8,10 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from typer import Typer
 from typer.testing import CliRunner
 
-from caravan.cli.site_checks import checks, summary
+from caravan.cli.site import app
+from caravan.cli.site_checks import summary
 from caravan.config.site_checks import adjusted, load_site_checks, read_views
 from caravan.core.errors import Misconfigured
 
@@ -140,13 +140,11 @@ def test_only_what_the_checks_need_is_made():
 
 
 def test_the_command_lists_every_check():
-    app = Typer()
-    app.command()(checks)
-    answer = CliRunner().invoke(app, ["--format", "json"])
+    answer = CliRunner().invoke(app, ["checks", "--format", "json"])
     assert answer.exit_code == 0
     told = json.loads(answer.stdout)
     assert [check["id"] for check in told] == [check.id for check in CATALOGUE.checks]
     assert {check["is_implemented"] for check in told if check["waits_for"]} == {False}
-    table = CliRunner().invoke(app, [], env={"COLUMNS": "200"})
+    table = CliRunner().invoke(app, ["checks"], env={"COLUMNS": "200"})
     assert summary(CATALOGUE) in table.stdout
-    assert CliRunner().invoke(app, ["--format", "xml"]).exit_code == 2
+    assert CliRunner().invoke(app, ["checks", "--format", "xml"]).exit_code == 2
