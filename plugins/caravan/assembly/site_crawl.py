@@ -153,7 +153,9 @@ def audit(site_code: str, run_id: str) -> dict[str, int]:
 
 
 def load(site_code: str, run_id: str, dag_id: str) -> dict[str, int]:
-    """Rows by table."""
+    """Rows by table. Then older crawls go."""
+    from caravan.clients.crawl.folders import prune
+
     night = _Night.open()
     site = night.site(site_code)
     folder, record, _ = _newest(night, site)
@@ -163,7 +165,10 @@ def load(site_code: str, run_id: str, dag_id: str) -> dict[str, int]:
         site.code, folder.name, record.started_at.date(), record.started_at, record.ended_at, record.configuration_hash
     )
     with open_warehouse(night.settings) as warehouse:
-        return StoredCrawls(warehouse, catalog(), dag_id, run_id).put(found, files, utc_now())
+        counts = StoredCrawls(warehouse, catalog(), dag_id, run_id).put(found, files, utc_now())
+    removed = prune(night.root(site), site.keep_crawls)
+    log.info("%s: %s; %s older crawls removed", site_code, counts, len(removed))
+    return counts
 
 
 def build(run_id: str, dag_id: str) -> dict[str, int]:

@@ -161,6 +161,8 @@ class Site(Frozen):
     checks: SiteChecks = SiteChecks()
     suppressions: tuple[Suppression, ...] = ()
     search_console: SearchConsoleSource | None = None
+    keep_crawls: Annotated[int, Field(ge=2, le=1_000)] = 14
+    """How many crawls' folders are kept; what they found stays in the warehouse."""
     gate: _CheckIds = ()
     """Ids of checks: where one of these fires, the audit's task fails."""
 

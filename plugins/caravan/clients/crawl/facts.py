@@ -186,16 +186,20 @@ class CrawlFacts:
         _make_views(self._connection, [each.query for each in duckdb.extract_statements(script)])
 
     def write(self, sql: str, schema: pa.Schema, path: Path) -> None:
-        """The rows of a query as Parquet, whatever their number."""
+        """The rows of a query as Parquet, whatever their number. The file is there whole, or not at all."""
         reader = self._execute(sql).to_arrow_reader(50_000)
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        scratch = path.with_suffix(".tmp")
+        with pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
             for batch in reader:
                 writer.write_batch(batch.cast(schema))
+        scratch.replace(path)
 
     def copy(self, sql: str, path: Path) -> None:
-        """The rows of a query as Parquet, of the types that they have."""
-        target = str(path).replace("'", "''")
+        """The rows of a query as Parquet, of the types that they have; whole, or not at all."""
+        scratch = path.with_suffix(".tmp")
+        target = str(scratch).replace("'", "''")
         self._execute(f"COPY ({sql}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+        scratch.replace(path)
 
     def _execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyConnection:
         try:

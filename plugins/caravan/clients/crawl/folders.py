@@ -38,6 +38,21 @@ def newest_ledger(root: Path, configuration_hash: str, before: Path) -> Path | N
     return None
 
 
+def prune(root: Path, keep: int) -> list[Path]:
+    """Remove crawls but the newest `keep`. The newest complete one of each of their configurations stays, and the
+    newest that knows of issues: the next crawl needs them. Returns what was removed."""
+    found = crawls(root)
+    kept = {path for path, _ in found[:keep]}
+    for wanted in {record.configuration_hash for _, record in found[:keep]}:
+        complete = newest_complete(root, wanted)
+        kept |= {complete} if complete else set()
+    known = next((path for path, _ in found if (path / LEDGER).exists()), None)
+    removed = [path for path, _ in found if path not in kept and path != known]
+    for path in removed:
+        shutil.rmtree(path)
+    return removed
+
+
 def set_aside(folder: Path, configuration_hash: str, keep: bool = False) -> Path | None:
     """Make room for a crawl where one of the same configuration is through; the last complete one, if there is any.
 

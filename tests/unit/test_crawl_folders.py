@@ -1,0 +1,53 @@
+"""Folders of crawls: which ones may go, and which the next crawl needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from caravan.clients.crawl.folders import LEDGER, prune
+from caravan.clients.crawl.runs import RECORD, Record
+from caravan.core.crawl import Certificate
+
+COMPLETE = Certificate(10, 10, 0.95)
+RECORDED = Record("same", "1", ("https://shop.test/",), datetime(2026, 3, 1), datetime(2026, 3, 1), {}, COMPLETE)
+HALF = replace(RECORDED, certificate=Certificate(10, 2, 0.95))
+OTHER = replace(RECORDED, configuration_hash="other")
+BEGUN = replace(HALF, ended_at=None)
+
+
+def crawled(root: Path, *records: Record, ledgers: tuple[int, ...] = ()) -> None:
+    """The first is the oldest, of day 1."""
+    for day, record in enumerate(records, start=1):
+        folder = root / f"202603{day:02}T020000Z"
+        folder.mkdir(parents=True)
+        (folder / RECORD).write_text(record.as_json())
+        if day in ledgers:
+            (folder / LEDGER).write_text("")
+
+
+@pytest.mark.parametrize(
+    ("records", "ledgers", "left"),
+    [
+        ([RECORDED] * 5, (5,), [4, 5]),
+        ([RECORDED] * 2, (2,), [1, 2]),
+        ([RECORDED, RECORDED, HALF, HALF, HALF], (5,), [2, 4, 5]),
+        ([RECORDED, OTHER, OTHER, OTHER], (4,), [3, 4]),
+        ([RECORDED, RECORDED, RECORDED, OTHER, BEGUN], (3,), [3, 4, 5]),
+        ([HALF, HALF, HALF], (1,), [1, 2, 3]),
+        ([], (), []),
+    ],
+    ids=["the oldest go", "too few", "to compare with", "another configuration", "a ledger", "never complete", "none"],
+)
+def test_what_the_next_crawl_needs_stays(tmp_path, records, ledgers, left):
+    crawled(tmp_path, *records, ledgers=ledgers)
+    removed = prune(tmp_path, 2)
+    assert sorted(int(path.name[6:8]) for path in tmp_path.iterdir()) == left
+    assert len(removed) == len(records) - len(left)
+
+
+def test_where_there_is_no_folder_nothing_goes(tmp_path):
+    assert prune(tmp_path / "none", 2) == []
