@@ -170,7 +170,8 @@ def test_templates(words, found):
 @pytest.mark.parametrize(
     ("block", "expected"),
     [("product.title.label", True), ("cart.add_to_cart", True), ("a.b", False), ("www.shop.test.de", False),
-     ("archive.tar.gz", False), ("Product.title.label", False), ("e.g.", False), ("v1.2.3", False)],
+     ("archive.tar.gz", False), ("Product.title.label", False), ("e.g.", False), ("v1.2.3", False),
+     ("builds.sr.ht", False)],
 )  # fmt: skip
 def test_keys(block, expected):
     assert is_key(block) is expected

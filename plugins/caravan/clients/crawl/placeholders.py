@@ -60,4 +60,5 @@ def is_key(block: str) -> bool:
     if len(block) > _LONGEST_KEY or not _KEY.fullmatch(block):
         return False
     parts = block.split(".")
-    return parts[0] not in _NO_KEY_BEGINS and parts[-1] not in _NO_KEY_ENDS
+    # Two letters in the end are a country: a host.
+    return parts[0] not in _NO_KEY_BEGINS and parts[-1] not in _NO_KEY_ENDS and len(parts[-1]) > 2
