@@ -125,8 +125,12 @@ class World:
         found = {}
         with self._reader.read() as session:
             for model in catalog().models:
-                # What releases make of the outbox no step of sales builds.
-                if model.function != "release" and model.layer != "dim" and not model.name.startswith("stg.config"):
+                # What stands on the outbox, on crawls and on search data no step of sales builds.
+                if (
+                    model.function not in ("release", "site")
+                    and model.layer != "dim"
+                    and not model.name.startswith("stg.config")
+                ):
                     names = ", ".join(name for name in model.column_names if name not in LOAD_METADATA)
                     found[model.name] = sorted(session.rows(f"SELECT {names} FROM {model.name}"), key=repr)
         return found

@@ -203,7 +203,9 @@ from caravan.core.urls import host_of
 folder, url = sys.argv[1:]
 scope = Scope(frozenset([host_of(url)]), private_addresses=True)
 record = run(Path(folder), Plan((url,), scope, replace(FAST, pages_of_host=10)))
-print(sum(record.counts.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not getrusage: its peak is the parent's, from before the program began.
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(sum(record.counts.values()), peak.split()[1])
 """
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from crawled import load_crawl
 from deliveries import LINES, OBSERVED, OFFERS, ORDERS, PAYMENTS, REFUNDS, SHIPMENTS, Line, batch_of, day
 from places import table_rows
 from search_world import day_batch, searches
@@ -233,6 +234,9 @@ def fill(warehouse: Warehouse, fx: Batch, batches: list[Batch], sent: Sent, fold
         for batch in wave:
             put(warehouse, catalog, batch)
         sent.plan_and_send(warehouse, catalog)
+        # A night, and after it another crawl of its day beside the next night.
+        for hours in (26,) if days is None else (33, 50):
+            load_crawl(warehouse, catalog, folder, datetime.combine(day(1), time()) + timedelta(hours=hours))
         Runner(warehouse, catalog, CONSTANTS, "dag", "run").build(catalog.models, days)
 
 

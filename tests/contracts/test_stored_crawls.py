@@ -7,32 +7,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from crawled import NIGHTLY, PAGE, load_crawl
 from places import table_rows
 
 from caravan import SQL_DIR
 from caravan.core.window import DayRange
 from caravan.warehouse.catalog import load_models
-from caravan.warehouse.crawls import ENTITIES, PREFIX, Crawl, StoredCrawls
+from caravan.warehouse.crawls import ENTITIES, Crawl, StoredCrawls
 from caravan.warehouse.port import Warehouse
-from caravan.warehouse.raw_tables import CRAWLS
 from caravan.warehouse.store import Store
 
 DAY, NIGHT = date(2026, 3, 2), datetime(2026, 3, 2, 2, 0)
-TYPES = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "BOOLEAN": pa.bool_(),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us"),
-    "DECIMAL(18,4)": pa.decimal128(18, 4),
-}
 MARTS = ("fct_page", "fct_site_issue", "fct_site_change", "fct_site_check", "rpt_site__health", "rpt_site__market")
-PAGE = {"url": "https://shop.test/", "market_code": "DE", "outcome": "fetched", "is_indexable": True}
-ISSUE = {"check_id": "title-missing", "severity": "error", "market_code": "DE", "url": "https://shop.test/"}
-ISSUE |= {"is_suppressed": False, "revenue_amount": Decimal("12.5"), "currency_code": "EUR"}
 
 
 class Loader:
@@ -43,20 +30,8 @@ class Loader:
         self.catalog = load_models(SQL_DIR)
         self.store = Store(warehouse, self.catalog, "site_crawl_nightly", {"base_currency": "EUR"}, "r", lambda: NIGHT)
 
-    def load(self, hour: int, site: str = "shop", day: date = DAY, **rows: list[dict[str, Any]]) -> dict[str, int]:
-        began = datetime(day.year, day.month, day.day, hour)
-        crawl = Crawl(site, f"{began:%Y-%m-%dT%H%M%S}", day, began, began + timedelta(minutes=9), "hash")
-        own = {"started_at": began, "ended_at": crawl.ended_at, "expected_count": 2, "seen_count": 2}
-        rows = {"crawl": [{**own, "is_complete": True, "is_comparable": True}], **rows}
-        files = {}
-        for name in ENTITIES:
-            columns = CRAWLS[PREFIX + name].columns
-            stamp = {"site_code": site, "crawl_id": crawl.crawl_id, "crawl_date": day, "load_id": "l"}
-            schema = pa.schema([(column, TYPES[kind]) for column, kind in columns.items()])
-            given = [{**stamp, **row} for row in rows.get(name, [])]
-            files[name] = self.folder / f"{name}.parquet"
-            pq.write_table(pa.Table.from_pylist(given, schema=schema), files[name])
-        return StoredCrawls(self.warehouse, self.catalog, "site_crawl_nightly", f"run{hour}").put(crawl, files, NIGHT)
+    def load(self, hour: int, site: str = "shop", **rows: Any) -> dict[str, int]:
+        return load_crawl(self.warehouse, self.catalog, self.folder, NIGHT.replace(hour=hour), rows, site)
 
     def marts(self) -> dict[str, list[Any]]:
         self.store.build("run", "site", ("int", "fct", "rpt"), DayRange(DAY, DAY + timedelta(days=1)))
@@ -66,14 +41,6 @@ class Loader:
 @pytest.fixture
 def loader(warehouse: Warehouse, tmp_path: Path) -> Loader:
     return Loader(warehouse, tmp_path)
-
-
-NIGHTLY: dict[str, list[dict[str, Any]]] = {
-    "page": [{**PAGE, "page_key": 1}, {**PAGE, "page_key": 2, "url": "https://shop.test/a"}],
-    "issue": [{**ISSUE, "state": "open", "change": "new"}, {**ISSUE, "url": "x", "state": "fixed", "change": "fixed"}],
-    "check": [{"check_id": "title-missing", "outcome": "fired", "issue_count": 1, "judged_count": 2}],
-    "page_change": [{"change": "added", "url": "https://shop.test/a", "page_key": 2, "market_code": "DE"}],
-}
 
 
 def test_a_crawl_is_loaded_whole_and_its_marts_say_what_it_found(loader):
