@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from live_airflow import caravan, free_port
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from caravan import INCLUDE_DIR
 from caravan.config.loader import load
@@ -24,6 +24,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 """It runs as root in a container, and speaks to this machine only."""
+expect.set_options(timeout=30_000)  # milliseconds; a page of a server that has just started takes its time
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ def test_sitemaps_that_are_wrong(
 
 
 LARGE = """
-import resource, sys
+import sys
 from pathlib import Path
 from dataclasses import replace
 from crawl_world import FAST, Plan, run
