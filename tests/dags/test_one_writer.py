@@ -102,7 +102,7 @@ def test_reading_waits_for_nobody() -> None:
 
 @pytest.mark.parametrize(
     ("database", "count"),
-    [("sqlite:////tmp/airflow.db?timeout=60", 1), ("postgresql+psycopg2://airflow@db/airflow", 0)],
+    [("sqlite:////srv/airflow.db?timeout=60", 1), ("postgresql+psycopg2://airflow@db/airflow", 0)],
 )
 def test_only_sqlite_needs_it(monkeypatch: pytest.MonkeyPatch, database: str, count: int) -> None:
     monkeypatch.setattr(one_writer.conf, "get", lambda section, key: database)

@@ -66,7 +66,7 @@ def load_search_sites(config_dir: Path) -> SearchSites:
     """Of every file in `sites` that has the key; its other keys are not looked at. No folder: none."""
     sources: dict[str, SearchConsoleSource] = {}
     faults: list[Fault] = []
-    for path in _site_files(config_dir):
+    for path in site_files(config_dir):
         document, found = read(path, f"{FOLDER}/{path.name}")
         if document is not None and KEY in document.data:
             part, more = _read_part(document)
@@ -82,7 +82,8 @@ def _read_part(document: Document) -> tuple[_SearchPart | None, list[Fault]]:
     return validate(document, _SearchPart, data)
 
 
-def _site_files(config_dir: Path) -> list[Path]:
+def site_files(config_dir: Path) -> list[Path]:
+    """The files of sites, by name. Misconfigured when the folder cannot be read."""
     folder = config_dir / FOLDER
     try:
         names = sorted(os.listdir(folder)) if folder.exists() else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator
 from decimal import Decimal
@@ -14,13 +13,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from caravan.config.document import Document, read
 from caravan.config.frozen import Day, Frozen
 from caravan.config.outlets import CODE, Line, language_tag
-from caravan.config.search import SearchConsoleSource
+from caravan.config.search import FOLDER, SearchConsoleSource, site_files
 from caravan.config.validation import validate
 from caravan.core.crawl import Limits, Scope
-from caravan.core.errors import Fault, Misconfigured, in_order, nearest
+from caravan.core.errors import Fault, in_order, nearest
 from caravan.core.urls import BadUrl, host_of, resolve, split_fragment
 
-FOLDER = "sites"
 DROPPED_PARAMETERS = frozenset(
     [
         *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id", "utm_source_platform"),
@@ -197,7 +195,7 @@ def load_sites(
     """
     found: dict[str, Site] = {}
     faults: list[Fault] = []
-    for path in _site_files(config_dir):
+    for path in site_files(config_dir):
         document, more = read(path, f"{FOLDER}/{path.name}")
         faults += more
         if document is None:
@@ -209,15 +207,6 @@ def load_sites(
         if site is not None and not wrong and not more:
             found[site.code] = site
     return found, in_order(faults)
-
-
-def _site_files(config_dir: Path) -> list[Path]:
-    folder = config_dir / FOLDER
-    try:
-        names = sorted(os.listdir(folder)) if folder.exists() else []
-    except OSError as error:
-        raise Misconfigured([Fault(FOLDER, f"cannot be read: {error.strerror}")]) from error
-    return [folder / name for name in names if name.endswith((".yml", ".yaml")) and not name.startswith(".")]
 
 
 def _own_faults(
