@@ -83,6 +83,15 @@ def test_a_row_with_everything():
     assert "a@b.de" not in repr(found) and "Zoë" not in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("written", "locale"),
+    [("pt-BR", "pt-BR"), ("pt_br", "pt-BR"), ("EN", "en"), ("", None), ("english", None), ("en-@@@", None)],
+)
+def test_a_language_is_a_tag_or_none(written, locale):
+    (found,) = people(f"address,locale\na@b.de,{written}\n")
+    assert found.locale == locale
+
+
 def test_an_address_alone_is_enough_and_an_unknown_zone_is_none():
     assert people("address,zone\na@b.de,Mars/Base\n") == [Recipient("a@b.de", 2, None, None, None, False, None)]
 
