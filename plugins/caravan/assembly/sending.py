@@ -221,6 +221,7 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
         get=lambda key: desk.outbox.get(key.message_id),
         undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
+        is_for=lambda message, site: _is_for(desk, message, site),
         edits=account.edits,
         then=contact,
     )
@@ -231,6 +232,13 @@ def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> li
     if not isinstance(account, WebSubOutlet | IndexNowOutlet):
         return []
     return [code for code, each in outlets.items() if isinstance(each, SiteOutlet) and account.site in (None, code)]
+
+
+def _is_for(desk: Desk, message: Message, site: str) -> bool:
+    """Whether a site that is on is to have what the message tells of."""
+    release, account = desk.shelf.releases.get(message.key.object_id), desk.shelf.known.outlets[site]
+    is_named = release is not None and site in release.outlets and account.enabled
+    return is_named and account.serves(message.intention.market_code or "", message.intention.locale or "")
 
 
 def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:
