@@ -22,7 +22,7 @@ from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, Si
 from caravan.config.types import Configuration
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
-from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Cap, Caps, Content, Gate, Key, Message, Outcome, Refused
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
@@ -91,14 +91,21 @@ def refresh_lists() -> list[str]:
     """The feeds and sitemaps of every site as its pages are now: news grow old, and a worker may have died before it
     came to them. Where nothing has changed nothing is written."""
     faults: list[Fault] = []
+    failed: list[CaravanError] = []
     with open_desk() as desk:
         sites = [code for code, each in desk.shelf.known.outlets.items() if isinstance(each, SiteOutlet)]
         used = {outlet for _, outlet, state, _ in desk.outbox.counts() if state == "accepted"}
         with opened(desk, [code for code in sites if code in used], (), faults) as outlets:
-            for outlet in outlets.values():
-                carrier_of(desk, outlet).finish()
+            for code, outlet in outlets.items():
+                try:
+                    carrier_of(desk, outlet).finish()
+                except CaravanError as error:  # one site keeps no other one's back
+                    log.error("%s: %s", code, error)
+                    failed.append(error)
     if faults:
         raise Misconfigured(faults)
+    if failed:
+        raise failed[0]
     return sorted(outlets)
 
 
