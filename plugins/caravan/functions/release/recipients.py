@@ -157,6 +157,8 @@ _Wrong = tuple[str, Unfit] | None
 
 
 def _fault(given: Mapping[str, str], markets: Collection[str], variables: Collection[str]) -> _Wrong:
+    if broken := next((name for name, value in given.items() if "\0" in value), None):
+        return broken, Unfit("NOT_TEXT", "holds a NUL, which no text does: is the file whole?")
     market = given.get("market")
     if market and market not in markets:
         return "market", Unfit("UNKNOWN_MARKET", "there is no such market")
@@ -169,7 +171,7 @@ def _fault(given: Mapping[str, str], markets: Collection[str], variables: Collec
 
 def _consent(given: Mapping[str, str], now: datetime) -> tuple[Consent | None, _Wrong]:
     """What they said. A no counts also where it makes no sense: of when nobody can tell, it was said now."""
-    state, when, evidence, text = (given.get(name, "") for name in _CONSENT)
+    state, when, evidence, text = (given.get(name, "").replace("\0", "?") for name in _CONSENT)
     if not (state or when or evidence or text):
         return None, None
     wrong: _Wrong = None
