@@ -152,9 +152,9 @@ def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site
 @pytest.mark.parametrize(
     ("gate", "code", "told"),
     [
-        (CHECK, 2, f"The gate is shut: {CHECK} fired."),
-        (f"response-5xx,{CHECK}", 2, f"The gate is shut: {CHECK} fired."),
-        ("error", 2, "The gate is shut: "),
+        (CHECK, 3, f"The gate is shut: {CHECK} fired."),
+        (f"response-5xx,{CHECK}", 3, f"The gate is shut: {CHECK} fired."),
+        ("error", 3, "The gate is shut: "),
         ("response-5xx", 0, ""),
         ("perf-lcp", 0, "Of the gate these were not evaluated: perf-lcp."),
     ],

@@ -16,8 +16,8 @@ from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.site_audit import AuditedCrawl
 from caravan.reporting.formats import counted, share
 
-GATED = 2
-"""Exit code where a check of the gate fired."""
+GATED = 3
+"""Exit code where a check of the gate fired. 1 and 2 are taken: nothing read, and an option that is wrong."""
 _CHECKS_SHOWN = 12
 _REASONS_SHOWN = 3
 _STYLES = {"error": "red", "warning": "yellow", "notice": ""}
