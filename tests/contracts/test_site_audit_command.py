@@ -80,6 +80,7 @@ def test_the_first_crawl_finds_what_is_wrong_and_says_where_the_report_is(comman
     assert code == 0, said
     assert "The crawl is complete" in said and str(out / "report.html") in said
     assert "Not evaluated: " in said and "Since the last" not in said
+    assert " checks: There was nothing to judge: the crawl found no page whose canonical is another address.\n" in said
     assert ledger(out)[CHECK, "a"] == ("open", None)
     assert {path.name for path in out.iterdir() if path.is_file()} >= {
         "issue.parquet", "check.parquet", "ledger.parquet", "page_change.parquet", "issues.csv", "report.html",

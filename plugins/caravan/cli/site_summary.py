@@ -96,6 +96,10 @@ def _changes(crawl: AuditedCrawl) -> str:
 
 
 def _unevaluated(reasons: list[str]) -> str:
+    """The most frequent reasons, a line each."""
     most = Counter(reasons).most_common(_REASONS_SHOWN)
-    told = "; ".join(f"{reason} ({count})" for reason, count in most)
-    return f"Not evaluated: {counted(len(reasons), 'check')}, {told}{'; ...' if len(set(reasons)) > len(most) else ''}"
+    lines = [f"Not evaluated: {counted(len(reasons), 'check')}."]
+    lines += [f"  {counted(count, 'check')}: {reason}" for reason, count in most]
+    if left := len(reasons) - sum(count for _, count in most):
+        lines.append(f"  {counted(left, 'check')} for other reasons, which are in the report.")
+    return "\n".join(lines)
