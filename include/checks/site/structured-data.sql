@@ -1,6 +1,6 @@
--- What checks of JSON-LD ask.
+-- What checks of structured data ask.
 
--- Pages with JSON-LD.
+-- Pages with JSON-LD or microdata.
 CREATE TEMP VIEW structured_page AS
 SELECT html_page.* FROM html_page
 SEMI JOIN structured ON html_page.page_key = structured.page_key;
@@ -151,6 +151,7 @@ WITH kinded AS (
     SELECT
         structured.page_key,
         structured.path,
+        structured.syntax,
         UNNEST(structured.types) AS type,
         CASE
             WHEN NOT CONTAINS(REPLACE(REPLACE(structured.path, '.@graph', ''), '.mainEntity', ''), '.') THEN 'top'
@@ -160,7 +161,7 @@ WITH kinded AS (
             ELSE 'inside'
         END AS place,
         COALESCE(around.has_questions, FALSE) AS is_of_qapage,
-        COALESCE(JSON_EXTRACT_STRING(structured.content, '$.offers."@type"') <> 'AggregateOffer', TRUE)
+        COALESCE(NOT CONTAINS(JSON_EXTRACT_STRING(structured.content, '$.offers."@type"'), 'AggregateOffer'), TRUE)
         AND JSON_EXISTS(structured.content, '$.offers') AS is_sold,
         LIST_CONCAT(
             CASE
@@ -191,6 +192,7 @@ WITH kinded AS (
 SELECT
     kinded.page_key,
     kinded.path,
+    kinded.syntax,
     kinded.type,
     schema_property.is_required,
     ARRAY_TO_STRING(schema_property.properties, ' or ') AS property,
@@ -214,6 +216,7 @@ WITH picked AS (
     SELECT
         page_key,
         path,
+        syntax,
         UNNEST([
             'price', 'lowPrice', 'highPrice', 'priceCurrency',
             'datePublished', 'dateModified', 'priceValidUntil', 'uploadDate', 'validFrom', 'startDate', 'endDate',
@@ -234,6 +237,7 @@ WITH picked AS (
 SELECT
     page_key,
     path,
+    syntax,
     property,
     UNNEST(
         CASE

@@ -14,7 +14,7 @@ MARKS: Mapping[str, str] = {
     " says; count.",
     "visible-price": "value: as written; amount; currency_codes: those that its sign may mean; count. As far as 20.",
     "visible-availability": "value: in_stock or out_of_stock, in the words of the page's language; count. Only looked"
-    " for on pages that show a price or state an availability in JSON-LD; neither in code.",
+    " for on pages that show a price or state an availability in structured data; neither in code.",
     "form-on-page": "value: method and address (`post https://..`), the page's own where a form names none; count.",
     "form-insecure-action": "value: address by http:// to which a page by https:// sends a form; count.",
     "links-dropped": "count: links beyond Limits.links_of_page, which are in no table.",
