@@ -9,6 +9,7 @@ MARKS: Mapping[str, str] = {
     "hreflang-outside-head": "value: code as written; count: links with it.",
     "meta-outside-head": "value: title, robots or description.",
     "duplicate-id": "value: the id; count: elements that have it, two at least. As far as 50 ids.",
+    "raw-address": "value: address of the site as a link has it, not ASCII in path or query; count.",
     "lorem-ipsum": "count: how often, outside code.",
     "placeholder": "value: a template's marker (`{{ name }}`), or a translation's key that is all that a block"
     " says; count.",

@@ -201,6 +201,7 @@ def _marks_of(notes: Notes, ids: list[str], url: str) -> Iterator[Row]:
         ("meta-outside-head", outside.items()),
         ("duplicate-id", repeated),
         ("form-on-page", forms.items()),
+        ("raw-address", notes.raw.items()),
         ("form-insecure-action", insecure.items() if url.startswith("https://") else ()),
     ):
         for value, count in list(counts)[:_MOST_MARKS]:
