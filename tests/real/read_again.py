@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 _ORIGIN = "http://doc.test"
+_LARGEST = 4 << 20
+"""A crawl reads no more of a page."""
 _RELS = {"canonical", "alternate", "next", "prev", "amphtml"}
 """Of `link` elements that name pages."""
 COUNTED = ("a", "area", "img", "h1", "h2", "h3", "h4", "h5", "h6", "title")
@@ -19,12 +21,13 @@ COUNTED = ("a", "area", "img", "h1", "h2", "h3", "h4", "h5", "h6", "title")
 
 @dataclass
 class Page:
-    """`counts`: elements by name; links only those of http. `ids`: how many elements have one."""
+    """`counts`: elements by name; links only those of http. `places`: where a fragment may lead."""
 
     counts: Counter[str] = field(default_factory=Counter)
     language: str | None = None
     title: str = ""
-    id_count: int = 0
+    places: set[str] = field(default_factory=set)
+    is_whole: bool = True
     linked: list[str] = field(default_factory=list)
     """Absolute, without fragment, in the order of the page."""
 
@@ -38,8 +41,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(reversed(attrs))  # of an attribute written twice the first counts
-        if "id" in given:
-            self.page.id_count += 1
+        self.page.places |= {place for place in (given.get("id"), tag == "a" and given.get("name")) if place}
         if tag == "html":
             self.page.language = given.get("lang")
         elif tag == "title":
@@ -71,11 +73,12 @@ class _Reader(HTMLParser):
 
 def read(path: Path, target: str = "/") -> Page:
     """`target`: the path that it is served at."""
-    content = path.read_bytes()
+    content = path.read_bytes()[:_LARGEST]
     charset = "latin-1" if b"charset=iso-8859-1" in content[:1024].lower() else "utf-8"
     reader = _Reader(urljoin(_ORIGIN, target))
     reader.feed(content.decode(charset, "replace"))
     reader.close()
+    reader.page.is_whole = path.stat().st_size <= _LARGEST
     reader.page.title = " ".join(reader.page.title.split())
     return reader.page
 
