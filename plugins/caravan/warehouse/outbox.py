@@ -32,10 +32,11 @@ from caravan.core.outbox import (
 )
 from caravan.warehouse import outbox_caps, outbox_log, outbox_rate
 from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
-from caravan.warehouse.outbox_questions import COLUMNS, INTENDED, OutboxQuestions, are_due, read
+from caravan.warehouse.outbox_questions import INTENDED, KEY, OutboxQuestions, are_due, read
 
 _BATCH = 500
-_PLANNED_AT_ONCE = 5000
+_PAYLOADS = json.JSONEncoder(sort_keys=True)
+_PLANNED_AT_ONCE = 10_000
 """Others who write wait for so many; each is put into indexes in the order of its hash, cheaper for many together."""
 SCHEMA = (
     # A key is one row because its hash is.
@@ -270,11 +271,13 @@ def doubt(transaction: Transaction, backup_of: datetime, now: datetime) -> int:
     return count
 
 
+_OF_A_PLAN = ("message_id", *KEY, *INTENDED, "payload", "state", "due_at", "reason", "changed_at", "planned_at",
+              "changed_seq")  # fmt: skip
 _INSERT = (
-    f"INSERT INTO outbox_message ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) "
-    "ON CONFLICT DO NOTHING"
+    f"INSERT INTO outbox_message ({', '.join(_OF_A_PLAN)}, attempt) "
+    f"VALUES ({', '.join(f':{name}' for name in _OF_A_PLAN)}, 0) ON CONFLICT DO NOTHING"
 )
-_AS_PLANNED: Mapping[str, str | int | None] = dict.fromkeys(COLUMNS) | {"state": "planned", "attempt": 0}
+_AS_PLANNED: Mapping[str, str | int | None] = {"state": "planned", "reason": None}
 _TAKEN_OFF = "taken off its list"
 # After a restore nobody knows what became of those that were promised before: they are not planned again.
 _OF_PEOPLE = (
@@ -297,7 +300,7 @@ def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
         "due_at": planned_for,
         "not_after": as_text(intention.not_after),
         "embargo_until": as_text(intention.embargo_until),
-        "payload": json.dumps(intention.payload, sort_keys=True),
+        "payload": _PAYLOADS.encode(intention.payload),
     }
     if restored_at and intention.planned_for <= datetime.fromisoformat(restored_at):
         row |= {"state": "unknown", "reason": "promised before the store was restored: it may have left already"}
