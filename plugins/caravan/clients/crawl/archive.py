@@ -60,8 +60,8 @@ class Archive:
         self._tables: OrderedDict[int, Mapping[str, pa.Table]] = OrderedDict()
 
     def validators(self, keys: Sequence[int]) -> dict[int, Validators]:
-        """Of those whose page was whole and can be asked for on condition. Not of those with X-Robots-Tag: headers change
-        while validators stay, and a 304 need not have them, so it would not say that the tag is gone."""
+        """Of those whose page was whole and can be asked for on condition. Not of those with X-Robots-Tag: it comes and
+        goes while validators stay, and a 304 need not have it, so it would not say that the tag is gone."""
         found: dict[int, Validators] = {}
         for part, of_part in self._by_part(keys).items():
             known = self._validators_of(part)
