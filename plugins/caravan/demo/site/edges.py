@@ -1,4 +1,4 @@
-"""The demo's further hosts: what is wrong with a whole host, or needs https, and cannot be planted on one page of a shop.
+"""The demo's further hosts: what is wrong with a whole host, or needs https, and cannot be planted on a shop's page.
 
 secure: by https, with a certificate that an authority signed. plain: the same shop by http. stranger: by https, with a
 certificate that nobody signed. lenient: answers 200 for everything. closed: its robots.txt fails.

@@ -47,7 +47,7 @@ class Market:
 MARKETS: Mapping[str, Market] = {
     each.code: each
     for each in (
-        Market("en-gb", "GB", "en-GB", "Britain", "shop_gb", "GBP", "£{}"),
+        Market("en-gb", "GB", "en-GB", "Britain", "wholesale_gb", "GBP", "£{}"),
         Market("en-us", "US", "en-US", "America", "shop_us", "USD", "${}"),
         Market("en-au", "AU", "en-AU", "Australia", "marketplace_au", "AUD", "${}"),
         Market("en-ae", "AE", "en-AE", "the Gulf", "partner_ae", "AED", "AED {}"),
