@@ -154,6 +154,12 @@ def test_whoever_unsubscribes_is_asked_no_more_for_that_purpose(world):
     assert world.reasons() == [], "what a contract asks to be told still comes"
 
 
+@pytest.mark.parametrize("at", [NOW + DAY, NOW - DAY])
+def test_an_unsubscription_counts_from_when_it_was_said_and_at_once(world, at):
+    world.come(world.tell("unsubscribe", at=at))
+    assert [each.at for each in world.contacts.consent("anna")] == [min(at, NOW)]
+
+
 def test_told_again_it_changes_nothing(world):
     told = world.tell("hard_bounce", "ben")
     assert world.come(told) == Counter(hard_bounce=1)
