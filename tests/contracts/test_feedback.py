@@ -186,6 +186,7 @@ def test_the_other_side_s_id_tells_which_mail_it_is(world):
 def test_what_is_about_no_message_of_ours_changes_none(world, change, outlet):
     assert world.come(world.tell("complaint", **change), outlet=outlet) == Counter({"unknown message": 1})
     assert world.reasons() == [] and world.acks == 1
+    assert world.notes.counts(outlet, NOW - DAY) == {"unreadable": 1}, "no complaint about mails of ours"
 
 
 def test_all_that_has_come_is_taken_in_until_the_turn_is_over(world):
