@@ -52,6 +52,17 @@ def test_earlier_revisions_on_their_way_are_undecided(outbox):
     assert undecided(keys[2]) == [(2, "unknown")] and undecided(keys[0]) == []
 
 
+def test_when_an_outlet_was_last_sent_to(outbox):
+    outbox.plan([intention("a"), intention("b")], NOW, "me")
+    assert outbox.last_at("newsletter", NOW) is None
+    first, second = claim(outbox)
+    assert outbox.last_at("newsletter", NOW) == NOW and outbox.last_at("site", NOW) is None
+    outbox.record(outbox.begin(first, NOW - MINUTE), Accepted(), NOW)
+    outbox.skip(second, "no", NOW)
+    assert outbox.last_at("newsletter", NOW) == NOW - MINUTE
+    assert outbox.last_at("newsletter", NOW + 2 * LEASE) == NOW - MINUTE
+
+
 def test_how_each_outlet_does(outbox):
     outbox.plan([intention(name, not_after=NOW + 9 * MINUTE) for name in "abcd"], NOW, "me")
     outbox.plan([intention("missed", planned_for=NOW - 9 * MINUTE, not_after=NOW - MINUTE)], NOW, "me")
