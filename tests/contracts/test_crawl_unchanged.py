@@ -239,3 +239,21 @@ def test_sitemaps_that_have_not_changed_are_not_sent_again(tmp_path: Path, mappe
     record = run(tmp_path / "e", plan, last=tmp_path / "d")
     assert record.certificate.is_complete
     assert tables(tmp_path / "e", *known)["sitemap_url"] == tables(tmp_path / "d", *known)["sitemap_url"]
+
+
+@pytest.mark.parametrize("is_repeated", [True, False], ids=["in the 304 as well", "never in a 304"])
+def test_a_header_for_robots_counts_though_the_page_has_not_changed(tmp_path: Path, is_repeated: bool) -> None:
+    tag = {"X-Robots-Tag": "noindex"}
+    whole = page("Home", ["/a"])
+    pages = {"/": whole, "/a": replace(page("A", ["/"]), headers={**page("A", ["/"]).headers, **tag})}
+    with Site(pages.get).serve() as site:
+        site.headers_of_unchanged = is_repeated
+        plan = Plan((site.url + "/",), scope_of(site), FAST)
+        run(tmp_path / "a", plan)
+        # The tag moves from one page to the other; neither has another ETag.
+        pages["/"], pages["/a"] = replace(whole, headers={**whole.headers, **tag}), page("A", ["/"])
+        run(tmp_path / "b", plan, last=tmp_path / "a")
+        told = dict(ask(tmp_path / "b", "SELECT url, robots_http FROM page"))
+        assert told[f"{site.url}/a"] == []
+        assert told[f"{site.url}/"] == (["noindex"] if is_repeated else [])
+        assert asked_for(tmp_path / "b") == (["/", "/", "/a"] if is_repeated else ["/", "/a"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
+from html import unescape
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
@@ -27,6 +29,7 @@ _MOST_MARKS = 50
 """Of one name: more say nothing more."""
 _CODE = "code,kbd,pre,samp,textarea,tt,var"
 _NOT_SHOWN = str.split("code kbd pre samp textarea tt var script style noscript template svg iframe head")
+_ID = re.compile(r"""\sid\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _PUBLISHED = ("article:published_time", "datepublished", "date")
 
 
@@ -61,7 +64,7 @@ def read_page(decoded: Decoded, url: str, key: int | None, targets: Targets, fac
     _read_head(notes, facts)
     dates = [block.published_on for _, block in blocks if block.published_on]
     facts["published_on"] = facts["published_on"] or next(iter(dates), notes.time)
-    marks += _marks_of(notes, ids, url)
+    marks += _marks_of(notes, _repeated(ids, html), url)
     states_availability = any("vailability" in block for block in notes.blocks) or any(
         "vailability" in (row[3] or "") for syntax, block in blocks if syntax == "microdata" for row in block.rows
     )
@@ -186,7 +189,17 @@ def _marks_of_words(visible: str, tree: LexborHTMLParser, facts: Facts, states_a
             yield _mark("visible-availability", value, count)
 
 
-def _marks_of(notes: Notes, ids: list[str], url: str) -> Iterator[Row]:
+def _repeated(ids: list[str], html: str) -> list[tuple[str, int]]:
+    """Ids that were written more than once. An element that is left open, as `<a id="x"/>`, is taken by the parser into
+    every block after it, with its id: nobody wrote that, and links still meet the first. `ids`: of the tree."""
+    found = {id_: count for id_, count in Counter(ids).items() if count > 1}
+    if not found:
+        return []
+    written = Counter(unescape(match[1] or match[2] or match[3] or "") for match in _ID.finditer(html))
+    return [(id_, least) for id_, count in found.items() if (least := min(count, written[id_])) > 1]
+
+
+def _marks_of(notes: Notes, repeated: list[tuple[str, int]], url: str) -> Iterator[Row]:
     for row in notes.canonicals:
         if not row[5]:
             yield _mark("canonical-outside-head", str(row[1])[:TEXT_CHARACTERS])
@@ -194,7 +207,6 @@ def _marks_of(notes: Notes, ids: list[str], url: str) -> Iterator[Row]:
         yield _mark("hreflang-outside-head", code, count)
     outside = Counter(name for name, _, in_head in notes.metas if not in_head and name in ("robots", "description"))
     outside["title"] = len(notes.outside)
-    repeated = [(id_, count) for id_, count in Counter(ids).items() if count > 1]
     forms = Counter(f"{method} {address}" for method, address in notes.forms)
     insecure = Counter(address for _, address in notes.forms if address.startswith("http://"))
     for name, counts in (
