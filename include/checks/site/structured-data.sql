@@ -17,6 +17,7 @@ CREATE TEMP TABLE schema_kind AS
 SELECT * FROM (
     VALUES
     ('Product', 'Product'),
+    ('ProductGroup', 'ProductGroup'),
     ('Offer', 'Offer'),
     ('AggregateOffer', 'AggregateOffer'),
     ('Review', 'Review'),
@@ -42,9 +43,9 @@ SELECT * FROM (
 -- developers.google.com/search/docs/appearance/structured-data/. Those pages as they stood in September 2026; checked
 -- on 2026-11-22. Left out is what a shop cannot give by itself, as reviews, and what they ask for only where it
 -- applies, as priceValidUntil, dateModified, and policies of delivery and return.
--- place: top for nodes that stand by themselves or are a page's mainEntity; sold for those of them that have offers of
--- their own, which may be listed as a merchant's (an AggregateOffer is of others); offers for those under `offers`;
--- breadcrumbs, qapage, review for those inside such a node; any.
+-- place: top for nodes that stand by themselves, are a page's mainEntity or a variant of a group; sold for those of them
+-- that have offers of their own, which may be listed as a merchant's (an AggregateOffer is of others); offers for those
+-- under `offers`; breadcrumbs, qapage, review for those inside such a node; any.
 CREATE TEMP TABLE schema_property AS
 SELECT * FROM (
     VALUES
@@ -60,6 +61,10 @@ SELECT * FROM (
         ['gtin', 'gtin8', 'gtin12', 'gtin13', 'gtin14', 'isbn', 'mpn', 'sku'],
         'merchant-listing'
     ),
+    ('ProductGroup', 'top', TRUE, ['name'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['productGroupID'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['description'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['brand'], 'product-variants'),
     ('Offer', 'offers', TRUE, ['price', 'priceSpecification'], 'merchant-listing'),
     ('Offer', 'offers', TRUE, ['priceCurrency', 'priceSpecification'], 'merchant-listing'),
     ('Offer', 'offers', FALSE, ['availability'], 'merchant-listing'),
@@ -122,6 +127,16 @@ FROM (
     ('FAQPage', '2026-05-07', 'questions and answers', 'updates#faq-deprecation')
 ) AS listed (type, since, what, page);
 
+-- A variant of a product that another page describes.
+CREATE TEMP MACRO IS_VARIANT_ELSEWHERE(path, content) AS
+(CONTAINS(path, '.hasVariant') OR CONTAINS(content, '"isVariantOf"') OR CONTAINS(content, '"inProductGroupWithID"'))
+AND LEN(
+    LIST_FILTER(
+        JSON_KEYS(content),
+        name -> NOT STARTS_WITH(name, '@') AND name NOT IN ('url', 'isVariantOf', 'inProductGroupWithID')
+    )
+) = 0;
+
 -- What stands in a block with such a node has rules of its own. last_steps: paths of the last node of each list.
 CREATE TEMP TABLE schema_around AS
 SELECT
@@ -145,7 +160,8 @@ GROUP BY page_key, block
 HAVING BOOL_OR(is_breadcrumbs) OR BOOL_OR(is_questions);
 
 -- Properties that nodes of these kinds lack. An empty value is none; a step of breadcrumbs may be named by its item,
--- and the last step needs none; a question may have no answer yet.
+-- and the last step needs none; a question may have no answer yet; a variant's brand may be its group's, and a variant
+-- that is on another page is an address and nothing else.
 CREATE TEMP TABLE schema_missing AS
 WITH kinded AS (
     SELECT
@@ -154,7 +170,8 @@ WITH kinded AS (
         structured.syntax,
         UNNEST(structured.types) AS type,
         CASE
-            WHEN NOT CONTAINS(REPLACE(REPLACE(structured.path, '.@graph', ''), '.mainEntity', ''), '.') THEN 'top'
+            WHEN NOT CONTAINS(REGEXP_REPLACE(structured.path, '\.(@graph|mainEntity|hasVariant)', '', 'g'), '.')
+                THEN 'top'
             WHEN CONTAINS(structured.path, '.offers') THEN 'offers'
             WHEN CONTAINS(structured.path, '.itemListElement') AND around.has_breadcrumbs THEN 'breadcrumbs'
             WHEN REGEXP_MATCHES(structured.path, '\.reviewRating(\[[0-9]+\])?$') THEN 'review'
@@ -177,6 +194,14 @@ WITH kinded AS (
                 ELSE JSON_KEYS(structured.content)
             END,
             CASE WHEN JSON_EXISTS(structured.content, '$.item.name') THEN ['name'] ELSE [] END,
+            CASE
+                WHEN
+                    CONTAINS(structured.path, '.hasVariant')
+                    OR JSON_EXISTS(structured.content, '$.isVariantOf')
+                    OR JSON_EXISTS(structured.content, '$.inProductGroupWithID')
+                    THEN ['brand']
+                ELSE []
+            END,
             CASE WHEN LIST_CONTAINS(around.last_steps, structured.path) THEN ['item'] ELSE [] END,
             CASE
                 WHEN JSON_EXTRACT_STRING(structured.content, '$.answerCount') = '0' THEN ['suggestedAnswer']
@@ -186,7 +211,10 @@ WITH kinded AS (
     FROM structured
     LEFT JOIN schema_around AS around
         ON structured.page_key = around.page_key AND structured.block = around.block
-    WHERE structured.error IS NULL AND LIST_HAS_ANY(structured.types, (SELECT LIST(schema_kind.type) FROM schema_kind))
+    WHERE
+        structured.error IS NULL
+        AND LIST_HAS_ANY(structured.types, (SELECT LIST(schema_kind.type) FROM schema_kind))
+        AND NOT IS_VARIANT_ELSEWHERE(structured.path, structured.content)
 )
 
 SELECT
