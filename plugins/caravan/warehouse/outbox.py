@@ -176,7 +176,8 @@ class StoredOutbox(OutboxQuestions):
 
     def _answer(self, message: Message, outcome: Accepted | Refused, now: datetime, again_at: datetime | None) -> bool:
         if isinstance(outcome, Accepted):
-            return self._move(message, "accepted", now, _worker(message), None, provider_id=outcome.provider_id)
+            theirs = _storable(outcome.provider_id)
+            return self._move(message, "accepted", now, _worker(message), None, provider_id=theirs)
         with self._ledger.write() as transaction:
             moved = _move(transaction, message, "rejected", now, _worker(message), outcome.reason, {})
             if moved and again_at is not None:
@@ -320,7 +321,7 @@ def _move(
     if to not in TRANSITIONS[message.state]:
         raise ValueError(f"a message does not go from {message.state} to {to}")
     tail = outbox_log.tail_of(transaction)
-    moment = as_text(now)
+    moment, reason = as_text(now), _storable(reason)
     new = {"reason": reason, **change, "state": to, "changed_at": moment, "changed_seq": tail[0] + 1}
     if to in _FINAL:
         new["settled_at"] = moment
@@ -333,6 +334,11 @@ def _move(
         attempt = int(new.get("attempt") or message.attempt)
         outbox_log.write(transaction, tail, now, message.message_id, message.state, to, attempt, by, reason)
     return bool(found)
+
+
+def _storable(text: str | None) -> str | None:
+    """Others may send what no database keeps: half a character, a NUL. What has left is written down all the same."""
+    return text.encode(errors="replace").decode().replace("\0", "?") if text else text
 
 
 def _worker(message: Message) -> str:
