@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from outboxes import LEASE, MINUTE, NOW, claim, intention, states
 
-from caravan.core.outbox import Accepted, Cap, Caps, Key, Message, Refused, Skip, Unknown, Wait
+from caravan.core.outbox import Accepted, Cap, Caps, Domains, Key, Message, Refused, Skip, Unknown, Wait
 from caravan.warehouse.outbox import StoredOutbox
+
+SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +63,12 @@ def test_a_rate_is_of_the_outlet_whoever_sends(outbox, open_ledger):
     first, second, third, fourth = claim(outbox)
     assert isinstance(outbox.begin(first, NOW, spacing), Message)
     soon, free = NOW + timedelta(seconds=1.5), NOW + timedelta(seconds=2)
-    assert other.begin(second, soon, spacing) == Wait(free, "its rate")
+    assert other.begin(second, soon, spacing) == Wait(free, "its rate", "newsletter")
     assert states(outbox)["b"] == "claimed" and outbox.verify() is None, "whoever has to wait has not begun"
     assert isinstance(other.begin(second, soon, {"post": timedelta(hours=1)}), Message), "another's rate is no concern"
     assert isinstance(other.begin(third, free, spacing), Message)
     before = NOW - timedelta(seconds=1)
-    assert other.begin(fourth, before, spacing) == Wait(free + timedelta(seconds=2), "its rate"), (
+    assert other.begin(fourth, before, spacing) == Wait(free + timedelta(seconds=2), "its rate", "newsletter"), (
         "its clock was read before the lock"
     )
     assert isinstance(other.begin(fourth, NOW - 60 * MINUTE, spacing), Message), (
@@ -78,9 +81,43 @@ def test_a_domain_has_a_rate_of_its_own_and_the_longest_wait_counts(outbox):
     first, second, third = claim(outbox)
     each, slow = timedelta(seconds=1), timedelta(seconds=30)
     outbox.begin(first, NOW, {"n": each, "n slow.example": slow})
-    assert outbox.begin(second, NOW, {"n": each, "n slow.example": slow}) == Wait(NOW + slow, "its rate")
-    assert outbox.begin(third, NOW, {"n": each, "n fast.example": slow}) == Wait(NOW + each, "its rate")
+    assert outbox.begin(second, NOW, {"n": each, "n slow.example": slow}) == Wait(
+        NOW + slow, "its rate", "n slow.example"
+    )
+    assert outbox.begin(third, NOW, {"n": each, "n fast.example": slow}) == Wait(NOW + each, "its rate", "n")
     assert isinstance(outbox.begin(third, NOW + each, {"n": each, "n fast.example": slow}), Message)
+
+
+@pytest.mark.parametrize(
+    ("last_at", "batch", "limit", "taken"),
+    [
+        (None, 5, 9, {"x": 3, "y": 1}),
+        (0, 5, 9, {"x": 2, "y": 1}),
+        (0, 2, 9, {"y": 1}),
+        (0, 2, 1, {"y": 1}),
+        (8, 5, 9, {"y": 1}),
+    ],
+)
+def test_of_a_domain_no_more_is_claimed_than_has_room(outbox, last_at, batch, limit, taken):
+    """One in two seconds to each. What is full hides no other, however many of it come first."""
+    key = Key("release", "summer", 1, "newsletter", "z@x")
+    outbox.plan([intention("z@x", key=key)], NOW - MINUTE, "me")
+    (before,) = claim(outbox)
+    targets = ("a@x", "b@X", "c@x", "d@x", "e@x")
+    outbox.plan([intention(target, planned_for=NOW - MINUTE) for target in targets], NOW, "me")
+    outbox.plan([intention("f@y")], NOW, "me")
+    if last_at is not None:
+        outbox.begin(before, NOW + last_at * SECOND, {"n x": 2 * SECOND})
+    domains = Domains("n", 2 * SECOND, batch * SECOND, 5 * SECOND)
+
+    def claimed(now: datetime) -> Counter[str]:
+        found = outbox.claim("release", "newsletter", "two", now, NOW + MINUTE, LEASE, limit, (), domains)
+        return Counter(each.key.target[-1].lower() for each in found)
+
+    assert claimed(NOW) == taken
+    if last_at == 8:
+        assert claimed(NOW) == {}, "too long to wait for"
+        assert claimed(NOW + 6 * SECOND) == {"x": 1}, "nothing else is due: so it is waited for"
 
 
 def test_what_is_remembered_of_domains_does_not_grow_for_ever(outbox, open_ledger):

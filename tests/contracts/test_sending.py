@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from caravan.core.outbox import (
     Cap,
     Caps,
     Content,
+    Domains,
     Intention,
     Key,
     Message,
@@ -24,6 +26,7 @@ from caravan.core.outbox import (
     Skip,
     Unknown,
     Wait,
+    domain_rate,
 )
 from caravan.functions.outbox.sending import Pace, Sender
 from caravan.warehouse.ledger import FILE, SqliteLedger
@@ -147,6 +150,29 @@ def test_messages_keep_their_distance_and_those_that_do_not_leave_take_no_time(w
     assert sender.send_due(NOW + MINUTE) == Counter(accepted=3, skipped=2)
     sent = [(target, (at - NOW).total_seconds()) for target, at in world.sent]
     assert sent == [("a.slow", 0), ("b", 1), ("c.slow", 5)]
+
+
+@pytest.mark.parametrize(("count", "per_second", "apart", "fast_seconds"), [(200, 10, 5, 10), (60, 1, 3, 46)])
+def test_a_domain_that_is_slow_holds_no_other_up(world, count, per_second, apart, fast_seconds):
+    """Every other mail goes to it, by a rate of its own; the others are as fast as the outlet is."""
+    targets = [f"a{number}@{'slow' if number % 2 else f'd{number}'}.example" for number in range(count)]
+    world.plan(*targets, not_after=NOW + 600 * MINUTE)
+    each, slow, batch = timedelta(seconds=1 / per_second), timedelta(seconds=apart), min(100, 30 * per_second)
+    sender = replace(
+        world.sender,
+        pace=Pace(batch=batch),
+        spacing=lambda message: {"newsletter": each, domain_rate("newsletter", message.key.target): slow},
+        domains=Domains("newsletter", slow, batch * each, timedelta(seconds=30)),
+    )
+    sender.send_due(NOW + MINUTE, NOW + MINUTE)
+    at = {domain: [when for target, when in world.sent if ("@slow" in target) == domain] for domain in (True, False)}
+    assert len(at[False]) == count / 2
+    assert max(at[False]) <= NOW + timedelta(seconds=fast_seconds + 1)
+    assert all(after - before >= slow for before, after in pairwise(at[True]))
+    assert len(at[True]) >= 60 / apart - 2, "and it is as fast as it may be"
+    assert world.now < NOW + 2 * MINUTE, "the turn ends"
+    waiting = world.outbox.find(state="planned")
+    assert waiting and not any(each.attempt for each in waiting), "nothing is written of those that wait"
 
 
 def test_the_gate_is_asked_for_each_at_the_last_moment(world):

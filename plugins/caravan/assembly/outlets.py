@@ -19,7 +19,7 @@ from caravan.config.lists import RecipientList
 from caravan.config.settings import Settings
 from caravan.core.connections import Connection
 from caravan.core.errors import Fault, Misconfigured
-from caravan.core.outbox import UNLIMITED, Message, Spacing
+from caravan.core.outbox import UNLIMITED, Domains, Message, Spacing, domain_rate
 from caravan.core.release import Drawer, Outlet
 from caravan.functions.release.recipients import Normalise, Unfit
 
@@ -205,7 +205,15 @@ def spacing_of(account: config.OutletAccount) -> Callable[[Message], Spacing]:
     if of_domain is None:
         return lambda message: of_all
     apart = _apart(of_domain)
-    return lambda message: {**of_all, f"{account.code} {message.key.target.rpartition('@')[2].lower()}": apart}
+    return lambda message: {**of_all, domain_rate(account.code, message.key.target): apart}
+
+
+def domains_of(account: config.OutletAccount, batch: int, longest: timedelta) -> Domains | None:
+    """None where no domain has a rate of its own. `batch`: messages claimed at once."""
+    if not isinstance(account, config.MailOutlet) or account.per_domain_per_second is None:
+        return None
+    apart = _apart(account.per_domain_per_second)
+    return Domains(account.code, apart, batch * _apart(account.per_second), longest)
 
 
 def _apart(per_second: Decimal) -> timedelta:

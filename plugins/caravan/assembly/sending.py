@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import cache
 
 from caravan.assembly.clock import sleep, utc_now
-from caravan.assembly.outlets import spacing_of
+from caravan.assembly.outlets import domains_of, spacing_of
 from caravan.assembly.releases import Desk, hashes, open_desk, opened, take_down
 from caravan.config.calendars import contact_spine
 from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, SiteOutlet, WebSubOutlet
@@ -138,6 +138,7 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
                 caps,
                 # What asks people to confirm is our own words: a list's file says that it is sent.
                 held=held(desk, account.is_mail) if function == FUNCTION else lambda content: None,
+                domains=domains_of(account, pace.batch, _CLAIM),
             )
             for function in FUNCTIONS
         ]

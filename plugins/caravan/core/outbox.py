@@ -186,10 +186,11 @@ Outcome = Accepted | Refused | Unknown
 
 @dataclass(frozen=True)
 class Wait:
-    """Not now: until then it is planned again."""
+    """Not now: until then it is planned again. `rate`: the name of that which it waits for."""
 
     until: datetime
     reason: str
+    rate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,26 @@ class Skip:
 Spacing = Mapping[str, timedelta]
 """By the name of what has a rate (an outlet, a domain of it): the least time between two that are handed over."""
 UNLIMITED: Spacing = MappingProxyType({})
+
+
+def domain_rate(outlet: str, target: str) -> str:
+    """What the rate of an address's domain is called."""
+    return f"{outlet} {target.rpartition('@')[2].lower()}"
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Each domain that an outlet writes to has a rate of its own. `apart`: the least time between two to the same.
+    `batch`: in so long a full claim leaves where no domain is slow; of a domain no more is claimed than leaves in it,
+    for its mails would keep others waiting. `longest`: where nothing else is due a worker waits for domains so long."""
+
+    outlet: str
+    apart: timedelta
+    batch: timedelta
+    longest: timedelta
+
+    def name(self, target: str) -> str:
+        return domain_rate(self.outlet, target)
 
 
 @dataclass(frozen=True)
@@ -276,9 +297,10 @@ class Outbox(Protocol):
         lease: timedelta,
         limit: int,
         held: Collection[Content] = (),
+        domains: Domains | None = None,
     ) -> list[Message]:
         """At most `limit` planned messages that are due before `until`, earliest first, for this worker alone; none of
-        what is `held`."""
+        what is `held`, and of each of the `domains` no more than has room."""
         ...
 
     def wait(self, message: Message, until: datetime, reason: str, now: datetime) -> bool: ...

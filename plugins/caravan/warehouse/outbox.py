@@ -20,6 +20,7 @@ from caravan.core.outbox import (
     Accepted,
     Caps,
     Content,
+    Domains,
     Intention,
     Message,
     Outcome,
@@ -30,7 +31,7 @@ from caravan.core.outbox import (
     Unknown,
     Wait,
 )
-from caravan.warehouse import outbox_caps, outbox_log, outbox_rate
+from caravan.warehouse import outbox_caps, outbox_domains, outbox_log, outbox_rate
 from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
 from caravan.warehouse.outbox_questions import INTENDED, KEY, OutboxQuestions, are_due, read
 
@@ -118,10 +119,14 @@ class StoredOutbox(OutboxQuestions):
         lease: timedelta,
         limit: int,
         held: Collection[Content] = (),
+        domains: Domains | None = None,
     ) -> list[Message]:
         due, values = are_due(function, outlet, until, held)
         with self._ledger.write() as transaction:
-            found = read(transaction, due, values, "ORDER BY due_at", limit)
+            if domains is None:
+                found = read(transaction, due, values, "ORDER BY due_at", limit)
+            else:
+                found = outbox_domains.earliest(transaction, due, values, limit, domains, now)
             claimed = [
                 replace(each, state="claimed", attempt=each.attempt + 1, worker=worker, lease_until=now + lease)
                 for each in found
@@ -154,8 +159,8 @@ class StoredOutbox(OutboxQuestions):
         with self._ledger.write() as transaction:
             if cap := outbox_caps.reached(transaction, message.intention, caps, now):
                 return Skip(f"over the cap of {cap.count} in {cap.days} days")
-            if (free_at := outbox_rate.free_at(transaction, spacing, now)) > now:
-                return Wait(free_at, "its rate")
+            if wait := outbox_rate.wait(transaction, spacing, now):
+                return wait
             change: dict[str, str | int | None] = {"handed_over_at": as_text(now)}
             moved = _move(transaction, message, "handed_over", now, _worker(message), None, change)
             if moved:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from traceback import format_tb
@@ -21,6 +21,7 @@ from caravan.core.outbox import (
     Caps,
     Carrier,
     Content,
+    Domains,
     Gate,
     Message,
     Outbox,
@@ -62,7 +63,8 @@ USUAL = Pace()
 class Sender:
     """One worker for one outlet. `function`: whose messages. `name`: this worker's own, in every entry of the log.
     `spacing`: how far a message has to keep from others, whoever sends them. `caps`: how often is enough for
-    anybody. `held`: why nothing of a content may leave now; None where it may."""
+    anybody. `held`: why nothing of a content may leave now; None where it may. `domains`: their rates, where they have
+    any."""
 
     outbox: Outbox
     function: str
@@ -76,6 +78,7 @@ class Sender:
     spacing: Callable[[Message], Spacing] = lambda message: UNLIMITED
     caps: Caps = UNCAPPED
     held: Callable[[Content], str | None] = lambda content: None
+    domains: Domains | None = None
 
     def send_due(self, until: datetime, stop_at: datetime | None = None) -> Counter[str]:
         """Everything that falls due before `until`, each at its instant; counts by what became of it. Nothing more is
@@ -87,23 +90,48 @@ class Sender:
         counts = Counter(held=sum(held.values())) if held else Counter()
         while stop_at is None or self.clock() < stop_at:
             messages = self.outbox.claim(
-                self.function, self.outlet, self.name, self.clock(), until, self.pace.lease, self.pace.batch, held
+                self.function,
+                self.outlet,
+                self.name,
+                self.clock(),
+                until,
+                self.pace.lease,
+                self.pace.batch,
+                held,
+                self.domains,
             )
             if not messages:
                 break
-            for number, message in enumerate(messages):
-                try:
-                    became = self._send(message)
-                except Misconfigured as error:
-                    for left in messages[number + 1 :]:
-                        self.outbox.wait(left, left.due_at, "the outlet is off", self.clock())
-                    log.error("%s: %s", self.outlet, error)
-                    raise
+            for message, became in self._in_turn(messages):
                 counts[became] += 1
                 if became == "held":
                     held[message.intention.content] = 1
             log.info("%s: %s", self.outlet, dict(counts))
         return counts
+
+    def _in_turn(self, left: list[Message]) -> Iterator[tuple[Message, str]]:
+        """Each with what became of it, in their order; but whoever has to wait for a rate lets the others go first."""
+        rates = {each.message_id: tuple(self.spacing(each)) for each in left}
+        free_at: dict[str, datetime] = {}
+        while left:
+            now = self.clock()
+            ready_at = [
+                max(now, each.due_at, *(free_at.get(rate, now) for rate in rates[each.message_id])) for each in left
+            ]
+            place = min(range(len(left)), key=ready_at.__getitem__)
+            self._await(ready_at[place])
+            # Whoever had to wait is asked all of it again: much may have changed.
+            try:
+                became = self._attempt(left[place])
+            except Misconfigured as error:
+                for each in left[:place] + left[place + 1 :]:
+                    self.outbox.wait(each, each.due_at, "the outlet is off", self.clock())
+                log.error("%s: %s", self.outlet, error)
+                raise
+            if isinstance(became, Wait):
+                free_at[became.rate or ""] = became.until
+            else:
+                yield left.pop(place), became
 
     def _held(self, until: datetime) -> dict[Content, int]:
         """How many of each content that may not leave now. Nobody claims them: nothing is written for each, and they
@@ -121,13 +149,6 @@ class Sender:
         except CaravanError as error:  # what nobody can tell of one does not hold up the others
             log.error("%s %s: %s", self.outlet, content[0], error)
             return str(error)
-
-    def _send(self, message: Message) -> str:
-        self._await(message.due_at)
-        # Whoever had to wait is asked all of it again: much may have changed.
-        while isinstance(became := self._attempt(message), Wait):
-            self._await(became.until)
-        return became
 
     def _attempt(self, message: Message) -> str | Wait:
         """What became of it; Wait when another one has just been handed over."""
