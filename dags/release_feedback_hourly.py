@@ -51,7 +51,8 @@ def release_feedback_hourly():
 
         return feedback.list_outlets()
 
-    @step(map_index_template="{{ task.op_kwargs['outlet'] }}")
+    # Up to a quarter of an hour for each queue: one at a time leaves places of the pool to plans and approvals.
+    @step(map_index_template="{{ task.op_kwargs['outlet'] }}", max_active_tis_per_dagrun=1)
     def collect(outlet: str) -> dict[str, int]:
         from caravan.assembly import feedback
 

@@ -43,6 +43,8 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    # A list of a million people takes minutes. One at a time leaves places of the pool to approvals and what comes back.
+    max_active_tasks=1,
     allowed_run_types=["scheduled", "manual", "asset_triggered"],
     default_args={**DEFAULTS, "pool": OUTBOX},
     tags=["rerun:now", "tier:1", "function:release"],
@@ -55,13 +57,7 @@ def release_plan_hourly():
 
         return releases.list_releases()
 
-    # A list of a million people takes minutes. One at a time, however many places the pool has: approvals, and what
-    # comes back, wait in it too.
-    @step(
-        map_index_template="{{ task.op_kwargs['release_id'] }}",
-        execution_timeout=timedelta(hours=2),
-        max_active_tis_per_dagrun=1,
-    )
+    @step(map_index_template="{{ task.op_kwargs['release_id'] }}", execution_timeout=timedelta(hours=2))
     def plan(run_id: str, release_id: str) -> dict[str, object]:
         from caravan.assembly import releases
 

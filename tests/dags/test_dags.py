@@ -93,10 +93,21 @@ def test_every_pool_that_a_task_names_is_made_at_set_up(bag):
         "a second time changes nothing"
     )
     assert named <= {pool.pool for pool in Pool.get_pools()}
-    assert [Pool.get_pool(name).slots for name in ("warehouse", "outbox", "sending", "crawling")] == [3, 1, 2, 2]
+    assert [Pool.get_pool(name).slots for name in ("warehouse", "outbox", "sending", "crawling")] == [3, 3, 2, 2]
     sends = {task.pool for task in bag.dags["release_send_minutely"].tasks}
     others = {task.pool for dag in bag.dags.values() if dag.dag_id != "release_send_minutely" for task in dag.tasks}
     assert sends == {"sending"} and "sending" not in others, "nothing else keeps a message from its minute"
+
+
+def test_an_approval_waits_for_no_long_list_and_for_no_queue(bag):
+    """One place of the pool is left, whatever the two others are at."""
+    from caravan.config.pools import load_pools
+
+    (slots,) = (pool.slots for pool in load_pools(ROOT / "include/config") if pool.name == "outbox")
+    plan, feedback = bag.dags["release_plan_hourly"], bag.dags["release_feedback_hourly"]
+    assert (plan.max_active_runs, plan.max_active_tasks, feedback.max_active_runs) == (1, 1, 1)
+    assert feedback.get_task("collect").partial_kwargs["max_active_tis_per_dagrun"] == 1
+    assert plan.max_active_tasks + 1 < slots
 
 
 def test_the_pools_leave_the_watch_a_place(tmp_path):

@@ -96,7 +96,7 @@ def environment(
     places = Places.of(settings)
     page, task_logs, trigger_logs = ports_of(port)
     defaults = {
-        "AIRFLOW__CORE__PARALLELISM": "9",  # one more than the slots of pools.yml
+        "AIRFLOW__CORE__PARALLELISM": "11",  # one more than the slots of pools.yml
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # 1 by default: a chain of tasks takes thrice as long
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",  # 300 by default: after `down`, tasks hang as long
         "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "120",  # 20 by default: too short to record and tell a failure
