@@ -173,6 +173,20 @@ def test_titles_are_text(blog):
     assert (post["title"], post["excerpt"]) == ("&lt;script&gt;1&lt;/script&gt; d'été", "a &lt; b &amp; c")
 
 
+@pytest.mark.parametrize(
+    "kept", ["<b>Thé</b> & café", "&lt;b&gt;Thé&lt;/b&gt; &amp; café", "<b>Th&#233;</b> &#038; café"]
+)
+def test_a_title_is_read_back_as_it_was_approved_however_it_is_kept(blog, kept):
+    """As it was sent, as somebody who may write HTML typed it, with entities of WordPress's own."""
+    stand, outlet = blog
+    content = replace(CONTENT, title="<b>Thé</b> & café")
+    hand_over(outlet, content=content)
+    payload = outlet.render(content)
+    assert outlet.read_back(message(), payload).text == outlet.expected(message(), payload).text
+    stand.state.published[0]["title"] = kept
+    assert outlet.read_back(message(), payload).text == "<b>Thé</b> & café"
+
+
 def test_tags_are_made_once_whatever_their_case(blog):
     stand, outlet = blog
     hand_over(outlet)

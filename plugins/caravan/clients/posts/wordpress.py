@@ -18,7 +18,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 from typing import Any, Literal
 
 from caravan.clients.http.address import root_url
@@ -119,10 +119,11 @@ class WordPress(ReadablePosting):
             post = _read(answer, item)
             if post.slug == payload["slug"] and post.message_id and post.status in public:
                 facts, title = read_text(post.raw), item.get("title")
+                raw = title.get("raw") if isinstance(title, dict) else None
                 return Appearance(
                     True,
                     version=post.message_id,
-                    text=title.get("raw") if isinstance(title, dict) else None,
+                    text=unescape(raw) if isinstance(raw, str) else None,
                     prices=frozenset(facts.prices),
                     links=facts.links,
                 )
