@@ -116,6 +116,17 @@ def test_who_dies_in_the_act_leaves_it_unknown_and_may_still_know(outbox):
     assert [each.key.target for each in outbox.unsettled("release", "newsletter", later + MINUTE, 10)] == ["c"]
 
 
+@pytest.mark.parametrize(("ahead", "recovered"), [(2 * MINUTE, {}), (3 * MINUTE, {"planned": 1, "unknown": 1})])
+def test_a_lease_of_a_clock_that_was_ahead_keeps_nothing_for_longer_than_a_lease(outbox, ahead, recovered):
+    outbox.plan([intention("a"), intention("b")], NOW, "me")
+    claimed = claim(outbox, now=NOW + ahead)
+    begun = outbox.begin(claimed[0], NOW + ahead)
+    assert outbox.recover(NOW) == {}
+    assert outbox.recover(NOW, LEASE) == recovered
+    assert outbox.record(begun, Accepted("4711"), NOW), "it was alive"
+    assert (outbox.begin(claimed[1], NOW + ahead) is None) == bool(recovered), "who is given up does not send"
+
+
 def test_refused_for_now_is_due_again(outbox):
     outbox.plan([intention()], NOW, "me")
     begun = outbox.begin(claim(outbox)[0], NOW)

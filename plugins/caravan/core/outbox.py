@@ -278,9 +278,10 @@ class Outbox(Protocol):
         """Add those whose key is not there; how many that were. What is there already stays as it is."""
         ...
 
-    def recover(self, now: datetime) -> Mapping[str, int]:
+    def recover(self, now: datetime, longest: timedelta | None = None) -> Mapping[str, int]:
         """What dead workers left: claimed becomes planned, handed_over becomes unknown. And planned rows that are too
-        late become missed. Counts by new state."""
+        late become missed. `longest`: no lease is longer; one that ends later is of a clock that has gone back. Counts
+        by new state."""
         ...
 
     def due(self, function: str, outlet: str, until: datetime) -> Mapping[Content, int]:

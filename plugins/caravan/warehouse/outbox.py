@@ -94,16 +94,21 @@ class StoredOutbox(OutboxQuestions):
             added += len(new)
         return added
 
-    def recover(self, now: datetime) -> dict[str, int]:
+    def recover(self, now: datetime, longest: timedelta | None = None) -> dict[str, int]:
+        lease, gone = "lease_until < :now", "its worker did not come back"
+        values = {"now": as_text(now)}
+        if longest is not None:
+            lease = "(lease_until < :now OR lease_until > :no_lease)"
+            values["no_lease"] = as_text(now + longest + outbox_rate.CLOCKS)
         late: tuple[tuple[State, str, State, str], ...] = (
-            ("claimed", "lease_until", "planned", "its worker did not come back"),
-            ("handed_over", "lease_until", "unknown", "its worker did not come back"),
-            ("planned", "not_after", "missed", "too late"),
+            ("claimed", lease, "planned", gone),
+            ("handed_over", lease, "unknown", gone),
+            ("planned", "not_after < :now", "missed", "too late"),
         )
         moved: dict[str, int] = {}
-        for state, limit, to, reason in late:
-            values = {"state": state, "now": as_text(now)}
-            if count := self._move_all(f"state = :state AND {limit} < :now", values, to, now, "recovery", reason):
+        for state, is_over, to, reason in late:
+            of = values | {"state": state}
+            if count := self._move_all(f"state = :state AND {is_over}", of, to, now, "recovery", reason):
                 moved[to] = count
         with self._ledger.write() as transaction:
             outbox_rate.forget(transaction, now)

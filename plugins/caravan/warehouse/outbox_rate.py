@@ -10,7 +10,7 @@ from caravan.warehouse.ledger import Transaction, as_moment, as_text
 SCHEMA = ("CREATE TABLE IF NOT EXISTS outbox_rate (name TEXT PRIMARY KEY, last_at TEXT NOT NULL)",)
 KEPT = timedelta(days=1)
 CLOCKS = timedelta(minutes=2)
-"""Whoever waited for the lock has read the clock before: what is this much later is not of another time."""
+"""Whoever waited for the lock has read the clock before: what is no more than this later is not of another time."""
 _TAKE = "INSERT INTO outbox_rate (name, last_at) VALUES (:name, :now) ON CONFLICT (name) DO UPDATE SET last_at = :now"
 
 
