@@ -43,7 +43,7 @@ from caravan.orchestration.steps import DEFAULTS, last_step, step
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    # A list of a million people takes minutes. One at a time leaves places of the pool to approvals and what comes back.
+    # A list of a million people takes minutes. One at a time leaves places of the pool to others.
     max_active_tasks=1,
     allowed_run_types=["scheduled", "manual", "asset_triggered"],
     default_args={**DEFAULTS, "pool": OUTBOX},

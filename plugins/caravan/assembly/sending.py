@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 TICK = timedelta(seconds=75)
 """What falls due in the next minute is held until its instant; the rest is the next run's, which begins some seconds
 late."""
+NOTICE_TICK = timedelta(seconds=15)
+"""Who tells of pages waits for the feeds of a site, but for no page that is not there: in the next run it may be."""
 TURN = timedelta(minutes=1)
 """A long list goes on in the next runs: with all places taken by it, a page that falls due would be late."""
 _CLAIM = timedelta(seconds=30)
@@ -63,7 +65,7 @@ def list_outlets() -> list[str]:
     """
     with open_desk() as desk:
         now = utc_now()
-        if moved := desk.outbox.recover(now):
+        if moved := desk.outbox.recover(now, USUAL.lease):
             log.warning("left by workers that died, or too late: %s", moved)
         until, questions = now + TICK, desk.outbox
         waiting = dict.fromkeys(code for function in FUNCTIONS for code in questions.waiting(function, now, until))
@@ -77,9 +79,10 @@ def send(outlet: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     with open_desk() as desk, _senders(desk, outlet) as (senders, carrier):
         carrier.start()
+        is_notice = desk.shelf.known.outlets[outlet].is_notice
         for sender in senders:
             now, (tick, turn) = utc_now(), FUNCTIONS[sender.function]
-            counts += sender.send_due(now + tick, now + turn)
+            counts += sender.send_due(now + (NOTICE_TICK if is_notice else tick), now + turn)
         if counts["accepted"]:
             carrier.finish()
         for sender in senders:
@@ -297,16 +300,13 @@ def verdict() -> None:
     good, or more mails than some addresses of every list are."""
     since = utc_now() - TOLD_FOR
     with open_desk() as desk:
-        counts = desk.outbox.counts()
+        waiting: Counter[str] = Counter()
         missed: Counter[str] = Counter()
         refused: Counter[str] = Counter()
         for function in FUNCTIONS:
+            waiting.update(desk.outbox.undecided(function))
             missed.update(desk.outbox.missed_since(function, since))
             refused.update(_refused(desk.outbox, function, since))
-    waiting: Counter[str] = Counter()
-    for function, outlet, state, count in counts:
-        if function in FUNCTIONS and state == "operator":
-            waiting[outlet] += count
     told = []
     if waiting:
         told.append(

@@ -177,6 +177,16 @@ class OutboxQuestions:
         """The message that the other side calls so."""
         return self._one("outlet = :outlet AND provider_id = :id", {"outlet": outlet, "id": provider_id})
 
+    def undecided(self, function: str) -> dict[str, int]:
+        """By outlet, how many wait for a person to decide."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT outlet, COUNT(*) FROM outbox_message WHERE function = :function AND state = 'operator' "
+                "GROUP BY outlet ORDER BY outlet",
+                {"function": function},
+            )
+        return {row[0]: int(row[1]) for row in rows}
+
     def missed_since(self, function: str, since: datetime) -> dict[str, int]:
         """By outlet, how many have turned out to be too late since then."""
         with self._ledger.read() as transaction:

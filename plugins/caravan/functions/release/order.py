@@ -13,6 +13,7 @@ LISTED = timedelta(seconds=10)
 LONGEST = timedelta(minutes=5)
 """After its page: at a site that is never idle nobody would be told."""
 _SOON = timedelta(seconds=20)
+"""Longer than whoever tells of pages waits in its turn: what is to put the page may come after it."""
 _AGAIN = timedelta(minutes=1)
 
 
