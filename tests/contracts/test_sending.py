@@ -184,7 +184,7 @@ def test_the_gate_is_asked_for_each_at_the_last_moment(world):
     world.plan("a", "b", "c", "d")
     assert world.sender.send_due(NOW + MINUTE) == Counter(skipped=1, waiting=1, accepted=1, missed=1)
     assert world.states() == {"a": "skipped", "b": "planned", "c": "accepted", "d": "missed"}
-    assert world.reasons() == {"a": "withdrawn", "b": "quiet hours", "c": None, "d": "too late"}
+    assert world.reasons() == {"a": "withdrawn", "b": "quiet hours", "c": None, "d": "quiet hours until it is too late"}
     assert [target for target, _ in world.sent] == ["c"]
 
 

@@ -83,6 +83,7 @@ def lint(
     Of one that is sound, the hash that whoever approves it signs.
     """
     from caravan.assembly.drawing import faults_of
+    from caravan.assembly.reach import out_of_reach
     from caravan.functions.release.hashes import content_hash
 
     settings, shelf = Settings.from_environment(), _shelf()
@@ -92,8 +93,11 @@ def lint(
         asked, faults = [shelf.release(release_id)], []
     for release in asked:
         faults += faults_of(settings, shelf, release)
-    for fault in in_order(faults):
+    faults = in_order(dict.fromkeys(faults))
+    for fault in faults:
         say(str(fault))
+    for note in (each for release in asked for each in out_of_reach(shelf, release)):
+        say(f"look at this: {note}")
     counted = "1 release" if len(asked) == 1 else f"{len(asked)} releases"
     say(f"{counted} read, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
     if faults:

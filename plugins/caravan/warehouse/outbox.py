@@ -153,8 +153,8 @@ class StoredOutbox(OutboxQuestions):
     def skip(self, message: Message, reason: str, now: datetime) -> bool:
         return self._move(message, "skipped", now, _worker(message), reason)
 
-    def miss(self, message: Message, now: datetime) -> bool:
-        return self._move(message, "missed", now, _worker(message), "too late")
+    def miss(self, message: Message, now: datetime, reason: str = "too late") -> bool:
+        return self._move(message, "missed", now, _worker(message), reason)
 
     def begin(
         self, message: Message, now: datetime, spacing: Spacing = UNLIMITED, caps: Caps = UNCAPPED

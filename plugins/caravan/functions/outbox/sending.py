@@ -160,7 +160,7 @@ class Sender:
         embargo = message.intention.embargo_until
         held = Wait(embargo, "embargo") if embargo and now < embargo else self._ask(message, now)
         if isinstance(held, Wait) and held.until > message.intention.not_after:
-            return "missed" if self.outbox.miss(message, now) else "lost"
+            return "missed" if self.outbox.miss(message, now, f"{held.reason} until it is too late") else "lost"
         if isinstance(held, Wait):
             return "waiting" if self.outbox.wait(message, held.until, held.reason, now) else "lost"
         if isinstance(held, Skip):
