@@ -19,7 +19,9 @@ from caravan import INCLUDE_DIR
 from caravan.assembly import releases
 from caravan.assembly.drawing import draw
 from caravan.assembly.outbox import is_made, open_ledger
+from caravan.assembly.reach import out_of_reach
 from caravan.assembly.shelf import read_shelf
+from caravan.cli.main import main
 from caravan.cli.release import app
 from caravan.config.settings import Settings
 from caravan.core.approval import Approval
@@ -29,6 +31,19 @@ from caravan.functions.release.lint import lint
 from caravan.functions.release.planning import Standing
 from caravan.functions.release.preview import preview
 from caravan.warehouse.releases import StoredReleases
+
+
+READERS = """\
+code: readers
+name: Readers
+audience: customer
+purpose: marketing_email
+legal_basis: consent
+provenance: sign-up form of the shop
+collected_since: 2024-01-01
+file: lists/readers.csv
+market: DE
+"""
 
 
 @pytest.fixture
@@ -124,6 +139,52 @@ def test_lint_ends_with_what_it_found(config: Path) -> None:
         ],
     )
     assert run("lint", "spring")[1].splitlines()[-1] == "1 release read, 1 to be put right"
+
+
+@pytest.mark.parametrize(
+    ("outlets", "when", "max_lateness", "noted"),
+    [
+        ("[site, letters]", "09:30", "4h", []),
+        ("[site, letters]", "23:30", "4h", ["DE", "BR", "AE"]),
+        ("[site, letters]", "23:30", "24h", []),
+        ("[site, toots]", "23:30", "4h", []),
+    ],
+)
+def test_lint_says_where_no_mail_may_leave_in_time(
+    config: Path, outlets: str, when: str, max_lateness: str, noted: list[str]
+) -> None:
+    """No fault of its files: the page leaves all the same."""
+    file = config / "releases/spring/release.yml"
+    edit(file, "[site, toots]", outlets)
+    edit(file, "09:30", when)
+    edit(file, "audience: public", "audience: customer\npurpose: marketing_email\nlist: readers")
+    file.write_text(f"{file.read_text()}max_lateness: {max_lateness}\n")
+    (config / "lists").mkdir()
+    (config / "lists/readers.yml").write_text(READERS)
+    shelf = read_shelf(config)
+    found = list(out_of_reach(shelf, shelf.release("spring")))
+    assert [fault.message.partition(":")[0] for fault in found] == noted
+    output = run("lint")[1]
+    assert output.count("look at this: releases/spring/release.yml: ") == len(noted)
+    if noted:
+        assert "DE: mail may not leave there from 2026-11-25 22:30:00 to 2026-11-26 02:30:00 UTC" in output
+
+
+def test_check_tells_the_faults_of_outlets_lists_and_releases_too(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of them leaves out itself alone, and is missing all the same."""
+    assert main(["check"]) == 0
+    assert "no faults in configuration, releases, models and templates" in capsys.readouterr().out
+    edit(config / "releases/spring/de.md", "https://shop.example.com/de/taschen", "http://shop.example.com/b")
+    edit(config / "outlets/letters.yml", "sender", "sendr")
+    (config / "lists").mkdir()
+    (config / "lists/bad.yml").write_text("code: bad\n")
+    assert main(["check"]) == 2
+    told = capsys.readouterr().err
+    assert "releases/spring/de.md:5: the link" in told
+    assert told.count("outlets/letters.yml:1 sender: is required") == 1
+    assert "lists/bad.yml:1 name: is required" in told
 
 
 def test_a_release_with_faults_or_none_of_that_name_is_told_so(config: Path) -> None:

@@ -1,4 +1,4 @@
-"""`caravan check`: every fault of configuration, models and templates in one reading."""
+"""`caravan check`: every fault of configuration, releases, models and templates in one reading."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caravan import EXPECTATIONS_DIR
-from caravan.core.errors import Fault, Misconfigured
+from caravan.core.errors import Fault, Misconfigured, in_order
 
 if TYPE_CHECKING:
+    from caravan.config.settings import Settings
     from caravan.config.types import Configuration
     from caravan.warehouse.catalog import Model
 
@@ -29,6 +30,19 @@ def find_faults(config_dir: Path, sql_dir: Path, templates_dir: Path) -> list[Fa
         *template_faults(templates_dir),
         *kpi_faults(),
     ]
+
+
+def release_faults(settings: Settings) -> list[Fault]:
+    """Of outlets, lists and releases, as `release lint` tells them; nothing while what they build on is broken."""
+    from caravan.assembly.drawing import faults_of
+    from caravan.assembly.shelf import read_shelf
+
+    try:
+        shelf = read_shelf(settings.config_dir)
+    except Misconfigured:
+        return []
+    each = (fault for release in shelf.releases.values() for fault in faults_of(settings, shelf, release))
+    return in_order(dict.fromkeys([*shelf.faults, *each]))
 
 
 def find_notices(config_dir: Path, today: date) -> list[Fault]:

@@ -137,17 +137,16 @@ def down() -> None:
 
 @app.command()
 def check() -> None:
-    """Report every fault of configuration, models and templates at once."""
+    """Report every fault of configuration, releases, models and templates at once."""
     from caravan import SQL_DIR, TEMPLATES_DIR
-    from caravan.cli.check import find_faults, find_notices
+    from caravan.cli.check import find_faults, find_notices, release_faults
 
     settings = Settings.from_environment()
-    faults = find_faults(settings.config_dir, SQL_DIR, TEMPLATES_DIR)
-    if faults:
+    if faults := [*find_faults(settings.config_dir, SQL_DIR, TEMPLATES_DIR), *release_faults(settings)]:
         raise Misconfigured(faults)
     for notice in find_notices(settings.config_dir, datetime.now(UTC).date()):
         steps.say(f"to be renewed: {notice}")
-    steps.say("no faults in configuration, models and templates")
+    steps.say("no faults in configuration, releases, models and templates")
 
 
 @app.command()
