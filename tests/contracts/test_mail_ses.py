@@ -143,7 +143,7 @@ def test_a_mail_is_tagged_so_that_its_events_find_it(ses, ready):
     [
         (429, "{}", "TooManyRequestsException", Refused("SES answered 429 TooManyRequestsException", MINUTE)),
         (400, "{}", "ThrottlingException", Refused("SES answered 400 ThrottlingException", MINUTE)),
-        (429, "<html>", "", Refused("SES answered 429 429", MINUTE)),
+        (429, "<html>", "", Refused("SES answered 429", MINUTE)),
         (400, "{}", "LimitExceededException", Refused("SES answered 400 LimitExceededException", SOON)),
         (400, "{}", "SendingPausedException", Refused("SES answered 400 SendingPausedException", LONG)),
         (400, "{}", "AccountSuspendedException", Refused("SES answered 400 AccountSuspendedException", LONG)),
@@ -153,11 +153,11 @@ def test_a_mail_is_tagged_so_that_its_events_find_it(ses, ready):
         (404, "{}", "NotFoundException", Refused("SES answered 404 NotFoundException", HOUR)),
         (403, "{}", "AccessDeniedException", Refused("SES answered 403 AccessDeniedException", HOUR)),
         (403, "{}", "ExpiredTokenException", Refused("SES answered 403 ExpiredTokenException", HOUR)),
-        (413, "", "", Refused("SES answered 413 413")),
+        (413, "", "", Refused("SES answered 413")),
         (408, "{}", "RequestTimeout", Unknown("SES answered 408 RequestTimeout")),
         (500, "{}", "InternalFailure", Unknown("SES answered 500 InternalFailure")),
         (503, "{}", "ServiceUnavailable", Unknown("SES answered 503 ServiceUnavailable")),
-        (502, "<html>", "", Unknown("SES answered 502 502")),
+        (502, "<html>", "", Unknown("SES answered 502")),
         (200, "{}", "", Unknown("SES answered well and gave no MessageId")),
         (200, '{"messageId": "0107-abc"}', "", Unknown("SES answered well and gave no MessageId")),
         (200, '{"MessageId": ""}', "", Unknown("SES answered well and gave no MessageId")),
@@ -165,7 +165,7 @@ def test_a_mail_is_tagged_so_that_its_events_find_it(ses, ready):
         (200, '{"__type": "InternalFailure", "message": "x"}', "", Unknown("SES answered well and gave no MessageId")),
         (200, "<html>maintenance</html>", "", Unknown("SES answered well and gave no MessageId")),
         (200, "", "", Unknown("SES answered well and gave no MessageId")),
-        (301, "{}", "", Unknown("SES answered 301 301")),
+        (301, "{}", "", Unknown("SES answered 301")),
     ],
 )  # fmt: skip
 def test_each_answer_of_ses_to_one_request(ses, ready, status, body, code, outcome):

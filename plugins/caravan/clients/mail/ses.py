@@ -114,7 +114,8 @@ def _of_answer(error: boto_errors.ClientError) -> Refused | Unknown:
     """By code and status only: the text may quote the address."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = f"SES answered {status} {code}".rstrip()
+    # Without a code in the answer boto gives the status again.
+    said = f"SES answered {status} {code if code != str(status) else ''}".rstrip()
     if not 400 <= status < 500 or status == 408:
         return Unknown(said)
     if status in (401, 403) and code not in _AFTER:
