@@ -138,6 +138,8 @@ def test_a_picture_that_the_text_shows_is_not_shown_twice(tmp_path: Path) -> Non
         ("zh-Hans-CN", "ltr", "CN", "2026年11月22日", "zh_CN"),
         ("sv", "ltr", "SE", "22 november 2026", "sv_SE"),
         ("en-GB", "ltr", "GB", "22 November 2026", "en_GB"),
+        ("en", "ltr", "AE", "November 22, 2026", "en_US"),
+        ("de", "ltr", "AT", "22. November 2026", "de_AT"),
     ],
 )
 def test_direction_date_and_locale_are_the_readers(

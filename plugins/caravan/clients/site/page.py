@@ -14,6 +14,7 @@ import langcodes
 import yaml
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
+from babel.languages import get_official_languages
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -172,9 +173,12 @@ def _chain(locale: str) -> list[str]:
 
 
 def _territorial(tag: str, market_code: str) -> str:
-    """As Open Graph writes a locale: `de_DE`; empty where there is no country."""
+    """As Open Graph writes a locale: `de_DE`; empty where there is no country. A language without one has that of the
+    market if it is official there, else where most speak it: English for Dubai is no `en_AE`, which nobody knows."""
     language = langcodes.Language.get(tag)
-    territory = language.territory or market_code
+    official = get_official_languages(market_code, regional=True, de_facto=True) if market_code else ()
+    is_theirs = any(each.partition("_")[0] == language.language for each in official)
+    territory = language.territory or (market_code if is_theirs else market_code and language.maximize().territory)
     return f"{language.language}_{territory}" if territory else ""
 
 
