@@ -14,6 +14,7 @@ from release_world import NOW, ReleaseWorld
 from caravan.assembly import confirming, feedback, sending
 from caravan.core.contacts import Suppression
 from caravan.core.errors import Misconfigured
+from caravan.functions.outbox.confirming import is_to_be_asked
 from caravan.warehouse import ledger_copy
 from caravan.warehouse.ledger import FILE, SqliteLedger
 
@@ -134,6 +135,20 @@ def test_who_is_not_asked(world):
     assert confirming.ask("test") == {"letters": 2}
     world.send()
     assert world.received() == ["daily@example.com", "twice@example.com"]
+
+
+def test_nobody_is_asked_where_the_outlet_does_not_write_to(world):
+    append(world.config / "outlets" / "letter.yml", "markets: [GB]\n")
+    assert confirming.ask("test") == {"letters": 1}
+    world.send()
+    assert world.received() == ["ben@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_asked"), [(NOW - DAY, True), (NOW, True), (NOW + HOUR, False), (NOW - 8 * DAY, False)]
+)
+def test_a_sign_up_is_asked_for_while_it_is_new_and_none_of_a_time_to_come(asked, is_asked):
+    assert is_to_be_asked([], "news", "email", asked, NOW, 7 * DAY) == is_asked
 
 
 def test_what_was_promised_for_an_instant_does_not_wait_for_them(world):

@@ -75,7 +75,8 @@ class _Letters:
         for row in rows:
             if isinstance(row, Recipient) and row.consent and row.consent.state == "pending":
                 market = row.market or self._list.market
-                locale = self._locale(row, market) if market else None
+                is_served = market is not None and self._account.serves_market(market)
+                locale = self._locale(row, market) if market and is_served else None
                 if market and locale and self._is_open(row, row.consent):
                     yield self._intention(row, row.consent, market, locale)
 
