@@ -72,6 +72,12 @@ def people(text: str, variables: tuple[str, ...] = ()) -> list[Recipient | BadRe
     return list(read_recipients(lines, "list.csv", {"DE", "FR"}, variables, normalise, NOW))
 
 
+def test_a_name_does_not_turn_what_comes_after_it():
+    """U+202E writes all that follows from right to left; signs that only join letters stay."""
+    (found,) = people("address,first_name\na@b.de,\u202eZo\u2066e\u2069 \u0646\u200c\u0627\n")
+    assert found.variables == {"first_name": "Zoe \u0646\u200c\u0627"}
+
+
 def test_a_row_with_everything():
     (found,) = people(
         "address,locale,market,zone,is_customer,consent_state,consent_at,consent_evidence,consent_text,first_name\n"

@@ -148,10 +148,12 @@ def _recipient(
         zone if zone and _is_zone(zone) else None,
         given.get("is_customer", "").lower() in _YES,
         consent,
-        {name: value for name, value in given.items() if name not in OWN},
+        {name: value.translate(_TURNING) for name, value in given.items() if name not in OWN},
     )
 
 
+_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+"""Signs that turn the direction of all that comes after them: a name may not turn the sentence that it is put into."""
 _Wrong = tuple[str, Unfit] | None
 """Field, and what is wrong with it."""
 
