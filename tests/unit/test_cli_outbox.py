@@ -61,6 +61,8 @@ def test_an_empty_outbox_says_so(settings: Settings, capsys: pytest.CaptureFixtu
         pass
     assert run("list") == 0
     assert "nothing was ever planned" in capsys.readouterr().out
+    assert run("list", "--object", "nope", "--state", "missed") == 0
+    assert capsys.readouterr().out == "no message of state missed, object nope\n"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,11 @@ def list_messages(
             _show_counts(outbox)
             return
         found = outbox.find(state=state, function=function, object_id=object_id, limit=limit)
-    _show(found)
+    if found:
+        _show(found)
+    else:
+        asked = {"state": state, "function": function, "object": object_id}
+        say(f"no message of {', '.join(f'{name} {value}' for name, value in asked.items() if value)}")
 
 
 @app.command()
