@@ -32,7 +32,6 @@ from caravan.functions.release.planning import Standing
 from caravan.functions.release.preview import preview
 from caravan.warehouse.releases import StoredReleases
 
-
 READERS = """\
 code: readers
 name: Readers
@@ -253,6 +252,10 @@ def test_the_preview_asks_for_nothing_outside_its_files(config: Path, tmp_path: 
 
 def test_the_preview_lies_in_the_home_folder_where_none_is_given(config: Path, tmp_path: Path) -> None:
     assert run("preview", "spring")[0] == 0
+    assert (tmp_path / "home/previews/spring/index.html").is_file()
+    (tmp_path / "home/previews/spring/site-fr.html").write_text("a language that is gone")
+    run("preview", "spring")
+    assert not (tmp_path / "home/previews/spring/site-fr.html").exists()
     assert (tmp_path / "home/previews/spring/index.html").is_file()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -147,7 +148,10 @@ def revoke(
 @app.command()
 def preview(
     release_id: ReleaseId,
-    out: Annotated[Path | None, typer.Option(help="Folder to write to; previews/ID in CARAVAN_HOME if absent.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to, where all else stays; previews/ID in CARAVAN_HOME if absent."),
+    ] = None,
 ) -> None:
     """Write how a release will look, in each language and outlet, as HTML files that need no network."""
     from caravan.assembly.drawing import draw, faults_of
@@ -160,6 +164,8 @@ def preview(
     faults, show = faults_of(settings, shelf, release), draw(settings, shelf, release).show
     files = render(shelf.revision(release), faults, pictures, show)
     folder = out or settings.home / "previews" / release.id
+    if out is None:
+        shutil.rmtree(folder, ignore_errors=True)  # ours alone: what is not written again is of a language that is gone
     for path, html in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(html, encoding="utf-8")
