@@ -88,10 +88,13 @@ def test_a_proof_is_put_in_once_and_a_suppression_lifted(ledger):
     assert [contacts.add_consent([each], NOW, "list") for each in said] == [1, 1, 0]
     assert contacts.consent("x") == [said[1]]
     ended = Suppression("x", "email", "hard_bounce", NOW, "event")
+    for subject in "xy":
+        contacts.note_soft_bounce(subject, "email", NOW, "event")
     for at in (NOW, NOW + HOUR):
         contacts.suppress([ended], at)
         contacts.lift(ended, at, "li", "she wrote to us")
     assert contacts.suppressions("x", "email") == []
+    assert [contacts.soft_bounces(subject, "email", NOW) for subject in "xy"] == [0, 1], "hers are counted anew"
     with ledger.read() as transaction:
         assert transaction.rows("SELECT COUNT(*) FROM suppression_lift") == [(2,)]
     assert contacts.key_print() is None

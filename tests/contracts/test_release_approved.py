@@ -132,6 +132,16 @@ def test_a_revocation_stops_a_list_in_the_middle(world):
     assert counts["held"] >= 2
 
 
+def test_an_approval_that_is_dated_ahead_is_revoked_too(world):
+    world.approve()
+    path = world.folder / "approvals.yml"
+    path.write_text(path.read_text().replace("2026-11-25T08:30", "2026-11-25T10:00"))
+    assert "T10:00" in path.read_text()
+    releases.revoke("autumn", "Li", "wrong price")
+    world.now += timedelta(hours=1)
+    assert world.plan() == {"state": "in_review", "reasons": ["its approval was revoked by Li: wrong price"]}
+
+
 def test_nothing_is_revoked_that_nobody_has_approved(world):
     with pytest.raises(Rejected, match="NOT_APPROVED"):
         releases.revoke("autumn", "Li", "wrong price")
