@@ -10,7 +10,7 @@ import contextlib
 import re
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Transaction(ABC):
     def rows(self, sql: str, values: Values | None = None) -> list[Row]: ...
 
     @abstractmethod
-    def stream(self, sql: str, values: Values | None = None) -> Iterator[Row]:
+    def stream(self, sql: str, values: Values | None = None) -> Generator[Row]:
         """Rows as they are asked for, however many."""
 
     @abstractmethod
@@ -85,7 +85,7 @@ class _SqliteTransaction(Transaction):
     def rows(self, sql: str, values: Values | None = None) -> list[Row]:
         return self._connection.execute(sql, values or {}).fetchall()
 
-    def stream(self, sql: str, values: Values | None = None) -> Iterator[Row]:
+    def stream(self, sql: str, values: Values | None = None) -> Generator[Row]:
         yield from self._connection.execute(sql, values or {})
 
     def many(self, sql: str, values: Iterable[Values]) -> None:
@@ -149,7 +149,7 @@ class _PostgresTransaction(Transaction):
         cursor = self._connection.execute(_percent(sql), dict(values or {}))
         return cursor.fetchall() if cursor.description else []
 
-    def stream(self, sql: str, values: Values | None = None) -> Iterator[Row]:
+    def stream(self, sql: str, values: Values | None = None) -> Generator[Row]:
         with self._connection.cursor(name="stream") as cursor:
             yield from cursor.execute(_percent(sql), dict(values or {}))
 
