@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from caravan.clients.site.consistency import prices_in
 from caravan.core.consistency import Appearance
 from caravan.core.outbox import Intention, Key, Message, State
 from caravan.functions.release.consistency import Last, compare, due, mutual, newest, with_mutual
@@ -123,3 +124,27 @@ def test_once_a_day_and_each_hour_while_something_is_wrong(last, is_due):
 def test_what_has_just_left_is_not_looked_at_yet():
     assert due([message(left=timedelta(minutes=4))], {}, NOW) == []
     assert due([message(left=timedelta(minutes=5))], {}, NOW) != []
+
+
+def test_where_no_amount_is_seen_nothing_is_called_the_same():
+    none = replace(PAGE, prices=frozenset())
+    assert outcomes(none, none)["price"] == ("not_evaluated", "no amount with a currency is there to compare")
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        ("from 1.299,00 € to 19 EUR", ("1.299,00 €", "19 EUR")),
+        ("السعر 19.99 درهم فقط", ("19.99 درهم",)),
+        ("nur 5 Euro, statt 7 euros", ("5 Euro", "7 euros")),
+        ("nu 99,- kr eller 99:- idag", ("99,- kr", "99:-")),
+        ("Rs. 500 and Rs 1,50,000", ("Rs. 500", "Rs 1,50,000")),
+        ("\uff11\uff10\uff10\uff10\u5186\u3067\u3059", ("1000\u5186",)),
+        ("\u0661\u0669 \u062f\u0631\u0647\u0645", ("\u0661\u0669 \u062f\u0631\u0647\u0645",)),
+        ("19 €, again 19 €", ("19 €",)),
+        ("on 24 December 2026 at 9:30, pages 5-7, you were 5:-)", ()),
+        ("Europe 2026, kroner", ()),
+    ],
+)
+def test_amounts_are_seen_as_shops_write_them(shown: str, found: tuple[str, ...]) -> None:
+    assert prices_in(shown) == found

@@ -22,11 +22,14 @@ _TIMEOUT_SECONDS = (10, 30)
 _GONE = (404, 410)
 _SILENT = ("script", "style", "template", "title")
 _SYMBOLS = re.escape("".join(chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) == "Sc"))
+_WORDS = "zł|Kč|kr|Ft|лв|lei|руб|[Ee]uros?|Fr|Rs|RM|Rp|درهم|ريال|دينار|جنيه"
 _CURRENCY = (
-    rf"(?:[A-Z]{{0,3}}[{_SYMBOLS}]|\b(?:{'|'.join(sorted(list_currencies()))})\b|\b(?:zł|Kč|kr|Ft|лв|lei)\b|元|円|د\.إ)"
+    rf"(?:[A-Z]{{0,3}}[{_SYMBOLS}]|\b(?:{'|'.join(sorted(list_currencies()))})\b|\b(?:{_WORDS})\b\.?|元|円|원|د\.إ)"
 )
-_AMOUNT = r"[0-9٠-٩][0-9٠-٩]*(?:[.,'’\u066b\u066c\s][0-9٠-٩]+)*"
-_PRICE = re.compile(rf"{_CURRENCY}\s?{_AMOUNT}|{_AMOUNT}\s?{_CURRENCY}")
+_AMOUNT = r"\d+(?:[.,'’\u066b\u066c\s]\d+)*"
+_WHOLE = "(?:[,.:][-–])"
+"""As in `99,-` and `99:-`, where it often stands for the currency too."""
+_PRICE = re.compile(rf"{_CURRENCY}\s?{_AMOUNT}{_WHOLE}?|{_AMOUNT}{_WHOLE}?\s?{_CURRENCY}|{_AMOUNT}[,:][-–](?![\w()])")
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,17 @@ def read_text(html: str, url: str = "", status: int = 200) -> PageFacts:
         canonical=page.canonical,
         alternates=page.alternates,
         links=tuple(dict.fromkeys(urljoin(url, link) for link in page.links)),
-        prices=tuple(dict.fromkeys(match[0].strip() for match in _PRICE.finditer(shown))),
+        prices=prices_in(shown),
         is_indexed="noindex" not in page.meta.get("robots", ""),
         is_withdrawn=page.meta.get("caravan-state") == "withdrawn",
         text=shown.strip(),
     )
+
+
+def prices_in(shown: str) -> tuple[str, ...]:
+    """Every amount with a currency, each once, in the usual forms of letters and digits (NFKC)."""
+    found = _PRICE.finditer(unicodedata.normalize("NFKC", shown))
+    return tuple(dict.fromkeys(match[0].strip() for match in found))
 
 
 def _ask(url: str) -> PageFacts:

@@ -131,6 +131,8 @@ def _text(expected: Appearance, found: Appearance) -> Check:
 def _prices(expected: Appearance, found: Appearance) -> Check:
     if expected.prices is None or found.prices is None:
         return Check("price", "not_evaluated", "the outlet does not say")
+    if not expected.prices and not found.prices:
+        return Check("price", "not_evaluated", "no amount with a currency is there to compare")
     if expected.prices == found.prices:
         return Check("price", "same", ", ".join(sorted(found.prices)))
     wanted, shown = (", ".join(sorted(each)) or "none" for each in (expected.prices, found.prices))
