@@ -114,6 +114,37 @@ def test_two_workers_at_once_are_no_faster_than_the_rate(outbox, open_ledger, pl
     assert min(after - before for before, after in pairwise(times)) >= timedelta(milliseconds=50)
 
 
+BY_DOMAIN = (
+    RATED.replace("import Accepted", "import Accepted, Domains, domain_rate")
+    .replace(
+        "lambda message: spacing)",
+        "lambda message: spacing | {domain_rate('newsletter', message.key.target): slow}, domains=domains)",
+    )
+    .replace(
+        "sender = Sender",
+        """slow, second = timedelta(milliseconds=150), timedelta(seconds=1)
+domains = Domains("newsletter", slow, second / 10, second)
+sender = Sender""",
+    )
+)
+
+
+def test_two_workers_at_once_share_the_rate_of_a_domain_and_lose_nothing(outbox, open_ledger, place):
+    now = datetime.now(UTC).replace(tzinfo=None)
+    times = {"planned_for": now, "not_after": now + MINUTE}
+    targets = [f"t{number:02}@{'slow' if number % 2 else f'd{number}'}" for number in range(20)]
+    outbox.plan([intention(target, **times) for target in targets], now, "me")
+    said = at_once(BY_DOMAIN, place)
+    assert sorted(line for lines in said for line in lines) == targets
+    assert outbox.verify() is None
+    with open_ledger().read() as transaction:
+        rows = transaction.rows(
+            "SELECT handed_over_at FROM outbox_message WHERE target LIKE '%@slow' ORDER BY handed_over_at"
+        )
+    left = [datetime.fromisoformat(row[0]) for row in rows]
+    assert min(after - before for before, after in pairwise(left)) >= timedelta(milliseconds=150)
+
+
 CAPPED = """
 import sys
 from datetime import datetime, timedelta
