@@ -33,6 +33,8 @@ _WORDS_OF_SHINGLE, _CHARACTERS_OF_SHINGLE = 3, 5
 _LONG_WORD = 7
 """From so many letters on a word is long to LIX (Björnsson 1968)."""
 _SENTENCE_ENDS = tuple(map(ord, ".!?…।؟۔"))
+_ENDS_SENTENCE = np.zeros(1 << 16, dtype=np.bool_)
+_ENDS_SENTENCE[list(_SENTENCE_ENDS)] = True
 _HASHED_CHARACTERS = 1 << 16
 """So much of a text tells whether it is nearly another; a book on one page costs no more."""
 _LANGUAGE_CHARACTERS, _TITLE_CHARACTERS = 200, 40
@@ -70,13 +72,14 @@ def read_text(words: str, declared: str | None = None) -> Text:
     if is_spaceless(lowered, codes):
         marks = _rolled(codes[codes != ord(" ")].astype(_U), _CHARACTERS_OF_SHINGLE)
         return Text(None, character_count, None, None, key_of(lowered), _vote(marks), language)
-    hashes, lengths = _word_hashes(codes)
+    ends = np.append(np.flatnonzero(codes == ord(" ")), len(codes))
+    hashes, lengths = _word_hashes(codes, ends)
     # What was not hashed has as many long words and sentences for its words as what was.
     share = (spaces + 1) / len(hashes)
     return Text(
         spaces + 1,
         character_count,
-        max(1, round(share * _sentence_count(codes))),
+        max(1, round(share * _sentence_count(codes, ends))),
         round(share * int(np.count_nonzero(lengths >= _LONG_WORD))),
         key_of(lowered),
         _vote(_rolled(hashes, _WORDS_OF_SHINGLE)),
@@ -88,16 +91,16 @@ def is_spaceless(text: str, codes: _Codes) -> bool:
     """Whether it is of a script without spaces between words."""
     if text.isascii():
         return False
-    if int(codes.max()) < _SPACELESS[0][0]:
+    wide = codes[codes >= _SPACELESS[0][0]]
+    enough = _SPACELESS_SHARE * int(np.count_nonzero(codes != ord(" ")))
+    if not len(wide) or len(wide) < enough:
         return False
-    count = sum(int(np.count_nonzero((codes >= low) & (codes <= high))) for low, high in _SPACELESS)
-    return count >= _SPACELESS_SHARE * int(np.count_nonzero(codes != ord(" ")))
+    return sum(int(np.count_nonzero((wide >= low) & (wide <= high))) for low, high in _SPACELESS) >= enough
 
 
-def _sentence_count(codes: _Codes) -> int:
+def _sentence_count(codes: _Codes, ends: npt.NDArray[np.int64]) -> int:
     """Ends of sentences before a space, or at the text's end."""
-    before = np.append(codes[np.flatnonzero(codes == ord(" ")) - 1], codes[-1])
-    return sum(int(np.count_nonzero(before == end)) for end in _SENTENCE_ENDS)
+    return int(np.count_nonzero(_ENDS_SENTENCE[np.minimum(codes[ends - 1], len(_ENDS_SENTENCE) - 1)]))
 
 
 def language_of(text: str, declared: str | None = None) -> str | None:
@@ -168,12 +171,11 @@ _POWERS, _INVERSES = _powers(_MULTIPLIER), _powers(pow(_MULTIPLIER, -1, _MODULUS
 _PLACES = tuple(_U(value) for value in (3, 0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 5))
 
 
-def _word_hashes(codes: _Codes) -> tuple[_Hashes, npt.NDArray[np.int64]]:
-    """One of each word, and its length. `codes`: of words with one space between them.
+def _word_hashes(codes: _Codes, ends: npt.NDArray[np.int64]) -> tuple[_Hashes, npt.NDArray[np.int64]]:
+    """One of each word, and its length. `codes`: of words with one space between them; `ends`: behind each of them.
 
     A polynomial of the whole text, of which a word is the difference at its ends, brought back to the text's begin.
     """
-    ends = np.append(np.flatnonzero(codes == ord(" ")), len(codes))
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
     sums = np.concatenate((np.zeros(1, dtype=_U), np.cumsum(codes * _POWERS[: len(codes)], dtype=_U)))
     return (sums[ends] - sums[starts]) * _INVERSES[starts], ends - starts
