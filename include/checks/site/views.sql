@@ -107,7 +107,7 @@ SELECT DISTINCT
     ) AS name
 FROM parted;
 
--- The canonical that counts: the first in head, else that of the header.
+-- The canonical that counts: that of head, else that of the header. Where one place names several, none does.
 CREATE TEMP TABLE stated_canonical AS
 SELECT
     page_key,
@@ -115,7 +115,9 @@ SELECT
     target_url AS canonical_url
 FROM canonical
 WHERE target_key IS NOT NULL AND (source = 'header' OR is_in_head)
-QUALIFY ROW_NUMBER() OVER (PARTITION BY page_key ORDER BY source DESC, href) = 1;
+QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY page_key ORDER BY source DESC, href) = 1
+    AND MIN(target_key) OVER (PARTITION BY page_key, source) = MAX(target_key) OVER (PARTITION BY page_key, source);
 
 -- The market of an address: that of the longest prefix; without configured markets the language that the page states.
 CREATE TEMP TABLE page_market AS
