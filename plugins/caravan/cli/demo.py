@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -102,9 +102,9 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
             status.update(line)
             out.print(line, overflow="ellipsis", no_wrap=True)
 
-        def by_night(dag_id: str, *window: date, downstream: bool = False) -> RunResult:
+        def by_night(dag_id: str, start: date | None = None, end: date | None = None, **more: Any) -> RunResult:
             into_book = partial(print, file=book, flush=True)
-            return run_dag(dag_id, *window, downstream=downstream, settings=settings, say=into_book)
+            return run_dag(dag_id, start, end, settings=settings, say=into_book, **more)
 
         write_release(config_dir, settings.home, servers, people)
         left = leave(settings, outlets, people, by_night, tell)

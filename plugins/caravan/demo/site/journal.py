@@ -81,7 +81,8 @@ class Journal:
 def judged() -> Mapping[str, Any]:
     """`found` and `second_night`: defect (kind and page) to addresses by check. `unmeant`: addresses by check.
     `beyond`: defect to what no check looks for."""
-    return _read(FOLDER / "judged.yml")
+    told: Mapping[str, Any] = _read(FOLDER / "judged.yml")
+    return told
 
 
 def planted(night: int = 1) -> list[Mapping[str, Any]]:
