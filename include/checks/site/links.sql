@@ -39,6 +39,11 @@ reached (page_key, click_count) USING KEY (page_key) AS (
 
 SELECT * FROM reached;
 
+-- Styles, scripts and images that are not there.
+CREATE TEMP VIEW broken_file AS
+SELECT * FROM resource
+WHERE state IN ('client_error', 'server_error', 'unreachable');
+
 -- Pages that something else than a link leads to.
 CREATE TEMP VIEW announced_page AS
 SELECT
