@@ -69,12 +69,15 @@ def sitemap(urls: list[str], packed: bool = False) -> Reply:
 
 @dataclass
 class Site:
-    """`log`: method, path, status and bytes of the body of each answer. `delay`: seconds before each."""
+    """`log`: method, path, status and bytes of the body of each answer. `delay`: seconds before each.
+
+    `headers_of_unchanged`: whether a 304 has all headers that the page has, as nginx sends them."""
 
     route: Route
     delay: float = 0.0
     log: list[tuple[str, str, int, int]] = field(default_factory=list)
     port: int = 0
+    headers_of_unchanged: bool = False
     _server: ThreadingHTTPServer | None = None
 
     @property
@@ -135,7 +138,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             reply = site.route(self.path) or text("not here", 404)
             tag = reply.headers.get("ETag")
             if tag and self.headers.get("If-None-Match") == tag:
-                reply = Reply(b"", 304, {"ETag": tag})
+                reply = Reply(b"", 304, reply.headers if site.headers_of_unchanged else {"ETag": tag})
             body = b"" if self.command == "HEAD" else reply.body
             site.log.append((self.command, self.path, reply.status, len(body)))
             self.send_response_only(reply.status)  # without Date, which would differ

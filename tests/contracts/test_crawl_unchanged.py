@@ -160,3 +160,21 @@ def test_the_log_of_a_night_without_changes(tmp_path: Path, world: Changing, pla
     world.site.log.clear()
     run(tmp_path / "b", plan, last=tmp_path / "a")
     assert asked_for(tmp_path / "b") == world.site.paths()
+
+
+@pytest.mark.parametrize("is_repeated", [True, False], ids=["in the 304 as well", "never in a 304"])
+def test_a_header_for_robots_counts_though_the_page_has_not_changed(tmp_path: Path, is_repeated: bool) -> None:
+    tag = {"X-Robots-Tag": "noindex"}
+    whole = page("Home", ["/a"])
+    pages = {"/": whole, "/a": replace(page("A", ["/"]), headers={**page("A", ["/"]).headers, **tag})}
+    with Site(pages.get).serve() as site:
+        site.headers_of_unchanged = is_repeated
+        plan = Plan((site.url + "/",), scope_of(site), FAST)
+        run(tmp_path / "a", plan)
+        # The tag moves from one page to the other; neither has another ETag.
+        pages["/"], pages["/a"] = replace(whole, headers={**whole.headers, **tag}), page("A", ["/"])
+        run(tmp_path / "b", plan, last=tmp_path / "a")
+        told = dict(ask(tmp_path / "b", "SELECT url, robots_http FROM page"))
+        assert told[f"{site.url}/a"] == []
+        assert told[f"{site.url}/"] == (["noindex"] if is_repeated else [])
+        assert asked_for(tmp_path / "b") == (["/", "/", "/a"] if is_repeated else ["/", "/a"])

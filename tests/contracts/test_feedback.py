@@ -106,6 +106,22 @@ def test_it_is_evidence_of_what_a_dead_worker_has_in_hand(world):
     assert world.message("cara").state == "accepted"
 
 
+def test_it_is_evidence_also_when_its_worker_gives_up_just_then(world, monkeypatch):
+    key = Key("release", "autumn", 1, "letter", "cara")
+    world.outbox.plan([Intention(key, NOW, NOW + DAY, "c", subject="cara")], NOW, "me")
+    (claimed,) = world.outbox.claim("release", "letter", "one", NOW, NOW + DAY, timedelta(minutes=10), 9)
+    begun = world.outbox.begin(claimed, NOW)
+    settle = world.outbox.settle
+
+    def after_the_worker(*what: object) -> bool:
+        world.outbox.record(begun, Unknown("no answer"), NOW)
+        return settle(*what)
+
+    monkeypatch.setattr(world.outbox, "settle", after_the_worker)
+    world.come(world.tell("delivered", "cara"))
+    assert (world.acks, world.message("cara").state) == (1, "accepted")
+
+
 @pytest.mark.parametrize(
     ("kind", "reasons"),
     [("hard_bounce", ["hard_bounce"]), ("complaint", ["complaint"]), ("delivered", []), ("soft_bounce", [])],

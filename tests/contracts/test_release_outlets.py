@@ -157,6 +157,29 @@ def test_who_is_told_of_a_page_is_told_after_it_is_there(world):
     assert sending.send("hub") == SENT
 
 
+def test_nobody_is_told_of_a_page_whose_site_could_not_be_opened_when_it_was_planned(world):
+    file = world.config / "outlets" / "site.yml"
+    file.write_text(file.read_text().replace("folder: site", "bucket: pages\nconnection: s3_pages"))
+    with pytest.raises(Misconfigured, match="s3_pages"):
+        world.plan()
+    assert [{*sending.send(code)} for code in NOTICES] == [{"waiting"}] * 2
+    assert told(world) == (set(), [])
+    file.write_text(file.read_text().replace("bucket: pages\nconnection: s3_pages", "folder: site"))
+    world.plan()
+    world.tick(times=2)
+    feeds, pages = told(world)
+    assert len(feeds) == 3 and pages == [f"https://www.example.com/{locale}/autumn/" for locale in sorted(PAGES)]
+
+
+def test_a_hub_is_told_of_the_site_that_has_the_page(world):
+    site = (world.config / "outlets" / "site.yml").read_text()
+    for old, new in (("code: site", "code: another"), ("www.", "another."), ("folder: site", "folder: another")):
+        site = site.replace(old, new)
+    (world.config / "outlets" / "another.yml").write_text(site)
+    world.release()
+    assert told(world)[0] == {f"https://www.example.com/feed.{kind}" for kind in ("rss", "atom", "json")}
+
+
 def test_nobody_is_told_of_a_page_that_was_refused(world):
     world.plan()
     (world.home / "site" / "en-GB" / "autumn").mkdir(parents=True)

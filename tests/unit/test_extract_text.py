@@ -161,6 +161,8 @@ def test_availability(words, language, expected):
     [("{{name}} {{ a.b | upper }}", ["{{name}}", "{{ a.b | upper }}"]), ("{% if x %}", ["{% if x %}"]),
      ("%{count} #{x} %(n)s", ["%{count}", "#{x}", "%(n)s"]), ("<%= a.b %>", ["<%= a.b %>"]),
      ("[object Object]", ["[object Object]"]), ("translation missing: de.cart", ["ranslation missing: de.cart"]),
+     ('Sizes ("%s"): %d left', ["%s", "%d"]), ("puts(name) '%s'", ["%s"]),
+     ("printf(\"%d', x) f('a: {{ b }}') echo(“${x}”)", []),
      ("[[ -f x ]] {} { a } {{}} % s 50%discount [1] [[]]", [])],
 )  # fmt: skip
 def test_templates(words, found):

@@ -98,7 +98,8 @@ CREATE TEMP TABLE stated_canonical AS
 SELECT
     page_key,
     target_key AS canonical_key,
-    target_url AS canonical_url
+    target_url AS canonical_url,
+    is_internal AS is_canonical_internal
 FROM canonical
 WHERE target_key IS NOT NULL AND (source = 'header' OR is_in_head)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY page_key ORDER BY source DESC, href) = 1;
@@ -139,7 +140,8 @@ SELECT
     COALESCE(directives.is_noindex, FALSE) AS is_noindex,
     COALESCE(directives.is_nofollow, FALSE) AS is_nofollow,
     stated_canonical.canonical_key,
-    stated_canonical.canonical_url
+    stated_canonical.canonical_url,
+    stated_canonical.is_canonical_internal
 FROM page
 INNER JOIN page_market ON page.page_key = page_market.page_key
 LEFT JOIN (

@@ -144,18 +144,16 @@ def _notice(
     from caravan.clients.posts.indexnow import IndexNow
     from caravan.clients.posts.websub import WebSub
 
-    known = sites or {}
     if isinstance(account, config.IndexNowOutlet) and account.site is None:
         return IndexNow(account.code, _engines(account), utc_now)
-    site = known.get(account.site) if account.site else next(iter(known.values()), None)
-    if site is None:
+    bases = [each.base_url.rstrip("/") for code, each in (sites or {}).items() if account.site in (None, code)]
+    if not bases:
         raise Misconfigured([Fault(f"outlet {account.code}", "there is no site that it could tell of")])
-    base = site.base_url.rstrip("/")
     if isinstance(account, config.WebSubOutlet):
         hub = Connection(account.code, "http", host=account.hub)
-        feeds = [f"{base}/feed.{kind}" for kind in ("rss", "atom", "json")]
+        feeds = [f"{base}/feed.{kind}" for base in bases for kind in ("rss", "atom", "json")]
         return WebSub(account.code, hub, utc_now, feeds=feeds)
-    return IndexNow(account.code, _engines(account, f"{base}/{account.key}.txt"), utc_now)
+    return IndexNow(account.code, _engines(account, f"{bases[0]}/{account.key}.txt"), utc_now)
 
 
 def _engines(account: config.IndexNowOutlet, key_location: str | None = None) -> Connection:

@@ -22,7 +22,7 @@ from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, Si
 from caravan.config.types import Configuration
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
-from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Cap, Caps, Content, Gate, Key, Message, Outcome, Refused
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
@@ -93,14 +93,21 @@ def refresh_lists() -> list[str]:
     """The feeds and sitemaps of every site as its pages are now: news grow old, and a worker may have died before it
     came to them. Where nothing has changed nothing is written."""
     faults: list[Fault] = []
+    failed: list[CaravanError] = []
     with open_desk() as desk:
         sites = [code for code, each in desk.shelf.known.outlets.items() if isinstance(each, SiteOutlet)]
         used = {outlet for _, outlet, state, _ in desk.outbox.counts() if state == "accepted"}
         with opened(desk, [code for code in sites if code in used], (), faults) as outlets:
-            for outlet in outlets.values():
-                carrier_of(desk, outlet).finish()
+            for code, outlet in outlets.items():
+                try:
+                    carrier_of(desk, outlet).finish()
+                except CaravanError as error:  # one site keeps no other one's back
+                    log.error("%s: %s", code, error)
+                    failed.append(error)
     if faults:
         raise Misconfigured(faults)
+    if failed:
+        raise failed[0]
     return sorted(outlets)
 
 
@@ -223,6 +230,7 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
         get=lambda key: desk.outbox.get(key.message_id),
         undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
+        is_for=lambda message, site: _is_for(desk, message, site),
         edits=account.edits,
         then=contact,
     )
@@ -233,6 +241,13 @@ def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> li
     if not isinstance(account, WebSubOutlet | IndexNowOutlet):
         return []
     return [code for code, each in outlets.items() if isinstance(each, SiteOutlet) and account.site in (None, code)]
+
+
+def _is_for(desk: Desk, message: Message, site: str) -> bool:
+    """Whether a site that is on is to have what the message tells of."""
+    release, account = desk.shelf.releases.get(message.key.object_id), desk.shelf.known.outlets[site]
+    is_named = release is not None and site in release.outlets and account.enabled
+    return is_named and account.serves(message.intention.market_code or "", message.intention.locale or "")
 
 
 def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:

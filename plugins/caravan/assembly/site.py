@@ -80,8 +80,12 @@ def crawl(
     wait_seconds: float = 0.0,
     stop: Event | None = None,
     progress: Callable[[Counts], None] = lambda counts: None,
+    authorities: Path | None = None,
 ) -> Record:
-    """Into `folder`, from where one that was stopped there has left off. Raises as `runs.crawl`."""
+    """Into `folder`, from where one that was stopped there has left off. Raises as `runs.crawl`.
+
+    `authorities`: a file of certificates that sites are believed by, instead of the public ones.
+    """
     from caravan.clients.crawl.addresses import Addresses
     from caravan.clients.crawl.fetching import AGENT, RequestsFetcher
     from caravan.clients.crawl.pace import Pace
@@ -90,7 +94,14 @@ def crawl(
 
     stop = stop or Event()
     pace = Pace(plan.limits)
-    fetcher = RequestsFetcher(plan.limits, Addresses(plan.scope.private_addresses), pace, pause=stop.wait)
+    fetcher = RequestsFetcher(
+        plan.limits,
+        Addresses(plan.scope.private_addresses),
+        pace,
+        authorities=str(authorities) if authorities else None,
+        pause=stop.wait,
+        now=utc_now,
+    )
     means = Means(
         fetcher=fetcher,
         pace=pace,

@@ -107,7 +107,7 @@ def crawl(site_code: str) -> dict[str, int]:
     timer.daemon = True
     timer.start()
     try:
-        record = crawls.crawl(plan, folder, night.settings, last=last, stop=stop)
+        record = crawls.crawl(plan, folder, night.settings, last=last, stop=stop, authorities=_authorities(site))
     finally:
         timer.cancel()
     log.info("%s: %s", site_code, ", ".join(f"{count} {outcome}" for outcome, count in record.counts.items()))
@@ -118,6 +118,13 @@ def crawl(site_code: str) -> dict[str, int]:
     if why := why_incomplete(record.certificate):
         log.warning("%s is incomplete: %s. No issue ends by it", site_code, why)
     return dict(record.counts)
+
+
+def _authorities(site: Site) -> Path | None:
+    if site.authorities is not None and not site.authorities.is_file():
+        message = f"there is no file {site.authorities}; it is to hold the certificates of who signs for the hosts"
+        raise Misconfigured([Fault(f"sites/{site.code}.yml: authorities", message, str(site.authorities))])
+    return site.authorities
 
 
 def audit(site_code: str, run_id: str) -> dict[str, int]:

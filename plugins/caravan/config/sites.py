@@ -152,6 +152,8 @@ class Site(Frozen):
     """Besides those that robots.txt names."""
     limits: SiteLimits = SiteLimits()
     private_addresses: bool = False
+    authorities: Path | None = None
+    """A file of certificates (PEM): who signs for the site's hosts, where that is nobody whom all browsers know."""
     check_external: bool = False
     check_resources: bool = True
     required_share: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.95")

@@ -25,7 +25,7 @@ CARRIED = tuple(
     if "page_key" in schema.names and name not in ("sitemap_url", "seed")  # tonight's are read anew
 )
 _PARTS_KEPT = 6
-_VALIDATORS = ("page_key", "outcome", "status_code", "is_truncated", "etag", "last_modified")
+_VALIDATORS = ("page_key", "outcome", "status_code", "is_truncated", "robots_http", "etag", "last_modified")
 _Kept = TypeVar("_Kept")
 
 
@@ -60,7 +60,8 @@ class Archive:
         self._tables: OrderedDict[int, Mapping[str, pa.Table]] = OrderedDict()
 
     def validators(self, keys: Sequence[int]) -> dict[int, Validators]:
-        """Of those whose page was whole and can be asked for on condition."""
+        """Of those whose page was whole and can be asked for on condition. Not of those with X-Robots-Tag: it comes and
+        goes while validators stay, and a 304 need not have it, so it would not say that the tag is gone."""
         found: dict[int, Validators] = {}
         for part, of_part in self._by_part(keys).items():
             known = self._validators_of(part)
@@ -108,8 +109,9 @@ class Archive:
         columns = [page[name].to_pylist() for name in _VALIDATORS]
         found = {
             key: Validators(etag, last_modified)
-            for key, outcome, status, is_cut, etag, last_modified in zip(*columns, strict=True)
-            if outcome in ("fetched", "not_modified") and status == 200 and not is_cut and (etag or last_modified)
+            for key, outcome, status, is_cut, robots, etag, last_modified in zip(*columns, strict=True)
+            if outcome in ("fetched", "not_modified") and status == 200 and not (is_cut or robots)
+            if etag or last_modified
         }
         return _keep(self._validators, part, found)
 

@@ -376,9 +376,13 @@ class Crawl:
             self.batch.add_failed(address, "refused" if refused else "failed", reason, answer, asked.attempts)
 
     def _is_to_be_asked_again(self, asked: _Asked, answer: Answer) -> bool:
-        """A host that was too busy, and one that does not know HEAD: they said nothing of the page."""
+        """A host that was too busy, and one that does not know HEAD: they said nothing of the page. A 304 with
+        X-Robots-Tag says more than that nothing has changed: the page had none."""
         if asked.ask().method == "HEAD" and not self.work.stop.is_set() and answer.status_code in _ASK_AGAIN_BY_GET:
             asked.by_get = True
+            return True
+        if answer.status_code == 304 and asked.validators and answer.header("x-robots-tag") is not None:
+            asked.validators = None
             return True
         if self._closed(self.origin(asked.address.origin)):
             return False

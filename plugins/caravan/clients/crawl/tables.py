@@ -62,7 +62,7 @@ PAGE = {
     "refresh_url": _TEXT,  # of meta refresh with an address
     "refresh_seconds": _INT,
     "viewport": _TEXT,
-    "published_on": _TEXT,  # article:published_time, datePublished of JSON-LD, or the first time element, as written
+    "published_on": _TEXT,  # article:published_time, datePublished, or the first time element, as written
     "ids": _TEXTS,  # of elements, and names of anchors: where a fragment may lead
     "word_count": _INT,  # of the main text; NULL for languages without spaces
     "sentence_count": _INT,  # NULL as word_count: what LIX and its like are made of
@@ -117,11 +117,12 @@ HREFLANG = {
 }
 STRUCTURED = {
     "page_key": _KEY,
-    "block": _INT,
+    "block": _INT,  # a script element, or an item of microdata that is no property of another
+    "syntax": _TEXT,  # json-ld, microdata
     "node": _INT,  # in the block, parents first
     "path": _TEXT,  # `$.offers[0]`
-    "types": _TEXTS,  # of @type, without http(s)://schema.org/
-    "content": _TEXT,  # the node as JSON
+    "types": _TEXTS,  # of @type or itemtype, without http(s)://schema.org/
+    "content": _TEXT,  # the node as JSON-LD
     "error": _TEXT,  # of a block that is no JSON
 }
 HEADER = {"page_key": _KEY, "name": _TEXT, "value": _TEXT}  # lower case; never Set-Cookie's value

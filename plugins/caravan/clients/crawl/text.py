@@ -5,6 +5,7 @@ Texts are long and pages many, so characters are worked on as arrays; nothing he
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ _LANGUAGE_CHARACTERS, _TITLE_CHARACTERS = 200, 40
 _SAMPLE, _LARGE_SAMPLE = 400, 1_000
 _LIKELY, _SURE = 0.35, 0.8
 _NORWEGIAN = {"nb": "no", "nn": "no"}
+
+_LOADING = threading.Lock()
 
 _U = np.uint64
 
@@ -133,8 +136,14 @@ def _language(tag: str) -> str:
     return _NORWEGIAN.get(code, code)
 
 
-@lru_cache(maxsize=1)
 def _identifier() -> LanguageIdentifier:
+    with _LOADING:
+        return _loaded_identifier()
+
+
+@lru_cache(maxsize=1)
+def _loaded_identifier() -> LanguageIdentifier:
+    """Half a second and 100 MB: not by each of the threads that ask for it first."""
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 

@@ -6,8 +6,9 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -16,9 +17,17 @@ LOST = "X-Stand-In-Lost"
 """An answer with this header is not sent: the connection is closed instead."""
 
 
+class Certificate(NamedTuple):
+    """Files of PEM."""
+
+    chain: Path
+    key: Path
+
+
 @contextmanager
-def serve(app: Any, port: int = 0) -> Iterator[str]:
-    """Yields the address, like http://127.0.0.1:34567. `app`: any ASGI application; it writes its own `Date`.
+def serve(app: Any, port: int = 0, certificate: Certificate | None = None) -> Iterator[str]:
+    """Yields the address, like http://127.0.0.1:34567; https with a certificate. `app`: any ASGI application; it writes
+    its own `Date`.
 
     `port`: a free one unless given. Raises OSError when it is taken.
     """
@@ -30,7 +39,15 @@ def serve(app: Any, port: int = 0) -> Iterator[str]:
     except OSError:
         listener.close()
         raise
-    config = uvicorn.Config(_losing(app), log_level="warning", access_log=False, date_header=False, lifespan="off")
+    config = uvicorn.Config(
+        _losing(app),
+        log_level="warning",
+        access_log=False,
+        date_header=False,
+        lifespan="off",
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
+    )
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -40,7 +57,7 @@ def serve(app: Any, port: int = 0) -> Iterator[str]:
             if not thread.is_alive() or time.monotonic() > ends:
                 raise RuntimeError("the stand-in did not start; its log says why")
             time.sleep(0.005)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = server.force_exit = True
         thread.join(START_SECONDS)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from caravan.core.contacts import Contacts, Suppression, SuppressionReason
 from caravan.core.feedback import Feedback, Received, Unreadable
-from caravan.core.outbox import Message, State
+from caravan.core.outbox import UNSETTLED, Message, State
 from caravan.core.privacy import ConsentEvent
 
 log = logging.getLogger(__name__)
@@ -87,11 +87,7 @@ def _message(found: Feedback, desk: Desk) -> Message | None:
 
 
 def _act(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
-    if message.state in ("handed_over", "unknown", "operator"):
-        # Whatever comes back of a mail, but for one that was never sent on, shows that it had left. The
-        # worker that has it in hand may have died: its lease would end only after this has been acknowledged.
-        state: State = "rejected" if found.kind == "reject" else "accepted"
-        desk.sent.settle(message, state, f"evidence: {found.kind}", now, found.raw_id, found.provider_id)
+    _settle(found, message, desk, now)
     subject = message.intention.subject
     if subject is None:
         return
@@ -105,6 +101,18 @@ def _act(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
             _suppress(desk, subject, "soft_bounces", found, now)
     elif found.kind == "unsubscribe":
         unsubscribe(message, desk.contacts, desk.channel, found.at, now)
+
+
+def _settle(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
+    """Whatever comes back of a mail, but for one that was never sent on, shows that it had left. The worker that has it
+    in hand may have died: its lease would end only after this has been acknowledged. Or it lives, and moves it on just
+    now: then it is looked at again, for this comes once."""
+    state: State = "rejected" if found.kind == "reject" else "accepted"
+    there: Message | None = message
+    while there is not None and there.state in UNSETTLED:
+        if desk.sent.settle(there, state, f"evidence: {found.kind}", now, found.raw_id, found.provider_id):
+            return
+        there = desk.sent.get(message.message_id)
 
 
 def _suppress(desk: Desk, subject: str, reason: SuppressionReason, found: Feedback, now: datetime) -> None:

@@ -17,21 +17,25 @@ _AGAIN = timedelta(minutes=1)
 @dataclass(frozen=True)
 class OrderGate:
     """`get`: the message of a key. `undecided`: of older revisions for the same outlet and language, what is on its
-    way, and of which nobody knows. `sites`: outlets whose pages and feeds it tells of. `edits`: it changes or takes
-    back what an older revision made, under the id that it was given then."""
+    way, and of which nobody knows. `sites`: outlets whose pages and feeds it tells of. `is_for`: whether what the
+    message tells of goes to a site. `edits`: it changes or takes back what an older revision made, under the id that it
+    was given then."""
 
     get: Callable[[Key], Message | None]
     undecided: Callable[[Key], Iterable[Message]]
     sites: Collection[str]
+    is_for: Callable[[Message, str], bool]
     edits: bool
     then: Gate
 
     def ask(self, message: Message, now: datetime) -> Wait | Skip | None:
-        return self._page(message.key, now) or self._answer(message.key, now) or self.then.ask(message, now)
+        return self._page(message, now) or self._answer(message.key, now) or self.then.ask(message, now)
 
-    def _page(self, key: Key, now: datetime) -> Wait | Skip | None:
+    def _page(self, message: Message, now: datetime) -> Wait | Skip | None:
         for site in self.sites:
-            page = self.get(replace(key, outlet=site))
+            page = self.get(replace(message.key, outlet=site))
+            if page is None and self.is_for(message, site):  # it could not be opened when all else was planned
+                return Wait(now + _AGAIN, f"the page of {site} is not planned yet")
             if page is None:
                 continue
             if page.state in ("rejected", "missed", "skipped", "cancelled"):
