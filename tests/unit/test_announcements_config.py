@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from config_case import edit, write_config
 
+from caravan import PROJECT_ROOT
 from caravan.config.loader import check
 from caravan.config.sites import load_sites
 
@@ -21,6 +23,7 @@ announce:
     - {url: https://www.example.com/sitemap.xml, folder: web}
     - {url: https://www.example.de/de/pages.xml, bucket: a-bucket, prefix: de}
 """
+START = "start_urls: [https://www.example.com/]\n"
 BLOG = "code: blog\nname: Blog\nstart_urls: [https://blog.example/]\n"
 OUTLETS = {
     "search": "kind: indexnow\nkey: 0123456789abcdef\n",
@@ -73,6 +76,15 @@ def test_a_fault_is_told_with_its_line_and_leaves_out_the_site(config: Path, old
     sites, faults = load_sites(config)
     assert any(str(each).startswith(f"sites/shop.yml{fault}") for each in faults), [str(each) for each in faults]
     assert sites == {}
+
+
+def test_the_example_of_the_manual_is_sound(config: Path) -> None:
+    manual = (PROJECT_ROOT / "docs" / "sites.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```yaml\n(announce:.*?)```", manual, re.DOTALL)
+    hosts = "hosts: [www.example.com, shop.example.de]\n"
+    (config / "sites/shop.yml").write_text(SHOP[: SHOP.index("start")] + START + hosts + example)
+    sites, faults = load_sites(config)
+    assert [str(each) for each in faults] == [] and "shop" in sites
 
 
 def test_it_has_to_say_something(config: Path) -> None:
