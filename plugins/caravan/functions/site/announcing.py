@@ -45,7 +45,7 @@ def allowance(crawl: Told, planned: Iterable[Message], most_per_day: int) -> int
     """How many addresses may be told of a crawl. `planned`: of its object; what was planned of the crawl itself, or a
     later one, takes nothing away, so that it comes out the same each time."""
     payloads = [message.intention.payload for message in planned]
-    before = sum(payload["count"] for payload in payloads if payload["crawl_id"] < crawl.id)
+    before = sum(int(payload["count"]) for payload in payloads if payload["crawl_id"] < crawl.id)
     return max(0, most_per_day - before)
 
 
@@ -55,7 +55,7 @@ def intentions(crawl: Told, outlet: str, urls: Iterable[str], most: int) -> dict
     by_origin: dict[str, list[str]] = {}
     for url in islice(urls, most):
         by_origin.setdefault(origin_of(url), []).append(url)
-    found = {}
+    found: dict[PayloadKey, tuple[Intention, Payload]] = {}
     for origin, own in sorted(by_origin.items()):
         for number, begin in enumerate(range(0, len(own), MOST_URLS), 1):
             each = own[begin : begin + MOST_URLS]
