@@ -1,5 +1,5 @@
--- Search figures are of the newest week, Monday to Sunday, that was over when the crawl began and whose seven days are all
--- read and final; of the property, by the country of the searcher. Two weeks are looked at, for numbers come late.
+-- Search figures are of the newest week, Monday to Sunday, that was over when the crawl began and whose seven days are
+-- all read and final; of the property, by the country of the searcher. Two weeks are looked at, for numbers come late.
 WITH open_issue AS (
     SELECT
         site_code,

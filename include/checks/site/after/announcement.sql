@@ -1,10 +1,10 @@
--- What is told of a site after a complete crawl: its sitemap, and what has changed for search engines since the last one
--- that can be compared. Runs after the comparison, in the same database.
+-- What is told of a site after a complete crawl: its sitemap, and what has changed for search engines since the last
+-- one that can be compared. Runs after the comparison, in the same database.
 --
 -- previous_text: `page_text` of that crawl.
 
--- Alternates as pages name them, in HTML or header: what sitemaps say would have to be kept by those who write them. One
--- that is no page to be shown is left out.
+-- Alternates as pages name them, in HTML or header: what sitemaps say may be what was written here a night ago. One that
+-- is no page to be shown is left out.
 CREATE TEMP TABLE named_alternate AS
 SELECT
     hreflang.page_key,

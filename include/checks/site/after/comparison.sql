@@ -82,8 +82,8 @@ SELECT
     change
 FROM weighed_issue;
 
--- What search engines may show, by its text. since: the day whose crawl first read that text; NULL where it may be older,
--- since no crawl before this one can be compared with it. What could not be judged tonight stays as it was known.
+-- What search engines may show, by its text. since: the day whose crawl first read that text; NULL where it may be
+-- older, since no crawl before can be compared with that one. What could not be judged tonight stays as it was known.
 CREATE TEMP TABLE page_text AS
 SELECT
     indexable.page_key,
