@@ -73,6 +73,40 @@ def test_without_pages_what_is_there_stays(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 3
 
 
+class Killed(BaseException):
+    """As by SIGKILL: nothing catches it, nothing is tidied."""
+
+
+class Dying(FolderStore):
+    """Its worker dies before a file is put, or deleted."""
+
+    def __init__(self, folder: Path, before: str) -> None:
+        super().__init__(folder)
+        self.before = before
+
+    def put(self, path: str, content: bytes, content_type: str, seen: str | None) -> bool:
+        if path == self.before:
+            raise Killed
+        return super().put(path, content, content_type, seen)
+
+    def delete(self, path: str) -> None:
+        raise Killed
+
+
+@pytest.mark.parametrize("before", ["pages-1.xml", "pages-2.xml", "pages.xml", "any that is deleted"])
+def test_a_worker_that_dies_leaves_whole_files_and_the_next_one_ends_it(tmp_path: Path, before: str) -> None:
+    put(tmp_path, pages(7))
+    with pytest.raises(Killed):
+        put_sitemap(Dying(tmp_path, before), URL, pages(5, "2026-03-02"), most_urls=3)
+    listed = files(tmp_path)
+    assert all(listed[name] for name in listed["pages.xml"]), "what the index names is there"
+    put(tmp_path, pages(5, "2026-03-02"))
+    listed = files(tmp_path)
+    assert [path for name in listed.pop("pages.xml") for path in listed[name]] == ["0", "1", "2", "3", "4"]
+    assert set(listed) <= {"pages-1.xml", "pages-2.xml", "pages-3.xml"}
+    assert "2026-03-01" not in "".join((tmp_path / name).read_text() for name in ("pages-1.xml", "pages-2.xml"))
+
+
 def test_characters_that_xml_does_not_take_as_they_are(tmp_path: Path) -> None:
     put(tmp_path, [Listed("https://www.example.com/shop/?a=1&b=<2>", None, {"de": 'https://www.example.com/?q="x"'})])
     (url,) = ET.parse(tmp_path / "pages.xml").getroot()
