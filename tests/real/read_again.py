@@ -9,9 +9,10 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 _ORIGIN = "http://doc.test"
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _LARGEST = 4 << 20
 """A crawl reads no more of a page."""
 _RELS = {"canonical", "alternate", "next", "prev", "amphtml"}
@@ -56,7 +57,7 @@ class _Reader(HTMLParser):
         rel = set((given.get("rel") or "").lower().split())
         if href is None or (tag == "link" and not rel & _RELS):
             return
-        url = urljoin(self._base, href.strip()).partition("#")[0]
+        url = _joined(self._base, href.strip()).partition("#")[0]
         if urlsplit(url).scheme not in ("http", "https"):
             return
         self.page.counts[tag] += 1
@@ -69,6 +70,15 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.page.title += data
+
+
+def _joined(base: str, href: str) -> str:
+    """As browsers have it: what is beyond ASCII in percent signs, and nothing lost that urllib leaves out, which are a
+    semicolon at the end and the second of two slashes."""
+    kept = href.replace(";", "%3B")
+    if "://" not in href and not href.startswith("//"):
+        kept = kept.replace("//", "/%00/")
+    return quote(urljoin(base, kept), safe=_PRINTABLE).replace("%3B", ";").replace("/%00/", "//")
 
 
 def read(path: Path, target: str = "/") -> Page:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real
 
 BESIDE = re.compile(r"/robots[.]txt|/sitemap[.]xml|/missing-.*")
 """What a crawl asks for besides pages and what they are made of."""
-TWICE = ("developers-reference", "postgresql")
+TWICE = ("developers-reference", "debian-reference")
 
 
 Told = dict[str, tuple[int, int, int | None]]

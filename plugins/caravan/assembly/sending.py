@@ -231,6 +231,7 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
         undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
         is_for=lambda message, site: _is_for(desk, message, site),
+        last_at=desk.outbox.last_at,
         edits=account.edits,
         then=contact,
     )

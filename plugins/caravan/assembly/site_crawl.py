@@ -23,6 +23,7 @@ from caravan.config.site_checks import Catalogue, adjusted, load_site_checks
 from caravan.config.sites import Site, load_sites
 from caravan.config.types import OTHER_MARKET, Configuration
 from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable, nearest
+from caravan.core.money import decimal_marks
 from caravan.functions.site.audit import Verdict
 from caravan.warehouse import site_inputs
 from caravan.warehouse.crawls import PREFIX, Crawl, StoredCrawls
@@ -311,6 +312,7 @@ def _markets(night: _Night, site: Site) -> list[dict[str, object]]:
                 "locales": [each.locale, language] if language != each.locale else [each.locale],
                 "currency_code": market.currency,
                 "home_url": f"{scheme}://{host}{each.prefix or '/'}" if host else None,
+                "decimal_marks": sorted(decimal_marks(each.locale, market.country)),
             }
         )
     return rows

@@ -19,7 +19,7 @@ from caravan.clients.crawl.targets import Target, Targets
 from caravan.core.crawl import Answer, Extracted, Kind, Limits, Rows, Scope
 from caravan.core.urls import host_of
 
-VERSION = 2
+VERSION = 3
 """Of what pages are read for: with another one a page that has not changed is asked for whole."""
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _HTML = frozenset(("text/html", "application/xhtml+xml"))

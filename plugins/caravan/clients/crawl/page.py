@@ -143,8 +143,7 @@ def _read_words(
     read = text.read_text(" ".join(blocks), str(facts["language_code"] or ""))
     facts["word_count"] = read.word_count
     facts["character_count"] = read.character_count
-    facts["sentence_count"] = read.sentence_count
-    facts["long_word_count"] = read.long_word_count
+    facts |= (text.Prose() if read.word_count is None else text.read_prose(blocks))._asdict()
     facts["text_hash"] = read.text_hash
     facts["simhash"] = read.simhash
     facts["detected_language"] = read.language
