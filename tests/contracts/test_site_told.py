@@ -137,7 +137,10 @@ def test_a_crawl_of_which_no_texts_are_known_makes_nothing_new(nights):
 
 def test_alternates_are_those_that_pages_name_and_that_may_be_shown(nights):
     site = {
-        "/": {"body": A, "alternates": {"en": "/", "de-de": "/de", "en-uk": "/uk", "es-419": "/uk", "fr": "/fr", "x-default": "/"}},
+        "/": {
+            "body": A,
+            "alternates": {"en": "/", "de-de": "/de", "en-uk": "/uk", "es-419": "/uk", "fr": "/fr", "x-default": "/"},
+        },
         "/de": {"body": A, "headers": {"Link": f'<{ORIGIN}/>; rel="alternate"; hreflang="en"'}},
         "/fr": HIDDEN,
         "/uk": A,
