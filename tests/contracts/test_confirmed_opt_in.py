@@ -65,8 +65,10 @@ def test_who_confirms_gets_the_next_mail_and_who_does_not_gets_none(world):
         assert (page.status_code, "Bestätigen</button>" in page.text) == (200, True)
         assert [each.state for each in desk.contacts.consent(anna)] == ["pending"], "to look is no yes"
         assert requests.post(f"{address}/confirm/{token[:-2]}xx", timeout=5).status_code == 404
-        assert requests.post(f"{address}/confirm/{token}", timeout=5).status_code == 200
-        assert [each.state for each in desk.contacts.consent(anna)] == ["pending", "given"]
+        for _ in range(2):
+            assert requests.post(f"{address}/confirm/{token}", timeout=5).status_code == 200
+            assert [each.state for each in desk.contacts.consent(anna)] == ["pending", "given"]
+            world.now += timedelta(minutes=1)
     world.box.mails.clear()
     world.approve()
     world.plan()

@@ -10,9 +10,9 @@ from pathlib import Path
 import feedparser
 import pytest
 from outlets_world import EVERY, NOTICES, PAGES, POSTS, OutletsWorld, Services, serve_services
-from release_world import agreed
+from release_world import a_release_more, agreed
 
-from caravan.assembly import sending
+from caravan.assembly import releases, sending
 from caravan.assembly.sending import ReleaseCarrier
 from caravan.core.errors import Misconfigured
 
@@ -169,6 +169,31 @@ def test_nobody_is_told_of_a_page_whose_site_could_not_be_opened_when_it_was_pla
     world.tick(times=2)
     feeds, pages = told(world)
     assert len(feeds) == 3 and pages == [f"https://www.example.com/{locale}/autumn/" for locale in sorted(PAGES)]
+
+
+def test_a_hub_is_told_when_the_feeds_are_made_not_while_more_pages_are_put(world, monkeypatch):
+    """Another release's page is due a minute later: the same run waits for it, and makes the feeds then."""
+    a_release_more(world)
+    for name, outlets, at in (("autumn", "[site, hub]", "09:30:00Z"), ("winter", "[site]", "09:31:00Z")):
+        file = world.folder.with_name(name) / "release.yml"
+        text = file.read_text().replace(f"[{', '.join(EVERY)}, letter]", outlets).replace("09:30:00Z", at)
+        file.write_text(text)
+    world.approve()
+    for name in ("autumn", "winter"):
+        releases.plan(name, "test")
+
+    def sleep(seconds: float) -> None:
+        world.now += timedelta(seconds=15)
+        monkeypatch.setattr(sending, "sleep", world._sleep)
+        sending.send("hub")  # another process, meanwhile
+        assert told(world)[0] == set()
+        world.now += timedelta(seconds=seconds - 15)
+
+    monkeypatch.setattr(sending, "sleep", sleep)
+    sending.send("site")
+    assert "/autumn/" in (world.home / "site" / "feed.rss").read_text()
+    world.tick()
+    assert len(told(world)[0]) == 3
 
 
 def test_a_hub_is_told_of_the_site_that_has_the_page(world):

@@ -17,6 +17,7 @@ CREATE TEMP TABLE schema_kind AS
 SELECT * FROM (
     VALUES
     ('Product', 'Product'),
+    ('ProductGroup', 'ProductGroup'),
     ('Offer', 'Offer'),
     ('AggregateOffer', 'AggregateOffer'),
     ('Review', 'Review'),
@@ -42,9 +43,9 @@ SELECT * FROM (
 -- developers.google.com/search/docs/appearance/structured-data/. Those pages as they stood in September 2026; checked
 -- on 2026-11-22. Left out is what a shop cannot give by itself, as reviews, and what they ask for only where it
 -- applies, as priceValidUntil, dateModified, and policies of delivery and return.
--- place: top for nodes that stand by themselves or are a page's mainEntity; sold for those of them that have offers of
--- their own, which may be listed as a merchant's (an AggregateOffer is of others); offers for those under `offers`;
--- breadcrumbs, qapage, review for those inside such a node; any.
+-- place: top for nodes that stand by themselves, are a mainEntity or a variant of a group; sold for those of them
+-- that have offers of their own, which may be listed as a merchant's (an AggregateOffer is of others); offers for those
+-- under `offers`; breadcrumbs, qapage, review for those inside such a node; any.
 CREATE TEMP TABLE schema_property AS
 SELECT * FROM (
     VALUES
@@ -60,6 +61,10 @@ SELECT * FROM (
         ['gtin', 'gtin8', 'gtin12', 'gtin13', 'gtin14', 'isbn', 'mpn', 'sku'],
         'merchant-listing'
     ),
+    ('ProductGroup', 'top', TRUE, ['name'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['productGroupID'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['description'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['brand'], 'product-variants'),
     ('Offer', 'offers', TRUE, ['price', 'priceSpecification'], 'merchant-listing'),
     ('Offer', 'offers', TRUE, ['priceCurrency', 'priceSpecification'], 'merchant-listing'),
     ('Offer', 'offers', FALSE, ['availability'], 'merchant-listing'),
@@ -122,6 +127,23 @@ FROM (
     ('FAQPage', '2026-05-07', 'questions and answers', 'updates#faq-deprecation')
 ) AS listed (type, since, what, page);
 
+CREATE TEMP MACRO IS_VARIANT(content) AS
+CONTAINS(content, '"isVariantOf"') OR CONTAINS(content, '"inProductGroupWithID"');
+
+-- A variant of a product that another page describes. CASE: most nodes are none, and their JSON need not be read.
+CREATE TEMP MACRO IS_VARIANT_ELSEWHERE(path, content) AS
+CASE
+    WHEN CONTAINS(path, '.hasVariant') OR IS_VARIANT(content)
+        THEN
+            LEN(
+                LIST_FILTER(
+                    JSON_KEYS(content),
+                    name -> NOT STARTS_WITH(name, '@') AND name NOT IN ('url', 'isVariantOf', 'inProductGroupWithID')
+                )
+            ) = 0
+    ELSE FALSE
+END;
+
 -- What stands in a block with such a node has rules of its own. last_steps: paths of the last node of each list.
 CREATE TEMP TABLE schema_around AS
 SELECT
@@ -139,54 +161,82 @@ FROM (
         MAX_BY(path, TRY_CAST(REGEXP_EXTRACT(path, '\[([0-9]+)\]$', 1) AS INTEGER))
             FILTER (WHERE REGEXP_MATCHES(path, '\.itemListElement\[[0-9]+\]$')) AS last_step
     FROM structured
+    WHERE LIST_HAS_ANY(types, ['BreadcrumbList', 'ListItem', 'QAPage'])
     GROUP BY page_key, block, REGEXP_REPLACE(path, '\[[0-9]+\]$', '')
 )
 GROUP BY page_key, block
 HAVING BOOL_OR(is_breadcrumbs) OR BOOL_OR(is_questions);
 
--- Properties that nodes of these kinds lack. An empty value is none; a step of breadcrumbs may be named by its item,
--- and the last step needs none; a question may have no answer yet.
+-- Properties that a node has. An empty value is none.
+CREATE TEMP MACRO NAMES_OF(content) AS
+CASE
+    WHEN REGEXP_MATCHES(content, ':\s*(""|null|\[\]|\{\})')
+        THEN
+            LIST_FILTER(
+                LIST_FILTER(JSON_KEYS(content), name -> REGEXP_FULL_MATCH(name, '[@A-Za-z0-9_:.-]+')),
+                name -> JSON_EXTRACT_STRING(content, '$."' || name || '"') NOT IN ('', '[]', '{}')
+            )
+    ELSE JSON_KEYS(content)
+END;
+
+-- Properties that nodes of these kinds lack. A step of breadcrumbs may be named by its item, and the last step needs
+-- none; a question may have no answer yet; a variant's brand may be its group's, and a variant that is on another page
+-- is an address and nothing else.
 CREATE TEMP TABLE schema_missing AS
-WITH kinded AS (
+WITH named AS (
     SELECT
         structured.page_key,
         structured.path,
         structured.syntax,
+        structured.content,
         UNNEST(structured.types) AS type,
+        NAMES_OF(structured.content) AS names,
+        CONTAINS(structured.path, '.hasVariant') OR IS_VARIANT(structured.content) AS is_variant,
+        COALESCE(around.has_questions, FALSE) AS is_of_qapage,
+        around.last_steps,
         CASE
-            WHEN NOT CONTAINS(REPLACE(REPLACE(structured.path, '.@graph', ''), '.mainEntity', ''), '.') THEN 'top'
+            WHEN
+                NOT CONTAINS(
+                    REPLACE(REPLACE(REPLACE(structured.path, '.@graph', ''), '.mainEntity', ''), '.hasVariant', ''), '.'
+                )
+                THEN 'top'
             WHEN CONTAINS(structured.path, '.offers') THEN 'offers'
             WHEN CONTAINS(structured.path, '.itemListElement') AND around.has_breadcrumbs THEN 'breadcrumbs'
             WHEN REGEXP_MATCHES(structured.path, '\.reviewRating(\[[0-9]+\])?$') THEN 'review'
             ELSE 'inside'
-        END AS place,
-        COALESCE(around.has_questions, FALSE) AS is_of_qapage,
-        COALESCE(NOT CONTAINS(JSON_EXTRACT_STRING(structured.content, '$.offers."@type"'), 'AggregateOffer'), TRUE)
-        AND JSON_EXISTS(structured.content, '$.offers') AS is_sold,
-        LIST_CONCAT(
-            CASE
-                WHEN REGEXP_MATCHES(structured.content, ':\s*(""|null|\[\]|\{\})')
-                    THEN
-                        LIST_FILTER(
-                            LIST_FILTER(
-                                JSON_KEYS(structured.content), name -> REGEXP_FULL_MATCH(name, '[@A-Za-z0-9_:.-]+')
-                            ),
-                            name -> JSON_EXTRACT_STRING(structured.content, '$."' || name || '"')
-                            NOT IN ('', '[]', '{}')
-                        )
-                ELSE JSON_KEYS(structured.content)
-            END,
-            CASE WHEN JSON_EXISTS(structured.content, '$.item.name') THEN ['name'] ELSE [] END,
-            CASE WHEN LIST_CONTAINS(around.last_steps, structured.path) THEN ['item'] ELSE [] END,
-            CASE
-                WHEN JSON_EXTRACT_STRING(structured.content, '$.answerCount') = '0' THEN ['suggestedAnswer']
-                ELSE []
-            END
-        ) AS names
+        END AS place
     FROM structured
     LEFT JOIN schema_around AS around
         ON structured.page_key = around.page_key AND structured.block = around.block
-    WHERE structured.error IS NULL AND LIST_HAS_ANY(structured.types, (SELECT LIST(schema_kind.type) FROM schema_kind))
+    WHERE
+        structured.error IS NULL
+        AND LIST_HAS_ANY(structured.types, (SELECT LIST(schema_kind.type) FROM schema_kind))
+        AND NOT IS_VARIANT_ELSEWHERE(structured.path, structured.content)
+),
+
+kinded AS (
+    SELECT
+        page_key,
+        path,
+        syntax,
+        type,
+        place,
+        is_of_qapage,
+        NOT CONTAINS(content, 'AggregateOffer') AS may_be_sold,
+        CASE
+            WHEN place = 'breadcrumbs'
+                THEN
+                    LIST_CONCAT(
+                        names,
+                        CASE WHEN JSON_EXISTS(content, '$.item.name') THEN ['name'] ELSE [] END,
+                        CASE WHEN LIST_CONTAINS(last_steps, path) THEN ['item'] ELSE [] END
+                    )
+            WHEN is_variant THEN LIST_APPEND(names, 'brand')
+            WHEN is_of_qapage AND JSON_EXTRACT_STRING(content, '$.answerCount') = '0'
+                THEN LIST_APPEND(names, 'suggestedAnswer')
+            ELSE names
+        END AS names
+    FROM named
 )
 
 SELECT
@@ -204,7 +254,7 @@ INNER JOIN schema_property
         schema_kind.kind = schema_property.kind
         AND CASE schema_property.place
             WHEN 'any' THEN TRUE
-            WHEN 'sold' THEN kinded.place = 'top' AND kinded.is_sold
+            WHEN 'sold' THEN kinded.place = 'top' AND kinded.may_be_sold AND LIST_CONTAINS(kinded.names, 'offers')
             WHEN 'qapage' THEN kinded.is_of_qapage
             ELSE schema_property.place = kinded.place
         END

@@ -30,6 +30,7 @@ INPUT_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
                 "locales": _TEXTS,  # BCP 47, the main one first: de-AT, de
                 "currency_code": _TEXT,
                 "home_url": _TEXT,
+                "decimal_marks": _TEXTS,  # what may stand before the minor units of a price here: `,`, `.` or both
             }
         )
     },

@@ -145,12 +145,14 @@ SITEMAP = {
     "parent_url": _TEXT,
     "declared_in": _TEXT,  # robots, index, config, guess
     "kind": _TEXT,  # index, urlset, text; NULL where it could not be read
-    "outcome": _TEXT,
+    "outcome": _TEXT,  # fetched, not_modified (what it said is as the last crawl wrote it down), failed, skipped
     "reason": _TEXT,
     "requested_at": _AT,
     "status_code": _INT,
     "byte_count": _INT,  # unpacked
     "url_count": _INT,
+    "etag": _TEXT,
+    "last_modified": _TEXT,
 }
 SITEMAP_URL = {
     "sitemap_url": _TEXT,
