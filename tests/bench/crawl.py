@@ -76,6 +76,7 @@ def crawl(folder: Path, url: str) -> Run:
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-P", str(Path(__file__)), "--crawl", url]
     environ = {**os.environ, "CARAVAN_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT / "plugins")}
+    environ |= {"MALLOC_ARENA_MAX": "2"}  # as ./caravan has it
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
