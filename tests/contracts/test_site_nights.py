@@ -186,6 +186,13 @@ def test_a_faulty_file_disables_its_site_alone(world):
 
 
 @one_engine
+def test_authorities_that_are_not_there_fail_the_crawl_and_name_the_file(world):
+    world.configure("authorities: /nowhere/own.pem\n")
+    with pytest.raises(Misconfigured, match=r"sites/shop.yml: authorities: there is no file /nowhere/own.pem"):
+        world.step("crawl", "shop")
+
+
+@one_engine
 def test_a_run_of_some_sites_is_judged_by_their_gates_alone(world):
     world.configure("gate: [response-4xx]\n")
     world.configure(code="blog")

@@ -65,7 +65,7 @@ def visit(settings: Settings, truth: Truth, run: Run, tell: Callable[[str], None
         _configure(settings.config_dir, web)
         for number in (1, 2):
             night = web.begin(number)
-            moment = datetime.combine(truth.last + timedelta(days=number), STARTS)
+            moment = _moment(settings, truth.last + timedelta(days=number))
             with standing_at(moment):
                 sites = [] if number == 1 else [SHOP]
                 result = run(CRAWL_DAG_ID, conf={"sites": sites}, downstream=number == 2)
@@ -74,9 +74,23 @@ def visit(settings: Settings, truth: Truth, run: Run, tell: Callable[[str], None
             asked = sum(each.pages for each in found.nights if each.number == number)
             tell(f"  {moment:%Y-%m-%d %H:%M} UTC: {asked:,} addresses asked for")
     found.wrong += [line for each in found.nights for line in _differences(each)]
-    found.wrong += _wrong_changes(settings, found.nights)
+    found.wrong += _wrong_changes(found.nights)
     _search(settings, truth, run, found)
     return found
+
+
+def _moment(settings: Settings, day: date) -> datetime:
+    """When a night's crawl begins: behind those of earlier demonstrations, since the last one of a day counts."""
+    from caravan.assembly.warehouse import open_warehouse
+
+    begins = datetime.combine(day, STARTS)
+    with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
+        if not session.columns("raw.crawl__crawl"):
+            return begins
+        ((ended,),) = session.rows(
+            "SELECT MAX(ended_at) FROM raw.crawl__crawl WHERE crawl_date = CAST($day AS DATE)", {"day": day}
+        )
+    return begins if ended is None else max(begins, ended + timedelta(minutes=1))
 
 
 def _offers(truth: Truth) -> Offers:
@@ -129,7 +143,7 @@ def _differences(night: SiteNight) -> Iterator[str]:
     yield from (f"{where}: {check} was invented at {url}" for check, url in sorted(night.found - night.planted))
 
 
-def _wrong_changes(settings: Settings, nights: Iterable[SiteNight]) -> Iterator[str]:
+def _wrong_changes(nights: Iterable[SiteNight]) -> Iterator[str]:
     from caravan.demo.site.planted import issue_changes
 
     first, second = (each for each in nights if each.site == SHOP)
