@@ -192,7 +192,7 @@ def measure(folder: Path, given: argparse.Namespace) -> int:
         print(f"start of {name} alone, taken off below: {start.cpu_seconds:.1f} CPU s, {start.peak_mb:.0f} MB")
     show(runs)
     print(f"goals: {GOAL} (floor {FLOOR}) and {NIGHT_GOAL} pages per CPU s, {WALL_GOAL} pages/s; no bodies unchanged")
-    for peer in set(runs) & set(PEERS):
+    for peer in [each for each in PEERS if each in runs]:
         goal = f", goal {PEER_GOAL}" if peer == "advertools" else ""
         print(
             f"pages per CPU s, from nothing: {speed(runs['from nothing']) / speed(runs[peer]):.1f} times {peer}{goal}"
