@@ -55,7 +55,8 @@ def release_plan_hourly():
 
         return releases.list_releases()
 
-    # A list of a million people takes minutes. One at a time: the other place is for approvals and for what comes back.
+    # A list of a million people takes minutes. One at a time, however many places the pool has: approvals, and what
+    # comes back, wait in it too.
     @step(
         map_index_template="{{ task.op_kwargs['release_id'] }}",
         execution_timeout=timedelta(hours=2),

@@ -1,12 +1,16 @@
 """Pages that one crawl asks for and reads in a second of a processor, in full; the night after; its peak memory.
 
-    python tests/bench/crawl.py [--folder /usr/share/doc/postgresql-doc-15/html] [--copies 1] [--port 18800] [--dir DIR]
+    python tests/bench/crawl.py [--folder /usr/share/doc/postgresql-doc-15/html] [--copies 1] [--dir DIR]
+                                [--peers [ENVIRONMENT]]
 
 nginx on loopback serves a folder of real pages (Debian's postgresql-doc-15 unless told otherwise), `--copies` times,
 each below a path of its own, without any delay and without TLS. Two crawls of it, each in a process of its own with
 all of its threads: one from nothing, one with the validators of the first, of which nothing has changed. What is
 counted is processor time, user and system, of the crawling process alone, less what the same command takes for a site
 of one page: the start of an interpreter and of its libraries. `page` has to be what nginx logged.
+
+`--peers`: the same site by advertools and by bare Scrapy (crawl_peer.py), measured alike, each in a process of its own.
+They are installed from crawl_peers.txt into a virtual environment at ENVIRONMENT, or one that is removed in the end.
 """
 
 from __future__ import annotations
@@ -19,32 +23,30 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+import nginx_server  # noqa: E402  (beside the tests that use it)
+
 PAGES, FLOOR, GOAL = "/usr/share/doc/postgresql-doc-15/html", 250, 500
-NIGHT_GOAL, WALL_GOAL = 2000, 300
+NIGHT_GOAL, WALL_GOAL, PEER_GOAL = 2000, 300, 8
+PEERS = ("advertools", "scrapy")
 BESIDE = ("/robots.txt", "/sitemap.xml", "/missing-")
 """What a crawl asks for beside pages."""
-CONFIG = """
-daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-    types {{ text/html html; text/css css; image/svg+xml svg; image/png png; }}
-    access_log {folder}/access.log combined; keepalive_requests 100000;
-    client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-    uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-    server {{ listen 127.0.0.1:{port}; charset utf-8; root {folder}/www; }}
-}}
-"""
 
 
 @dataclass(frozen=True)
 class Run:
+    """`asked`: addresses that its own tables say were asked for."""
+
     pages: int
     asked: int
     cpu_seconds: float
@@ -52,9 +54,13 @@ class Run:
     peak_mb: float
     body_bytes: int
 
+    def less(self, start: Run) -> Run:
+        """Without the start of its process."""
+        cpu, wall = self.cpu_seconds - start.cpu_seconds, self.wall_seconds - start.wall_seconds
+        return Run(self.pages, self.asked, cpu, wall, self.peak_mb, self.body_bytes)
 
-def serve(folder: Path, source: Path, copies: int, port: int) -> subprocess.Popen[bytes]:
-    www = folder / "www"
+
+def lay_out(www: Path, source: Path, copies: int) -> None:
     www.mkdir()
     links = "".join(f'<li><a href="/copy{number}/index.html">copy {number}</a></li>' for number in range(copies))
     (www / "index.html").write_text(f"<!doctype html><title>Copies</title><ul>{links}</ul>")
@@ -62,33 +68,31 @@ def serve(folder: Path, source: Path, copies: int, port: int) -> subprocess.Pope
     (www / "one/index.html").write_text("<!doctype html><title>One</title><p>One page")
     for number in range(copies):
         (www / f"copy{number}").symlink_to(source)
-    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port))
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    server = subprocess.Popen([nginx, "-c", str(folder / "nginx.conf"), "-p", str(folder)], stderr=subprocess.DEVNULL)
-    time.sleep(1)
-    if server.poll() is not None:
-        raise SystemExit(f"nginx did not start: {(folder / 'error.log').read_text()}")
-    return server
 
 
-def crawl(folder: Path, url: str) -> Run:
-    """Into a folder of its own below the home, so that the second crawl finds the first."""
+def measured(command: Sequence[str], environ: dict[str, str]) -> tuple[str, float, float]:
+    """What it says, its processor and wall seconds."""
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-P", str(Path(__file__)), "--crawl", url]
-    environ = {**os.environ, "CARAVAN_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT / "plugins")}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found, peak = done.stdout.split()[-2:]
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, cpu, time.monotonic() - began
+
+
+def crawl(folder: Path, url: str) -> Run:
+    """Into a folder of its own below the home, so that the second crawl finds the first."""
+    environ = {**os.environ, "CARAVAN_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT / "plugins")}
+    said, cpu, wall = measured([sys.executable, "-P", str(Path(__file__)), "--crawl", url], environ)
+    found, peak = said.split()[-2:]
     with duckdb.connect() as tables:
         pages, asked, size = tables.execute(
             "SELECT COUNT(*) FILTER (WHERE is_html), COUNT(*) FILTER (WHERE attempt_count > 0), "
             "COALESCE(SUM(wire_bytes), 0) FROM read_parquet($1)",
             [f"{found}/page/*.parquet"],
         ).fetchall()[0]
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(int(pages), int(asked), cpu, time.monotonic() - began, int(peak) / 1024, int(size))
+    return Run(int(pages), int(asked), cpu, wall, int(peak) / 1024, int(size))
 
 
 def crawl_here(url: str) -> None:
@@ -103,51 +107,100 @@ def crawl_here(url: str) -> None:
     print(folder, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def logged(folder: Path) -> Counter[str]:
-    lines = (folder / "access.log").read_text().splitlines()
-    return Counter(line.split('"')[1].split()[1] for line in lines)
+def install_peers(folder: Path) -> Path | str:
+    """Their Python, or why there is none. What is there already is only brought up to date."""
+    python = folder / "bin/python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    wanted = str(Path(__file__).with_name("crawl_peers.txt"))
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", wanted]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+    return python if not done.returncode else f"pip could not install {wanted}: {lines[-1] if lines else 'no reason'}"
+
+
+def crawl_by(peer: str, python: Path, folder: Path, port: int, path: str) -> Run:
+    """`pages`: as nginx has logged them, since peers do not tell what they did not write."""
+    output = folder / f"{peer}{path.count('/')}.jl"
+    before = len(nginx_server.logged(folder, port))
+    command = [str(python), str(Path(__file__).with_name("crawl_peer.py")), peer, f"http://127.0.0.1:{port}{path}"]
+    said, cpu, wall = measured([*command, str(output)], dict(os.environ))
+    answers = [each for each in nginx_server.logged(folder, port)[before:] if not each.target.startswith(BESIDE)]
+    pages = {each.target for each in answers if each.status_code == 200 and each.target.endswith(("/", ".html"))}
+    rows = sum(1 for _ in output.open("rb"))
+    if rows < len(pages):
+        raise SystemExit(f"{peer} asked for {len(pages)} pages and wrote {rows}: its crawl failed")
+    return Run(len(pages), len(answers), cpu, wall, int(said.split()[-1]) / 1024, sum(a.body_bytes for a in answers))
+
+
+def show(runs: dict[str, Run]) -> None:
+    words = ("pages", "CPU s", "wall s", "pages/CPU s", "pages/s", "peak MB", "bodies MB")
+    print(" ".join([f"{'':<14}", *(f"{word:>11}" for word in words)]))
+    for name, run in runs.items():
+        told = (run.pages, f"{run.cpu_seconds:.2f}", f"{run.wall_seconds:.1f}", f"{speed(run):.0f}")
+        told += (f"{run.pages / run.wall_seconds:.0f}", f"{run.peak_mb:.0f}", f"{run.body_bytes / 1e6:.1f}")
+        print(" ".join([f"{name:<14}", *(f"{value:>11}" for value in told)]))
+
+
+def speed(run: Run) -> float:
+    """Pages in a second of a processor."""
+    return run.pages / run.cpu_seconds
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(PAGES))
     parser.add_argument("--copies", type=int, default=1)
-    parser.add_argument("--port", type=int, default=18800)
     parser.add_argument("--dir", type=Path)
+    parser.add_argument("--peers", type=Path, nargs="?", const=Path(), metavar="ENVIRONMENT")
     parser.add_argument("--crawl", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.crawl:
         crawl_here(given.crawl)
         return 0
-    if not given.folder.is_dir():
-        raise SystemExit(f"{given.folder} is not there: apt install postgresql-doc-15 nginx-light, or give --folder")
+    if not given.folder.is_dir() or nginx_server.program() is None:
+        raise SystemExit(f"no {given.folder} or no nginx: apt install postgresql-doc-15 nginx-light, or give --folder")
     folder = Path(tempfile.mkdtemp(prefix="caravan-crawl-", dir=given.dir))
     folder.chmod(0o755)  # nginx's worker is somebody else
-    server = serve(folder, given.folder, given.copies, given.port)
     try:
-        base = f"http://127.0.0.1:{given.port}"
-        start = crawl(folder, f"{base}/one/index.html")
-        (folder / "access.log").write_text("")
-        runs = {"from nothing": crawl(folder, f"{base}/"), "unchanged": crawl(folder, f"{base}/")}
-        asked = {path: count for path, count in logged(folder).items() if not path.startswith(BESIDE)}
+        return measure(folder, given)
     finally:
-        server.terminate()
-        server.wait()
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"start of the process alone: {start.cpu_seconds:.1f} CPU s, {start.peak_mb:.0f} MB")
-    words = ("pages", "CPU s", "wall s", "pages/CPU s", "pages/s", "peak MB", "bodies MB")
-    print(" ".join([f"{'':<14}", *(f"{word:>11}" for word in words)]))
-    speeds = {}
-    for name, run in runs.items():
-        cpu, wall = run.cpu_seconds - start.cpu_seconds, run.wall_seconds - start.wall_seconds
-        speeds[name] = run.pages / cpu
-        told = (run.pages, f"{cpu:.2f}", f"{wall:.1f}", f"{speeds[name]:.0f}", f"{run.pages / wall:.0f}")
-        told += (f"{run.peak_mb:.0f}", f"{run.body_bytes / 1e6:.1f}")
-        print(" ".join([f"{name:<14}", *(f"{value:>11}" for value in told)]))
+
+
+def measure(folder: Path, given: argparse.Namespace) -> int:
+    lay_out(folder / "www", given.folder, given.copies)
+    peers = None
+    if given.peers is not None:
+        peers = install_peers(folder / "peers" if given.peers == Path() else given.peers.absolute())
+        if isinstance(peers, str):
+            print(f"Caravan alone: {peers}")
+    (port,) = nginx_server.free_ports(1)
+    with nginx_server.serve(folder, {port: f"charset utf-8; root {folder}/www;"}):
+        base = f"http://127.0.0.1:{port}"
+        starts = {"Caravan": crawl(folder, f"{base}/one/index.html")}
+        known = len(nginx_server.logged(folder, port))
+        crawls = {name: crawl(folder, f"{base}/") for name in ("from nothing", "unchanged")}
+        logged = nginx_server.logged(folder, port)[known:]
+        runs = {name: run.less(starts["Caravan"]) for name, run in crawls.items()}
+        if isinstance(peers, Path):
+            for peer in PEERS:
+                starts[peer] = crawl_by(peer, peers, folder, port, "/one/index.html")
+                runs[peer] = crawl_by(peer, peers, folder, port, "/").less(starts[peer])
+    for name, start in starts.items():
+        print(f"start of {name} alone, taken off below: {start.cpu_seconds:.1f} CPU s, {start.peak_mb:.0f} MB")
+    show(runs)
     print(f"goals: {GOAL} (floor {FLOOR}) and {NIGHT_GOAL} pages per CPU s, {WALL_GOAL} pages/s; no bodies unchanged")
+    for peer in set(runs) & set(PEERS):
+        goal = f", goal {PEER_GOAL}" if peer == "advertools" else ""
+        print(
+            f"pages per CPU s, from nothing: {speed(runs['from nothing']) / speed(runs[peer]):.1f} times {peer}{goal}"
+        )
+    asked = Counter(each.target for each in logged if not each.target.startswith(BESIDE))
     twice = sum(count == 2 for count in asked.values())
     print(f"nginx logged {len(asked)} addresses, {twice} of them twice")
-    return 0 if speeds["from nothing"] >= FLOOR and twice == len(asked) == runs["unchanged"].asked else 1
+    is_whole = twice == len(asked) == crawls["from nothing"].asked == crawls["unchanged"].asked
+    return 0 if speed(runs["from nothing"]) >= FLOOR and is_whole else 1
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def main() -> int:
         stack.callback(server.terminate)
         outlet = stack.enter_context(smtp_carrier(ports.get()))
         payload = outlet.render(CONTENT)
-        rate = send(folder / "smtp.sqlite", given.sent, ReleaseCarrier(outlet, lambda key: payload))
+        rate = send(folder / "smtp.sqlite", given.sent, ReleaseCarrier(outlet, lambda key: payload, lambda key: None))
         print(f"handed over by SMTP: {rate:,.0f} a second")
     for fault in faults:
         print(f"FAILED: {fault}")

@@ -74,6 +74,13 @@ def test_without_a_word_nobody_is_written_to(gate):
     assert gate.ask(message(), NOW) == Skip("not allowed: no_consent")
 
 
+def test_a_customer_is_written_to_until_they_refuse(gate, contacts):
+    assert gate.ask(message(is_customer=True), NOW) is None, "the soft opt-in of the GDPR's markets"
+    assert gate.ask(message(is_customer=False), NOW) == Skip("not allowed: no_consent")
+    contacts.add_consent([consent("objected", NOW)], NOW, "form")
+    assert gate.ask(message(is_customer=True), NOW) == Skip("not allowed: objected")
+
+
 def test_a_consent_opens_and_a_withdrawal_closes_at_once(gate, contacts):
     opt_in(contacts)
     assert gate.ask(message(), NOW) is None

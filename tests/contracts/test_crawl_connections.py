@@ -187,6 +187,17 @@ def test_no_such_name(fetcher_of, error, attempts):
     assert "shop.example" in answer.detail
 
 
+def test_name_servers_that_do_not_answer_hold_nobody(fetcher_of):
+    let = threading.Event()
+    fetcher = fetcher_of(Limits(connect_seconds=0.2), Addresses(lookup=lambda host: [str(let.wait(30))]))
+    began = time.monotonic()
+    answer = fetcher.fetch(Ask("http://shop.example/"), LIMIT)
+    let.set()
+    assert time.monotonic() - began < 10
+    assert (answer.status_code, answer.reason, answer.attempt_count) == (None, "dns", 3)
+    assert answer.detail == "shop.example: the name servers did not answer in 0.2 s"
+
+
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.1"], ["169.254.169.254"], ["93.184.215.14", "10.0.0.1"], ["::1"], ["::ffff:127.0.0.1"]]
 )

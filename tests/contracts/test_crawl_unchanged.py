@@ -10,6 +10,7 @@ import pytest
 from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text
 
 from caravan.clients.crawl.runs import Plan
+from caravan.clients.crawl.sitemaps import NAMESPACE
 
 PAGES = 80
 
@@ -160,6 +161,84 @@ def test_the_log_of_a_night_without_changes(tmp_path: Path, world: Changing, pla
     world.site.log.clear()
     run(tmp_path / "b", plan, last=tmp_path / "a")
     assert asked_for(tmp_path / "b") == world.site.paths()
+
+
+class Mapped:
+    """A site of sitemaps: an index, one of pages with all that a sitemap can say, one of text, and one with a fault."""
+
+    def __init__(self) -> None:
+        self.listed = [f"/p/{each}" for each in range(30)]
+        self.site = Site(self.route)
+
+    def route(self, path: str) -> Reply | None:
+        url = self.site.url
+        if path == "/robots.txt":
+            return text(f"User-agent: *\nDisallow: /private\nSitemap: {url}/index.xml\n")
+        if path == "/index.xml":
+            names = "".join(f"<sitemap><loc>{url}/{each}</loc></sitemap>" for each in ("a.xml", "b.txt", "c.xml"))
+            return self._tagged(f'<sitemapindex xmlns="{NAMESPACE}">{names}</sitemapindex>')
+        if path == "/a.xml":
+            rows = "".join(
+                f"<url><loc>{url}{each}?utm=1</loc><lastmod>2026-03-01</lastmod>"
+                f'<xhtml:link rel="alternate" hreflang="de" href="{url}/de{each}"/>'
+                f'<xhtml:link rel="alternate" hreflang="en" href="{each}"/></url>'
+                for each in self.listed
+            )
+            namespaces = f'xmlns="{NAMESPACE}" xmlns:xhtml="http://www.w3.org/1999/xhtml"'
+            other = "<url><loc>https://other.test/</loc></url><url><loc>/relative</loc></url>"
+            return self._tagged(f"<urlset {namespaces}>{rows}{rows[: rows.index('<url>', 1)]}{other}</urlset>")
+        if path == "/b.txt":
+            return self._tagged(f"{url}/private/1\n{url}/p/100\n")
+        if path == "/c.xml":
+            return self._tagged(f'<urlset xmlns="{NAMESPACE}"><url><loc>{url}/p/101</loc></url>')
+        return page(path, [])
+
+    def _tagged(self, body: str) -> Reply:
+        return Reply(body.encode(), headers={"Content-Type": "text/plain", "ETag": f'"{hash(body)}"'})
+
+
+@pytest.fixture
+def mapped() -> Iterator[Mapped]:
+    mapped = Mapped()
+    with mapped.site.serve():
+        yield mapped
+
+
+def answers(mapped: Mapped) -> dict[str, int]:
+    """Of sitemaps, since the last time."""
+    found = {path: status for _, path, status, _ in mapped.site.log if path.endswith((".xml", ".txt"))}
+    mapped.site.log.clear()
+    return {path: status for path, status in found.items() if path != "/robots.txt"}
+
+
+def test_sitemaps_that_have_not_changed_are_not_sent_again(tmp_path: Path, mapped: Mapped) -> None:
+    plan = Plan((mapped.site.url + "/",), scope_of(mapped.site), FAST)
+    run(tmp_path / "a", plan)
+    assert answers(mapped) == {"/index.xml": 200, "/a.xml": 200, "/b.txt": 200, "/c.xml": 200}
+    known = ("outcome", "wire_bytes", "expected")
+    first = tables(tmp_path / "a", *known)
+    assert (len(first["hreflang"]), len(first["sitemap_url"])) == (62, 36)
+    for last, folder in (("a", "b"), ("b", "c")):
+        run(tmp_path / folder, plan, last=tmp_path / last)
+        # What an index names is in no table of its own, and of a broken one nobody knows what it may say.
+        assert answers(mapped) == {"/index.xml": 200, "/a.xml": 304, "/b.txt": 304, "/c.xml": 200}
+        again = tables(tmp_path / folder, *known)
+        again["seed"] = [row for row in again["seed"] if "'last_run'" not in row]
+        assert again == first
+        said = ask(tmp_path / folder, "SELECT url, outcome, url_count FROM sitemap ORDER BY url")
+        assert [(url.removeprefix(mapped.site.url), *rest) for url, *rest in said] == [
+            ("/a.xml", "not_modified", 33),
+            ("/b.txt", "not_modified", 2),
+            ("/c.xml", "fetched", 1),
+            ("/index.xml", "fetched", 3),
+        ]
+    mapped.listed.append("/p/30")
+    run(tmp_path / "d", plan, last=tmp_path / "c")
+    assert answers(mapped) == {"/index.xml": 200, "/a.xml": 200, "/b.txt": 304, "/c.xml": 200}
+    assert ask(tmp_path / "d", "SELECT count(*) FROM sitemap_url WHERE url LIKE '%/p/30?utm=1'") == [(1,)]
+    record = run(tmp_path / "e", plan, last=tmp_path / "d")
+    assert record.certificate.is_complete
+    assert tables(tmp_path / "e", *known)["sitemap_url"] == tables(tmp_path / "d", *known)["sitemap_url"]
 
 
 @pytest.mark.parametrize("is_repeated", [True, False], ids=["in the 304 as well", "never in a 304"])

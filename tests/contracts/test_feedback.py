@@ -41,7 +41,7 @@ class World:
             self.acks += 1
 
         desk = Desk(outlet, "email", self.outbox, self.contacts, self.notes, lambda: NOW)
-        return take_in([Received(found, ack)], desk)
+        return take_in([Received(found, ack)], desk, NOW + DAY)
 
     def tell(self, kind: Kind, name: str = "anna", raw_id: str = "raw-1", **change: object) -> Feedback:
         given = {"message_id": self.message(name).message_id, "provider_id": None, "at": NOW, "detail": "550"}
@@ -106,6 +106,22 @@ def test_it_is_evidence_of_what_a_dead_worker_has_in_hand(world):
     assert world.message("cara").state == "accepted"
 
 
+def test_it_is_evidence_also_when_its_worker_gives_up_just_then(world, monkeypatch):
+    key = Key("release", "autumn", 1, "letter", "cara")
+    world.outbox.plan([Intention(key, NOW, NOW + DAY, "c", subject="cara")], NOW, "me")
+    (claimed,) = world.outbox.claim("release", "letter", "one", NOW, NOW + DAY, timedelta(minutes=10), 9)
+    begun = world.outbox.begin(claimed, NOW)
+    settle = world.outbox.settle
+
+    def after_the_worker(*what: object) -> bool:
+        world.outbox.record(begun, Unknown("no answer"), NOW)
+        return settle(*what)
+
+    monkeypatch.setattr(world.outbox, "settle", after_the_worker)
+    world.come(world.tell("delivered", "cara"))
+    assert (world.acks, world.message("cara").state) == (1, "accepted")
+
+
 @pytest.mark.parametrize(
     ("kind", "reasons"),
     [("hard_bounce", ["hard_bounce"]), ("complaint", ["complaint"]), ("delivered", []), ("soft_bounce", [])],
@@ -138,6 +154,12 @@ def test_whoever_unsubscribes_is_asked_no_more_for_that_purpose(world):
     assert world.reasons() == [], "what a contract asks to be told still comes"
 
 
+@pytest.mark.parametrize("at", [NOW + DAY, NOW - DAY])
+def test_an_unsubscription_counts_from_when_it_was_said_and_at_once(world, at):
+    world.come(world.tell("unsubscribe", at=at))
+    assert [each.at for each in world.contacts.consent("anna")] == [min(at, NOW)]
+
+
 def test_told_again_it_changes_nothing(world):
     told = world.tell("hard_bounce", "ben")
     assert world.come(told) == Counter(hard_bounce=1)
@@ -164,6 +186,19 @@ def test_the_other_side_s_id_tells_which_mail_it_is(world):
 def test_what_is_about_no_message_of_ours_changes_none(world, change, outlet):
     assert world.come(world.tell("complaint", **change), outlet=outlet) == Counter({"unknown message": 1})
     assert world.reasons() == [] and world.acks == 1
+    assert world.notes.counts(outlet, NOW - DAY) == {"unreadable": 1}, "no complaint about mails of ours"
+
+
+def test_all_that_has_come_is_taken_in_until_the_turn_is_over(world):
+    times = iter(NOW + timedelta(seconds=second) for second in range(10_000))
+    desk = Desk("letter", "email", world.outbox, world.contacts, world.notes, lambda: next(times))
+    come = [Received((Unreadable("is no JSON", f"raw-{number}"),), lambda: None) for number in range(1500)]
+    assert take_in(come, desk, NOW + DAY) == Counter(unreadable=1500)
+    acked: list[str] = []
+    more = [Received((world.tell("delivered", raw_id=name),), lambda name=name: acked.append(name)) for name in "abc"]
+    left = iter(more)
+    assert take_in(left, desk, next(times) + timedelta(seconds=2)) == Counter(delivered=1)
+    assert acked == ["a"]
 
 
 def test_what_cannot_be_read_is_noted_and_acknowledged(world):

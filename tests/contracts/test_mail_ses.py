@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
+from itertools import islice
 from threading import Thread
 from typing import Any
 
@@ -234,7 +235,7 @@ def test_events_come_out_of_the_queue_until_they_are_stored(object_store: Object
     queue = SesQueue(account, client, url)
 
     seen = {}
-    for received in queue.receive(most=4):
+    for received in islice(queue.receive(), 4):
         for fact in received.found:
             seen[fact.raw_id] = fact
     kinds = sorted(fact.kind if isinstance(fact, Feedback) else fact.reason for fact in seen.values())

@@ -69,6 +69,19 @@ def test_the_way_of_a_message(outbox):
     assert outbox.verify() is None
 
 
+@pytest.mark.parametrize("theirs", ["a\ud800b", "a\0b"])
+@pytest.mark.parametrize(
+    ("outcome", "found"), [(Accepted, ("accepted", "a?b", None)), (Unknown, ("unknown", None, "a?b"))]
+)
+def test_what_others_say_is_kept_whatever_characters_it_has(outbox, theirs, outcome, found):
+    outbox.plan([intention()], NOW, "me")
+    begun = outbox.begin(claim(outbox)[0], NOW)
+    assert outbox.record(begun, outcome(theirs), NOW)
+    message = outbox.get(begun.message_id)
+    assert (message.state, message.provider_id, message.reason) == found
+    assert outbox.verify() is None
+
+
 def test_due_alone_and_the_earliest_first(outbox):
     outbox.plan([intention("late", planned_for=NOW + MINUTE), intention("b"), intention("a")], NOW, "me")
     outbox.plan([intention("first", planned_for=NOW - MINUTE)], NOW, "me")

@@ -36,6 +36,33 @@ def test_questions_by_name(outbox):
     assert [outbox.overdue(NOW + hours * 60 * MINUTE) for hours in (4, 5)] == [0, 2]
 
 
+def test_earlier_revisions_on_their_way_are_undecided(outbox):
+    keys = [Key("release", "autumn", number, "newsletter", "de-DE") for number in (1, 2, 3, 4, 5)]
+    others = [replace(keys[0], target="fr-FR"), replace(keys[0], outlet="site"), replace(keys[0], object_id="winter")]
+    outbox.plan([intention(key=key) for key in (*keys[:4], *others)], NOW, "me")
+    by_revision = {each.key.revision: each for each in claim(outbox) if each.key in keys}
+    outbox.record(outbox.begin(by_revision[1], NOW), Accepted("p1"), NOW)
+    outbox.record(outbox.begin(by_revision[2], NOW), Unknown("?"), NOW)
+    outbox.begin(by_revision[3], NOW)
+
+    def undecided(key: Key) -> list[tuple[int, str]]:
+        return [(each.key.revision, each.state) for each in outbox.undecided_before(key)]
+
+    assert undecided(keys[4]) == [(2, "unknown"), (3, "handed_over"), (4, "claimed")]
+    assert undecided(keys[2]) == [(2, "unknown")] and undecided(keys[0]) == []
+
+
+def test_when_an_outlet_was_last_sent_to(outbox):
+    outbox.plan([intention("a"), intention("b")], NOW, "me")
+    assert outbox.last_at("newsletter", NOW) is None
+    first, second = claim(outbox)
+    assert outbox.last_at("newsletter", NOW) == NOW and outbox.last_at("site", NOW) is None
+    outbox.record(outbox.begin(first, NOW - MINUTE), Accepted(), NOW)
+    outbox.skip(second, "no", NOW)
+    assert outbox.last_at("newsletter", NOW) == NOW - MINUTE
+    assert outbox.last_at("newsletter", NOW + 2 * LEASE) == NOW - MINUTE
+
+
 def test_how_each_outlet_does(outbox):
     outbox.plan([intention(name, not_after=NOW + 9 * MINUTE) for name in "abcd"], NOW, "me")
     outbox.plan([intention("missed", planned_for=NOW - 9 * MINUTE, not_after=NOW - MINUTE)], NOW, "me")

@@ -13,7 +13,7 @@ from outlets import WordPressStand as BlogStand
 
 from caravan.clients.posts.wordpress import WordPress
 from caravan.core.errors import Misconfigured
-from caravan.core.outbox import Accepted, Refused
+from caravan.core.outbox import Accepted, Message, Refused
 from caravan.core.release import Content
 
 SLUG = "spring-sale-fr-fr"
@@ -36,6 +36,7 @@ def test_a_correction_is_written_to_the_same_post(blog):
     (post,) = stand.state.published
     assert (post["slug"], post["title"], post["excerpt"]) == (SLUG, "Soldes d'été", "Tout à moitié prix.")
     marks = f"<!-- caravan:{message(revision=2).message_id} --><!-- caravan-revision:2 -->"
+    marks += f"<!-- caravan-release:{message().key.object_id} -->"
     assert post["content"]["raw"] == f"<!-- wp:html -->\n{CONTENT.html}\n{marks}\n<!-- /wp:html -->"
     assert outlet.find(message(), outlet.render(CONTENT)) is None, "it holds another message's text now"
 
@@ -109,6 +110,24 @@ def test_a_page_of_somebody_else_is_left_alone(blog):
     outcome = hand_over(outlet)
     assert outcome == Refused(f"connection wordpress_demo: slug {SLUG} is taken by a post that is not ours")
     assert stand.state.posts[101]["content"]["raw"] == "<p>theirs</p>"
+
+
+def test_another_release_that_comes_to_the_same_slug_is_refused_and_changes_nothing(blog):
+    stand, outlet = blog
+
+    def of_another(revision: int = 1, action: str = "publish") -> Message:
+        intention = message(revision, action=action).intention
+        key = replace(intention.key, object_id=f"{intention.key.object_id}_")
+        return Message(replace(intention, key=key), "handed_over", 1, intention.planned_for)
+
+    hand_over(outlet)
+    before = stand.state.posts[101]["content"]["raw"]
+    taken = Refused(f"connection wordpress_demo: slug {SLUG} is taken by a post that is of another release")
+    assert hand_over(outlet, of_another(revision=2)) == taken
+    assert hand_over(outlet, of_another(3, action="withdraw")) == Accepted(None)
+    assert outlet.find(of_another(), outlet.render(CONTENT)) is None
+    (post,) = stand.state.published
+    assert post["content"]["raw"] == before
 
 
 def test_who_may_not_publish_is_told_so(blog):

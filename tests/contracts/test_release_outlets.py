@@ -10,9 +10,9 @@ from pathlib import Path
 import feedparser
 import pytest
 from outlets_world import EVERY, NOTICES, PAGES, POSTS, OutletsWorld, Services, serve_services
-from release_world import agreed
+from release_world import a_release_more, agreed
 
-from caravan.assembly import sending
+from caravan.assembly import releases, sending
 from caravan.assembly.sending import ReleaseCarrier
 from caravan.core.errors import Misconfigured
 
@@ -155,6 +155,54 @@ def test_who_is_told_of_a_page_is_told_after_it_is_there(world):
     assert world.services.hub.told == []
     sending.send("site")
     assert sending.send("hub") == SENT
+
+
+def test_nobody_is_told_of_a_page_whose_site_could_not_be_opened_when_it_was_planned(world):
+    file = world.config / "outlets" / "site.yml"
+    file.write_text(file.read_text().replace("folder: site", "bucket: pages\nconnection: s3_pages"))
+    with pytest.raises(Misconfigured, match="s3_pages"):
+        world.plan()
+    assert [{*sending.send(code)} for code in NOTICES] == [{"waiting"}] * 2
+    assert told(world) == (set(), [])
+    file.write_text(file.read_text().replace("bucket: pages\nconnection: s3_pages", "folder: site"))
+    world.plan()
+    world.tick(times=2)
+    feeds, pages = told(world)
+    assert len(feeds) == 3 and pages == [f"https://www.example.com/{locale}/autumn/" for locale in sorted(PAGES)]
+
+
+def test_a_hub_is_told_when_the_feeds_are_made_not_while_more_pages_are_put(world, monkeypatch):
+    """Another release's page is due a minute later: the same run waits for it, and makes the feeds then."""
+    a_release_more(world)
+    for name, outlets, at in (("autumn", "[site, hub]", "09:30:00Z"), ("winter", "[site]", "09:31:00Z")):
+        file = world.folder.with_name(name) / "release.yml"
+        text = file.read_text().replace(f"[{', '.join(EVERY)}, letter]", outlets).replace("09:30:00Z", at)
+        file.write_text(text)
+    world.approve()
+    for name in ("autumn", "winter"):
+        releases.plan(name, "test")
+
+    def sleep(seconds: float) -> None:
+        world.now += timedelta(seconds=15)
+        monkeypatch.setattr(sending, "sleep", world._sleep)
+        sending.send("hub")  # another process, meanwhile
+        assert told(world)[0] == set()
+        world.now += timedelta(seconds=seconds - 15)
+
+    monkeypatch.setattr(sending, "sleep", sleep)
+    sending.send("site")
+    assert "/autumn/" in (world.home / "site" / "feed.rss").read_text()
+    world.tick()
+    assert len(told(world)[0]) == 3
+
+
+def test_a_hub_is_told_of_the_site_that_has_the_page(world):
+    site = (world.config / "outlets" / "site.yml").read_text()
+    for old, new in (("code: site", "code: another"), ("www.", "another."), ("folder: site", "folder: another")):
+        site = site.replace(old, new)
+    (world.config / "outlets" / "another.yml").write_text(site)
+    world.release()
+    assert told(world)[0] == {f"https://www.example.com/feed.{kind}" for kind in ("rss", "atom", "json")}
 
 
 def test_nobody_is_told_of_a_page_that_was_refused(world):

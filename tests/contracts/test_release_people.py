@@ -188,3 +188,20 @@ def test_a_forged_bounce_ends_nothing(world, monkeypatch):
     with world.desk() as desk:
         subjects = [desk.subject_of(f"{name}@example.com") for name in ("anna", "victim")]
         assert [len(desk.contacts.suppressions(each, "email")) for each in subjects] == [1, 0]
+
+
+def test_who_reads_a_market_s_second_language_gets_it_whatever_country_their_tag_names(world):
+    text = (world.folder / "release.yml").read_text()
+    for old, new in (("[DE, GB]", "[AE]"), ("source_locale: en-GB", "source_locale: en")):
+        text = text.replace(old, new)
+    (world.folder / "release.yml").write_text(text)
+    (world.folder / "en-GB.md").rename(world.folder / "en.md")
+    (world.folder / "de-DE.md").rename(world.folder / "ar.md")
+    wanted = {"a": "en-AE", "b": "en", "c": "ar-AE", "d": ""}
+    rows = ["address,market,locale,first_name", *(f"{name}@example.com,AE,{tag},x" for name, tag in wanted.items())]
+    (world.home / "lists" / "letters.csv").write_text("\n".join(rows) + "\n")
+    world.approve()
+    world.plan()
+    with world.desk() as desk:
+        found = {each.key.target[0]: each.intention.locale for each in desk.outbox.find() if each.intention.subject}
+    assert found == {"a": "en", "b": "en", "c": "ar", "d": "ar"}

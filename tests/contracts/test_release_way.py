@@ -189,6 +189,24 @@ def test_lists_of_a_site_heal_when_a_worker_died_before_it_came_to_them(world):
     assert "autumn" in (world.home / "site" / "sitemap.xml").read_text()
 
 
+def test_a_site_that_does_not_answer_keeps_no_other_one_s_lists_back(world):
+    site = (world.config / "outlets" / "site.yml").read_text()
+    (world.config / "outlets" / "another.yml").write_text(
+        site.replace(": site\n", ": another\n", 1).replace("folder: site", "folder: another")
+    )
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(text.replace("[site, letter]", "[another, site]"))
+    world.approve()
+    world.plan()
+    world.send()
+    for folder in ("another", "site"):
+        (world.home / folder / "sitemap.xml").unlink()
+    (world.home / "another" / "sitemap.xml").mkdir()
+    with pytest.raises(Misconfigured, match=r"another: sitemap\.xml"):
+        sending.refresh_lists()
+    assert "autumn" in (world.home / "site" / "sitemap.xml").read_text()
+
+
 def test_nobody_is_asked_before_anything_is_due(world):
     world.approve()
     world.now -= 3 * HOUR

@@ -80,6 +80,7 @@ def test_the_first_crawl_finds_what_is_wrong_and_says_where_the_report_is(comman
     assert code == 0, said
     assert "The crawl is complete" in said and str(out / "report.html") in said
     assert "Not evaluated: " in said and "Since the last" not in said
+    assert " checks: There was nothing to judge: the crawl found no page whose canonical is another address.\n" in said
     assert ledger(out)[CHECK, "a"] == ("open", None)
     assert {path.name for path in out.iterdir() if path.is_file()} >= {
         "issue.parquet", "check.parquet", "ledger.parquet", "page_change.parquet", "issues.csv", "report.html",
@@ -152,9 +153,9 @@ def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site
 @pytest.mark.parametrize(
     ("gate", "code", "told"),
     [
-        (CHECK, 2, f"The gate is shut: {CHECK} fired."),
-        (f"response-5xx,{CHECK}", 2, f"The gate is shut: {CHECK} fired."),
-        ("error", 2, "The gate is shut: "),
+        (CHECK, 3, f"The gate is shut: {CHECK} fired."),
+        (f"response-5xx,{CHECK}", 3, f"The gate is shut: {CHECK} fired."),
+        ("error", 3, "The gate is shut: "),
         ("response-5xx", 0, ""),
         ("perf-lcp", 0, "Of the gate these were not evaluated: perf-lcp."),
     ],

@@ -15,11 +15,15 @@ from caravan.config.site_checks import CATEGORIES, Check, load_site_checks
 from caravan.functions.site.audit import Verdict, audit
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "site_checks"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
+
+
 CATALOGUE = load_site_checks()
 CASES: dict[str, Any] = {
-    check_id: cases
-    for path in sorted(FIXTURES.glob("*.yml"))
-    for check_id, cases in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items()
+    check_id: cases for path in sorted(FIXTURES.glob("*.yml")) for check_id, cases in _read(path).items()
 }
 IMPLEMENTED = [check for check in CATALOGUE.checks if check.is_implemented]
 
@@ -39,8 +43,7 @@ def test_every_implemented_check_has_both_cases_and_no_other_has_any():
 def test_cases_stand_in_the_file_of_their_category():
     assert {path.stem for path in FIXTURES.glob("*.yml")} <= set(CATEGORIES)
     for path in FIXTURES.glob("*.yml"):
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        assert {CATALOGUE[check_id].category for check_id in found} <= {path.stem}
+        assert {CATALOGUE[check_id].category for check_id in _read(path)} <= {path.stem}
 
 
 @pytest.mark.parametrize("check", IMPLEMENTED, ids=lambda check: check.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -232,6 +233,23 @@ def test_the_key_is_made_once_and_for_its_owner_alone(settings: Settings, monkey
         monkeypatch.setenv(KEY_VARIABLE, "short")
         with pytest.raises(Misconfigured, match="shorter than 32"):
             secret_key(settings, books.contacts)
+
+
+def test_two_that_make_the_key_at_once_have_the_same_and_never_half_of_it(settings: Settings, monkeypatch) -> None:
+    keys: list[bytes] = []
+    token_hex = secrets.token_hex
+
+    def another_process(size: int) -> str:
+        if size == 32:  # the key itself, its file being open
+            monkeypatch.setattr(secrets, "token_hex", token_hex)
+            keys.append(secret_key(settings, books.contacts))
+        return token_hex(size)
+
+    with open_books(settings) as books:
+        monkeypatch.setattr(secrets, "token_hex", another_process)
+        keys.append(secret_key(settings, books.contacts))
+    assert keys[0] == keys[1] and len(keys[0]) == 64
+    assert [path.name for path in settings.home.iterdir() if "key" in path.name] == [KEY_FILE]
 
 
 def test_another_key_than_the_outbox_was_begun_with_is_refused(settings: Settings, monkeypatch) -> None:

@@ -146,3 +146,57 @@ def test_threads_that_ask_at_once_are_told_one_answer():
     for each in threads:
         each.join()
     assert (asked, found) == (["shop.example"], [["93.184.215.14"]] * 8)
+
+
+class SlowServers:
+    """Name servers that answer when they are let."""
+
+    def __init__(self):
+        self.asked: list[str] = []
+        self.let = threading.Event()
+
+    def __call__(self, host):
+        self.asked.append(host)
+        assert self.let.wait(30)
+        return ["93.184.215.14"]
+
+
+def answered_at_last(addresses, host):
+    for _ in range(200):
+        try:
+            return addresses.of(host)
+        except UnknownHost:
+            time.sleep(0.01)
+    raise AssertionError("never")
+
+
+def test_nobody_waits_longer_for_a_slow_name_server_than_told():
+    servers = SlowServers()
+    addresses = Addresses(lookup=servers)
+    began = time.monotonic()
+    with pytest.raises(UnknownHost, match=r"shop\.example: the name servers did not answer in 0\.1 s") as raised:
+        addresses.of("shop.example", 0.1)
+    assert raised.value.may_pass
+    assert 0.1 <= time.monotonic() - began < 5
+    began = time.monotonic()
+    for _ in range(100):  # as long as that look-up is under way they are refused at once, and it is the only one
+        with pytest.raises(UnknownHost):
+            addresses.of("shop.example", 0.1)
+    assert time.monotonic() - began < 5
+    assert servers.asked == ["shop.example"]
+    servers.let.set()
+    assert answered_at_last(addresses, "shop.example") == ["93.184.215.14"]
+    assert servers.asked == ["shop.example"], "the answer that came late counts"
+
+
+def test_look_ups_that_nobody_waits_for_are_so_many_and_no_more():
+    servers = SlowServers()
+    addresses = Addresses(lookup=servers)
+    before = threading.active_count()
+    for number in range(40):
+        with pytest.raises(UnknownHost):
+            addresses.of(f"{number}.example", 0.01)
+    assert len(servers.asked) == threading.active_count() - before == 16
+    assert addresses.of("93.184.215.14") == ["93.184.215.14"], "an address needs no name server"
+    servers.let.set()
+    assert answered_at_last(addresses, "39.example") == ["93.184.215.14"]

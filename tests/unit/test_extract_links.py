@@ -103,3 +103,14 @@ def test_a_million_links_take_seconds():
     assert len(found.rows["link"]) == Limits().links_of_page == len(found.found)
     assert marks(found) == [("links-dropped", None, 1_000_000 - Limits().links_of_page)]
     assert page(found)["element_count"] == 1_000_003
+
+
+def test_addresses_written_with_characters_beyond_ascii():
+    scope = Scope(hosts=frozenset(("shop.test", "xn--mller-kva.test")))
+    body = (
+        '<link rel=canonical href="/größe"><a href=" /café?q=1 ">a</a><a href="/café?q=1">b</a><map><area href="?q=Öl">'
+        '<a href="//müller.test/">c</a><a href="https://MÜLLER.test/ä#ö">d</a><a href="#ö">e</a><a href="/%C3%A9">h</a>'
+        '<a href="https://other.test/é">f</a><a href="mailto:é@shop.test">g</a><img src="/é.jpg">'
+    )
+    found = [(value, count) for name, value, count in marks(read(body, scope=scope)) if name == "raw-address"]
+    assert found == [("/größe", 1), ("/café?q=1", 2), ("?q=Öl", 1), ("https://MÜLLER.test/ä#ö", 1)]

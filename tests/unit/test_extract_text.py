@@ -9,7 +9,7 @@ from extract_case import page, read, rows
 
 from caravan.clients.crawl.placeholders import is_key, templates_in
 from caravan.clients.crawl.prices import availability_in, prices_in
-from caravan.clients.crawl.text import language_of, read_text, simhash_distance, title_language_of
+from caravan.clients.crawl.text import language_of, read_prose, read_text, simhash_distance, title_language_of
 from caravan.clients.crawl.titles import pixels_of
 from caravan.core.urls import key_of
 
@@ -50,12 +50,27 @@ def test_main_text(body, word_count, character_count, said):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentences", "long_words"),
-    [("One two. Three! Four?", 3, 0), ("no end", 1, 0), ("v1.2 is out… Really", 1, 0), ("Reading measures", 1, 2)],
+    ("blocks", "words", "sentences", "long_words"),
+    [
+        (["One two. Three! Four?"], 4, 3, 0),
+        (["no end"], 0, 0, 0),
+        (["v1.2 is out…", "Really"], 3, 1, 0),
+        (["Measures of reading are", "Reading (measures.)", "He said “measure it.”"], 6, 2, 3),
+        (["collation", "definitions", "One."], 1, 1, 0),
+        (["अच्छा है।"], 2, 1, 0),
+        ([], 0, 0, 0),
+        (["word is. " * 20_000], 14_564, 7_281, 0),  # 65,536 characters of it
+    ],
 )
-def test_measures_of_readability(text, sentences, long_words):
-    found = read_text(text)
-    assert (found.sentence_count, found.long_word_count) == (sentences, long_words)
+def test_measures_of_readability(blocks, words, sentences, long_words):
+    assert read_prose([" ".join(block.split()) for block in blocks]) == (words, sentences, long_words)
+
+
+def test_only_texts_with_spaces_have_prose():
+    names = ("prose_word_count", "sentence_count", "long_word_count")
+    assert [page(read("<td>Collation</td><p>It is long.</p>"))[name] for name in names] == [3, 1, 0]
+    assert [page(read("<p>この店の靴は手作りです。</p>"))[name] for name in names] == [None] * 3
+    assert [page(read("<p>"))[name] for name in names] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -161,6 +176,8 @@ def test_availability(words, language, expected):
     [("{{name}} {{ a.b | upper }}", ["{{name}}", "{{ a.b | upper }}"]), ("{% if x %}", ["{% if x %}"]),
      ("%{count} #{x} %(n)s", ["%{count}", "#{x}", "%(n)s"]), ("<%= a.b %>", ["<%= a.b %>"]),
      ("[object Object]", ["[object Object]"]), ("translation missing: de.cart", ["ranslation missing: de.cart"]),
+     ('Sizes ("%s"): %d left', ["%s", "%d"]), ("puts(name) '%s'", ["%s"]),
+     ("printf(\"%d', x) f('a: {{ b }}') echo(“${x}”)", []),
      ("[[ -f x ]] {} { a } {{}} % s 50%discount [1] [[]]", [])],
 )  # fmt: skip
 def test_templates(words, found):

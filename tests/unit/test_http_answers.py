@@ -22,6 +22,7 @@ NOW = "Fri, 20 Nov 2026 10:00:00 GMT"
         ({"Retry-After": "Fri, 20 Nov 2026 10:01:30 GMT", "Date": NOW}, 90),
         ({"Retry-After": "Fri, 20 Nov 2026 09:00:00 GMT", "Date": NOW}, 0),
         ({"Retry-After": "Fri, 20 Nov 2026 10:01:30 GMT"}, None),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT", "Date": NOW}, 999_999_999),
         ({"Retry-After": "soon", "Date": NOW}, None),
         ({"Retry-After": "-5", "Date": NOW}, None),
         ({"Retry-After": "1.5", "Date": NOW}, None),

@@ -13,6 +13,7 @@ from caravan.core.codes import currency_codes
 from caravan.core.money import (
     allocate,
     constant_currency_growth,
+    decimal_marks,
     ended_currencies,
     format_money,
     minor_units,
@@ -188,3 +189,27 @@ def test_the_ecb_quotes_no_currency_after_its_end():
     quoted = {code: row.ended_on for code, row in ended_currencies().items() if code in last}
     assert len(quoted) >= 10
     assert {code: 0 < (end - last[code]).days <= 4 for code, end in quoted.items()} == dict.fromkeys(quoted, True)
+
+
+@pytest.mark.parametrize(
+    ("locale", "country", "marks"),
+    [
+        ("de-DE", "DE", ","),
+        ("de", "DE", ","),
+        ("de", "AT", ","),
+        ("en-US", "US", "."),
+        ("en", "DE", ",."),  # as in English at large, or as in Germany
+        ("en-IE", "IE", "."),
+        ("es-MX", "MX", "."),
+        ("fr-CA", "CA", ","),
+        ("en-CA", "CA", "."),
+        ("ja", "JP", "."),
+        ("zh-Hant-TW", "TW", "."),
+        ("fr-CH", "CH", ",."),
+        ("en-ZA", "ZA", ",."),
+        ("de", "JP", ","),
+        ("en", "ZZ", "."),
+    ],
+)
+def test_decimal_marks(locale, country, marks):
+    assert decimal_marks(locale, country) == frozenset(marks)

@@ -16,13 +16,13 @@ import regex
 import requests
 import urllib3
 
-from caravan.clients.posts.bluesky import Bluesky, facets, record, record_key, shown, tid
+from caravan.clients.posts.bluesky import Bluesky, _read, facets, record, record_key, shown, tid
 from caravan.clients.posts.call import _never_left
-from caravan.clients.posts.indexnow import list_faults
+from caravan.clients.posts.indexnow import IndexNow, list_faults
 from caravan.clients.posts.mastodon import Mastodon, composed, counted
 from caravan.clients.posts.posting import embargoed, image_faults
 from caravan.clients.posts.webhook import Webhook, signature
-from caravan.clients.posts.websub import url_faults
+from caravan.clients.posts.websub import WebSub, url_faults
 from caravan.clients.posts.wording import addresses, graphemes, has_mark, marked
 from caravan.clients.posts.wordpress import WordPress, _linked, slug
 from caravan.core.connections import Connection
@@ -292,6 +292,14 @@ def test_pages_told_to_search_engines(urls, place, expected):
     assert list_faults(urls, place) == expected
 
 
+def test_an_outlet_for_crawled_sites_alone_takes_no_release():
+    outlet = IndexNow("search", CONNECTION, clock)
+    assert outlet.check(outlet.render(replace(CONTENT, url="https://a.example/x"))) == [
+        "its file names no `site`: it tells of crawled sites alone"
+    ]
+    assert outlet.check({"origin": "https://a.example", "urls": ["https://a.example/x"]}) == []
+
+
 def test_feeds_told_to_hubs():
     assert url_faults(["https://a.example/feed.xml"], "feed") == []
     assert url_faults(["feed.xml"], "feed") == ["feed.xml is no address of a feed"]
@@ -385,3 +393,37 @@ def tls(reason: str) -> Exception:
 )
 def test_only_what_certainly_never_left_is_refused(error, expected):
     assert _never_left(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://b.example/shop/fr-FR/spring-sale/", ["https://b.example/shop/feed.rss"]),
+        ("https://a.example/fr-FR/spring-sale/", ["https://a.example/feed.rss"]),
+        ("https://a.example.net/fr-FR/spring-sale/", ["https://a.example/feed.rss", "https://b.example/shop/feed.rss"]),
+        (None, ["https://a.example/feed.rss", "https://b.example/shop/feed.rss"]),
+    ],
+)
+def test_a_hub_is_told_of_the_feeds_beside_the_page(url, told):
+    feeds = ["https://a.example/feed.rss", "https://b.example/shop/feed.rss"]
+    assert WebSub("hub", CONNECTION, clock, feeds=feeds).render(replace(CONTENT, url=url)) == {"urls": told}
+
+
+@pytest.mark.parametrize(
+    ("change", "links", "locale"),
+    [
+        (
+            {"embed": {"external": {"uri": "https://a.example/"}}, "langs": ["fr", "de"]},
+            ("https://a.example/",),
+            "fr, de",
+        ),
+        ({}, (), None),
+        ({"embed": None, "langs": None}, (), None),
+        ({"embed": [], "langs": "fr"}, (), None),
+        ({"embed": {"external": None}}, (), None),
+        ({"embed": {"external": {"uri": 7}}}, (), None),
+    ],
+)
+def test_a_record_that_somebody_else_has_put_there_is_read(change, links, locale):
+    found = _read({"text": "Soldes", "createdAt": "2026-11-20T10:00:00.000Z", **change}, "Soldes")
+    assert (found.links, found.locale, found.text) == (links, locale, "Soldes")

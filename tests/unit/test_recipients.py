@@ -83,6 +83,15 @@ def test_a_row_with_everything():
     assert "a@b.de" not in repr(found) and "Zoë" not in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("written", "locale"),
+    [("pt-BR", "pt-BR"), ("pt_br", "pt-BR"), ("EN", "en"), ("", None), ("english", None), ("en-@@@", None)],
+)
+def test_a_language_is_a_tag_or_none(written, locale):
+    (found,) = people(f"address,locale\na@b.de,{written}\n")
+    assert found.locale == locale
+
+
 def test_an_address_alone_is_enough_and_an_unknown_zone_is_none():
     assert people("address,zone\na@b.de,Mars/Base\n") == [Recipient("a@b.de", 2, None, None, None, False, None)]
 
@@ -94,6 +103,7 @@ def test_an_address_alone_is_enough_and_an_unknown_zone_is_none():
         ("address,market", "a@b.de,XX", "market", "UNKNOWN_MARKET"),
         ("address,is_customer", "a@b.de,maybe", "is_customer", "NOT_YES_OR_NO"),
         ("address,first_name", "a@b.de, ", "first_name", "VARIABLE_MISSING"),
+        ("address,first_name", "a@b.de,A\0na", "first_name", "NOT_TEXT"),
         ("address,consent_at", "a@b.de,yesterday", "consent_at", "NOT_A_TIME"),
         ("address,consent_at", "a@b.de,9999-12-31T23:59:59-01:00", "consent_at", "NOT_A_TIME"),
         ("address,consent_at", "a@b.de,0001-01-01T00:00:00+01:00", "consent_at", "NOT_A_TIME"),
@@ -112,6 +122,11 @@ def test_a_bad_row_is_named_and_the_next_one_read(header, row, field_name, code)
     assert isinstance(bad, BadRecipient) and isinstance(fine, Recipient)
     assert (bad.row, bad.field_name, bad.reason_code) == (2, field_name, code)
     assert "a@b.de" not in bad.message and fine.address == "c@d.de"
+
+
+def test_a_no_counts_and_can_be_stored_whatever_its_evidence_holds():
+    (bad,) = people("address,consent_state,consent_at,consent_evidence\na@b.de,withdrawn,2026-01-01,fo\0rm\n")
+    assert (bad.reason_code, bad.refusal) == ("NOT_TEXT", Consent("withdrawn", datetime(2026, 1, 1), "fo?rm", ""))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,15 @@ from caravan.core.release import Content, Image, PayloadKey
 from caravan.functions.release.content import page_url
 from caravan.functions.release.hashes import content_hash, templates_of
 from caravan.functions.release.links import Tagging, link_rows, register, sent_links, short_id
-from caravan.functions.release.locales import Edition, direction, editions, missing, published, untranslated_share
+from caravan.functions.release.locales import (
+    Edition,
+    direction,
+    editions,
+    missing,
+    published,
+    text_for,
+    untranslated_share,
+)
 from caravan.functions.release.markup import refusals, to_html, to_text
 
 HEAD = "---\ntitle: A\nsummary: B\n---\n"
@@ -199,6 +207,23 @@ def test_a_release_that_all_markets_skip_goes_to_nobody(config: Path) -> None:
     assert [str(each) for each in missing(release_of(config), MARKETS)] == [
         "releases/spring/release.yml: no market gets a text: all of them are skipped"
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (None, "ar"),
+        ("en", "en"),
+        ("en-AE", "en"),
+        ("en-GB", "en"),
+        ("ar-AE", "ar"),
+        ("fr", "ar"),
+        ("zh-TW", "zh-Hant"),
+        ("zh-CN", "zh-Hans"),
+    ],
+)
+def test_people_read_their_language_whatever_country_their_tag_names(wanted: str | None, text: str) -> None:
+    assert text_for(wanted, ["ar", "zh-Hans", "zh-Hant", "en"]) == text
 
 
 @pytest.mark.parametrize("tag", ["ar", "ar-AE", "he", "fa", "ur", "pa-Arab", "iw"])

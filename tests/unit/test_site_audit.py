@@ -46,25 +46,32 @@ def check(id: str, **given: object) -> Check:
         ({"sql": "SELECT 1 FROM two"}, "fired", None, (7, 2, 5)),
         ({"sql": "SELECT 1 FROM none"}, "passed", None, (7, 0, 0)),
         (
-            {"sql": "SELECT 1 FROM two", "over": "empty"},
+            {"sql": "SELECT 1 FROM two", "over": "structured_page"},
             "not_evaluated",
-            "nothing to judge: empty has no rows",
+            "There was nothing to judge: the crawl found no page with structured data.",
             (0, 0, 0),
         ),
         ({"sql": "SELECT 1 FROM two", "needs": ["price"]}, "fired", None, (7, 2, 5)),
         (
             {"sql": "SELECT 1 FROM two", "needs": ["price", "stock"]},
             "not_evaluated",
-            "no the warehouse's availability by market and sku",
+            "Without the warehouse's availability by market and sku this cannot be judged.",
             (0, 0, 0),
         ),
-        ({"later": "a dictionary"}, "not_evaluated", "waits for a dictionary", (0, 0, 0)),
-        ({"sql": "SELECT 1 FROM broken"}, "not_evaluated", "the check is broken: no such column", (0, 0, 0)),
+        (
+            {"sql": "SELECT 1 FROM two", "needs": ["stock", "dictionary", "crux"]},
+            "not_evaluated",
+            "Without the warehouse's availability by market and sku, a spelling dictionary of the page's language and "
+            "the Chrome UX Report by page and form factor this cannot be judged.",
+            (0, 0, 0),
+        ),
+        ({"later": "a dictionary"}, "not_evaluated", "Not built yet: it waits for a dictionary.", (0, 0, 0)),
+        ({"sql": "SELECT 1 FROM broken"}, "not_evaluated", "The check is broken: no such column", (0, 0, 0)),
     ],
 )
 def test_outcomes(given, outcome, reason, counts):
     facts = Told(
-        {"html_page": 7, "empty": 0},
+        {"html_page": 7, "structured_page": 0},
         {"two": (2, 5), "none": (0, 0), "broken": Rejected("QUERY_FAILED", "no such column")},
     )
     (verdict,) = audit(facts, [check("some-check", **given)])

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from caravan.cli.site import app
 from caravan.cli.site_checks import summary
-from caravan.config.site_checks import adjusted, load_site_checks, read_views
+from caravan.config.site_checks import JUDGED, adjusted, load_site_checks, read_views
 from caravan.core.errors import Misconfigured
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "fixtures" / "site_check_ids.txt"
@@ -33,6 +33,10 @@ def test_texts_are_sentences():
         assert check.why.endswith((".", '"')), check.id
         assert check.fix.endswith((".", '"')), check.id
         assert not check.title.endswith("."), check.id
+
+
+def test_what_is_judged_has_words():
+    assert {check.over for check in CATALOGUE.checks if check.is_implemented} == set(JUDGED)
 
 
 GOOD = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import site_case as case
 
 from caravan.clients.site.outlet import SiteOutlet
 from caravan.clients.site.store import FolderStore
-from caravan.core.errors import Misconfigured, Rejected
+from caravan.core.errors import Misconfigured, Rejected, Retryable
 from caravan.core.outbox import Accepted, Outcome, Refused
 
 PAGE, MANIFEST = "de-DE/r-1/index.html", "de-DE/r-1/release.json"
@@ -24,6 +25,23 @@ class Killed(BaseException):
 def publish(outlet: SiteOutlet, revision: int = 1) -> Outcome:
     content = case.content(revision=revision)
     return outlet.hand_over(case.message(content), outlet.render(content))
+
+
+@pytest.mark.parametrize(("code", "kind"), [(errno.EIO, Retryable), (errno.EACCES, Misconfigured)])
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path: Path, monkeypatch, code, kind) -> None:
+    store = FolderStore(tmp_path / "site")
+    assert store.list() == {}
+    store.put(PAGE, b"x", "text/html", None)
+    listed = os.scandir
+
+    def fail(path: Any) -> Any:
+        if Path(path).name == "de-DE":
+            raise OSError(code, os.strerror(code))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(kind, match=os.strerror(code)):
+        store.list()
 
 
 def test_no_link_in_a_folder_leads_out_of_it(tmp_path: Path) -> None:

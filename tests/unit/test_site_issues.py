@@ -40,7 +40,7 @@ def crawl(issues: dict[str, list[Issue]] | None = None, **change: object) -> Aud
             check.severity,
             check.category,
             "fired" if check.id in issues else "not_evaluated" if check.later else "passed",
-            f"waits for {check.later}" if check.later else None,
+            f"Not built yet: it waits for {check.later}." if check.later else None,
             10,
             len(issues.get(check.id, ())),
         )

@@ -18,13 +18,13 @@ WHERE
     AND character_count >= 200
     AND (TRIM(language_code) <> '' OR market_code IN (SELECT market_language.market_code FROM market_language));
 
--- Pages of prose, in languages that LIX (Björnsson 1968) is known for. Where sentences seem to have more than 40 words
--- on average they are lists and tables, which end without a full stop.
+-- Pages with prose, in languages that LIX (Björnsson 1968) is known for. Where sentences seem to have more than 40 words
+-- on average they are lists in one block.
 CREATE TEMP VIEW readable_text AS
 SELECT * FROM indexable
 WHERE
-    word_count >= 100
-    AND word_count <= 40 * sentence_count
+    prose_word_count >= 100
+    AND prose_word_count <= 40 * sentence_count
     AND LANGUAGE_OF(COALESCE(detected_language, language_code))
     IN ('da', 'de', 'en', 'es', 'fr', 'it', 'nl', 'no', 'pt', 'sv');
 

@@ -68,22 +68,50 @@ CREATE TEMP VIEW market_redirect AS
 SELECT redirect_page.* FROM redirect_page
 SEMI JOIN configured_market ON redirect_page.market_code = configured_market.market_code;
 
--- Prices that pages of a market show, and how many of them cannot be in its currency: a sign may stand for several.
-CREATE TEMP TABLE shown_currency AS
+-- The mark before the minor units of prices, of markets that know but one: where both are used nothing is odd.
+CREATE TEMP TABLE market_mark AS
 SELECT
-    mark.page_key,
-    configured_market.currency_code,
-    SUM(mark.count) AS price_count,
-    SUM(mark.count) FILTER (WHERE NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code))
-        AS foreign_count,
-    MIN(mark.value, 5) FILTER (WHERE NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code))
-        AS foreign_prices
-FROM mark
-INNER JOIN page_market ON mark.page_key = page_market.page_key
-INNER JOIN configured_market ON page_market.market_code = configured_market.market_code
-WHERE mark.name = 'visible-price' AND configured_market.currency_code IS NOT NULL
-GROUP BY mark.page_key, configured_market.currency_code;
+    market_code,
+    MIN(mark) AS decimal_mark
+FROM (SELECT market_code, UNNEST(decimal_marks) AS mark FROM market)
+GROUP BY market_code
+HAVING MIN(mark) = MAX(mark);
+
+-- Prices that pages of a market show. is_foreign: not in its currency, whichever of several the sign stands for.
+-- is_odd: its point is a comma or the other way round; NULL where it is foreign, or the number has no such mark.
+CREATE TEMP TABLE shown_price AS
+WITH written AS (
+    SELECT
+        mark.page_key,
+        configured_market.currency_code,
+        market_mark.decimal_mark,
+        mark.value,
+        mark.count,
+        NOT LIST_CONTAINS(mark.currency_codes, configured_market.currency_code) AS is_foreign,
+        REGEXP_EXTRACT(mark.value, '[0-9][0-9.,''’ ]*') AS number
+    FROM mark
+    INNER JOIN page_market ON mark.page_key = page_market.page_key
+    INNER JOIN configured_market ON page_market.market_code = configured_market.market_code
+    LEFT JOIN market_mark ON page_market.market_code = market_mark.market_code
+    WHERE mark.name = 'visible-price' AND configured_market.currency_code IS NOT NULL
+)
+
+SELECT
+    page_key,
+    currency_code,
+    decimal_mark,
+    value,
+    count,
+    is_foreign,
+    CASE
+        WHEN is_foreign THEN NULL
+        WHEN REGEXP_MATCHES(number, '[.,][0-9]{1,2}\D*$')
+            THEN REGEXP_EXTRACT(number, '([.,])[0-9]{1,2}\D*$', 1) <> decimal_mark
+        WHEN REGEXP_MATCHES(number, '^[1-9][0-9]*[.,][0-9]{3}\D*$')
+            THEN REGEXP_EXTRACT(number, '[.,]') = decimal_mark
+    END AS is_odd
+FROM written;
 
 CREATE TEMP VIEW market_page_with_prices AS
 SELECT html_page.* FROM html_page
-SEMI JOIN shown_currency ON html_page.page_key = shown_currency.page_key;
+SEMI JOIN shown_price ON html_page.page_key = shown_price.page_key;

@@ -13,7 +13,7 @@ WHERE
 
 -- Clicks from the home page of its own market. What only another market links to is not here.
 CREATE TEMP TABLE click_depth AS
-WITH RECURSIVE own_edge AS (
+WITH RECURSIVE own_edge AS MATERIALIZED (
     SELECT
         edge.page_key,
         edge.target_key

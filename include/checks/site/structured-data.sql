@@ -1,6 +1,6 @@
--- What checks of JSON-LD ask.
+-- What checks of structured data ask.
 
--- Pages with JSON-LD.
+-- Pages with JSON-LD or microdata.
 CREATE TEMP VIEW structured_page AS
 SELECT html_page.* FROM html_page
 SEMI JOIN structured ON html_page.page_key = structured.page_key;
@@ -17,6 +17,7 @@ CREATE TEMP TABLE schema_kind AS
 SELECT * FROM (
     VALUES
     ('Product', 'Product'),
+    ('ProductGroup', 'ProductGroup'),
     ('Offer', 'Offer'),
     ('AggregateOffer', 'AggregateOffer'),
     ('Review', 'Review'),
@@ -29,7 +30,8 @@ SELECT * FROM (
     ('Corporation', 'Organization'),
     ('OnlineBusiness', 'Organization'),
     ('OnlineStore', 'Organization'),
-    ('FAQPage', 'FAQPage'),
+    ('Rating', 'Rating'),
+    ('QAPage', 'QAPage'),
     ('Question', 'Question'),
     ('Answer', 'Answer'),
     ('Article', 'Article'),
@@ -37,112 +39,225 @@ SELECT * FROM (
     ('NewsArticle', 'Article')
 ) AS listed (type, kind);
 
--- What results of Google need of a node: one of `properties`. Without what a shop cannot give by itself, as reviews.
--- place: top for nodes that stand by themselves or are a page's mainEntity, offers for those under `offers`,
--- breadcrumbs, any.
--- Source: developers.google.com/search/docs/appearance/structured-data, the state of December 2025.
+-- What results of Google need of a node: one of `properties`. `page`: which page of its documentation says so, below
+-- developers.google.com/search/docs/appearance/structured-data/. Those pages as they stood in September 2026; checked
+-- on 2026-11-22. Left out is what a shop cannot give by itself, as reviews, and what they ask for only where it
+-- applies, as priceValidUntil, dateModified, and policies of delivery and return.
+-- place: top for nodes that stand by themselves, are a mainEntity or a variant of a group; sold for those of them
+-- that have offers of their own, which may be listed as a merchant's (an AggregateOffer is of others); offers for those
+-- under `offers`; breadcrumbs, qapage, review for those inside such a node; any.
 CREATE TEMP TABLE schema_property AS
 SELECT * FROM (
     VALUES
-    ('Product', 'top', TRUE, ['name']),
-    ('Product', 'top', TRUE, ['offers', 'review', 'aggregateRating']),
-    ('Product', 'top', FALSE, ['image']),
-    ('Product', 'top', FALSE, ['description']),
-    ('Product', 'top', FALSE, ['brand']),
-    ('Product', 'top', FALSE, ['gtin', 'gtin8', 'gtin12', 'gtin13', 'gtin14', 'isbn', 'mpn', 'sku']),
-    ('Offer', 'offers', TRUE, ['price', 'priceSpecification']),
-    ('Offer', 'offers', TRUE, ['priceCurrency', 'priceSpecification']),
-    ('Offer', 'offers', FALSE, ['availability']),
-    ('Offer', 'offers', FALSE, ['itemCondition']),
-    ('AggregateOffer', 'offers', TRUE, ['lowPrice']),
-    ('AggregateOffer', 'offers', TRUE, ['priceCurrency']),
-    ('AggregateOffer', 'offers', FALSE, ['highPrice']),
-    ('AggregateOffer', 'offers', FALSE, ['offerCount', 'offers']),
-    ('Review', 'top', TRUE, ['itemReviewed']),
-    ('Review', 'any', TRUE, ['author']),
-    ('Review', 'any', TRUE, ['reviewRating']),
-    ('Review', 'any', FALSE, ['datePublished']),
-    ('AggregateRating', 'top', TRUE, ['itemReviewed']),
-    ('AggregateRating', 'any', TRUE, ['ratingValue']),
-    ('AggregateRating', 'any', TRUE, ['ratingCount', 'reviewCount']),
-    ('BreadcrumbList', 'any', TRUE, ['itemListElement']),
-    ('ListItem', 'breadcrumbs', TRUE, ['position']),
-    ('ListItem', 'breadcrumbs', TRUE, ['name']),
-    ('Organization', 'top', FALSE, ['name']),
-    ('Organization', 'top', FALSE, ['url']),
-    ('Organization', 'top', FALSE, ['logo']),
-    ('Organization', 'top', FALSE, ['address', 'contactPoint', 'email', 'telephone']),
-    ('FAQPage', 'any', TRUE, ['mainEntity']),
-    ('Question', 'any', TRUE, ['name', 'text']),
-    ('Question', 'any', TRUE, ['acceptedAnswer', 'suggestedAnswer']),
-    ('Answer', 'any', TRUE, ['text']),
-    ('Article', 'top', FALSE, ['headline']),
-    ('Article', 'top', FALSE, ['image']),
-    ('Article', 'top', FALSE, ['author']),
-    ('Article', 'top', FALSE, ['datePublished']),
-    ('Article', 'top', FALSE, ['dateModified'])
-) AS listed (kind, place, is_required, properties);
+    ('Product', 'top', TRUE, ['name'], 'product-snippet'),
+    ('Product', 'top', TRUE, ['offers', 'review', 'aggregateRating'], 'product-snippet'),
+    ('Product', 'sold', TRUE, ['image'], 'merchant-listing'),
+    ('Product', 'sold', FALSE, ['description'], 'merchant-listing'),
+    ('Product', 'sold', FALSE, ['brand'], 'merchant-listing'),
+    (
+        'Product',
+        'sold',
+        FALSE,
+        ['gtin', 'gtin8', 'gtin12', 'gtin13', 'gtin14', 'isbn', 'mpn', 'sku'],
+        'merchant-listing'
+    ),
+    ('ProductGroup', 'top', TRUE, ['name'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['productGroupID'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['description'], 'product-variants'),
+    ('ProductGroup', 'top', FALSE, ['brand'], 'product-variants'),
+    ('Offer', 'offers', TRUE, ['price', 'priceSpecification'], 'merchant-listing'),
+    ('Offer', 'offers', TRUE, ['priceCurrency', 'priceSpecification'], 'merchant-listing'),
+    ('Offer', 'offers', FALSE, ['availability'], 'merchant-listing'),
+    ('Offer', 'offers', FALSE, ['itemCondition'], 'merchant-listing'),
+    ('AggregateOffer', 'offers', TRUE, ['lowPrice'], 'product-snippet'),
+    ('AggregateOffer', 'offers', TRUE, ['priceCurrency'], 'product-snippet'),
+    ('AggregateOffer', 'offers', FALSE, ['highPrice'], 'product-snippet'),
+    ('AggregateOffer', 'offers', FALSE, ['offerCount'], 'product-snippet'),
+    ('Review', 'top', TRUE, ['itemReviewed'], 'review-snippet'),
+    ('Review', 'any', TRUE, ['author'], 'review-snippet'),
+    -- A list of pros and cons is a review without stars.
+    ('Review', 'any', TRUE, ['reviewRating', 'positiveNotes', 'negativeNotes'], 'review-snippet'),
+    ('Review', 'any', FALSE, ['datePublished'], 'review-snippet'),
+    ('Rating', 'review', TRUE, ['ratingValue'], 'review-snippet'),
+    ('AggregateRating', 'top', TRUE, ['itemReviewed'], 'review-snippet'),
+    ('AggregateRating', 'any', TRUE, ['ratingValue'], 'review-snippet'),
+    ('AggregateRating', 'any', TRUE, ['ratingCount', 'reviewCount'], 'review-snippet'),
+    ('BreadcrumbList', 'any', TRUE, ['itemListElement'], 'breadcrumb'),
+    ('ListItem', 'breadcrumbs', TRUE, ['position'], 'breadcrumb'),
+    ('ListItem', 'breadcrumbs', TRUE, ['name'], 'breadcrumb'),
+    ('ListItem', 'breadcrumbs', TRUE, ['item'], 'breadcrumb'),
+    ('Organization', 'top', FALSE, ['name', 'alternateName'], 'organization'),
+    ('Organization', 'top', FALSE, ['url'], 'organization'),
+    ('Organization', 'top', FALSE, ['logo'], 'organization'),
+    ('Organization', 'top', FALSE, ['address', 'contactPoint', 'email', 'telephone'], 'organization'),
+    ('QAPage', 'any', TRUE, ['mainEntity'], 'qapage'),
+    ('Question', 'qapage', TRUE, ['name'], 'qapage'),
+    ('Question', 'qapage', TRUE, ['answerCount'], 'qapage'),
+    ('Question', 'qapage', TRUE, ['acceptedAnswer', 'suggestedAnswer'], 'qapage'),
+    ('Answer', 'qapage', TRUE, ['text'], 'qapage'),
+    ('Article', 'top', FALSE, ['headline'], 'article'),
+    ('Article', 'top', FALSE, ['image'], 'article'),
+    ('Article', 'top', FALSE, ['author'], 'article'),
+    ('Article', 'top', FALSE, ['datePublished'], 'article')
+) AS listed (kind, place, is_required, properties, page);
 
--- What Google no longer makes results of, and since when. Source: its search blog, the state of December 2025.
+-- What Google no longer makes results of, since when, and where it says so, below developers.google.com/search/;
+-- checked on 2026-11-22. Not here are types that results of other kinds still use: Car, Course, Quiz, LearningResource
+-- and VideoObject of the vehicle listings, course infos, practice problems and learning videos that went, too.
 CREATE TEMP TABLE schema_retired AS
 SELECT
     type,
     CAST(since AS DATE) AS since,
-    what
+    what,
+    'https://developers.google.com/search/' || page AS source
 FROM (
     VALUES
-    ('data-vocabulary.org', '2021-01-29', 'any, schema.org took its place'),
-    ('FAQPage', '2023-08-08', 'questions and answers, but for known sites of health and government'),
-    ('HowTo', '2023-09-13', 'instructions in steps'),
-    ('SearchAction', '2024-11-21', 'search box below a site'),
-    ('ClaimReview', '2025-06-12', 'fact checks'),
-    ('SpecialAnnouncement', '2025-07-31', 'announcements of the pandemic')
-) AS listed (type, since, what);
+    ('data-vocabulary.org', '2021-01-29', 'any, schema.org took its place', 'blog/2020/01/data-vocabulary'),
+    ('HowTo', '2023-09-13', 'instructions in steps', 'blog/2023/08/howto-faq-changes'),
+    ('SearchAction', '2024-11-21', 'search box below a site', 'blog/2024/10/sitelinks-search-box'),
+    ('ClaimReview', '2025-09-09', 'fact checks', 'blog/2025/06/simplifying-search-results'),
+    ('SpecialAnnouncement', '2025-09-09', 'announcements', 'blog/2025/06/simplifying-search-results'),
+    (
+        'OccupationAggregationByEmployer',
+        '2025-09-09',
+        'estimated salaries',
+        'blog/2025/06/simplifying-search-results'
+    ),
+    ('Dataset', '2025-11-05', 'data sets, which Dataset Search alone still lists', 'updates#simplification-nov'),
+    ('FAQPage', '2026-05-07', 'questions and answers', 'updates#faq-deprecation')
+) AS listed (type, since, what, page);
 
--- Properties that nodes of these kinds lack. An empty value is none; a step of breadcrumbs may be named by its item.
+CREATE TEMP MACRO IS_VARIANT(content) AS
+CONTAINS(content, '"isVariantOf"') OR CONTAINS(content, '"inProductGroupWithID"');
+
+-- A variant of a product that another page describes. CASE: most nodes are none, and their JSON need not be read.
+CREATE TEMP MACRO IS_VARIANT_ELSEWHERE(path, content) AS
+CASE
+    WHEN CONTAINS(path, '.hasVariant') OR IS_VARIANT(content)
+        THEN
+            LEN(
+                LIST_FILTER(
+                    JSON_KEYS(content),
+                    name -> NOT STARTS_WITH(name, '@') AND name NOT IN ('url', 'isVariantOf', 'inProductGroupWithID')
+                )
+            ) = 0
+    ELSE FALSE
+END;
+
+-- What stands in a block with such a node has rules of its own. last_steps: paths of the last node of each list.
+CREATE TEMP TABLE schema_around AS
+SELECT
+    page_key,
+    block,
+    BOOL_OR(is_breadcrumbs) AS has_breadcrumbs,
+    BOOL_OR(is_questions) AS has_questions,
+    LIST(last_step) AS last_steps
+FROM (
+    SELECT
+        page_key,
+        block,
+        BOOL_OR(LIST_CONTAINS(types, 'BreadcrumbList')) AS is_breadcrumbs,
+        BOOL_OR(LIST_CONTAINS(types, 'QAPage')) AS is_questions,
+        MAX_BY(path, TRY_CAST(REGEXP_EXTRACT(path, '\[([0-9]+)\]$', 1) AS INTEGER))
+            FILTER (WHERE REGEXP_MATCHES(path, '\.itemListElement\[[0-9]+\]$')) AS last_step
+    FROM structured
+    WHERE LIST_HAS_ANY(types, ['BreadcrumbList', 'ListItem', 'QAPage'])
+    GROUP BY page_key, block, REGEXP_REPLACE(path, '\[[0-9]+\]$', '')
+)
+GROUP BY page_key, block
+HAVING BOOL_OR(is_breadcrumbs) OR BOOL_OR(is_questions);
+
+-- Properties that a node has. An empty value is none.
+CREATE TEMP MACRO NAMES_OF(content) AS
+CASE
+    WHEN REGEXP_MATCHES(content, ':\s*(""|null|\[\]|\{\})')
+        THEN
+            LIST_FILTER(
+                LIST_FILTER(JSON_KEYS(content), name -> REGEXP_FULL_MATCH(name, '[@A-Za-z0-9_:.-]+')),
+                name -> JSON_EXTRACT_STRING(content, '$."' || name || '"') NOT IN ('', '[]', '{}')
+            )
+    ELSE JSON_KEYS(content)
+END;
+
+-- Properties that nodes of these kinds lack. A step of breadcrumbs may be named by its item, and the last step needs
+-- none; a question may have no answer yet; a variant's brand may be its group's, and a variant that is on another page
+-- is an address and nothing else.
 CREATE TEMP TABLE schema_missing AS
-WITH kinded AS (
+WITH named AS (
     SELECT
         structured.page_key,
         structured.path,
+        structured.syntax,
+        structured.content,
         UNNEST(structured.types) AS type,
+        NAMES_OF(structured.content) AS names,
+        CONTAINS(structured.path, '.hasVariant') OR IS_VARIANT(structured.content) AS is_variant,
+        COALESCE(around.has_questions, FALSE) AS is_of_qapage,
+        around.last_steps,
         CASE
-            WHEN NOT CONTAINS(REPLACE(REPLACE(structured.path, '.@graph', ''), '.mainEntity', ''), '.') THEN 'top'
-            WHEN CONTAINS(structured.path, '.offers') THEN 'offers'
-            WHEN CONTAINS(structured.path, '.itemListElement') AND breadcrumbs.page_key IS NOT NULL THEN 'breadcrumbs'
-            ELSE 'inside'
-        END AS place,
-        CASE
-            WHEN CONTAINS(structured.path, '.itemListElement') AND JSON_EXISTS(structured.content, '$.item.name')
-                THEN LIST_APPEND(JSON_KEYS(structured.content), 'name')
-            WHEN REGEXP_MATCHES(structured.content, ':\s*(""|null|\[\]|\{\})')
-                THEN LIST_FILTER(
-                    LIST_FILTER(JSON_KEYS(structured.content), name -> REGEXP_FULL_MATCH(name, '[@A-Za-z0-9_:.-]+')),
-                    name -> JSON_EXTRACT_STRING(structured.content, '$."' || name || '"') NOT IN ('', '[]', '{}')
+            WHEN
+                NOT CONTAINS(
+                    REPLACE(REPLACE(REPLACE(structured.path, '.@graph', ''), '.mainEntity', ''), '.hasVariant', ''), '.'
                 )
-            ELSE JSON_KEYS(structured.content)
-        END AS names
+                THEN 'top'
+            WHEN CONTAINS(structured.path, '.offers') THEN 'offers'
+            WHEN CONTAINS(structured.path, '.itemListElement') AND around.has_breadcrumbs THEN 'breadcrumbs'
+            WHEN REGEXP_MATCHES(structured.path, '\.reviewRating(\[[0-9]+\])?$') THEN 'review'
+            ELSE 'inside'
+        END AS place
     FROM structured
-    LEFT JOIN (
-        SELECT DISTINCT
-            page_key,
-            block
-        FROM structured
-        WHERE LIST_CONTAINS(types, 'BreadcrumbList')
-    ) AS breadcrumbs ON structured.page_key = breadcrumbs.page_key AND structured.block = breadcrumbs.block
-    WHERE structured.error IS NULL AND LIST_HAS_ANY(structured.types, (SELECT LIST(schema_kind.type) FROM schema_kind))
+    LEFT JOIN schema_around AS around
+        ON structured.page_key = around.page_key AND structured.block = around.block
+    WHERE
+        structured.error IS NULL
+        AND LIST_HAS_ANY(structured.types, (SELECT LIST(schema_kind.type) FROM schema_kind))
+        AND NOT IS_VARIANT_ELSEWHERE(structured.path, structured.content)
+),
+
+kinded AS (
+    SELECT
+        page_key,
+        path,
+        syntax,
+        type,
+        place,
+        is_of_qapage,
+        NOT CONTAINS(content, 'AggregateOffer') AS may_be_sold,
+        CASE
+            WHEN place = 'breadcrumbs'
+                THEN
+                    LIST_CONCAT(
+                        names,
+                        CASE WHEN JSON_EXISTS(content, '$.item.name') THEN ['name'] ELSE [] END,
+                        CASE WHEN LIST_CONTAINS(last_steps, path) THEN ['item'] ELSE [] END
+                    )
+            WHEN is_variant THEN LIST_APPEND(names, 'brand')
+            WHEN is_of_qapage AND JSON_EXTRACT_STRING(content, '$.answerCount') = '0'
+                THEN LIST_APPEND(names, 'suggestedAnswer')
+            ELSE names
+        END AS names
+    FROM named
 )
 
 SELECT
     kinded.page_key,
     kinded.path,
+    kinded.syntax,
     kinded.type,
     schema_property.is_required,
-    ARRAY_TO_STRING(schema_property.properties, ' or ') AS property
+    ARRAY_TO_STRING(schema_property.properties, ' or ') AS property,
+    'https://developers.google.com/search/docs/appearance/structured-data/' || schema_property.page AS source
 FROM kinded
 INNER JOIN schema_kind ON kinded.type = schema_kind.type
 INNER JOIN schema_property
-    ON schema_kind.kind = schema_property.kind AND schema_property.place IN (kinded.place, 'any')
+    ON
+        schema_kind.kind = schema_property.kind
+        AND CASE schema_property.place
+            WHEN 'any' THEN TRUE
+            WHEN 'sold' THEN kinded.place = 'top' AND kinded.may_be_sold AND LIST_CONTAINS(kinded.names, 'offers')
+            WHEN 'qapage' THEN kinded.is_of_qapage
+            ELSE schema_property.place = kinded.place
+        END
 WHERE NOT LIST_HAS_ANY(kinded.names, schema_property.properties);
 
 -- Values of properties that have a form of their own, one a row: of a list each.
@@ -151,6 +266,7 @@ WITH picked AS (
     SELECT
         page_key,
         path,
+        syntax,
         UNNEST([
             'price', 'lowPrice', 'highPrice', 'priceCurrency',
             'datePublished', 'dateModified', 'priceValidUntil', 'uploadDate', 'validFrom', 'startDate', 'endDate',
@@ -171,6 +287,7 @@ WITH picked AS (
 SELECT
     page_key,
     path,
+    syntax,
     property,
     UNNEST(
         CASE

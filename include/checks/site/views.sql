@@ -112,7 +112,8 @@ CREATE TEMP TABLE stated_canonical AS
 SELECT
     page_key,
     target_key AS canonical_key,
-    target_url AS canonical_url
+    target_url AS canonical_url,
+    is_internal AS is_canonical_internal
 FROM canonical
 WHERE target_key IS NOT NULL AND (source = 'header' OR is_in_head)
 QUALIFY
@@ -155,7 +156,8 @@ SELECT
     COALESCE(directives.is_noindex, FALSE) AS is_noindex,
     COALESCE(directives.is_nofollow, FALSE) AS is_nofollow,
     stated_canonical.canonical_key,
-    stated_canonical.canonical_url
+    stated_canonical.canonical_url,
+    stated_canonical.is_canonical_internal
 FROM page
 INNER JOIN page_market ON page.page_key = page_market.page_key
 LEFT JOIN (
@@ -279,13 +281,19 @@ FROM link
 SEMI JOIN ok_page ON link.page_key = ok_page.page_key
 WHERE link.is_internal AND link.tag IN ('a', 'area') AND link.target_key IS NOT NULL;
 
+-- The same, each pair of pages once.
+CREATE TEMP TABLE link_pair AS
+SELECT DISTINCT
+    page_key,
+    target_key
+FROM internal_link;
+
 -- How many pages link to an address, itself not counted.
 CREATE TEMP TABLE inlink AS
 SELECT
     target_key AS page_key,
-    COUNT(DISTINCT page_key) AS inlink_count,
-    COUNT(DISTINCT page_key) FILTER (WHERE NOT is_nofollow) AS followed_inlink_count
-FROM internal_link
+    COUNT(*) AS inlink_count
+FROM link_pair
 WHERE page_key <> target_key
 GROUP BY target_key;
 
@@ -412,15 +420,30 @@ SELECT DISTINCT
     LANGUAGE_OF(locale) AS language
 FROM (SELECT market_code, UNNEST(locales) AS locale FROM market);
 
--- Links between pages of the site as a reader follows them: each pair once, redirects gone through.
+-- Links between pages of the site as a reader follows them: each pair once, redirects gone through. Few lead to one, and
+-- only these are compared with all others.
 CREATE TEMP TABLE edge AS
-SELECT
-    internal_link.page_key,
-    COALESCE(redirect_path.final_key, internal_link.target_key) AS target_key,
-    BOOL_OR(NOT internal_link.is_nofollow) AS is_followed
-FROM internal_link
-LEFT JOIN redirect_path ON internal_link.target_key = redirect_path.page_key
-GROUP BY internal_link.page_key, COALESCE(redirect_path.final_key, internal_link.target_key);
+WITH led_on AS (
+    SELECT
+        page_key,
+        final_key
+    FROM redirect_path
+    WHERE final_key IS NOT NULL
+),
+
+direct AS (
+    SELECT link_pair.* FROM link_pair
+    ANTI JOIN led_on ON link_pair.target_key = led_on.page_key
+)
+
+SELECT * FROM direct
+UNION ALL
+SELECT DISTINCT
+    link_pair.page_key,
+    led_on.final_key AS target_key
+FROM link_pair
+INNER JOIN led_on ON link_pair.target_key = led_on.page_key
+ANTI JOIN direct ON link_pair.page_key = direct.page_key AND led_on.final_key = direct.target_key;
 
 -- Styles, scripts and images of own hosts, asked for or not.
 CREATE TEMP VIEW resource AS

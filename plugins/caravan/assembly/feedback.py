@@ -35,6 +35,9 @@ CHANNEL = "email"
 COMPLAINTS_DAYS = 30
 MOST_COMPLAINTS = 0.002
 """Of the mails of so many days. Gmail refuses senders from 0.3 % on; whoever waits for that has lost."""
+TURN = timedelta(minutes=15)
+"""For what has come to one place. Each mail has two events at least: to take so many in an hour, and no more, would be
+days behind a list of a hundred thousand, and a queue forgets."""
 _FEW = 100
 """Of fewer mails a share says nothing."""
 
@@ -57,7 +60,7 @@ def collect(outlet: str) -> dict[str, int]:
         taker = feedback.Desk(outlet, CHANNEL, desk.outbox, desk.contacts, notes, utc_now)
         counts: Counter[str] = Counter()
         for source in _sources(account, desk.key):
-            counts += feedback.take_in(source, taker)
+            counts += feedback.take_in(source, taker, utc_now() + TURN)
         log.info("%s: %s", outlet, dict(counts))
         since = utc_now() - timedelta(days=COMPLAINTS_DAYS)
         complaints = notes.counts(outlet, since).get("complaint", 0)
@@ -93,7 +96,7 @@ def _sources(account: MailOutlet, key: bytes) -> Iterator[Iterator[Received]]:
         connection = current().get(account.events.connection)
         client = open_service(connection, "sqs")
         topics, accounts = frozenset(account.events.topics), frozenset(account.events.accounts)
-        yield SesQueue(connection, client, account.events.url, topics, accounts).receive()
+        yield SesQueue(connection, client, account.events.url, topics, accounts).receive(wait_seconds=1)
     if account.bounces:
         from caravan.clients.mail.bounces import Reports
         from caravan.clients.mail.mailbox import receive

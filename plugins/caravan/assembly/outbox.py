@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -116,13 +116,16 @@ def _kept(path: Path) -> bytes | None:
 
 
 def _made(path: Path) -> bytes:
+    """Whole or not there at all: a cut one would be taken for what is left of a key by which people are known."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:  # another process was first
-        return _kept(path) or b""
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_hex(_SHORTEST).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    return path.read_bytes()
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_hex(_SHORTEST).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first
+            os.link(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return _kept(path) or b""

@@ -22,7 +22,7 @@ from caravan.config.outlets import IndexNowOutlet, MailOutlet, OutletAccount, Si
 from caravan.config.types import Configuration
 from caravan.core.approval import missing
 from caravan.core.calendar import Spine
-from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected
 from caravan.core.outbox import Accepted, Cap, Caps, Content, Gate, Key, Message, Outcome, Refused
 from caravan.core.privacy import Policies
 from caravan.core.release import Outlet, Payload, PayloadKey
@@ -31,6 +31,7 @@ from caravan.functions.outbox.gate import ContactGate
 from caravan.functions.outbox.sending import USUAL, Sender
 from caravan.functions.release.order import OrderGate
 from caravan.functions.release.planning import FUNCTION, list_faults
+from caravan.functions.site import announcing
 from caravan.warehouse.outbox import StoredOutbox
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ _CLAIM = timedelta(seconds=30)
 FUNCTIONS: Mapping[str, tuple[timedelta, timedelta]] = {
     confirming.FUNCTION: (timedelta(seconds=1), timedelta(seconds=15)),
     FUNCTION: (TICK, TURN),
+    announcing.FUNCTION: (TICK, TURN),
 }
 """Whose messages are handed over, in this order: how far ahead, and for how long. Who has just signed up is waiting for
 the mail; but what was promised for an instant is not to wait for them."""
@@ -91,14 +93,21 @@ def refresh_lists() -> list[str]:
     """The feeds and sitemaps of every site as its pages are now: news grow old, and a worker may have died before it
     came to them. Where nothing has changed nothing is written."""
     faults: list[Fault] = []
+    failed: list[CaravanError] = []
     with open_desk() as desk:
         sites = [code for code, each in desk.shelf.known.outlets.items() if isinstance(each, SiteOutlet)]
         used = {outlet for _, outlet, state, _ in desk.outbox.counts() if state == "accepted"}
         with opened(desk, [code for code in sites if code in used], (), faults) as outlets:
-            for outlet in outlets.values():
-                carrier_of(desk, outlet).finish()
+            for code, outlet in outlets.items():
+                try:
+                    carrier_of(desk, outlet).finish()
+                except CaravanError as error:  # one site keeps no other one's back
+                    log.error("%s: %s", code, error)
+                    failed.append(error)
     if faults:
         raise Misconfigured(faults)
+    if failed:
+        raise failed[0]
     return sorted(outlets)
 
 
@@ -221,6 +230,8 @@ def gate_of(desk: Desk, outlet: str, function: str) -> Gate:
         get=lambda key: desk.outbox.get(key.message_id),
         undecided=desk.outbox.undecided_before,
         sites=_told_of(desk.shelf.known.outlets, account),
+        is_for=lambda message, site: _is_for(desk, message, site),
+        last_at=desk.outbox.last_at,
         edits=account.edits,
         then=contact,
     )
@@ -231,6 +242,13 @@ def _told_of(outlets: Mapping[str, OutletAccount], account: OutletAccount) -> li
     if not isinstance(account, WebSubOutlet | IndexNowOutlet):
         return []
     return [code for code, each in outlets.items() if isinstance(each, SiteOutlet) and account.site in (None, code)]
+
+
+def _is_for(desk: Desk, message: Message, site: str) -> bool:
+    """Whether a site that is on is to have what the message tells of."""
+    release, account = desk.shelf.releases.get(message.key.object_id), desk.shelf.known.outlets[site]
+    is_named = release is not None and site in release.outlets and account.enabled
+    return is_named and account.serves(message.intention.market_code or "", message.intention.locale or "")
 
 
 def carrier_of(desk: Desk, outlet: Outlet) -> ReleaseCarrier:

@@ -227,7 +227,7 @@ app.command()(alerts.heartbeat)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrongly configured or called."""
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrongly configured or called; more in its help."""
     try:
         app(arguments, prog_name="caravan")
     except SystemExit as end:

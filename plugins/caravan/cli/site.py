@@ -58,7 +58,7 @@ def crawl(
     external: Annotated[bool, typer.Option("--external", help="Also see whether links to other sites work.")] = False,
     gate: Annotated[
         str | None,
-        typer.Option(metavar="ID[,ID]", help="Exit with 2 where one of these checks fired; `error`: any of that kind."),
+        typer.Option(metavar="ID[,ID]", help="Exit with 3 where one of these checks fired; `error`: any of that kind."),
     ] = None,
 ) -> None:
     """Crawl any site and say what is wrong with it: no configuration. Ctrl-C stops it, the same command goes on."""

@@ -16,8 +16,8 @@ from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.site_audit import AuditedCrawl
 from caravan.reporting.formats import counted, share
 
-GATED = 2
-"""Exit code where a check of the gate fired."""
+GATED = 3
+"""Exit code where a check of the gate fired. 1 and 2 are taken: nothing read, and an option that is wrong."""
 _CHECKS_SHOWN = 12
 _REASONS_SHOWN = 3
 _STYLES = {"error": "red", "warning": "yellow", "notice": ""}
@@ -96,6 +96,10 @@ def _changes(crawl: AuditedCrawl) -> str:
 
 
 def _unevaluated(reasons: list[str]) -> str:
+    """The most frequent reasons, a line each."""
     most = Counter(reasons).most_common(_REASONS_SHOWN)
-    told = "; ".join(f"{reason} ({count})" for reason, count in most)
-    return f"Not evaluated: {counted(len(reasons), 'check')}, {told}{'; ...' if len(set(reasons)) > len(most) else ''}"
+    lines = [f"Not evaluated: {counted(len(reasons), 'check')}."]
+    lines += [f"  {counted(count, 'check')}: {reason}" for reason, count in most]
+    if left := len(reasons) - sum(count for _, count in most):
+        lines.append(f"  {counted(left, 'check')} for other reasons, which are in the report.")
+    return "\n".join(lines)

@@ -34,8 +34,8 @@ class Pool(Frozen):
 
 _WITHOUT_FILE = (
     Pool(name=WAREHOUSE, slots=3, description="Tasks that read and write the warehouse"),
-    Pool(name=OUTBOX, slots=2, description="Tasks that plan what is to leave, and take in what comes back"),
-    Pool(name=SENDING, slots=3, description="Tasks that hand over what is due"),
+    Pool(name=OUTBOX, slots=1, description="Tasks that plan what is to leave, and take in what comes back"),
+    Pool(name=SENDING, slots=2, description="Tasks that hand over what is due"),
     Pool(name=CRAWLING, slots=2, description="Crawls of own sites"),
 )
 

@@ -6,6 +6,7 @@ import copy
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal
@@ -13,8 +14,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
-from babel import Locale
-from babel.numbers import format_currency, get_currency_symbol
+from babel import Locale, UnknownLocaleError
+from babel.numbers import format_currency, get_currency_symbol, get_decimal_symbol
 
 from caravan.core.codes import currency_codes
 
@@ -28,6 +29,9 @@ _EXCEPTIONS = {
 _MINOR_UNITS = {code: digits for digits, codes in _EXCEPTIONS.items() for code in codes.split()}
 _NO_MINOR_UNIT = re.compile("XAG|XAU|XB[ABCD]|XDR|XP[DT]|XSU|XTS|XUA|XXX")
 """Metals, bond units, test codes: list one says N.A."""
+
+_BOTH_MARKS = frozenset(["CH", "LI", "ZA"])
+"""Where prices are written with a point and other numbers with a comma, or where CLDR and the shops disagree."""
 
 RoundingMode = Literal["half_up", "half_even", "down", "up"]
 """half_up: half away from zero, as shops and tax offices do. down: towards zero."""
@@ -101,6 +105,19 @@ def format_money(amount: Decimal, currency: str, locale: str) -> str:
         round_money(amount, currency), currency, format=pattern, locale=parsed, currency_digits=False
     )
     return text
+
+
+def decimal_marks(locale: str, country: str) -> frozenset[str]:
+    """What may stand before the minor units of a price: `,`, `.` or both. `locale`: BCP 47; one without a territory is
+    read as its language at large and as that language in `country` (ISO 3166-1)."""
+    parsed = Locale.parse(locale, sep="-")
+    if country in _BOTH_MARKS:
+        return frozenset(",.")
+    read = [parsed]
+    if not parsed.territory:
+        with suppress(UnknownLocaleError):  # German in Japan: as German at large
+            read.append(Locale.parse(f"{parsed.language}_{country}"))
+    return frozenset(get_decimal_symbol(each) for each in read)
 
 
 def _spaced(affix: str, end: str, replacement: str) -> str:

@@ -18,9 +18,9 @@ good, so that whatever runs twice sends once. What nobody can know (was it deliv
 | handed_over | unknown | anything else: no answer, a server's error, a worker that died |
 | unknown | accepted, rejected | evidence |
 | unknown | operator | no evidence after a day: a person decides |
-| unknown, operator | planned | only where sending again changes nothing |
+| unknown, operator | planned | where sending again changes nothing; elsewhere a person alone: it may arrive twice |
 | operator | accepted, rejected | a person has decided |
-| rejected | planned | a definite "not now": tried again until it is too late |
+| rejected | planned | a definite "not now", tried again until it is too late; or a person has mended it |
 
 Times are UTC without zone.
 """

@@ -32,10 +32,11 @@ from caravan.core.outbox import (
 )
 from caravan.warehouse import outbox_caps, outbox_log, outbox_rate
 from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
-from caravan.warehouse.outbox_questions import COLUMNS, INTENDED, OutboxQuestions, are_due, read
+from caravan.warehouse.outbox_questions import INTENDED, KEY, OutboxQuestions, are_due, read
 
 _BATCH = 500
-_PLANNED_AT_ONCE = 5000
+_PAYLOADS = json.JSONEncoder(sort_keys=True)
+_PLANNED_AT_ONCE = 10_000
 """Others who write wait for so many; each is put into indexes in the order of its hash, cheaper for many together."""
 SCHEMA = (
     # A key is one row because its hash is.
@@ -175,7 +176,8 @@ class StoredOutbox(OutboxQuestions):
 
     def _answer(self, message: Message, outcome: Accepted | Refused, now: datetime, again_at: datetime | None) -> bool:
         if isinstance(outcome, Accepted):
-            return self._move(message, "accepted", now, _worker(message), None, provider_id=outcome.provider_id)
+            theirs = _storable(outcome.provider_id)
+            return self._move(message, "accepted", now, _worker(message), None, provider_id=theirs)
         with self._ledger.write() as transaction:
             moved = _move(transaction, message, "rejected", now, _worker(message), outcome.reason, {})
             if moved and again_at is not None:
@@ -270,11 +272,13 @@ def doubt(transaction: Transaction, backup_of: datetime, now: datetime) -> int:
     return count
 
 
+_OF_A_PLAN = ("message_id", *KEY, *INTENDED, "payload", "state", "due_at", "reason", "changed_at", "planned_at",
+              "changed_seq")  # fmt: skip
 _INSERT = (
-    f"INSERT INTO outbox_message ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) "
-    "ON CONFLICT DO NOTHING"
+    f"INSERT INTO outbox_message ({', '.join(_OF_A_PLAN)}, attempt) "
+    f"VALUES ({', '.join(f':{name}' for name in _OF_A_PLAN)}, 0) ON CONFLICT DO NOTHING"
 )
-_AS_PLANNED: Mapping[str, str | int | None] = dict.fromkeys(COLUMNS) | {"state": "planned", "attempt": 0}
+_AS_PLANNED: Mapping[str, str | int | None] = {"state": "planned", "reason": None}
 _TAKEN_OFF = "taken off its list"
 # After a restore nobody knows what became of those that were promised before: they are not planned again.
 _OF_PEOPLE = (
@@ -297,7 +301,7 @@ def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
         "due_at": planned_for,
         "not_after": as_text(intention.not_after),
         "embargo_until": as_text(intention.embargo_until),
-        "payload": json.dumps(intention.payload, sort_keys=True),
+        "payload": _PAYLOADS.encode(intention.payload),
     }
     if restored_at and intention.planned_for <= datetime.fromisoformat(restored_at):
         row |= {"state": "unknown", "reason": "promised before the store was restored: it may have left already"}
@@ -317,7 +321,7 @@ def _move(
     if to not in TRANSITIONS[message.state]:
         raise ValueError(f"a message does not go from {message.state} to {to}")
     tail = outbox_log.tail_of(transaction)
-    moment = as_text(now)
+    moment, reason = as_text(now), _storable(reason)
     new = {"reason": reason, **change, "state": to, "changed_at": moment, "changed_seq": tail[0] + 1}
     if to in _FINAL:
         new["settled_at"] = moment
@@ -330,6 +334,11 @@ def _move(
         attempt = int(new.get("attempt") or message.attempt)
         outbox_log.write(transaction, tail, now, message.message_id, message.state, to, attempt, by, reason)
     return bool(found)
+
+
+def _storable(text: str | None) -> str | None:
+    """Others may send what no database keeps: half a character, a NUL. What has left is written down all the same."""
+    return text.encode(errors="replace").decode().replace("\0", "?") if text else text
 
 
 def _worker(message: Message) -> str:

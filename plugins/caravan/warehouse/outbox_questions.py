@@ -157,6 +157,16 @@ class OutboxQuestions:
             )
         return int(found[0]) if found else 0
 
+    def last_at(self, outlet: str, now: datetime) -> datetime | None:
+        """When an outlet was handed something last; `now` while a run has something in hand for it."""
+        in_hand = "outlet = :outlet AND state IN ('claimed', 'handed_over') AND lease_until > :now"
+        if self._one(in_hand, {"outlet": outlet, "now": as_text(now)}) is not None:
+            return now
+        with self._ledger.read() as transaction:
+            last = "SELECT MAX(handed_over_at) FROM outbox_message WHERE outlet = :outlet"
+            found = transaction.row(last, {"outlet": outlet})
+        return as_moment(found[0]) if found else None
+
     def is_stuck(self, outlet: str, since: datetime, now: datetime) -> bool:
         """Whether something promised by now waits, and nothing was accepted of what was handed over since then."""
         where = f"outlet = :outlet AND state IN ({_WAITING}) AND planned_for <= :now"

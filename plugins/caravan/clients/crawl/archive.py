@@ -1,4 +1,4 @@
-"""The last complete crawl of the same configuration: what its pages said, for those that have not changed since.
+"""The last complete crawl of the same configuration: what its pages and sitemaps said, where they are as they were.
 
 A part of the last crawl holds all rows of its pages, and a crawl asks in the order that the last one did: a few parts
 at a time are looked into, and only an index of keys is kept, 12 bytes for each page.
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +23,9 @@ from caravan.core.crawl import Answer
 CARRIED = tuple(
     name
     for name, schema in SCHEMAS.items()
-    if "page_key" in schema.names and name not in ("sitemap_url", "seed")  # tonight's are read anew
+    if "page_key" in schema.names and name not in ("sitemap_url", "seed")  # which are of no page
 )
+_OF_SITEMAPS = ("sitemap_url", "hreflang")
 _PARTS_KEPT = 6
 _VALIDATORS = ("page_key", "outcome", "status_code", "is_truncated", "robots_http", "etag", "last_modified")
 _Kept = TypeVar("_Kept")
@@ -32,6 +34,18 @@ _Kept = TypeVar("_Kept")
 class Validators(NamedTuple):
     etag: str | None
     last_modified: str | None
+
+
+NO_VALIDATORS = Validators(None, None)
+
+
+class KnownSitemap(NamedTuple):
+    """One that was read whole, and without a fault."""
+
+    kind: str
+    byte_count: int
+    url_count: int
+    validators: Validators
 
 
 class Unchanged(NamedTuple):
@@ -90,6 +104,41 @@ class Archive:
         if unchanged:
             tables["page"] = _tonight(tables["page"], {each.key: each for each in unchanged})
         return tables
+
+    def sitemap(self, url: str) -> KnownSitemap | None:
+        """None for what has to be read again: an index, too, for what it names is in no table of its own."""
+        return self._sitemaps.get(url)
+
+    def sitemap_rows(self, url: str) -> Iterator[dict[str, pa.Table]]:
+        """What a sitemap says, as it was written down: part by part, rows of `sitemap_url` and of `hreflang`."""
+        for number in self._parts_of_sitemaps.get(url, ()):
+            parts = {name: read_part(self.folder, name, number) for name in _OF_SITEMAPS}
+            yield {name: part.filter(pc.equal(part["sitemap_url"], url)) for name, part in parts.items()}
+
+    @cached_property
+    def _sitemaps(self) -> Mapping[str, KnownSitemap]:
+        rows = [row for number in part_numbers(self.folder, "sitemap") for row in self._sitemap_rows_of(number)]
+        return {
+            row["url"]: KnownSitemap(row["kind"], row["byte_count"], row["url_count"], validators)
+            for row in rows
+            if row["outcome"] in ("fetched", "not_modified") and row["status_code"] == 200
+            if row["kind"] in ("urlset", "text") and row["reason"] is None
+            if any(validators := Validators(row["etag"], row["last_modified"]))
+        }
+
+    def _sitemap_rows_of(self, number: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = read_part(self.folder, "sitemap", number).to_pylist()
+        return found
+
+    @cached_property
+    def _parts_of_sitemaps(self) -> Mapping[str, Sequence[int]]:
+        """Looked up once: a site may have thousands of sitemaps."""
+        found: dict[str, set[int]] = {}
+        for name in _OF_SITEMAPS:
+            for number in part_numbers(self.folder, name):
+                for url in read_part(self.folder, name, number, ["sitemap_url"])["sitemap_url"].unique().to_pylist():
+                    found.setdefault(url, set()).add(number)
+        return {url: sorted(numbers) for url, numbers in found.items()}
 
     def _by_part(self, keys: Sequence[int]) -> dict[int, list[int]]:
         found: dict[int, list[int]] = {}

@@ -83,7 +83,8 @@ class _Pinned:
         """A socket to the first of the host's checked addresses that takes it."""
         connection: HTTPConnection = self  # type: ignore[assignment]
         last: OSError | None = None
-        for address in self.route.addresses.of(connection._dns_host):
+        seconds = min(self.route.connect_seconds, self.route.seconds_left())
+        for address in self.route.addresses.of(connection._dns_host, seconds):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             made = _Socket(family, socket.SOCK_STREAM)
             try:

@@ -21,7 +21,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from caravan.clients.crawl.archive import Archive, Validators
+from caravan.clients.crawl.archive import NO_VALIDATORS, Archive, Validators
 from caravan.clients.crawl.batch import Batch, seeds_of
 from caravan.clients.crawl.crew import Crew
 from caravan.clients.crawl.frontier import Address, Frontier, Step
@@ -139,12 +139,13 @@ class Crawl:
             self.origins[origin] = self._known(origin, None)
         return self.origins[origin]
 
-    def get(self, url: str, limit: int) -> Answer | None:
+    def get(self, url: str, limit: int, validators: Validators = NO_VALIDATORS) -> Answer | None:
         """In this thread, when it is the host's turn; None when the crawl is stopped before that."""
         host = host_of(url)
         if self.work.stop.wait(self.work.pace.reserve(host)):
             return None
-        answer = self.work.fetcher.fetch(Ask(url), limit)
+        ask = Ask(url, etag=validators.etag, last_modified=validators.last_modified)
+        answer = self.work.fetcher.fetch(ask, limit)
         self.work.pace.answered(host, answer)
         return answer
 

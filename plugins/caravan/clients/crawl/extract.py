@@ -1,7 +1,7 @@
 """One answer of a server as rows of a crawl's tables, and the addresses that it leads to. No I/O.
 
 Pages are parsed as a browser parses them that runs scripts, without running any: noscript is no part of the page, and
-what stands in head or not is judged in the tree. Of structured data JSON-LD is read; microdata and RDFa are not.
+what stands in head or not is judged in the tree. Of structured data JSON-LD and microdata are read; RDFa is not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from caravan.clients.crawl.targets import Target, Targets
 from caravan.core.crawl import Answer, Extracted, Kind, Limits, Rows, Scope
 from caravan.core.urls import host_of
 
-VERSION = 1
+VERSION = 3
 """Of what pages are read for: with another one a page that has not changed is asked for whole."""
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _HTML = frozenset(("text/html", "application/xhtml+xml"))

@@ -30,6 +30,7 @@ INPUT_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
                 "locales": _TEXTS,  # BCP 47, the main one first: de-AT, de
                 "currency_code": _TEXT,
                 "home_url": _TEXT,
+                "decimal_marks": _TEXTS,  # what may stand before the minor units of a price here: `,`, `.` or both
             }
         )
     },
@@ -233,6 +234,7 @@ def _make_tables(
     inputs: Mapping[str, pa.Table | Path],
 ) -> None:
     """Those of the crawl under their names, those of `inputs`; empty ones for whatever has no rows or is absent."""
+    connection.execute(_empty_tables())
     for name, schema in TABLES.items():
         _make_table(connection, name, schema, tables / name if isinstance(tables, Path) else tables.get(name))
     known = {name: schema for needed in INPUT_TABLES.values() for name, schema in needed.items()}
@@ -246,16 +248,25 @@ def _make_tables(
 def _make_table(
     connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, source: pa.Table | Path | None
 ) -> None:
-    """`source`: rows, or a folder of parts."""
-    if isinstance(source, Path):
-        parts = sorted(str(path) for path in source.glob("part-*.parquet"))
-        if parts:
-            # A list of files cannot be a parameter of a view.
-            listed = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
-            return
-        source = None
-    _copy(connection, name, schema.empty_table() if source is None else source.cast(schema))
+    """In place of the empty one. `source`: rows, or a folder of parts."""
+    if isinstance(source, pa.Table):
+        if source.num_rows:
+            _copy(connection, name, source.cast(schema))
+    elif source and (parts := sorted(str(path) for path in source.glob("part-*.parquet"))):
+        # A list of files cannot be a parameter of a view.
+        listed = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
+        connection.execute(f"DROP TABLE {name}; CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+
+
+@cache
+def _empty_tables() -> str:
+    """Statements that make each. Once per process: DuckDB takes longer to read a schema of Arrow than to make tables of
+    SQL."""
+    schemas = dict(TABLES) | {name: schema for needed in INPUT_TABLES.values() for name, schema in needed.items()}
+    with duckdb.connect() as connection:
+        for name, schema in schemas.items():
+            _copy(connection, name, schema.empty_table())
+        return "".join(sql for (sql,) in connection.execute("SELECT sql FROM duckdb_tables()").fetchall())
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

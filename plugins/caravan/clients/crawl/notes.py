@@ -6,6 +6,7 @@ tables would stop; an address is never cut.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import lru_cache
 
@@ -23,6 +24,7 @@ _RESOURCE_RELS = frozenset(
 _KINDS: tuple[Kind, ...] = ("page", "resource", "external")
 """The first of what an address is found as decides."""
 _FEEDS = ("rss", "atom", "json", "xml")
+_HOST = re.compile(r"\s*(?:https?:)?//[^/?#]*", re.IGNORECASE)
 _META_KEYS = ("name", "property", "http-equiv", "itemprop")
 
 Row = tuple[object, ...]
@@ -55,6 +57,8 @@ class Notes:
         """Of `<a name>`."""
         self.forms: list[tuple[str, str]] = []
         """Method and address."""
+        self.raw: Counter[str] = Counter()
+        """Addresses of the site that are written with characters beyond ASCII, which browsers encode."""
         self.time: str | None = None
         self.dropped: Counter[str] = Counter()
 
@@ -71,6 +75,11 @@ class Notes:
         self.links.append(self.row(len(self.links), tag, target, rel, text))
         if ask and target.found is not None:
             self.lead_to(target.found)
+
+    def note_raw(self, href: str) -> None:
+        """Not of a host, which may be written in any script, nor of a fragment, which is not sent."""
+        if not _HOST.sub("", href.partition("#")[0]).isascii():
+            self.raw[href.strip()[:TEXT_CHARACTERS]] += 1
 
     def lead_to(self, found: Found) -> None:
         """An address that the page both shows and links to is a page, whichever stands last. Of several spellings the
@@ -104,9 +113,12 @@ def open_anchor(notes: Notes, node: LexborNode) -> object:
     # Before anything is resolved: a page may have a million.
     if "href" not in attributes or not notes.has_room("link", notes.links):
         return None
-    target = notes.targets.at(notes.base, attributes["href"] or "")
+    href = attributes["href"] or ""
+    target = notes.targets.at(notes.base, href)
     if target.url is None and target.problem is None:
         return None
+    if target.is_internal and not href.isascii():
+        notes.note_raw(href)
     if target.found is not None:
         notes.lead_to(target.found)
     notes.links.append(())  # its place; the words come at its end
@@ -131,7 +143,10 @@ def _told(node: LexborNode, attributes: Attributes) -> str | None:
 def note_area(notes: Notes, node: LexborNode) -> None:
     attributes = node.attributes
     if "href" in attributes:
-        target = notes.targets.at(notes.base, attributes["href"] or "")
+        href = attributes["href"] or ""
+        target = notes.targets.at(notes.base, href)
+        if target.is_internal and not href.isascii():
+            notes.note_raw(href)
         text = attributes.get("alt") or attributes.get("aria-label") or attributes.get("title")
         notes.note("area", target, _tokens(attributes.get("rel")), _cut(text) or None)
 
@@ -145,6 +160,8 @@ def note_link(notes: Notes, node: LexborNode) -> None:
     is_resource = not _RESOURCE_RELS.isdisjoint(rel) or _is_feed(attributes.get("type"))
     target = notes.targets.at(notes.base, href, "resource" if is_resource else "page")
     ask = is_resource or not _PAGE_RELS.isdisjoint(rel)
+    if ask and target.is_internal and not href.isascii():
+        notes.note_raw(href)
     notes.note("link", target, rel, _cut(attributes.get("title")) or None, ask)
     if "canonical" in rel and notes.has_room("canonical", notes.canonicals):
         notes.canonicals.append(("html", href, target.url, target.key, target.is_internal, notes.in_head))

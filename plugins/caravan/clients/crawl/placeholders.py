@@ -23,6 +23,9 @@ _TEMPLATES = {
 """What each begins with, and the whole of it."""
 _PATTERNS = {sign: re.compile(pattern) for sign, pattern in _TEMPLATES.items()}
 _BEGINS = "{%["
+_IN_CALL = re.compile(r"""\w\(\s*["'“‘][^"'”’)]*$""")
+"""What stands before a marker that is part of a quoted text given to a function: code in the middle of prose."""
+_LONGEST_CALL = 80
 _KEY = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*){2,6}|[a-z]+(?:_[a-z]+)*(?:\.[a-z]+(?:_[a-z]+)+)")
 _LONGEST_KEY = 100
 _NO_KEY_BEGINS = frozenset(str.split("www org com net io java javax de fr uk ftp mail"))
@@ -49,7 +52,7 @@ def templates_in(words: str) -> Counter[str]:
     for sign, pattern in _PATTERNS.items():
         at = words.find(sign)
         while at >= 0:
-            if match := pattern.match(words, at):
+            if (match := pattern.match(words, at)) and not _IN_CALL.search(words[max(0, at - _LONGEST_CALL) : at]):
                 found[" ".join(match[0].split())] += 1
             at = words.find(sign, at + len(sign))
     return found

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from caravan.clients.crawl.archive import NO_VALIDATORS, Archive, KnownSitemap
 from caravan.clients.crawl.crawl import Crawl
 from caravan.clients.crawl.frontier import LAST_RUN, SITEMAP, Seed, Step
 from caravan.clients.crawl.parts import as_table
@@ -88,9 +89,15 @@ class _Seeding:
         if origin.closed:
             self._add("sitemap", self._unread(named, key, origin.closed))
             return
-        answer = self.crawl.get(named.url, self.crawl.work.limits.sitemap_bytes)
+        archive = self.crawl.work.archive
+        known = archive.sitemap(named.url) if archive is not None else None
+        validators = known.validators if known is not None else NO_VALIDATORS
+        answer = self.crawl.get(named.url, self.crawl.work.limits.sitemap_bytes, validators)
         if answer is None:
             raise Stopped
+        if answer.status_code == 304 and archive is not None and known is not None:
+            yield from self._carried(named, key, answer, archive, known)
+            return
         sitemap = Sitemap(answer, self.crawl.work.limits.sitemap_bytes)
         children: list[_Named] = []
         if answer.status_code == 200:
@@ -104,6 +111,23 @@ class _Seeding:
         self._add("sitemap", self._row(named, key, answer, sitemap))
         for child in children:
             yield from self._sitemap(child)
+
+    def _carried(
+        self, named: _Named, key: int, answer: Answer, archive: Archive, known: KnownSitemap
+    ) -> Iterator[Seed]:
+        """The addresses of one that has not changed, with its rows as they were; when it was asked is new."""
+        for tables in archive.sitemap_rows(named.url):
+            self._stop_if_told()
+            self.crawl.write(tables)
+            listed = tables["sitemap_url"]
+            for url, problem in zip(listed["url"].to_pylist(), listed["problem"].to_pylist(), strict=True):
+                if problem is None and is_internal(url, self.crawl.work.scope):
+                    yield self._seed(url, "sitemap", SITEMAP)
+        parent = named.parents[-1] if named.parents else None
+        told = (key, named.url, parent, named.declared_in, known.kind, "not_modified", None, answer.requested_at, 200)
+        etag = answer.header("etag") or known.validators.etag
+        modified = answer.header("last-modified") or known.validators.last_modified
+        self._add("sitemap", (*told, known.byte_count, known.url_count, etag, modified))
 
     def _named_by(self, parent: _Named, entry: Entry) -> Iterator[_Named]:
         try:
@@ -139,11 +163,12 @@ class _Seeding:
         outcome = "failed" if answer.reason else "fetched"
         of_answer = (outcome, reason, answer.requested_at, answer.status_code)
         counts = (sitemap.byte_count, sitemap.count) if answer.status_code == 200 else (None, None)
-        return (key, named.url, parent, named.declared_in, sitemap.kind, *of_answer, *counts)
+        validators = (answer.header("etag"), answer.header("last-modified"))
+        return (key, named.url, parent, named.declared_in, sitemap.kind, *of_answer, *counts, *validators)
 
     def _unread(self, named: _Named, key: int, reason: str) -> tuple[object, ...]:
         parent = named.parents[-1] if named.parents else None
-        return (key, named.url, parent, named.declared_in, None, "skipped", reason, None, None, None, None)
+        return (key, named.url, parent, named.declared_in, None, "skipped", reason, *[None] * 6)
 
     def _absolute(self, url: str) -> str | None:
         try:

@@ -1,4 +1,5 @@
-"""Structured data of a page: JSON-LD. Microdata and RDFa are not read: no feature of a search engine needs them."""
+"""Structured data of a page as the nodes that it is made of: JSON-LD, and microdata, which is turned into it. RDFa is
+not read: search engines would, but hardly any shop writes it."""
 
 from __future__ import annotations
 
@@ -41,6 +42,11 @@ def read_block(text: str) -> Block:
         return _broken(str(error))
     if not isinstance(root, dict | list):
         return _broken("neither an object nor a list")
+    return nodes_of(root)
+
+
+def nodes_of(root: dict[str, Any] | list[Any]) -> Block:
+    """The nodes of what was read already, parents first."""
     rows: list[tuple[int | None, str | None, list[str] | None, str | None, str | None]] = []
     published_on = None
     for number, (path, node) in enumerate(_nodes(root)):

@@ -62,11 +62,12 @@ PAGE = {
     "refresh_url": _TEXT,  # of meta refresh with an address
     "refresh_seconds": _INT,
     "viewport": _TEXT,
-    "published_on": _TEXT,  # article:published_time, datePublished of JSON-LD, or the first time element, as written
+    "published_on": _TEXT,  # article:published_time, datePublished, or the first time element, as written
     "ids": _TEXTS,  # of elements, and names of anchors: where a fragment may lead
     "word_count": _INT,  # of the main text; NULL for languages without spaces
-    "sentence_count": _INT,  # NULL as word_count: what LIX and its like are made of
-    "long_word_count": _INT,  # of 7 letters and more, the same
+    "prose_word_count": _INT,  # of blocks that end as sentences do, at most 65,536 characters; NULL as word_count
+    "sentence_count": _INT,  # of these blocks: what LIX and its like are made of
+    "long_word_count": _INT,  # of 7 letters and more, in these blocks
     "character_count": _INT,  # of the main text, without white space
     "text_hash": _KEY,  # of the main text, lower case, white space collapsed
     "simhash": _KEY,  # 64 bits over shingles of the main text
@@ -117,11 +118,12 @@ HREFLANG = {
 }
 STRUCTURED = {
     "page_key": _KEY,
-    "block": _INT,
+    "block": _INT,  # a script element, or an item of microdata that is no property of another
+    "syntax": _TEXT,  # json-ld, microdata
     "node": _INT,  # in the block, parents first
     "path": _TEXT,  # `$.offers[0]`
-    "types": _TEXTS,  # of @type, without http(s)://schema.org/
-    "content": _TEXT,  # the node as JSON
+    "types": _TEXTS,  # of @type or itemtype, without http(s)://schema.org/
+    "content": _TEXT,  # the node as JSON-LD
     "error": _TEXT,  # of a block that is no JSON
 }
 HEADER = {"page_key": _KEY, "name": _TEXT, "value": _TEXT}  # lower case; never Set-Cookie's value
@@ -143,12 +145,14 @@ SITEMAP = {
     "parent_url": _TEXT,
     "declared_in": _TEXT,  # robots, index, config, guess
     "kind": _TEXT,  # index, urlset, text; NULL where it could not be read
-    "outcome": _TEXT,
+    "outcome": _TEXT,  # fetched, not_modified (what it said is as the last crawl wrote it down), failed, skipped
     "reason": _TEXT,
     "requested_at": _AT,
     "status_code": _INT,
     "byte_count": _INT,  # unpacked
     "url_count": _INT,
+    "etag": _TEXT,
+    "last_modified": _TEXT,
 }
 SITEMAP_URL = {
     "sitemap_url": _TEXT,

@@ -5,6 +5,8 @@ Texts are long and pages many, so characters are worked on as arrays; nothing he
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,7 +33,11 @@ _SPACELESS_SHARE = 1 / 3
 _WORDS_OF_SHINGLE, _CHARACTERS_OF_SHINGLE = 3, 5
 _LONG_WORD = 7
 """From so many letters on a word is long to LIX (Björnsson 1968)."""
-_SENTENCE_ENDS = tuple(map(ord, ".!?…।؟۔"))
+_SENTENCE_ENDS = tuple(".!?…।؟۔")
+_CLOSING = "\"'”’»)]"
+"""What may stand behind the end of a sentence."""
+_ENDS_SENTENCE = np.zeros(1 << 16, dtype=np.bool_)
+_ENDS_SENTENCE[list(map(ord, _SENTENCE_ENDS))] = True
 _HASHED_CHARACTERS = 1 << 16
 """So much of a text tells whether it is nearly another; a book on one page costs no more."""
 _LANGUAGE_CHARACTERS, _TITLE_CHARACTERS = 200, 40
@@ -39,6 +45,8 @@ _LANGUAGE_CHARACTERS, _TITLE_CHARACTERS = 200, 40
 _SAMPLE, _LARGE_SAMPLE = 400, 1_000
 _LIKELY, _SURE = 0.35, 0.8
 _NORWEGIAN = {"nb": "no", "nn": "no"}
+
+_LOADING = threading.Lock()
 
 _U = np.uint64
 
@@ -48,8 +56,6 @@ class Text(NamedTuple):
 
     word_count: int | None
     character_count: int
-    sentence_count: int | None
-    long_word_count: int | None
     text_hash: int | None
     simhash: int | None
     language: str | None
@@ -58,7 +64,7 @@ class Text(NamedTuple):
 def read_text(words: str, declared: str | None = None) -> Text:
     """`words`: white space collapsed. `declared`: the language that the page states."""
     if not words:
-        return Text(0, 0, 0, 0, None, None, None)
+        return Text(0, 0, None, None, None)
     lowered = words.lower()
     codes = np.frombuffer(lowered[:_HASHED_CHARACTERS].rstrip().encode("utf-32-le", "surrogatepass"), np.uint32)
     spaces = words.count(" ")
@@ -66,35 +72,42 @@ def read_text(words: str, declared: str | None = None) -> Text:
     language = language_of(words, declared)
     if is_spaceless(lowered, codes):
         marks = _rolled(codes[codes != ord(" ")].astype(_U), _CHARACTERS_OF_SHINGLE)
-        return Text(None, character_count, None, None, key_of(lowered), _vote(marks), language)
-    hashes, lengths = _word_hashes(codes)
-    # What was not hashed has as many long words and sentences for its words as what was.
-    share = (spaces + 1) / len(hashes)
-    return Text(
-        spaces + 1,
-        character_count,
-        max(1, round(share * _sentence_count(codes))),
-        round(share * int(np.count_nonzero(lengths >= _LONG_WORD))),
-        key_of(lowered),
-        _vote(_rolled(hashes, _WORDS_OF_SHINGLE)),
-        language,
-    )
+        return Text(None, character_count, key_of(lowered), _vote(marks), language)
+    simhash = _vote(_rolled(_word_hashes(codes), _WORDS_OF_SHINGLE))
+    return Text(spaces + 1, character_count, key_of(lowered), simhash, language)
+
+
+class Prose(NamedTuple):
+    """Columns of `page`: what LIX and its like are made of. NULL as `word_count`."""
+
+    prose_word_count: int | None = None
+    sentence_count: int | None = None
+    long_word_count: int | None = None
+
+
+def read_prose(blocks: Sequence[str]) -> Prose:
+    """Of those blocks that end as sentences do, up to `_HASHED_CHARACTERS` in all: names in tables, menus and
+    signatures of functions are no sentences. `blocks`: of a text whose words have spaces between them."""
+    prose = [end for block in blocks if (end := block.rstrip(_CLOSING)).endswith(_SENTENCE_ENDS)]
+    codes = np.frombuffer(" ".join(prose)[:_HASHED_CHARACTERS].rstrip().encode("utf-32-le", "surrogatepass"), np.uint32)
+    if not len(codes):
+        return Prose(0, 0, 0)
+    spaces = np.flatnonzero(codes == ord(" "))
+    lengths = np.diff(spaces, prepend=-1, append=len(codes)) - 1
+    before = np.append(codes[spaces - 1], codes[-1])
+    sentences = int(np.count_nonzero(_ENDS_SENTENCE[np.minimum(before, len(_ENDS_SENTENCE) - 1)]))
+    return Prose(len(lengths), max(1, sentences), int(np.count_nonzero(lengths >= _LONG_WORD)))
 
 
 def is_spaceless(text: str, codes: _Codes) -> bool:
     """Whether it is of a script without spaces between words."""
     if text.isascii():
         return False
-    if int(codes.max()) < _SPACELESS[0][0]:
+    wide = codes[codes >= _SPACELESS[0][0]]
+    enough = _SPACELESS_SHARE * int(np.count_nonzero(codes != ord(" ")))
+    if not len(wide) or len(wide) < enough:
         return False
-    count = sum(int(np.count_nonzero((codes >= low) & (codes <= high))) for low, high in _SPACELESS)
-    return count >= _SPACELESS_SHARE * int(np.count_nonzero(codes != ord(" ")))
-
-
-def _sentence_count(codes: _Codes) -> int:
-    """Ends of sentences before a space, or at the text's end."""
-    before = np.append(codes[np.flatnonzero(codes == ord(" ")) - 1], codes[-1])
-    return sum(int(np.count_nonzero(before == end)) for end in _SENTENCE_ENDS)
+    return sum(int(np.count_nonzero((wide >= low) & (wide <= high))) for low, high in _SPACELESS) >= enough
 
 
 def language_of(text: str, declared: str | None = None) -> str | None:
@@ -133,8 +146,14 @@ def _language(tag: str) -> str:
     return _NORWEGIAN.get(code, code)
 
 
-@lru_cache(maxsize=1)
 def _identifier() -> LanguageIdentifier:
+    with _LOADING:
+        return _loaded_identifier()
+
+
+@lru_cache(maxsize=1)
+def _loaded_identifier() -> LanguageIdentifier:
+    """Half a second and 100 MB: not by each of the threads that ask for it first."""
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
@@ -159,15 +178,15 @@ _POWERS, _INVERSES = _powers(_MULTIPLIER), _powers(pow(_MULTIPLIER, -1, _MODULUS
 _PLACES = tuple(_U(value) for value in (3, 0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 5))
 
 
-def _word_hashes(codes: _Codes) -> tuple[_Hashes, npt.NDArray[np.int64]]:
-    """One of each word, and its length. `codes`: of words with one space between them.
+def _word_hashes(codes: _Codes) -> _Hashes:
+    """One of each word. `codes`: of words with one space between them.
 
     A polynomial of the whole text, of which a word is the difference at its ends, brought back to the text's begin.
     """
     ends = np.append(np.flatnonzero(codes == ord(" ")), len(codes))
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
     sums = np.concatenate((np.zeros(1, dtype=_U), np.cumsum(codes * _POWERS[: len(codes)], dtype=_U)))
-    return (sums[ends] - sums[starts]) * _INVERSES[starts], ends - starts
+    return (sums[ends] - sums[starts]) * _INVERSES[starts]
 
 
 def _rolled(units: _Hashes, size: int) -> _Hashes:

@@ -15,6 +15,8 @@ import urllib3
 from caravan.core.errors import Rejected
 
 CHUNK_BYTES = 1 << 16
+LONGEST_WAIT = 999_999_999.0
+"""Seconds that a service may ask to wait: what is later than that no calendar may have."""
 _SHOWN = 80
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
@@ -107,7 +109,7 @@ def retry_after(response: requests.Response) -> float | None:
     if re.fullmatch("[0-9]{1,9}", text):
         return float(text)
     until, now = http_date(text), http_date(response.headers.get("Date", ""))
-    return max(0.0, (until - now).total_seconds()) if until and now else None
+    return min(max(0.0, (until - now).total_seconds()), LONGEST_WAIT) if until and now else None
 
 
 def http_date(text: str) -> datetime | None:

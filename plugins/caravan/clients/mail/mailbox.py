@@ -27,14 +27,14 @@ TIMEOUT_SECONDS = 30.0
 
 
 def receive(
-    connection: Connection, reports: Reports, clock: Callable[[], datetime], folder: str = "INBOX", most: int = 1000
+    connection: Connection, reports: Reports, clock: Callable[[], datetime], folder: str = "INBOX"
 ) -> Iterator[Received]:
     """What has not been seen, the oldest first. A mail is marked as seen by `ack` and by nothing else.
 
     `clock`: UTC without zone. Raises Retryable, and Misconfigured for a login that is refused.
     """
     with _opened(connection, folder) as box:
-        for uid in list(box.uids(AND(seen=False)))[:most]:
+        for uid in list(box.uids(AND(seen=False))):
             # The bytes as the server sends them, for they are what tells one report from the other; and PEEK.
             _, answer = box.client.uid("fetch", uid, "(BODY.PEEK[])")
             parts = [part[1] for part in answer if isinstance(part, tuple)]

@@ -48,20 +48,17 @@ class SesQueue:
     topics: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
 
-    def receive(self, most: int = 1000, wait_seconds: int = 0) -> Iterator[Received]:
-        """Until the queue gives nothing more, or `most` have come. Raises Retryable and Misconfigured."""
-        count = 0
-        while count < most:
+    def receive(self, wait_seconds: int = 0) -> Iterator[Received]:
+        """Until the queue gives nothing more. `wait_seconds`: with 0 some of SQS's servers are asked, and of a few
+        messages they may have none. Raises Retryable and Misconfigured."""
+        while True:
             with _typed_errors(self.connection):
                 answer = self.client.receive_message(
-                    QueueUrl=self.url,
-                    MaxNumberOfMessages=min(_MOST_AT_ONCE, most - count),
-                    WaitTimeSeconds=wait_seconds,
+                    QueueUrl=self.url, MaxNumberOfMessages=_MOST_AT_ONCE, WaitTimeSeconds=wait_seconds
                 )
             messages: Sequence[Mapping[str, str]] = answer.get("Messages", [])
             if not messages:
                 return
-            count += len(messages)
             for message in messages:
                 found = self.parse(message.get("Body", ""), f"sqs:{message['MessageId']}")
                 yield Received(found, self._delete(message["ReceiptHandle"]))

@@ -213,15 +213,16 @@ def record(
 
 def _read(found: Mapping[str, Any], text: str) -> Appearance:
     """What a record shows, of ours or of theirs."""
-    card = found.get("embed", {}).get("external", {})
-    links = [card["uri"]] if isinstance(card.get("uri"), str) else []
+    embed, langs = found.get("embed"), found.get("langs")
+    card = embed.get("external") if isinstance(embed, dict) else None
+    link = card.get("uri") if isinstance(card, dict) else None
     return Appearance(
         True,
         version=str(found.get("createdAt")),
         text=text,
         prices=frozenset(read_text(escape(str(found.get("text", "")))).prices),
-        links=tuple(links),
-        locale=", ".join(map(str, found.get("langs", ()))) or None,
+        links=(link,) if isinstance(link, str) else (),
+        locale=", ".join(map(str, langs)) or None if isinstance(langs, list) else None,
     )
 
 

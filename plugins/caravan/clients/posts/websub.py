@@ -15,7 +15,8 @@ from caravan.core.release import Content, Payload, Shown
 
 @dataclass
 class WebSub(Posting):
-    """`feeds`: their addresses. The hub fetches them anew; to tell it twice changes nothing, and nothing shows it."""
+    """`feeds`: their addresses, of one site or of several. The hub fetches them anew; to tell it twice changes nothing,
+    and nothing shows it."""
 
     feeds: Sequence[str] = field(default=(), kw_only=True)
 
@@ -23,7 +24,9 @@ class WebSub(Posting):
         self.has_evidence = False
 
     def render(self, content: Content) -> Payload:
-        return {"urls": list(self.feeds)}
+        """The feeds of the site that has the page."""
+        url = content.url or ""
+        return {"urls": [feed for feed in self.feeds if url.startswith(feed.rpartition("/")[0] + "/")] or [*self.feeds]}
 
     def check(self, payload: Payload) -> Sequence[str]:
         return url_faults(payload["urls"], "feed")

@@ -1,8 +1,8 @@
 """Posts of a WordPress site, by its REST API wp/v2 and an application password.
 
 A release has one post per language, for good: its slug is `<release>-<locale>`, and comments in its content name the
-message it was last written by and the revision. It is looked up before it is written: repeating changes nothing, an
-older revision never takes a newer one's place, and what was withdrawn comes back only as a newer one.
+message it was last written by, the revision and the release. It is looked up before it is written: repeating changes
+nothing, an older revision never takes a newer one's place, and what was withdrawn comes back only as a newer one.
 
 The content is one block of HTML, for in any other text WordPress puts a `<br>` wherever a line ends. Titles and
 excerpts are HTML there, and are escaped. Addresses are `index.php?rest_route=`, for where permalinks are plain there is
@@ -36,6 +36,7 @@ MOST_IMAGES, MOST_IMAGE_BYTES, LONGEST_ALT = 20, 10 << 20, 1000
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _MARKER = re.compile(r"<!-- caravan:([0-9a-f]{32}) -->")
 _REVISION = re.compile(r"<!-- caravan-revision:([0-9]{1,9}) -->")
+_RELEASE = re.compile(r"<!-- caravan-release:([a-z0-9_-]{1,63}) -->")
 _BLOCK, _BLOCK_END = "<!-- wp:html -->", "<!-- /wp:html -->"
 _FIELDS = "id,slug,status,content"
 
@@ -57,6 +58,12 @@ class _Post:
     @property
     def revision(self) -> int:
         return max(map(int, _REVISION.findall(self.raw)), default=0)
+
+    def is_of(self, message: Message) -> bool:
+        """Two releases may come to one slug (`a_b` and `a-b`). A post from before its release was noted is of its
+        slug's."""
+        found = _RELEASE.findall(self.raw)
+        return self.message_id is not None and (not found or found[-1] == message.key.object_id)
 
     def with_revision(self, comment: str) -> str:
         return _REVISION.sub(comment, self.raw) if self.revision else self.raw + comment
@@ -126,7 +133,7 @@ class WordPress(ReadablePosting):
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
         files = [read_image(image) for image in payload["images"]]
-        post = self._only(payload["slug"], publishes=False)
+        post = self._only(payload["slug"], message, publishes=False)
         if isinstance(post, Refused):
             return post
         if post and post.revision > message.key.revision:
@@ -143,7 +150,7 @@ class WordPress(ReadablePosting):
             "slug": payload["slug"],
             "title": escape(payload["title"], quote=False),
             "excerpt": escape(payload["summary"], quote=False),
-            "content": f"{_BLOCK}\n{html}\n<!-- caravan:{message.message_id} -->{_revision(message)}\n{_BLOCK_END}",
+            "content": f"{_BLOCK}\n{html}\n{_marks(message)}\n{_BLOCK_END}",
             "tags": [self._tag(name) for name in payload["tags"]],
         }
         if media:
@@ -155,13 +162,13 @@ class WordPress(ReadablePosting):
         outcome = self._write("/posts", body, message)
         if isinstance(outcome, Accepted):
             # Somebody may have created it since we looked.
-            post = self._only(payload["slug"], publishes=True)
+            post = self._only(payload["slug"], message, publishes=True)
             if isinstance(post, _Post) and str(post.number) != outcome.provider_id:
                 return self._write(f"/posts/{post.number}", body, message)
         return outcome
 
     def _withdraw(self, message: Message, payload: Payload) -> Outcome:
-        posts = [post for post in self._look(payload["slug"], publishes=False) if post.message_id]
+        posts = [post for post in self._look(payload["slug"], publishes=False) if post.is_of(message)]
         known = message.intention.payload.get("provider_id")
         if not posts and isinstance(known, str) and known.isdecimal():
             # A list that shows nothing, e.g. from a cache, is not enough.
@@ -181,7 +188,7 @@ class WordPress(ReadablePosting):
         return (post.status, post.revision) == (self.withdrawn_status, message.key.revision)
 
     def _evidence(self, message: Message, payload: Payload) -> Accepted | Refused | None:
-        ours = [post for post in self._look(payload["slug"], publishes=False) if post.message_id]
+        ours = [post for post in self._look(payload["slug"], publishes=False) if post.is_of(message)]
         if withdraws(message):
             is_gone = ours and all(self._is_withdrawn(post, message) for post in ours)
             return Accepted(str(ours[0].number)) if is_gone else None
@@ -217,12 +224,13 @@ class WordPress(ReadablePosting):
             raise answer.doubt(f"the answer does not say that its status is {self.status}")
         return Accepted(str(post.number))
 
-    def _only(self, wanted: str, *, publishes: bool) -> _Post | Refused | None:
+    def _only(self, wanted: str, message: Message, *, publishes: bool) -> _Post | Refused | None:
         """The release's post, the oldest where there are several; the others are moved to the bin."""
         posts = self._look(wanted, publishes)
-        if any(post.slug == wanted and post.message_id is None for post in posts):
-            return Refused(f"connection {self.connection.conn_id}: slug {wanted} is taken by a post that is not ours")
-        ours = [post for post in posts if post.message_id]
+        if taken := next((post for post in posts if post.slug == wanted and not post.is_of(message)), None):
+            whose = "of another release" if taken.message_id else "not ours"
+            return Refused(f"connection {self.connection.conn_id}: slug {wanted} is taken by a post that is {whose}")
+        ours = [post for post in posts if post.is_of(message)]
         for younger in ours[1:]:
             self._ask("DELETE", f"/posts/{younger.number}", publishes=publishes, expected=(404, 410))
         return ours[0] if ours else None
@@ -286,6 +294,11 @@ class WordPress(ReadablePosting):
 
 def slug(release_id: str, locale: str) -> str:
     return _sanitised(f"{release_id}-{locale}")
+
+
+def _marks(message: Message) -> str:
+    release = f"<!-- caravan-release:{message.key.object_id} -->"
+    return f"<!-- caravan:{message.message_id} -->{_revision(message)}{release}"
 
 
 def _revision(message: Message) -> str:

@@ -137,13 +137,14 @@ class FolderStore:
     def list(self, folder: str = "") -> dict[str, str]:
         root = self._file(folder) if folder else self._folder
         found = {}
-        for place, folders, names in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                file = Path(place) / name
-                version = None if name.startswith(".") else _version(file)
-                if version:
-                    found[file.relative_to(self._folder).as_posix()] = version
+        with self._typed_errors(folder or "."):
+            for place, folders, names in os.walk(root, onerror=_raise_unless_gone):
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                for name in names:
+                    file = Path(place) / name
+                    version = None if name.startswith(".") else _version(file)
+                    if version:
+                        found[file.relative_to(self._folder).as_posix()] = version
         return found
 
     def _file(self, path: str) -> Path:
@@ -179,6 +180,12 @@ class FolderStore:
             if error.errno in _OURS:
                 raise Misconfigured([Fault(self.name, reason)]) from None
             raise Retryable(f"{self.name}: {reason}") from None
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """What cannot be listed would look like pages that were never published."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _version(file: Path) -> str | None:

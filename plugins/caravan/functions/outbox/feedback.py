@@ -11,7 +11,7 @@ from typing import Protocol
 
 from caravan.core.contacts import Contacts, Suppression, SuppressionReason
 from caravan.core.feedback import Feedback, Received, Unreadable
-from caravan.core.outbox import Message, State
+from caravan.core.outbox import UNSETTLED, Message, State
 from caravan.core.privacy import ConsentEvent
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,14 @@ class Desk:
     clock: Callable[[], datetime]
 
 
-def take_in(received: Iterable[Received], desk: Desk) -> Counter[str]:
-    """Counts by kind. Each is acknowledged when all that it says is on disk; told again, it changes nothing."""
+def take_in(received: Iterable[Received], desk: Desk, until: datetime) -> Counter[str]:
+    """Counts by kind. Each is acknowledged when all that it says is on disk; told again, it changes nothing. What has
+    not been begun by `until` stays where it is."""
     counts: Counter[str] = Counter()
     for each in received:
+        if desk.clock() >= until:
+            log.warning("%s: there is more than could be taken in: the next run goes on", desk.outlet)
+            break
         for found in each.found:
             counts[_take(found, desk)] += 1
         each.ack()
@@ -69,14 +73,17 @@ def _take(found: Feedback | Unreadable, desk: Desk) -> str:
     # What it leads to comes first: it is the same however often it is done, and the note says that it was.
     if isinstance(found, Feedback) and message is not None:
         _act(found, message, desk, now)
-    is_new = desk.notes.add(desk.outlet, found, now)
-    if isinstance(found, Unreadable):
-        log.warning("%s: %s: %s", desk.outlet, found.raw_id, found.reason)
-        return "unreadable"
-    if message is None:
-        log.warning("%s: %s is about no message of ours", desk.outlet, found.raw_id)
-        return "unknown message"
-    return found.kind if is_new else "told before"
+        return found.kind if desk.notes.add(desk.outlet, found, now) else "told before"
+    # Not as what it says: others' mails may leave through the same account, and their complaints are not about ours.
+    note = found if isinstance(found, Unreadable) else _about_nobody(found)
+    desk.notes.add(desk.outlet, note, now)
+    log.warning("%s: %s: %s", desk.outlet, note.raw_id, note.reason)
+    return "unreadable" if note is found else "unknown message"
+
+
+def _about_nobody(found: Feedback) -> Unreadable:
+    whose = found.message_id or found.provider_id
+    return Unreadable(f"{found.kind}, about no message of ours: {whose}", found.raw_id)
 
 
 def _message(found: Feedback, desk: Desk) -> Message | None:
@@ -87,11 +94,7 @@ def _message(found: Feedback, desk: Desk) -> Message | None:
 
 
 def _act(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
-    if message.state in ("handed_over", "unknown", "operator"):
-        # Whatever comes back of a mail, but for one that was never sent on, shows that it had left. The
-        # worker that has it in hand may have died: its lease would end only after this has been acknowledged.
-        state: State = "rejected" if found.kind == "reject" else "accepted"
-        desk.sent.settle(message, state, f"evidence: {found.kind}", now, found.raw_id, found.provider_id)
+    _settle(found, message, desk, now)
     subject = message.intention.subject
     if subject is None:
         return
@@ -105,6 +108,18 @@ def _act(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
             _suppress(desk, subject, "soft_bounces", found, now)
     elif found.kind == "unsubscribe":
         unsubscribe(message, desk.contacts, desk.channel, found.at, now)
+
+
+def _settle(found: Feedback, message: Message, desk: Desk, now: datetime) -> None:
+    """Whatever comes back of a mail, but for one that was never sent on, shows that it had left. The worker that has it
+    in hand may have died: its lease would end only after this has been acknowledged. Or it lives, and moves it on just
+    now: then it is looked at again, for this comes once."""
+    state: State = "rejected" if found.kind == "reject" else "accepted"
+    there: Message | None = message
+    while there is not None and there.state in UNSETTLED:
+        if desk.sent.settle(there, state, f"evidence: {found.kind}", now, found.raw_id, found.provider_id):
+            return
+        there = desk.sent.get(message.message_id)
 
 
 def _suppress(desk: Desk, subject: str, reason: SuppressionReason, found: Feedback, now: datetime) -> None:

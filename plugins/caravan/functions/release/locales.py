@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import langcodes
@@ -57,6 +58,14 @@ def published(editions: Iterable[Edition]) -> list[Edition]:
     return list(reversed(found.values()))
 
 
+def text_for(wanted: str | None, texts: Sequence[str]) -> str:
+    """Which of a market's texts, its first language first, somebody reads who wants a language: that very one, the same
+    language of another country (`ar-AE` of the texts in `ar` and `en`), or else the first."""
+    if wanted is None or wanted in texts:
+        return wanted or texts[0]
+    return next((tag for tag in texts if _written(tag) == _written(wanted)), texts[0])
+
+
 def untranslated_share(editions: Collection[Edition]) -> float | None:
     """Of all languages of all markets, those without a text of their own: 0 to 1. None when there are none."""
     return sum(not each.is_own for each in editions) / len(editions) if editions else None
@@ -95,6 +104,7 @@ def missing(release: Release, markets: Mapping[str, KnownMarket]) -> Iterator[Fa
         yield Fault(where, "no market gets a text: all of them are skipped")
 
 
+@lru_cache(maxsize=1024)
 def _written(tag: str) -> tuple[str | None, str | None]:
     """Language and script: Simplified and Traditional Chinese are two, British and American English one."""
     full = langcodes.Language.get(tag).maximize()

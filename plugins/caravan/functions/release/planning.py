@@ -20,6 +20,7 @@ from caravan.core.release import Outlet, Payload, PayloadKey
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
 from caravan.functions.release.lint import lint
+from caravan.functions.release.locales import text_for
 from caravan.functions.release.recipients import BadRecipient, Recipient
 
 FUNCTION = "release"
@@ -161,7 +162,7 @@ def letters(
             found.elsewhere["reached before"] += 1
             continue
         # The market's first language comes first: contents are made in that order.
-        payload_key = texts[market].get(person.locale or "") or next(iter(texts[market].values()))
+        payload_key = texts[market][text_for(person.locale, [*texts[market]])]
         zone = person.zone or markets[market].zone
         subject = subject_of(person.address)
         details = {

@@ -15,7 +15,11 @@ import csv
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+import langcodes
+from langcodes.tag_parser import LanguageTagError
 
 from caravan.core.errors import Rejected
 from caravan.core.privacy import REFUSALS, STANDINGS, standing
@@ -41,7 +45,8 @@ class Consent:
 
 @dataclass(frozen=True)
 class Recipient:
-    """`address`: normalised. `row`: the line of the file at which it begins, the first being 1."""
+    """`address`: normalised. `row`: the line of the file at which it begins, the first being 1. `locale`: a BCP 47
+    tag."""
 
     address: str = field(repr=False)
     row: int
@@ -138,8 +143,8 @@ def _recipient(
         address,
         number,
         given.get("market") or None,
-        given.get("locale") or None,
-        # One that is none: the market's own; where it is from is kept with each message.
+        # A tag or a zone that is none: the market's own; where the zone is from is kept with each message.
+        _tag(given.get("locale", "")),
         zone if zone and _is_zone(zone) else None,
         given.get("is_customer", "").lower() in _YES,
         consent,
@@ -152,6 +157,8 @@ _Wrong = tuple[str, Unfit] | None
 
 
 def _fault(given: Mapping[str, str], markets: Collection[str], variables: Collection[str]) -> _Wrong:
+    if broken := next((name for name, value in given.items() if "\0" in value), None):
+        return broken, Unfit("NOT_TEXT", "holds a NUL, which no text does: is the file whole?")
     market = given.get("market")
     if market and market not in markets:
         return "market", Unfit("UNKNOWN_MARKET", "there is no such market")
@@ -164,7 +171,7 @@ def _fault(given: Mapping[str, str], markets: Collection[str], variables: Collec
 
 def _consent(given: Mapping[str, str], now: datetime) -> tuple[Consent | None, _Wrong]:
     """What they said. A no counts also where it makes no sense: of when nobody can tell, it was said now."""
-    state, when, evidence, text = (given.get(name, "") for name in _CONSENT)
+    state, when, evidence, text = (given.get(name, "").replace("\0", "?") for name in _CONSENT)
     if not (state or when or evidence or text):
         return None, None
     wrong: _Wrong = None
@@ -179,6 +186,15 @@ def _consent(given: Mapping[str, str], now: datetime) -> tuple[Consent | None, _
     if state and state not in _STATES:
         wrong = "consent_state", Unfit("NOT_A_STATE", f"is none of {', '.join(_STATES)}")
     return Consent(state or "given", min(at, now), evidence, text), wrong
+
+
+@lru_cache(maxsize=1024)
+def _tag(text: str) -> str | None:
+    """A BCP 47 tag as it is written; None for what is none."""
+    try:
+        return langcodes.standardize_tag(text) if langcodes.tag_is_valid(text) else None
+    except LanguageTagError:
+        return None
 
 
 def _is_zone(name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
 
-from caravan.config.site_checks import INPUTS, Check
+from caravan.config.site_checks import INPUTS, JUDGED, Check
 from caravan.core.errors import Rejected
 
 EVIDENCE_ITEMS = 20
@@ -47,7 +47,8 @@ class Facts(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """`judged_count`: rows of the check's view. `reason`: of what was not evaluated."""
+    """`judged_count`: rows of the check's view. `reason`: why it was not evaluated, one sentence that also holds for
+    several checks."""
 
     check: Check
     outcome: Outcome
@@ -67,19 +68,20 @@ def audit(facts: Facts, checks: Iterable[Check]) -> list[Verdict]:
 def _verdict(facts: Facts, check: Check) -> Verdict:
     absent = [INPUTS[name] for name in check.needs if name not in facts.inputs]
     if absent:
-        return Verdict(check, "not_evaluated", reason=f"no {'; no '.join(absent)}")
+        return Verdict(check, "not_evaluated", reason=f"Without {_listed(absent)} this cannot be judged.")
     if check.sql is None or check.over is None:
-        return Verdict(check, "not_evaluated", reason=f"waits for {check.later}")
+        return Verdict(check, "not_evaluated", reason=f"Not built yet: it waits for {check.later}.")
     try:
         judged = facts.count(check.over)
         if not judged:
-            return Verdict(check, "not_evaluated", reason=f"nothing to judge: {check.over} has no rows")
+            none = f"There was nothing to judge: the crawl found no {JUDGED.get(check.over, check.over)}."
+            return Verdict(check, "not_evaluated", reason=none)
         parameters = {name: _number(limit) for name, limit in check.limits.items()}
         sql = issue_sql(check, facts.columns(check.sql, parameters))
         issues, affected = facts.record(sql, parameters)
     except Rejected as error:
         _log.error("check %s is broken and was not evaluated: %s", check.id, error.message)
-        return Verdict(check, "not_evaluated", reason=f"the check is broken: {error.message}", is_broken=True)
+        return Verdict(check, "not_evaluated", reason=f"The check is broken: {error.message}", is_broken=True)
     return Verdict(check, "fired" if issues else "passed", judged, issues, affected)
 
 
@@ -117,3 +119,7 @@ GROUP BY judged.market_code, judged.page_key, judged.url
 
 def _number(limit: Decimal) -> int | float:
     return int(limit) if limit == limit.to_integral_value() else float(limit)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
