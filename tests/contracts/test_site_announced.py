@@ -102,6 +102,9 @@ def test_each_change_is_told_once_whatever_is_done_again(world):
     sending.verdict()
     (message,) = world.messages()
     assert (message.key.object_id, message.key.target) == ("shop 2026-03-02", f"{SITE} 20260302T021500Z 1")
+    ended_at = NIGHT + timedelta(minutes=1)
+    assert message.intention.planned_for == ended_at, "not when it was planned: that may be after a restore"
+    assert message.intention.not_after == ended_at + timedelta(days=1)
 
 
 def test_each_host_is_told_of_by_itself_and_ten_thousand_pages_at_once(world):

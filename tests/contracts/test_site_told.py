@@ -127,9 +127,20 @@ def test_what_no_crawl_can_be_compared_with_is_told_to_nobody(nights):
     assert listed == {"/": None, "/a": SECOND, "/b": None}, "only a text that is known has a day"
 
 
+def test_a_crawl_of_which_no_texts_are_known_makes_nothing_new(nights):
+    nights.crawl({"/": A, "/a": A})
+    (nights.root / "0" / PAGE_TEXTS).unlink()
+    nights.known = None
+    assert nights.crawl({"/": A, "/a": A, "/b": A})[0] == {}
+    assert nights.crawl({"/": A, "/a": A, "/b": B})[0] == {"/b": "changed"}
+
+
 def test_alternates_are_those_that_pages_name_and_that_may_be_shown(nights):
     site = {
-        "/": {"body": A, "alternates": {"en": "/", "de-de": "/de", "en-uk": "/uk", "fr": "/fr", "x-default": "/"}},
+        "/": {
+            "body": A,
+            "alternates": {"en": "/", "de-de": "/de", "en-uk": "/uk", "es-419": "/uk", "fr": "/fr", "x-default": "/"},
+        },
         "/de": {"body": A, "headers": {"Link": f'<{ORIGIN}/>; rel="alternate"; hreflang="en"'}},
         "/fr": HIDDEN,
         "/uk": A,

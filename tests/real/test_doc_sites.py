@@ -14,7 +14,8 @@ pytestmark = pytest.mark.real
 
 BESIDE = re.compile(r"/robots[.]txt|/sitemap[.]xml|/missing-.*")
 """What a crawl asks for besides pages and what they are made of."""
-TWICE = ("developers-reference", "debian-reference")
+TWICE = ("developers-reference",)
+"""In every run; the others in slow ones."""
 
 
 Told = dict[str, tuple[int, int, int | None]]
@@ -137,3 +138,19 @@ def test_translations_are_told_apart(docs: CrawledDocs) -> None:
     assert sorted(named) == [(code, "header", len(pages), len(pages)) for code in sorted(present)]
     (unknown,) = crawled.ask("SELECT COUNT(*) FROM hreflang ANTI JOIN page ON hreflang.target_key = page.page_key")
     assert unknown == (0,)
+
+
+def test_languages_are_told_by_words_where_no_page_states_its_own(docs: CrawledDocs) -> None:
+    site = SITES[1]
+    if site.version is None:
+        pytest.skip(f"no {site.folder}: apt install {site.package}")
+    crawled = docs.of(site)
+    pages = crawled.ask(
+        r"""
+        SELECT REGEXP_EXTRACT(url, '[.]([a-z]{2})(-[a-z]+)?[.]html$', 1) AS named, detected_language, COUNT(*)
+        FROM page WHERE is_html AND status_code = 200 AND named <> '' GROUP BY ALL
+        """
+    )
+    present = {path.name.split(".")[1].partition("-")[0] for path in site.folder.glob("index.*.html")}
+    assert {named for named, _, _ in pages} == {told for _, told, _ in pages if told} == present >= {"en"}
+    assert [row for row in pages if row[1] not in (row[0], None)] == []  # some are full of commands: not told

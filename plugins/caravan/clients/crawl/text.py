@@ -186,7 +186,8 @@ def _word_hashes(codes: _Codes) -> _Hashes:
     ends = np.append(np.flatnonzero(codes == ord(" ")), len(codes))
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
     sums = np.concatenate((np.zeros(1, dtype=_U), np.cumsum(codes * _POWERS[: len(codes)], dtype=_U)))
-    return (sums[ends] - sums[starts]) * _INVERSES[starts]
+    hashes: _Hashes = (sums[ends] - sums[starts]) * _INVERSES[starts]
+    return hashes
 
 
 def _rolled(units: _Hashes, size: int) -> _Hashes:
