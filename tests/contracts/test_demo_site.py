@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from caravan import INCLUDE_DIR
 from caravan.assembly import site as crawls
+from caravan.assembly.clock import standing_at
 from caravan.assembly.site_audit import Audited, Before, audit_crawl
 from caravan.assembly.site_crawl import _markets, _Night
 from caravan.clients.crawl.facts import INPUT_TABLES
@@ -25,6 +27,9 @@ from caravan.demo.site.planting import Night, differences
 from caravan.demo.site.shop import Shop
 
 CATALOGUE = load_site_checks()
+NIGHT = datetime(2026, 10, 31, 2, 15)
+"""The first one after the last day of the demo's sales."""
+LATER = NIGHT + timedelta(days=1)
 NOT_PLANTED = {
     "response-temporary-redirect": "it needs the redirects of 30 days of crawls, which no step gathers yet",
 }
@@ -58,7 +63,8 @@ class Sites:
         site = night.site(code)
         folder = self.home / "crawls" / f"{code}-{2 if last else 1}"
         plan = crawls.plan_of(site)
-        record = crawls.crawl(plan, folder, self.settings, last=last, authorities=site.authorities)
+        with standing_at(LATER if last else NIGHT):
+            record = crawls.crawl(plan, folder, self.settings, last=last, authorities=site.authorities)
         inputs = {**_inputs("market", _markets(night, site)), **(_known(shop) if shop else {})}
         before = Before(last, last / "ledger.parquet" if last else None)
         audited = audit_crawl(site.name, folder, record, CATALOGUE, self.settings, before, inputs)
