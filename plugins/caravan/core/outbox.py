@@ -291,8 +291,8 @@ class Outbox(Protocol):
         self, message: Message, now: datetime, spacing: Spacing = UNLIMITED, caps: Caps = UNCAPPED
     ) -> Message | Wait | Skip | None:
         """Commit that it is being handed over. None when the claim is no longer this worker's: then do not. Skip when
-        whom it is for has had enough, Wait when another one is less than its spacing away, whoever sent them: nothing
-        is committed then."""
+        whom it is for has had enough, or this very revision by another outlet; Wait when another one is less than its
+        spacing away, whoever sent them: nothing is committed then."""
         ...
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:
