@@ -37,8 +37,9 @@ def sent_by(transaction: Transaction, intention: Intention) -> str | None:
     """Another outlet by which this very revision has left for the same address, or may have; None where none has."""
     if intention.subject is None:
         return None
+    # Joined to nothing: by function and object an index has a whole list, by subject one person's.
     same = (
-        "subject = :subject AND function = :function AND object_id = :object_id AND revision = :revision "
+        "subject = :subject AND function || '' = :function AND object_id = :object_id AND revision = :revision "
         "AND target = :target AND outlet <> :outlet"
     )
     of = f"SELECT outlet FROM outbox_message WHERE {same} AND"
