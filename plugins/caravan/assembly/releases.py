@@ -256,12 +256,9 @@ def plan(release_id: str, by: str) -> dict[str, object]:
         pages = planning.publications(revision, payloads)
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
         refused: list[Rejected] = []
-        for account in mail if of_list else ():
-            assert of_list is not None
-            try:
-                counts[account.code] = letters.plan(desk, revision, payloads, account, of_list, now, by)
-            except Rejected as error:
-                refused.append(error)
+        if of_list and mail:
+            of_outlets, refused = letters.plan(desk, revision, payloads, mail, of_list, now, by)
+            counts |= of_outlets
         log.info("%s: %s", release.id, counts)
         # What can be planned is; the others are told, and tried again by the next run.
         if unopened:

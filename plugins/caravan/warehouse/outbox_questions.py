@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,7 @@ _UNSETTLED_OF_EACH = """
     FROM outbox_message WHERE state IN ('planned', 'claimed', 'handed_over', 'unknown', 'operator', 'missed')
     GROUP BY outlet
     """
+_OF_A_REVISION = "function = :function AND object_id = :object_id AND revision = :revision AND outlet = :outlet"
 _WAITING = "'planned', 'claimed', 'handed_over', 'unknown'"
 """States out of which something may still be sent, or found to have been."""
 MOST = 500
@@ -124,6 +125,30 @@ class OutboxQuestions:
         values = {"function": function, "object_id": object_id, "revision": revision}
         with self._ledger.read() as transaction:
             return read(transaction, where, values, "ORDER BY planned_for, message_id", MOST)
+
+    def of_people(
+        self, function: str, object_id: str, revision: int, outlet: str, states: Collection[str]
+    ) -> Iterator[str]:
+        """Ids of what is for somebody and in one of these states."""
+        values = {"function": function, "object_id": object_id, "revision": revision, "outlet": outlet}
+        marks = {f"state{place}": state for place, state in enumerate(states)}
+        with self._ledger.read() as transaction:
+            found = transaction.stream(
+                f"SELECT message_id FROM outbox_message WHERE {_OF_A_REVISION} "
+                f"AND subject IS NOT NULL AND state IN ({', '.join(f':{name}' for name in marks)})",
+                values | marks,
+            )
+            yield from (row[0] for row in found)
+
+    def is_planned_beyond(
+        self, function: str, object_id: str, revision: int, outlet: str, markets: Collection[str]
+    ) -> bool:
+        """Whether a revision waits on an outlet for people of other markets than these."""
+        values: dict[str, str | int] = {"function": function, "object_id": object_id, "revision": revision}
+        marks = {f"market{place}": market for place, market in enumerate(sorted(markets))}
+        others = f"market_code NOT IN ({', '.join(f':{name}' for name in marks)})" if marks else "1 = 1"
+        where = f"{_OF_A_REVISION} AND state = 'planned' AND subject IS NOT NULL AND {others}"
+        return self._one(where, values | marks | {"outlet": outlet}) is not None
 
     def left_since(self, function: str, outlet: str, since: datetime, limit: int) -> list[Message]:
         """What was promised since then and has left, or may have."""

@@ -79,6 +79,12 @@ class Kept:
             self._ids.append(_number(each.key.message_id))
             yield each
 
+    def note_ids(self, message_ids: Iterable[str]) -> int:
+        """How many."""
+        before = len(self._ids)
+        self._ids.extend(map(_number, message_ids))
+        return len(self._ids) - before
+
     def lookup(self) -> Callable[[str], bool]:
         """Whether a message is among those noted so far."""
         ids = array("Q", np.sort(np.frombuffer(self._ids, dtype=np.uint64)).tobytes())
