@@ -17,7 +17,7 @@ from caravan.core.outbox import Intention
 from caravan.core.privacy import ConsentEvent
 from caravan.functions.release.recipients import BadRecipient, Consent, Recipient
 
-_RULES = 3
+_RULES = 4
 """Another number when rows are judged otherwise: every list is read again."""
 
 
