@@ -88,6 +88,9 @@ class Key:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
+SUPERSEDED = "a newer revision is approved"
+"""Why what waited of an older one is cancelled."""
+
 Content = tuple[str, int, str]
 """What is approved, or held, as a whole: object, revision and hash of what it says."""
 

@@ -126,6 +126,17 @@ class OutboxQuestions:
         with self._ledger.read() as transaction:
             return read(transaction, where, values, "ORDER BY planned_for, message_id", MOST)
 
+    def people_waiting(self, function: str, object_id: str, revision: int) -> dict[str, int]:
+        """By outlet, how many people wait for a revision up to this one."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT outlet, COUNT(*) FROM outbox_message WHERE function = :function AND object_id = :object_id "
+                "AND revision <= :revision AND state = 'planned' AND subject IS NOT NULL "
+                "GROUP BY outlet ORDER BY outlet",
+                {"function": function, "object_id": object_id, "revision": revision},
+            )
+        return {row[0]: int(row[1]) for row in rows}
+
     def of_people(
         self, function: str, object_id: str, revision: int, outlet: str, states: Collection[str]
     ) -> Iterator[str]:
