@@ -17,7 +17,7 @@ from caravan.assembly.connections import current
 from caravan.config import outlets as config
 from caravan.config.lists import RecipientList
 from caravan.config.settings import Settings
-from caravan.core.connections import Connection
+from caravan.core.connections import Connection, OpenAddress
 from caravan.core.errors import Fault, Misconfigured
 from caravan.core.outbox import UNLIMITED, Message, Spacing
 from caravan.core.release import Drawer, Outlet
@@ -147,11 +147,12 @@ def _notice(
     if not bases:
         raise Misconfigured([Fault(f"outlet {account.code}", "there is no site that it could tell of")])
     if isinstance(account, config.WebSubOutlet):
-        hub = Connection(account.code, "http", host=account.hub)
+        hub = OpenAddress(account.code, "http", host=account.hub, place=f"outlets/{account.code}.yml hub")
         feeds = [f"{base}/feed.{kind}" for base in bases for kind in ("rss", "atom", "json")]
         return WebSub(account.code, hub, utc_now, feeds=feeds)
     place = {"key_location": f"{bases[0]}/{account.key}.txt"}
-    engines = Connection(account.code, "http", host=account.endpoint, password=account.key, extra=place)
+    file = f"outlets/{account.code}.yml endpoint"
+    engines = OpenAddress(account.code, "http", host=account.endpoint, password=account.key, extra=place, place=file)
     return IndexNow(account.code, engines, utc_now)
 
 
