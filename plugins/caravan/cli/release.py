@@ -84,6 +84,7 @@ def lint(
     """
     from caravan.assembly.drawing import faults_of
     from caravan.functions.release.hashes import content_hash
+    from caravan.functions.release.locales import passed_over
 
     settings, shelf = Settings.from_environment(), _shelf()
     if release_id is None:
@@ -94,6 +95,8 @@ def lint(
         faults += faults_of(settings, shelf, release)
     for fault in in_order(faults):
         say(str(fault))
+    for note in in_order(each for release in asked for each in passed_over(release, shelf.known.markets)):
+        say(f"note: {note}")
     counted = "1 release" if len(asked) == 1 else f"{len(asked)} releases"
     say(f"{counted} read, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
     if faults:
