@@ -32,6 +32,7 @@ from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.lists import StoredLists
 from caravan.warehouse.outbox import StoredOutbox
+from caravan.warehouse.outbox_stops import StoredStops
 from caravan.warehouse.releases import StoredReleases
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Desk:
     contacts: StoredContacts
     releases: StoredReleases
     lists: StoredLists
+    stops: StoredStops
     key: bytes
 
     def subject_of(self, address: str) -> str:
@@ -58,7 +60,8 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
     settings = settings or Settings.from_environment()
     with open_ledger(settings) as ledger:
         stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger), StoredLists(ledger)
-        yield Desk(settings, read_shelf(settings.config_dir), *stores, secret_key(settings, stores[1]))
+        stops = StoredStops(ledger)
+        yield Desk(settings, read_shelf(settings.config_dir), *stores, stops, secret_key(settings, stores[1]))
 
 
 @contextmanager

@@ -148,7 +148,8 @@ class Message:
 @dataclass(frozen=True)
 class Traffic:
     """Of one outlet. `planned_count`: to come. `due_count`: its time has come. `overdue_count`: it is too late, and
-    nothing has noticed. `last_at`: when something was handed over last, UTC."""
+    nothing has noticed. `last_at`: when something was handed over last, UTC. `is_stopped`: nothing leaves until a
+    person lifts that."""
 
     outlet: str
     planned_count: int
@@ -158,6 +159,7 @@ class Traffic:
     undecided_count: int
     missed_count: int
     last_at: datetime | None
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True)

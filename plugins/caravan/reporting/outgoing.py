@@ -90,6 +90,7 @@ class Outlet:
         """Kind and words: the worst that can be said of it."""
         here = self.traffic
         found = (
+            (here.is_stopped, ("bad", "stopped")),
             (here.overdue_count, ("bad", "not being sent")),
             (here.undecided_count, STANDINGS["decide"]),
             (here.missed_count, STANDINGS["missed"]),
