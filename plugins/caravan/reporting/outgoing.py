@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -238,7 +238,8 @@ def _releases(reader: Reader, superseded: Superseded) -> tuple[Released, ...]:
         ORDER BY r.first_promised_at DESC, r.release_id, r.revision DESC LIMIT {RELEASES_SHOWN}
         """,
     )
-    return tuple(Released(*row, sum(superseded.get((row[0], row[1]), {}).values())) for row in rows)
+    taken_back = {which: sum(of_markets.values()) for which, of_markets in superseded.items()}
+    return tuple(replace(Released(*row), superseded_count=taken_back.get((row[0], row[1]), 0)) for row in rows)
 
 
 def _undecided(reader: Reader) -> tuple[Undecided, ...]:

@@ -253,7 +253,10 @@ class OutboxQuestions:
             counted = transaction.rows(_UNSETTLED_OF_EACH, {"now": as_text(now), "since": as_text(missed_since)})
         counts = {outlet: dict(zip(_COUNTS, map(int, of_outlet), strict=True)) for outlet, *of_outlet in counted}
         none = dict.fromkeys(_COUNTS, 0)
-        return [Traffic(outlet=outlet, last_at=as_moment(at), **counts.get(outlet, none)) for outlet, at in last]
+        return [
+            Traffic(outlet=outlet, last_at=as_moment(at), is_stopped=False, **counts.get(outlet, none))
+            for outlet, at in last
+        ]
 
     def counts(self) -> list[tuple[str, str, str, int]]:
         """function, outlet, state and how many."""
