@@ -16,7 +16,8 @@ of which `reporting_marts_hourly` makes `mart.rpt_release__consistency`.
 
 - `list_outlets`: configuration.
 - `collect [outlet]`: the queue or the mailbox does not answer, or does not let us in; what is in it waits there.
-  `TOO_MANY_COMPLAINTS`: more than 2 of 1,000 people complained: stop, and look at whom you write to.
+  `OUTLET_STOPPED`: of the mails of 30 days more than 2 in 1,000 were called spam, or more than 25 in 1,000 went to
+  addresses that there are not: the outlet hands over nothing until a person has looked and lifts it.
 - `list_published`: the outbox or the warehouse cannot be opened.
 - `check_outlet [outlet]`: the account does not let us in. What does not answer is no failure, and is asked again.
 - `verdict`: fails whenever something above did, and with `RELEASE_DIFFERS` for as long as an outlet shows something

@@ -12,7 +12,7 @@ import pytest
 
 from caravan.core.feedback import Feedback, Kind, Received, Unreadable
 from caravan.core.outbox import Accepted, Intention, Key, Message, Unknown
-from caravan.functions.outbox.feedback import Desk, take_in
+from caravan.functions.outbox.feedback import Desk, take_in, too_much
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.feedback import StoredFeedback
 from caravan.warehouse.ledger import FILE, SqliteLedger
@@ -187,6 +187,31 @@ def test_what_is_about_no_message_of_ours_changes_none(world, change, outlet):
     assert world.come(world.tell("complaint", **change), outlet=outlet) == Counter({"unknown message": 1})
     assert world.reasons() == [] and world.acks == 1
     assert world.notes.counts(outlet, NOW - DAY) == {"unreadable": 1}, "no complaint about mails of ours"
+
+
+@pytest.mark.parametrize(
+    ("sent", "came", "words"),
+    [
+        (99, {"complaint": 99}, None),
+        (1000, {"complaint": 2, "hard_bounce": 25}, None),
+        (1000, {"complaint": 3}, "3 of 1,000 mails were called spam, and 0.2% is the limit"),
+        (1000, {"hard_bounce": 26, "soft_bounce": 500}, "26 of 1,000 mails went to addresses that there are not, and"),
+        (100, {"complaint": 1}, "1 of 100 mails were called spam"),
+        (1000, {"unsubscribe": 500, "soft_bounce": 500}, None),
+    ],
+)
+def test_too_much_stops_an_outlet(sent, came, words):
+    found = too_much(sent, came)
+    assert found.startswith(words) if words else found is None
+
+
+def test_what_came_is_counted_by_mails_that_left_since(world):
+    for raw_id in ("raw-1", "raw-2"):
+        world.come(world.tell("complaint", raw_id=raw_id), world.tell("hard_bounce", "ben", raw_id=raw_id))
+    world.come(world.tell("complaint", message_id=None, provider_id="4711", raw_id="raw-3"))
+    assert world.notes.of_mails_since("letter", NOW) == {"complaint": 1, "hard_bounce": 1}
+    assert world.notes.of_mails_since("letter", NOW + timedelta(seconds=1)) == {}
+    assert world.notes.of_mails_since("other", NOW) == {}
 
 
 def test_all_that_has_come_is_taken_in_until_the_turn_is_over(world):

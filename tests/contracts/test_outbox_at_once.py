@@ -1,4 +1,5 @@
-"""Two processes at one outbox: each message once, no faster than the rate, nobody beyond a cap; on both engines."""
+"""Two processes at one outbox: each message once, by one outlet, no faster than the rate, nobody beyond a cap; on both
+engines."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ from caravan.warehouse.ledger import FILE
 from caravan.warehouse.outbox import StoredOutbox
 
 
-def at_once(script: str, place: str) -> list[list[str]]:
+def at_once(script: str, place: str, *more: str) -> list[list[str]]:
     """The lines that two processes say that are told to begin together."""
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", script, place, name],
+            [sys.executable, "-c", script, place, name, *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -145,29 +146,33 @@ def test_two_workers_at_once_share_the_rate_of_a_domain_and_lose_nothing(outbox,
     assert min(after - before for before, after in pairwise(left)) >= timedelta(milliseconds=150)
 
 
-CAPPED = """
+BY_TWO_OUTLETS = """
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from caravan.core.outbox import Cap, Caps, Message
 from caravan.warehouse.ledger import PostgresLedger, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
-place, name = sys.argv[1:]
+place, name = sys.argv[1:3]
 outbox = StoredOutbox(PostgresLedger(place) if "://" in place else SqliteLedger(Path(place)))
+caps = Caps(tuple(Cap(int(count), 1) for count in sys.argv[3:]))
 now, minutes = datetime(2026, 11, 25, 8, 30), timedelta(minutes=10)
 found = outbox.claim("release", name, name, now, now + minutes, minutes, 100)
 print("ready", flush=True)
 sys.stdin.readline()
 for message in found:
-    if isinstance(outbox.begin(message, now, caps=Caps((Cap(1, 1),))), Message):
+    if isinstance(outbox.begin(message, now, caps=caps), Message):
         print(message.key.target, flush=True)
 """
 
 
-def test_two_workers_at_once_write_to_nobody_more_often_than_a_cap_allows(outbox, place):
-    people = [f"t{number:02}" for number in range(40)]
-    keys = [Key("release", "autumn", 1, outlet, person) for person in people for outlet in ("one", "two")]
+@pytest.mark.parametrize("objects", [("autumn", "winter"), ("autumn", "autumn")])
+def test_two_outlets_at_once_write_to_nobody_twice(outbox, place, objects):
+    """A cap of one message of all releases; and without any cap, one of the same revision."""
+    people, caps = [f"t{number:02}" for number in range(40)], ("1",) * (len(set(objects)) - 1)
+    of_outlets = dict(zip(("one", "two"), objects, strict=True))
+    keys = [Key("release", name, 1, outlet, person) for person in people for outlet, name in of_outlets.items()]
     outbox.plan([intention(key.target, key=key) for key in keys], NOW, "me")
-    said = at_once(CAPPED, place)
+    said = at_once(BY_TWO_OUTLETS, place, *caps)
     assert sorted(line for lines in said for line in lines) == people
     assert outbox.verify() is None

@@ -10,7 +10,7 @@ import pytest
 from outboxes import LEASE, MINUTE, NOW, claim, intention, states
 
 from caravan.core.outbox import Accepted, Cap, Caps, Domains, Key, Message, Refused, Skip, Unknown, Wait
-from caravan.warehouse.outbox import StoredOutbox
+from caravan.warehouse.outbox import StoredOutbox, doubt
 
 SECOND = timedelta(seconds=1)
 
@@ -55,6 +55,50 @@ def test_two_outlets_at_once_do_not_go_beyond_a_cap(outbox, open_ledger):
     assert other.begin(theirs, NOW, caps=caps) == Skip("over the cap of 1 in 7 days")
     outbox.record(replace(mine, state="handed_over"), Refused("550"), NOW)
     assert isinstance(other.begin(theirs, NOW, caps=caps), Message), "what was refused has reached nobody"
+
+
+BY_NEWSLETTER = Skip("it has reached them by newsletter, or may have")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "change", "subject", "answer"),
+    [
+        (None, {}, "x", BY_NEWSLETTER),
+        (Accepted(), {}, "x", BY_NEWSLETTER),
+        (Unknown("?"), {}, "x", BY_NEWSLETTER),
+        (Refused("550"), {}, "x", None),
+        (Accepted(), {"revision": 2}, "x", None),
+        (Accepted(), {"object_id": "winter"}, "x", None),
+        (Accepted(), {"function": "loyalty"}, "x", None),
+        (Accepted(), {"target": "y"}, "x", None),
+        (Accepted(), {}, None, None),
+    ],
+)
+def test_a_revision_reaches_nobody_by_a_second_outlet(outbox, open_ledger, outcome, change, subject, answer):
+    """Both are claimed before either is handed over."""
+    other, first = StoredOutbox(open_ledger()), Key("release", "autumn", 1, "newsletter", "x")
+    second = replace(first, **{"outlet": "post", **change})
+    outbox.plan([intention(key=key, subject=subject) for key in (first, second)], NOW, "me")
+    mine = next(each for each in claim(outbox) if each.key == first)
+    (theirs,) = other.claim(second.function, "post", "two", NOW, NOW + MINUTE, LEASE, 1)
+    begun = outbox.begin(mine, NOW)
+    if outcome:
+        outbox.record(begun, outcome, NOW)
+    found = other.begin(theirs, NOW)
+    assert (found if answer else found.state) == (answer or "handed_over")
+    assert outbox.get(second.message_id).state == ("claimed" if answer else "handed_over")
+
+
+def test_what_may_have_left_before_a_restore_reaches_nobody_by_a_second_outlet(outbox, open_ledger):
+    doubted, new = (Key("release", "autumn", 1, outlet, "x") for outlet in ("post", "newsletter"))
+    outbox.plan([intention(key=doubted, subject="x")], NOW, "me")
+    with open_ledger().write() as transaction:
+        assert doubt(transaction, NOW - MINUTE, NOW) == 1
+    outbox.plan([intention(key=new, subject="x")], NOW, "me")
+    (message,) = claim(outbox)
+    assert outbox.begin(message, NOW) == Skip("it has reached them by post, or may have")
+    outbox.settle(outbox.get(doubted.message_id), "rejected", "not there", NOW, "Li")
+    assert isinstance(outbox.begin(message, NOW), Message)
 
 
 def test_a_rate_is_of_the_outlet_whoever_sends(outbox, open_ledger):

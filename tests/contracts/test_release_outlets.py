@@ -160,6 +160,20 @@ def test_who_is_told_of_a_page_is_told_after_it_is_there(world):
     assert sending.send("hub") == SENT
 
 
+@pytest.mark.parametrize(("code", "place"), [("hub", "outlets/hub.yml hub"), ("search", "outlets/search.yml endpoint")])
+@pytest.mark.parametrize(("fault", "told"), [("denied", "answered 401"), ("moved", "is redirected to ")])
+def test_who_is_told_without_an_account_is_named_by_the_outlet_s_own_field(world, code, place, fault, told):
+    world.plan()
+    sending.send("site")
+    world.now += timedelta(minutes=1)
+    getattr(world.services, code).faults.next(fault)
+    with pytest.raises(Misconfigured) as refused:
+        sending.send(code)
+    (only,) = refused.value.faults
+    assert (only.where, only.message.startswith(told)) == (place, True)
+    assert "password" not in only.message and "set its host" not in only.message
+
+
 def test_nobody_is_told_of_a_page_whose_site_could_not_be_opened_when_it_was_planned(world):
     file = world.config / "outlets" / "site.yml"
     file.write_text(file.read_text().replace("folder: site", "bucket: pages\nconnection: s3_pages"))

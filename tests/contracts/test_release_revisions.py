@@ -12,6 +12,7 @@ from release_world import LETTER, ReleaseWorld, agreed
 from caravan.assembly import releases
 from caravan.assembly.shelf import read_shelf
 from caravan.core.errors import Rejected
+from caravan.core.outbox import SUPERSEDED
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 USED = "revision 1 was planned with other content: put its files back as they were then, or give it a new revision"
@@ -94,6 +95,29 @@ def test_a_later_revision_reaches_only_those_who_missed_it(world, change):
     world.now += 15 * timedelta(minutes=1)
     world.send()
     assert world.received() == ["anna@example.com", "ben@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("outlets", "told"),
+    [
+        ("[site]", "(letter: 1): this one has no outlet for mail, so nobody gets it. "),
+        ("[site, letter]", "(letter: 1): mail of this revision is planned instead"),
+    ],
+)
+def test_what_a_correction_takes_back_is_told_before_it_is_approved_and_when(world, caplog, outlets, told):
+    world.now -= 2 * HOUR
+    world.approve()
+    assert "taken_back" not in world.plan()
+    edit(world.folder / "release.yml", "[site, letter]", outlets)
+    edit(world.folder / "release.yml", "list: letters", "list: letters\nrevision: 2")
+    body = releases.review("autumn")["body"]
+    assert "mail of an older revision waits and is taken back" in body and told in body
+    world.approve()
+    assert world.plan()["taken_back"] == 3, "a mail and two pages"
+    assert told in caplog.text
+    assert "taken_back" not in world.plan() and "older revision" not in releases.review("autumn")["body"]
+    with world.desk() as desk:
+        assert {each.reason for each in desk.outbox.find(state="cancelled")} == {SUPERSEDED}
 
 
 @pytest.mark.parametrize(("becomes", "mails"), [("accepted", []), ("rejected", ["anna@example.com"])])

@@ -34,7 +34,20 @@ def by(approver: str, content: str = "hash", at: datetime = NOW) -> Approval:
         ([by("Jos\u00e9"), by("JOSE\u0301")], 2, "approved by 1 of 2"),
         ([by("Maria\u00a0\uff2b")], 1, "approved by its author alone: somebody else has to"),
         ([by("Omar"), by("Li")], 2, None),
-        ([by("Omar", at=NOW + timedelta(minutes=1))], 1, "changed since it was approved"),
+        (
+            [by("Omar", at=NOW + timedelta(minutes=1))],
+            1,
+            "approved by 0 of 1; the approval by Omar is dated 2026-11-25 08:31:00 UTC, which is to come: it counts "
+            "from then",
+        ),
+        ([by("Li"), by("Omar", at=NOW + timedelta(days=1))], 1, None),
+        (
+            [by("Li"), by("Omar", at=NOW + timedelta(days=1))],
+            2,
+            "approved by 1 of 2; the approval by Omar is dated 2026-11-26 08:30:00 UTC, which is to come: it counts "
+            "from then",
+        ),
+        ([by("Omar", "older", at=NOW + timedelta(days=1))], 1, "changed since it was approved"),
         ([by(" ")], 1, "approved by its author alone: somebody else has to"),
     ],
 )

@@ -30,6 +30,7 @@ from caravan.functions.release.calendar import calendar_rows, editorial_calendar
 from caravan.functions.release.lint import lint
 from caravan.functions.release.planning import Standing
 from caravan.functions.release.preview import preview
+from caravan.functions.release.review import review
 from caravan.warehouse.releases import StoredReleases
 
 READERS = """\
@@ -164,7 +165,7 @@ def test_lint_says_where_no_mail_may_leave_in_time(
     found = list(out_of_reach(shelf, shelf.release("spring")))
     assert [fault.message.partition(":")[0] for fault in found] == noted
     output = run("lint")[1]
-    assert output.count("look at this: releases/spring/release.yml: ") == len(noted)
+    assert output.count("note: releases/spring/release.yml: ") == len(noted)
     if noted:
         assert "DE: mail may not leave there from 2026-11-25 22:30:00 to 2026-11-26 02:30:00 UTC" in output
 
@@ -270,6 +271,17 @@ def test_the_index_says_who_reads_what_and_what_is_wrong(config: Path) -> None:
         '<td>BR</td><td>pt-BR</td>\n<td><span class="warn">en stands in</span></td>\n<td>2026-11-25 12:30</td>' in index
     )
     assert "25 % of the languages of these markets have no text of their own." in index
+
+
+@pytest.mark.parametrize(("policy", "instead"), [("fallback", "en"), ("skip", "none"), ("require", None)])
+def test_a_stale_translation_is_told_wherever_a_release_is_looked_at(config: Path, policy: str, instead: str) -> None:
+    edit(config / "releases/spring/release.yml", "BR: fallback", f"BR: fallback, DE: {policy}")
+    edit(config / "releases/spring/de.md", "summary", f"translation_of: {'0' * 64}\nsummary")
+    revision = revision_of(config)
+    told = f"stale: de translates an older source, and is not used (DE gets {instead}); translate it again and write "
+    shown = (run("lint")[1], preview(revision, [], *drawn(config))["index.html"], review(revision).replace("\\", ""))
+    assert [told in each for each in shown] == [instead is not None] * 3, "what is a fault is told as that, once"
+    assert run("lint")[0] == (instead is None)
 
 
 def test_a_mail_shows_its_sender_and_its_plain_text(config: Path) -> None:

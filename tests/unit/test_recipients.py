@@ -110,12 +110,13 @@ def test_an_address_alone_is_enough_and_an_unknown_zone_is_none():
         ("address,is_customer", "a@b.de,maybe", "is_customer", "NOT_YES_OR_NO"),
         ("address,first_name", "a@b.de, ", "first_name", "VARIABLE_MISSING"),
         ("address,first_name", "a@b.de,A\0na", "first_name", "NOT_TEXT"),
-        ("address,consent_at", "a@b.de,yesterday", "consent_at", "NOT_A_TIME"),
-        ("address,consent_at", "a@b.de,9999-12-31T23:59:59-01:00", "consent_at", "NOT_A_TIME"),
-        ("address,consent_at", "a@b.de,0001-01-01T00:00:00+01:00", "consent_at", "NOT_A_TIME"),
-        ("address,consent_at", "a@b.de,2026-11-25T09:30:01Z", "consent_at", "NOT_YET_SAID"),
+        ("address,consent_at,consent_state", "a@b.de,yesterday,given", "consent_at", "NOT_A_TIME"),
+        ("address,consent_at,consent_state", "a@b.de,9999-12-31T23:59:59-01:00,given", "consent_at", "NOT_A_TIME"),
+        ("address,consent_at,consent_state", "a@b.de,0001-01-01T00:00:00+01:00,given", "consent_at", "NOT_A_TIME"),
+        ("address,consent_at,consent_state", "a@b.de,2026-11-25T09:30:01Z,given", "consent_at", "NOT_YET_SAID"),
         ("address,consent_at,consent_state", "a@b.de,2026-11-26T10:00:00Z,withdrawn", "consent_at", "NOT_YET_SAID"),
         ("address,consent_at,consent_state", "a@b.de,2026-01-01,granted", "consent_state", "NOT_A_STATE"),
+        ("address,consent_at,consent_state", "a@b.de,2026-01-01,", "consent_state", "NO_STATE"),
         ("address,market", "a@b.de", "", "WRONG_WIDTH"),
         ("address,market", "a@b.de,DE,more", "", "WRONG_WIDTH"),
     ],
@@ -128,6 +129,15 @@ def test_a_bad_row_is_named_and_the_next_one_read(header, row, field_name, code)
     assert isinstance(bad, BadRecipient) and isinstance(fine, Recipient)
     assert (bad.row, bad.field_name, bad.reason_code) == (2, field_name, code)
     assert "a@b.de" not in bad.message and fine.address == "c@d.de"
+
+
+@pytest.mark.parametrize(
+    "row", ["consent_at\na@b.de,2026-01-01", "consent_evidence\na@b.de,form 7", "consent_text\na@b.de,v1"]
+)
+def test_a_time_or_a_proof_without_what_was_said_is_no_yes(row):
+    (bad,) = people(f"address,{row}\n")
+    assert isinstance(bad, BadRecipient)
+    assert (bad.field_name, bad.reason_code, bad.refusal) == ("consent_state", "NO_STATE", None)
 
 
 def test_a_no_counts_and_can_be_stored_whatever_its_evidence_holds():

@@ -12,7 +12,7 @@ import pytest
 import report_world as world
 
 from caravan import SQL_DIR
-from caravan.core.outbox import Traffic
+from caravan.core.outbox import SUPERSEDED, Traffic
 from caravan.reporting.outgoing import Released
 from caravan.reporting.report import render
 from caravan.warehouse.catalog import load_models
@@ -27,7 +27,7 @@ def message(number: int, state: str, late: timedelta | None = None, **change: An
         "message_id": f"{number:032x}", "function": "release", "object_id": "autumn", "revision": 1, "outlet": "letter",
         "market_code": "DE", "locale": "de-DE", "content_hash": "c", "state": state, "attempt": 1,
         "planned_for": PROMISED, "not_after": PROMISED + HOUR, "due_at": PROMISED, "changed_at": PROMISED + HOUR,
-        "planned_at": PROMISED - HOUR, "changed_seq": number,
+        "planned_at": PROMISED - HOUR, "changed_seq": number, "reason": None, "purpose": None,
         "handed_over_at": None if late is None else PROMISED + late,
     }  # fmt: skip
     row |= change
@@ -45,6 +45,25 @@ MESSAGES = [
     message(8, "operator", SECOND, changed_at=PROMISED + 2 * HOUR),
     message(9, "accepted", 0 * SECOND, object_id="<winter>", planned_for=PROMISED - 24 * HOUR, handed_over_at=PROMISED),
     message(10, "planned", object_id="spring", revision=12, planned_for=PROMISED + 240 * HOUR),
+    message(
+        12,
+        "accepted",
+        SECOND,
+        object_id="price",
+        planned_for=PROMISED - HOUR,
+        handed_over_at=PROMISED - HOUR,
+        purpose="news",
+    ),
+    *(
+        message(13 + number, "cancelled", object_id="price", planned_for=PROMISED - HOUR, **of)
+        for number, of in enumerate(
+            (
+                {"market_code": "AE", "reason": SUPERSEDED, "purpose": "news"},
+                {"market_code": "GB", "reason": SUPERSEDED},  # a page: the newer revision has it
+                {"market_code": "FR", "reason": "taken off its list", "purpose": "news"},
+            )
+        )
+    ),
     message(11, "operator", SECOND, function="service", outlet="desk", object_id="ticket-7"),
 ]
 
@@ -98,6 +117,8 @@ CALENDAR = [
     *entry("autumn", -1, "GB DE"),
     *entry("<winter>", -2),
     *entry("forgotten", -3, standing="in_review", is_gone=True),
+    *entry("price", -2.5, "DE GB FR"),
+    *entry("price", -2.75, "AE"),
     *entry("long ago", -61),
 ]
 TRAFFIC = [
@@ -171,6 +192,8 @@ def test_releases_with_their_counts_the_latest_first(site):
         ["spring rev. 12", "on its way", "–", "1", "0", "1", *"00000", "–", "30 Nov 2026 09:30", "not yet"],
         ["autumn rev. 1", "decision needed", "66.7 % n = 6", "8", "3", "0", "2", "1", "1", "1", "0", "1 h 0 min",
          "20 Nov 2026 09:30", "20 Nov 2026 10:30"],
+        ["price rev. 1", "mail taken back", "100.0 % n = 1", "4", "1", *"00000", "3", "0 s", "20 Nov 2026 08:30",
+         "20 Nov 2026 08:30"],
         ["&lt;winter&gt; rev. 1", "sent", "0.0 % n = 1", "1", "1", *"000000", "24 h 0 min", "19 Nov 2026 09:30",
          "20 Nov 2026 09:30"],
     ]  # fmt: skip
@@ -195,10 +218,10 @@ def test_what_differs_from_what_was_handed_over_comes_first_and_only_of_the_last
 
 
 def test_states_are_counted_on_both_pages(site):
-    counts = "4 accepted, 3 waiting for a decision, 1 missed, 1 planned, 1 rejected, 1 skipped."
-    assert f"11 messages: {counts}" in site["releases.html"]
+    counts = "5 accepted, 3 cancelled, 3 waiting for a decision, 1 missed, 1 planned, 1 rejected, 1 skipped."
+    assert f"15 messages: {counts}" in site["releases.html"]
     assert counts in site["quality.html"]
-    assert "11 messages, last change 20 Nov 2026 11:30 UTC" in site["quality.html"]
+    assert "15 messages, last change 20 Nov 2026 11:30 UTC" in site["quality.html"]
 
 
 def test_no_message_is_named(site):
@@ -238,6 +261,8 @@ def test_the_calendar_shows_what_became_of_past_ones_the_latest_first(site):
     assert shown == [
         ("Fri, 20 Nov 2026", "On autumn", "decision needed"),
         ("Thu, 19 Nov 2026", "On &lt;winter&gt;", "sent"),
+        ("Wed, 18 Nov 2026", "On price", "sent"),
+        ("Wed, 18 Nov 2026", "On price", "mail taken back"),
         ("Wed, 18 Nov 2026", "On forgotten", "not sent"),
     ]
 
@@ -264,11 +289,14 @@ def test_the_first_page_says_how_each_outlet_does(site):
         ({"accepted": 1, "rejected": 999}, "refused"),
         ({"accepted": 1, "rejected": 1, "planned": 1}, "refused"),
         ({"rejected": 1, "unknown": 1}, "unknown"),
+        ({"accepted": 1, "cancelled": 1}, "sent"),
+        ({"accepted": 1, "superseded": 1}, "taken_back"),
+        ({"rejected": 1, "superseded": 1}, "refused"),
     ],
 )
 def test_what_is_said_of_a_release_is_the_worst(counts: dict[str, int], standing: str) -> None:
     names = ("message", "planned", "accepted", "unknown", "missed", "skipped", "rejected", "cancelled", "undecided")
-    counted = {f"{name}_count": counts.get(name, 0) for name in names}
+    counted = {f"{name}_count": counts.get(name, 0) for name in (*names, "superseded")}
     timed = {"due_count": None, "on_time_count": None, "most_late_seconds": None}
     released = Released("autumn", 1, first_promised_at=PROMISED, last_handed_over_at=None, **counted, **timed)
     assert released.standing == standing

@@ -32,14 +32,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHANNEL = "email"
-COMPLAINTS_DAYS = 30
-MOST_COMPLAINTS = 0.002
-"""Of the mails of so many days. Gmail refuses senders from 0.3 % on; whoever waits for that has lost."""
+JUDGED_FOR = timedelta(days=30)
+"""An outlet is judged by the mails that it handed over in this time, and since a person looked at it last."""
 TURN = timedelta(minutes=15)
 """For what has come to one place. Each mail has two events at least: to take so many in an hour, and no more, would be
 days behind a list of a hundred thousand, and a queue forgets."""
-_FEW = 100
-"""Of fewer mails a share says nothing."""
 
 
 def list_outlets() -> list[str]:
@@ -50,7 +47,8 @@ def list_outlets() -> list[str]:
 
 
 def collect(outlet: str) -> dict[str, int]:
-    """Take in all that has come back of one outlet's mails. Rejected when too many people complain."""
+    """Take in all that has come back of one outlet's mails. Where that is too much it hands over nothing more until a
+    person lifts that: Rejected for so long."""
     settings = Settings.from_environment()
     with open_desk(settings) as desk, open_ledger(settings) as ledger:
         account = desk.shelf.known.outlets.get(outlet)
@@ -62,13 +60,22 @@ def collect(outlet: str) -> dict[str, int]:
         for source in _sources(account, desk.key):
             counts += feedback.take_in(source, taker, utc_now() + TURN)
         log.info("%s: %s", outlet, dict(counts))
-        since = utc_now() - timedelta(days=COMPLAINTS_DAYS)
-        complaints = notes.counts(outlet, since).get("complaint", 0)
-        sent = desk.outbox.sent_since(outlet, since)
-    if sent >= _FEW and complaints / sent > MOST_COMPLAINTS:
-        share = f"{complaints} of {sent:,} mails of {COMPLAINTS_DAYS} days, {complaints / sent:.2%}"
-        raise Rejected("TOO_MANY_COMPLAINTS", f"{outlet}: {share}: look at whom you write to before you write again")
+        since = utc_now() - JUDGED_FOR
+        since = max(since, desk.stops.lifted_at(outlet) or since)
+        if why := feedback.too_much(desk.outbox.sent_since(outlet, since), notes.of_mails_since(outlet, since)):
+            desk.stops.stop(outlet, why, utc_now())
+        stop = desk.stops.standing().get(outlet)
+    if stop:
+        raise Rejected("OUTLET_STOPPED", f"{outlet}: since {stop.at:%Y-%m-%d %H:%M} UTC nothing leaves: {stop.reason}. "
+                       f"Look at whom you write to; then `./caravan outbox lift {outlet} --why ...`")  # fmt: skip
     return dict(counts)
+
+
+def lift(outlet: str, by: str, why: str) -> None:
+    """An outlet that was stopped hands over again. It is judged by what it sends from now on."""
+    with open_desk() as desk:
+        if not desk.stops.lift(outlet, utc_now(), by, why):
+            raise Rejected("NOT_STOPPED", f"nothing has stopped '{outlet}'")
 
 
 def unsuppress(address: str, by: str, why: str) -> list[str]:

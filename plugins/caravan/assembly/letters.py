@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from caravan.config.outlets import MailOutlet, OutletAccount
 from caravan.config.releases import Release
 from caravan.core.errors import Rejected
 from caravan.core.outbox import LEFT, Key
+from caravan.core.release import PayloadKey
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
 from caravan.functions.release.planning import Payloads, People
@@ -30,27 +31,58 @@ def plan(
     desk: Desk,
     revision: Revision,
     payloads: Payloads,
+    accounts: Sequence[OutletAccount],
+    of_list: RecipientList,
+    now: datetime,
+    by: str,
+) -> tuple[dict[str, object], list[Rejected]]:
+    """For everybody on the list whom the release is for, and for nobody else, each by one outlet; and for addresses of
+    our own. Counts by outlet; of a list that was planned as it is, nothing but `new`. And why outlets got nobody:
+    Rejected for a list that is none, or has lost more than half of its people."""
+    counts: dict[str, object] = {}
+    refused: list[Rejected] = []
+    by_outlet: dict[str, list[PayloadKey]] = {account.code: [] for account in accounts}
+    for key in payloads:
+        by_outlet.get(key.outlet, []).append(key)
+    try:
+        is_as_it_was = _is_as_it_was(desk, revision.release, by_outlet, of_list, now)
+    except Rejected as error:
+        return counts, [error]
+    before: list[str] = []
+    for account in accounts:
+        try:
+            own = _plan_seeds(desk, revision, payloads, account, of_list, now, by)
+            if is_as_it_was:
+                counts[account.code] = {"new": 0, **own}
+            else:
+                counts[account.code] = _plan(desk, revision, payloads, account, before, of_list, now, by) | own
+        except Rejected as error:
+            refused.append(error)
+        before.append(account.code)
+    return counts, refused
+
+
+def _plan(
+    desk: Desk,
+    revision: Revision,
+    payloads: Payloads,
     account: OutletAccount,
+    before: Collection[str],
     of_list: RecipientList,
     now: datetime,
     by: str,
 ) -> dict[str, object]:
-    """For everybody on the list whom the release is for, and for nobody else; and for addresses of our own. Counts; of
-    a list that was planned as it is, nothing but `new`. Rejected for a list that is none, or has lost more than half of
-    its people."""
+    """`before`: outlets that are planned already; whoever is on the list under two markets is theirs."""
     release, found, kept = revision.release, People(), Kept()
     reading = lists.take_in(desk, of_list, now)
-    own = _plan_seeds(desk, revision, payloads, account, of_list, now, by)
     uses, this = desk.lists.uses(of_list.code), (release.id, release.revision)
     used = next((each for each in uses if (*this, account.code) == (each.release_id, each.revision, each.outlet)), None)
-    if used and _is_as_it_was(desk, release, used, reading):
-        return {"new": 0, **own}
     last = used or next((each for each in uses if (each.release_id, each.revision) != this), None)
     markets = {key.market_code for key in payloads if key.outlet == account.code}
     fallen = None if release.audience_may_fall else _fallen(desk, account.code, last, reading, markets)
     if fallen and not used:
         raise fallen
-    is_reached = _reached(desk, release)
+    is_reached = _reached(desk, release, account, before)
     with lists.people(desk, of_list, reading.read_at) as rows:
         letters = planning.letters(revision, payloads, account, rows, of_list, desk.subject_of, found, is_reached)
         new = desk.outbox.plan(kept.note(letters), now, by)
@@ -66,31 +98,50 @@ def plan(
     if not found.planned:
         log.warning("%s: nobody on the list %s is written to by %s", release.id, of_list.code, account.code)
     changed = {"taken_back": moved["cancelled"], "again": moved["planned"]}
-    counts = {"new": new, **own, **{name: count for name, count in changed.items() if count}}
+    counts = {"new": new, **{name: count for name, count in changed.items() if count}}
     return {**vars(found), "elsewhere": dict(found.elsewhere), **counts}
 
 
-def _is_as_it_was(desk: Desk, release: Release, used: ListUse, reading: StoredReading) -> bool:
-    """Nothing would come of planning it again. Who was reached by an earlier revision may turn out to have not been."""
-    rendered_at = desk.releases.rendered_at(release.id, release.revision, used.outlet)
-    is_same = used.reading_id == reading.reading_id and rendered_at is not None and rendered_at <= used.at
-    return is_same and not release.only_missed
+def _is_as_it_was(
+    desk: Desk, release: Release, by_outlet: Mapping[str, Collection[PayloadKey]], of_list: RecipientList, now: datetime
+) -> bool:
+    """Nothing would come of planning it again on any outlet: a market that one gives away, another one has. Who was
+    reached by an earlier revision may turn out to have not been."""
+    reading = lists.take_in(desk, of_list, now)
+    if release.only_missed:
+        return False
+    uses = {
+        each.outlet: each
+        for each in desk.lists.uses(of_list.code)
+        if (each.release_id, each.revision) == (release.id, release.revision)
+    }
+    for outlet, keys in by_outlet.items():
+        used, rendered_at = uses.get(outlet), desk.releases.rendered_at(release.id, release.revision, outlet)
+        if used is None or used.reading_id != reading.reading_id or (rendered_at and rendered_at > used.at):
+            return False
+        markets = {key.market_code for key in keys}
+        if desk.outbox.is_planned_beyond(planning.FUNCTION, release.id, release.revision, outlet, markets):
+            return False
+    return True
 
 
-def _reached(desk: Desk, release: Release) -> Callable[[str], bool]:
-    """Whether mail of an earlier revision has left for somebody, or may have, or is about to: by whichever outlet.
-    Nobody is asked about, where the release is for all."""
-    accounts = desk.shelf.known.outlets
-    earlier = [
-        (number, outlet)
-        for number, outlet in desk.releases.planned_before(release.id, release.revision)
-        if release.only_missed and (outlet not in accounts or accounts[outlet].is_mail)
-    ]
+def _reached(desk: Desk, release: Release, account: OutletAccount, before: Collection[str]) -> Callable[[str], bool]:
+    """Whether mail has left for somebody, or may have, or is about to: of this revision by another outlet, of an
+    earlier one by whichever, where the release is for those alone who have missed that. Of outlets that are planned
+    `before` this one also what is planned."""
+    accounts, found, theirs = desk.shelf.known.outlets, Kept(), []
+    for number, outlet in desk.releases.planned_before(release.id, release.revision + 1):
+        is_mail = outlet not in accounts or accounts[outlet].is_mail
+        is_this = number == release.revision
+        if is_mail and (outlet != account.code if is_this else release.only_missed):
+            states = ("claimed", *LEFT, *(["planned"] if is_this and outlet in before else []))
+            count = found.note_ids(desk.outbox.of_people(planning.FUNCTION, release.id, number, outlet, states))
+            theirs += [(number, outlet)] if count else []
+    is_there = found.lookup()
 
     def is_reached(target: str) -> bool:
-        keys = (Key(planning.FUNCTION, release.id, number, outlet, target) for number, outlet in earlier)
-        found = (desk.outbox.get(key.message_id) for key in keys)
-        return any(each is not None and each.state in ("claimed", *LEFT) for each in found)
+        keys = (Key(planning.FUNCTION, release.id, number, outlet, target) for number, outlet in theirs)
+        return any(is_there(key.message_id) for key in keys)
 
     return is_reached
 

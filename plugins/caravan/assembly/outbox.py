@@ -19,6 +19,7 @@ from caravan.core.incidents import Incident
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
+from caravan.warehouse.outbox_stops import StoredStops
 
 KEY_FILE = "secret.key"
 KEY_VARIABLE = "CARAVAN_SECRET_KEY"
@@ -34,13 +35,14 @@ class Books:
 
     outbox: StoredOutbox
     contacts: StoredContacts
+    stops: StoredStops
 
 
 @contextmanager
 def open_books(settings: Settings) -> Iterator[Books]:
     """Made when they are not there yet."""
     with open_ledger(settings) as ledger:
-        yield Books(StoredOutbox(ledger), StoredContacts(ledger))
+        yield Books(StoredOutbox(ledger), StoredContacts(ledger), StoredStops(ledger))
 
 
 def open_ledger(settings: Settings) -> Ledger:

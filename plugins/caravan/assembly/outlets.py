@@ -17,7 +17,7 @@ from caravan.assembly.connections import current
 from caravan.config import outlets as config
 from caravan.config.lists import RecipientList
 from caravan.config.settings import Settings
-from caravan.core.connections import Connection
+from caravan.core.connections import Connection, OpenAddress
 from caravan.core.errors import Fault, Misconfigured
 from caravan.core.outbox import UNLIMITED, Domains, Message, Spacing, domain_rate
 from caravan.core.release import Drawer, Outlet
@@ -150,7 +150,7 @@ def _notice(
     if not bases:
         raise Misconfigured([Fault(f"outlet {account.code}", "there is no site that it could tell of")])
     if isinstance(account, config.WebSubOutlet):
-        hub = Connection(account.code, "http", host=account.hub)
+        hub = OpenAddress(account.code, "http", host=account.hub, place=f"outlets/{account.code}.yml hub")
         feeds = [f"{base}/feed.{kind}" for base in bases for kind in ("rss", "atom", "json")]
         return WebSub(account.code, hub, utc_now, feeds=feeds)
     return IndexNow(account.code, _engines(account, f"{bases[0]}/{account.key}.txt"), utc_now)
@@ -158,7 +158,8 @@ def _notice(
 
 def _engines(account: config.IndexNowOutlet, key_location: str | None = None) -> Connection:
     extra = {"key_location": key_location} if key_location else {}
-    return Connection(account.code, "http", host=account.endpoint, password=account.key, extra=extra)
+    place = f"outlets/{account.code}.yml endpoint"
+    return OpenAddress(account.code, "http", host=account.endpoint, password=account.key, extra=extra, place=place)
 
 
 def _site(account: config.SiteOutlet, settings: Settings, zones: Mapping[str, str]) -> Outlet:

@@ -21,6 +21,7 @@ from caravan.config.settings import Settings
 from caravan.core.approval import Approval, Revocation, person
 from caravan.core.contacts import subject_of
 from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.outbox import SUPERSEDED
 from caravan.core.release import Outlet
 from caravan.functions.release import planning
 from caravan.functions.release.content import Revision
@@ -31,6 +32,7 @@ from caravan.functions.release.review import review as sheet
 from caravan.warehouse.contacts import StoredContacts
 from caravan.warehouse.lists import StoredLists
 from caravan.warehouse.outbox import StoredOutbox
+from caravan.warehouse.outbox_stops import StoredStops
 from caravan.warehouse.releases import StoredReleases
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Desk:
     contacts: StoredContacts
     releases: StoredReleases
     lists: StoredLists
+    stops: StoredStops
     key: bytes
 
     def subject_of(self, address: str) -> str:
@@ -57,7 +60,8 @@ def open_desk(settings: Settings | None = None) -> Iterator[Desk]:
     settings = settings or Settings.from_environment()
     with open_ledger(settings) as ledger:
         stores = StoredOutbox(ledger), StoredContacts(ledger), StoredReleases(ledger), StoredLists(ledger)
-        yield Desk(settings, read_shelf(settings.config_dir), *stores, secret_key(settings, stores[1]))
+        stops = StoredStops(ledger)
+        yield Desk(settings, read_shelf(settings.config_dir), *stores, stops, secret_key(settings, stores[1]))
 
 
 @contextmanager
@@ -166,13 +170,29 @@ def review(release_id: str) -> dict[str, str]:
         if faults := faults_of(desk.settings, desk.shelf, release):
             raise _faulty(release, faults)
         revision = desk.shelf.revision(release)
+        told = _taken_back(desk, release)
         so_far = f"{release.id} is {', '.join(found.reasons) or 'approved by all that it needs'}"
         return {
             "release_id": release.id,
             "content_hash": _hash(revision),
             "subject": f"Approve {release.id}, revision {release.revision}: {release.source.front.title}",
-            "body": f"{sheet(revision)}\n{so_far}.",
+            "body": "\n".join([f"{sheet(revision)}\n{so_far}.", *([f"\n**Note**: {told}."] if told else [])]),
         }
+
+
+def _taken_back(desk: Desk, release: Release) -> str:
+    """How much mail of an older revision still waits, and what becomes of it; empty where none does."""
+    waiting = desk.outbox.people_waiting(FUNCTION, release.id, release.revision - 1)
+    if not waiting:
+        return ""
+    known, counts = desk.shelf.known.outlets, ", ".join(f"{outlet}: {count:,}" for outlet, count in waiting.items())
+    becomes = "mail of this revision is planned instead"
+    if not any(known[code].is_mail for code in release.outlets if code in known):
+        becomes = (
+            "this one has no outlet for mail, so nobody gets it. To write to those people all the same, name the mail "
+            "outlet too, with `only_missed: true`"
+        )
+    return f"mail of an older revision waits and is taken back once this one is planned ({counts}): {becomes}"
 
 
 def _faulty(release: Release, faults: Iterable[object]) -> Rejected:
@@ -250,18 +270,18 @@ def plan(release_id: str, by: str) -> dict[str, object]:
         if faults:
             raise _faulty(release, faults)
         now = utc_now()
-        desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, "a newer revision is approved", now, by)
+        if told := _taken_back(desk, release):
+            log.warning("%s: %s", release.id, told)
+        taken_back = desk.outbox.cancel(FUNCTION, release.id, release.revision - 1, SUPERSEDED, now, by)
         links = sent_links(release, payloads, known, desk.shelf.settings.own_hosts)
         desk.releases.keep(payloads, links, now)
         pages = planning.publications(revision, payloads)
         counts: dict[str, object] = {"state": "planned", "new": desk.outbox.plan(pages, now, by)}
+        counts |= {"taken_back": taken_back} if taken_back else {}
         refused: list[Rejected] = []
-        for account in mail if of_list else ():
-            assert of_list is not None
-            try:
-                counts[account.code] = letters.plan(desk, revision, payloads, account, of_list, now, by)
-            except Rejected as error:
-                refused.append(error)
+        if of_list and mail:
+            of_outlets, refused = letters.plan(desk, revision, payloads, mail, of_list, now, by)
+            counts |= of_outlets
         log.info("%s: %s", release.id, counts)
         # What can be planned is; the others are told, and tried again by the next run.
         if unopened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from caravan.assembly.connections import current
@@ -95,7 +96,9 @@ def traffic(settings: Settings, now: datetime) -> list[Traffic]:
     if not is_made(settings):
         return []
     with open_books(settings) as books:
-        return books.outbox.traffic(now, now - MISSED_FOR)
+        stopped = books.stops.standing()
+        found = books.outbox.traffic(now, now - MISSED_FOR)
+    return [replace(each, is_stopped=each.outlet in stopped) for each in found]
 
 
 def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:

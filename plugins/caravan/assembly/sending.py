@@ -142,7 +142,9 @@ def _senders(desk: Desk, code: str) -> Iterator[tuple[list[Sender], ReleaseCarri
                 spacing,
                 caps,
                 # What asks people to confirm is our own words: a list's file says that it is sent.
-                held=held(desk, account.is_mail) if function == FUNCTION else lambda content: None,
+                held=_unless_stopped(
+                    desk, code, held(desk, account.is_mail) if function == FUNCTION else lambda content: None
+                ),
                 domains=domains_of(account, pace.batch, _CLAIM),
             )
             for function in FUNCTIONS
@@ -282,6 +284,16 @@ def held(desk: Desk, is_mail: bool) -> Callable[[Content], str | None]:
             return "it is approved no longer: `caravan release list` says why"
         refused = list_faults(release, desk.shelf.lists.get(release.list or "")) if is_mail else []
         return refused[0] if refused else None
+
+    return why
+
+
+def _unless_stopped(desk: Desk, outlet: str, then: Callable[[Content], str | None]) -> Callable[[Content], str | None]:
+    """Asked before each message: a long list is stopped in the middle."""
+
+    def why(content: Content) -> str | None:
+        stop = desk.stops.standing().get(outlet)
+        return f"the outlet is stopped: {stop.reason}; `./caravan outbox lift {outlet}`" if stop else then(content)
 
     return why
 

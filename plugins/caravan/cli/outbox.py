@@ -20,6 +20,7 @@ from caravan.core.outbox import TRANSITIONS, Message, State
 
 if TYPE_CHECKING:
     from caravan.warehouse.outbox import StoredOutbox
+    from caravan.warehouse.outbox_stops import Stop
 
 app = typer.Typer(help="What leaves the machine: list, explain, decide.", no_args_is_help=True)
 
@@ -42,6 +43,8 @@ def list_messages(
         raise CaravanError(f"no state '{state}'{nearest(state, get_args(State))}")
     if _is_empty():
         return
+    for stop in _stops():
+        say(f"{stop.outlet}: stopped since {stop.at:%Y-%m-%d %H:%M} UTC, nothing leaves: {stop.reason}")
     with _outbox() as outbox:
         if not (state or function or object_id):
             _show_counts(outbox)
@@ -61,6 +64,7 @@ def explain(message: Id) -> None:
         found = _one(outbox, message)
         events = outbox.events(found.message_id)
     intention = found.intention
+    stop = next((each.reason for each in _stops() if each.outlet == found.key.outlet), "")
     facts = {
         "id": found.message_id,
         "is": f"{found.state}{f': {found.reason}' if found.reason else ''}",
@@ -68,6 +72,7 @@ def explain(message: Id) -> None:
         "to": f"{found.key.outlet}: {found.key.target}",
         "planned for": f"{intention.planned_for} UTC, not after {intention.not_after}",
         "in hand": _lease(found, _now()),
+        "held": f"its outlet is stopped: {stop}" if stop and found.state in ("planned", "claimed") else "",
         "content": intention.content_hash,
         "theirs": found.provider_id or "",
     }
@@ -120,6 +125,19 @@ def unsuppress(
 
     if not _is_empty():
         say(f"lifted: {', '.join(lift(address, getuser(), why))}")
+
+
+@app.command()
+def lift(
+    outlet: Annotated[str, typer.Argument(help="An outlet that was stopped: too many complaints, or bounces.")],
+    why: Annotated[str, typer.Option("--why", help="What you found and did about it, for the record.")],
+) -> None:
+    """Let a stopped outlet hand over again. It is judged anew, by what it sends from now on."""
+    from caravan.assembly.feedback import lift as lift_stop
+
+    if not _is_empty():
+        lift_stop(outlet, getuser(), why)
+        say(f"{outlet}: hands over again")
 
 
 @app.command()
@@ -193,6 +211,13 @@ def _outbox() -> Iterator[StoredOutbox]:
         raise typer.Exit(1)
     with open_books(Settings.from_environment()) as books:
         yield books.outbox
+
+
+def _stops() -> list[Stop]:
+    from caravan.assembly.outbox import open_books
+
+    with open_books(Settings.from_environment()) as books:
+        return list(books.stops.standing().values())
 
 
 def _one(outbox: StoredOutbox, begin: str) -> Message:

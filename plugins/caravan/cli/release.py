@@ -86,6 +86,7 @@ def lint(
     from caravan.assembly.drawing import faults_of
     from caravan.assembly.reach import out_of_reach
     from caravan.functions.release.hashes import content_hash
+    from caravan.functions.release.locales import passed_over
 
     settings, shelf = Settings.from_environment(), _shelf()
     if release_id is None:
@@ -97,8 +98,9 @@ def lint(
     faults = in_order(dict.fromkeys(faults))
     for fault in faults:
         say(str(fault))
-    for note in (each for release in asked for each in out_of_reach(shelf, release)):
-        say(f"look at this: {note}")
+    notes = [str(each) for release in asked for each in out_of_reach(shelf, release)]
+    for note in [*notes, *in_order(each for release in asked for each in passed_over(release, shelf.known.markets))]:
+        say(f"note: {note}")
     counted = "1 release" if len(asked) == 1 else f"{len(asked)} releases"
     say(f"{counted} read, " + ("nothing wrong" if not faults else f"{len(faults)} to be put right"))
     if faults:

@@ -48,14 +48,16 @@ def missing(
     given = list(approvals)
     of_this = (each for each in revocations if each.content_hash == content_hash)
     revoked = max(of_this, key=lambda each: each.at, default=None)
-    for_this = {
-        person(each.approver)
-        for each in given
-        if each.content_hash == content_hash and each.at <= now and not (revoked and each.at <= revoked.at)
-    }
+    standing = [each for each in given if each.content_hash == content_hash and not (revoked and each.at <= revoked.at)]
+    for_this = {person(each.approver) for each in standing if each.at <= now}
     by_others = for_this - {person(author), ""}
     if len(by_others) >= needed:
         return None
+    if ahead := min((each for each in standing if each.at > now), key=lambda each: each.at, default=None):
+        return (
+            f"approved by {len(by_others)} of {needed}; the approval by {ahead.approver} is dated "
+            f"{ahead.at:%Y-%m-%d %H:%M:%S} UTC, which is to come: it counts from then"
+        )
     if revoked and not for_this:
         return f"its approval was revoked by {revoked.revoker}: {revoked.why}"
     if for_this and not by_others:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from caravan.core.errors import Fault, Misconfigured
@@ -59,6 +59,10 @@ class Connection:
     schema: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    denied: ClassVar[str] = "its password or rights are not accepted"
+    moved: ClassVar[str] = "set its host"
+    """What is said of one that does not let us in, and of one that sends elsewhere."""
+
     def misconfigured(self, message: str) -> Misconfigured:
         """What to raise for a fault of this connection; `message` must show no secret."""
         return Misconfigured([Fault(f"connection {self.conn_id}", message)])
@@ -103,6 +107,19 @@ class Connection:
         for secret in sorted(self.secrets, key=len, reverse=True):
             shown = shown.replace(secret, "***")
         return shown
+
+
+@dataclass(frozen=True)
+class OpenAddress(Connection):
+    """One that takes from everybody: it is no connection of Airflow's but in a file of ours. `place`: file and key."""
+
+    place: str = field(default="", kw_only=True)
+
+    denied: ClassVar[str] = "that asks for an account, and takes not from everybody: is it the right address?"
+    moved: ClassVar[str] = "write the address where it is now"
+
+    def misconfigured(self, message: str) -> Misconfigured:
+        return Misconfigured([Fault(self.place, message)])
 
 
 class Connections(Protocol):

@@ -88,6 +88,9 @@ class Key:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
+SUPERSEDED = "a newer revision is approved"
+"""Why what waited of an older one is cancelled."""
+
 Content = tuple[str, int, str]
 """What is approved, or held, as a whole: object, revision and hash of what it says."""
 
@@ -145,7 +148,8 @@ class Message:
 @dataclass(frozen=True)
 class Traffic:
     """Of one outlet. `planned_count`: to come. `due_count`: its time has come. `overdue_count`: it is too late, and
-    nothing has noticed. `last_at`: when something was handed over last, UTC."""
+    nothing has noticed. `last_at`: when something was handed over last, UTC. `is_stopped`: nothing leaves until a
+    person lifts that."""
 
     outlet: str
     planned_count: int
@@ -155,6 +159,7 @@ class Traffic:
     undecided_count: int
     missed_count: int
     last_at: datetime | None
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -314,8 +319,8 @@ class Outbox(Protocol):
         self, message: Message, now: datetime, spacing: Spacing = UNLIMITED, caps: Caps = UNCAPPED
     ) -> Message | Wait | Skip | None:
         """Commit that it is being handed over. None when the claim is no longer this worker's: then do not. Skip when
-        whom it is for has had enough, Wait when another one is less than its spacing away, whoever sent them: nothing
-        is committed then."""
+        whom it is for has had enough, or this very revision by another outlet; Wait when another one is less than its
+        spacing away, whoever sent them: nothing is committed then."""
         ...
 
     def record(self, message: Message, outcome: Outcome, now: datetime, *, again_at: datetime | None = None) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 
-from caravan.reporting.outgoing import STANDINGS, Standing
+from caravan.reporting.outgoing import STANDINGS, Standing, Superseded
 from caravan.reporting.tables import Reader
 from caravan.warehouse.port import Row
 
@@ -62,8 +62,11 @@ class Agenda:
         return min((slot for _, slots in self.coming for slot in slots), key=lambda slot: slot.first_at, default=None)
 
 
-def read_agenda(reader: Reader, now: datetime, standings: Mapping[tuple[str, int], Standing]) -> Agenda:
-    """`now`: UTC. `standings`: what became of the messages, by release and revision."""
+def read_agenda(
+    reader: Reader, now: datetime, standings: Mapping[tuple[str, int], Standing], superseded: Superseded
+) -> Agenda:
+    """`now`: UTC. `standings`: what became of the messages, by release and revision. `superseded`: whose mail will not
+    come, in which markets."""
     rows = reader.rows(
         (CALENDAR,),
         f"""
@@ -82,6 +85,8 @@ def read_agenda(reader: Reader, now: datetime, standings: Mapping[tuple[str, int
     for (local_at, release_id, revision, is_past), found in groupby(sorted(rows, key=key), key):
         same = list(found)
         _, _, _, _, title, kind, action, owner, _, _, plan = same[0]
+        markets = tuple(row[8] for row in same)
+        is_taken_back = not superseded.get((release_id, revision), {}).keys().isdisjoint(markets)
         slot = Slot(
             local_at,
             min(row[1] for row in same),
@@ -91,9 +96,9 @@ def read_agenda(reader: Reader, now: datetime, standings: Mapping[tuple[str, int
             kind,
             action == "withdraw",
             owner,
-            tuple(row[8] for row in same),
+            markets,
             tuple(dict.fromkeys(code for row in same for code in (row[9] or "").split())),
-            _mark(plan, standings.get((release_id, revision))),
+            _mark(plan, standings.get((release_id, revision)), is_taken_back),
         )
         slots.append((is_past, slot))
     coming = [slot for is_past, slot in slots if not is_past]
@@ -102,9 +107,11 @@ def read_agenda(reader: Reader, now: datetime, standings: Mapping[tuple[str, int
     return Agenda(_days(coming[:SHOWN]), _days(past[:SHOWN]), len(coming), len(past), names)
 
 
-def _mark(plan: str, standing: Standing | None) -> tuple[str, str]:
+def _mark(plan: str, standing: Standing | None, is_taken_back: bool) -> tuple[str, str]:
     if standing is None:
         return _PLANS[plan]
+    if is_taken_back and standing in ("waiting", "nothing", "sent"):
+        return STANDINGS["taken_back"]
     if standing == "waiting" and plan in ("draft", "in_review"):
         return "bad", "changed since its approval"  # it is in the outbox, and nothing leaves
     return STANDINGS[standing]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from caravan.core.outbox import Traffic
+from caravan.core.outbox import SUPERSEDED, Traffic
 from caravan.reporting.tables import Reader
 
 DELIVERY, RELEASE, ON_TIME = "mart.fct_delivery", "mart.fct_release", "mart.rpt_release__on_time"
@@ -17,12 +17,13 @@ DIFFERENCES_SHOWN = 100
 RELEASES_SHOWN = 50
 _WORDS: Mapping[str, str] = {"handed_over": "handed over", "operator": "waiting for a decision"}
 
-Standing = Literal["decide", "missed", "unknown", "refused", "waiting", "nothing", "sent"]
+Standing = Literal["decide", "missed", "unknown", "refused", "taken_back", "waiting", "nothing", "sent"]
 STANDINGS: Mapping[Standing, tuple[str, str]] = {
     "decide": ("bad", "decision needed"),
     "missed": ("bad", "some missed"),
     "unknown": ("warn", "some unknown"),
     "refused": ("warn", "some refused"),
+    "taken_back": ("warn", "mail taken back"),
     "waiting": ("", "on its way"),
     "nothing": ("", "nothing sent"),
     "sent": ("good", "sent"),
@@ -32,7 +33,8 @@ STANDINGS: Mapping[Standing, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Released:
-    """A revision of a release. `due_count`, `on_time_count`: as far as the report's model has been built."""
+    """A revision of a release. `due_count`, `on_time_count`: as far as the report's model has been built.
+    `superseded_count`: people whose mail waited when a newer revision was approved."""
 
     release_id: str
     revision: int
@@ -50,6 +52,7 @@ class Released:
     due_count: int | None
     on_time_count: int | None
     most_late_seconds: Decimal | None
+    superseded_count: int = 0
 
     @property
     def on_time_share(self) -> Decimal | None:
@@ -69,6 +72,7 @@ class Released:
             self.rejected_count,
             self.planned_count,
             self.accepted_count,
+            self.superseded_count,
         )
 
 
@@ -86,6 +90,7 @@ class Outlet:
         """Kind and words: the worst that can be said of it."""
         here = self.traffic
         found = (
+            (here.is_stopped, ("bad", "stopped")),
             (here.overdue_count, ("bad", "not being sent")),
             (here.undecided_count, STANDINGS["decide"]),
             (here.missed_count, STANDINGS["missed"]),
@@ -133,6 +138,10 @@ class ReadBack:
         return sum(self.counts.values())
 
 
+Superseded = Mapping[tuple[str, int], Mapping[str, int]]
+"""By release and revision, of each market how many people's mail waited when a newer one was approved."""
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """`counts`: messages by state. `last_at`: the last change that the warehouse knows, UTC."""
@@ -145,6 +154,7 @@ class Outgoing:
     read_back: ReadBack
     standings: Mapping[tuple[str, int], Standing]
     """Of every release and revision."""
+    superseded: Superseded
 
     @property
     def message_count(self) -> int:
@@ -152,6 +162,7 @@ class Outgoing:
 
 
 def read_outgoing(reader: Reader) -> Outgoing:
+    superseded = _superseded(reader)
     states = reader.rows(
         (DELIVERY,),
         # Not `is_seed`: a table of an older version has no such column.
@@ -163,7 +174,7 @@ def read_outgoing(reader: Reader) -> Outgoing:
     return Outgoing(
         counts=tuple((_WORDS.get(str(state), str(state)), count) for state, count, _ in states),
         last_at=max((changed_at for _, _, changed_at in states), default=None),
-        releases=_releases(reader),
+        releases=_releases(reader, superseded),
         release_count=int(totals[0][0]) if totals else 0,
         undecided=_undecided(reader),
         read_back=_read_back(reader),
@@ -175,23 +186,41 @@ def read_outgoing(reader: Reader) -> Outgoing:
                 f"planned_count, accepted_count FROM {RELEASE}",
             )
         },
+        superseded=superseded,
     )
 
 
-def _standing(undecided: int, missed: int, unknown: int, rejected: int, planned: int, accepted: int) -> Standing:
+def _standing(
+    undecided: int, missed: int, unknown: int, rejected: int, planned: int, accepted: int, superseded: int = 0
+) -> Standing:
     """The worst that can be said of so many messages."""
     counts: tuple[tuple[int, Standing], ...] = (
         (undecided, "decide"),
         (missed, "missed"),
         (unknown, "unknown"),
         (rejected, "refused"),
+        (superseded, "taken_back"),
         (planned, "waiting"),
     )
     found = next((word for count, word in counts if count), None)
     return found or ("sent" if accepted else "nothing")
 
 
-def _releases(reader: Reader) -> tuple[Released, ...]:
+def _superseded(reader: Reader) -> Superseded:
+    rows = reader.rows(
+        (DELIVERY,),
+        f"SELECT object_id, revision, market_code, COUNT(*) FROM {DELIVERY} WHERE function_code = 'release' "
+        "AND state = 'cancelled' AND reason = $reason AND purpose IS NOT NULL GROUP BY object_id, revision, "
+        "market_code ORDER BY object_id, revision, market_code",
+        {"reason": SUPERSEDED},
+    )
+    found: dict[tuple[str, int], dict[str, int]] = {}
+    for release_id, revision, market, count in rows:
+        found.setdefault((release_id, revision), {})[market] = int(count)
+    return found
+
+
+def _releases(reader: Reader, superseded: Superseded) -> tuple[Released, ...]:
     rows = reader.rows(
         (RELEASE, ON_TIME),
         f"""
@@ -209,7 +238,8 @@ def _releases(reader: Reader) -> tuple[Released, ...]:
         ORDER BY r.first_promised_at DESC, r.release_id, r.revision DESC LIMIT {RELEASES_SHOWN}
         """,
     )
-    return tuple(Released(*row) for row in rows)
+    taken_back = {which: sum(of_markets.values()) for which, of_markets in superseded.items()}
+    return tuple(replace(Released(*row), superseded_count=taken_back.get((row[0], row[1]), 0)) for row in rows)
 
 
 def _undecided(reader: Reader) -> tuple[Undecided, ...]:

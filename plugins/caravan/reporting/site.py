@@ -84,7 +84,7 @@ class _Site:
         self.operations: Operations = read_operations(session, now, expected)
         self.outgoing = read_outgoing(Reader(session))
         self.outlets = [Outlet(each) for each in outlets]
-        self.agenda = agenda.read_agenda(Reader(session), now, self.outgoing.standings)
+        self.agenda = agenda.read_agenda(Reader(session), now, self.outgoing.standings, self.outgoing.superseded)
         self.sites = read_sites(Reader(session))
         self.makers = read_makers(Reader(session), (CHANNEL_DAY, PRODUCT_WEEK))
         self.environment = templates.environment()

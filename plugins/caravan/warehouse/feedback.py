@@ -36,6 +36,20 @@ class StoredFeedback:
                 )
             )
 
+    def of_mails_since(self, outlet: str, since: datetime) -> dict[str, int]:
+        """By kind, of how many messages that were handed over since then it has come. The outbox is in this ledger."""
+        same = "outlet = :outlet AND m.handed_over_at >= :since"
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT kind, COUNT(*) FROM (SELECT f.kind AS kind, m.message_id AS message_id FROM feedback AS f "
+                f"INNER JOIN outbox_message AS m ON m.message_id = f.message_id WHERE f.{same} "
+                "UNION SELECT f.kind AS kind, m.message_id AS message_id FROM feedback AS f "
+                "INNER JOIN outbox_message AS m ON m.provider_id = f.provider_id AND m.outlet = f.outlet "
+                f"WHERE f.message_id = '' AND f.{same}) AS found GROUP BY kind ORDER BY kind",
+                {"outlet": outlet, "since": as_text(since)},
+            )
+        return {row[0]: int(row[1]) for row in rows}
+
     def counts(self, outlet: str, since: datetime) -> dict[str, int]:
         """By kind, since then."""
         with self._ledger.read() as transaction:

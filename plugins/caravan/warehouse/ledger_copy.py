@@ -7,10 +7,10 @@ from datetime import datetime
 from itertools import islice
 
 from caravan.core.errors import CaravanError
-from caravan.warehouse import contacts, feedback, lists, outbox, outbox_log, outbox_questions, releases
+from caravan.warehouse import contacts, feedback, lists, outbox, outbox_log, outbox_questions, outbox_stops, releases
 from caravan.warehouse.ledger import Ledger, Transaction, as_text
 
-SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA, *lists.SCHEMA)
+SCHEMA = (*outbox.SCHEMA, *contacts.SCHEMA, *releases.SCHEMA, *feedback.SCHEMA, *lists.SCHEMA, *outbox_stops.SCHEMA)
 _KEY = "contact_key"
 _TABLES = (
     ("outbox_message", outbox_questions.COLUMNS),
@@ -31,6 +31,7 @@ _TABLES = (
     ("list_fault", lists.FAULT),
     ("list_use", lists.USE),
     ("release_link", releases.LINK),
+    ("outbox_stop", outbox_stops.STOP),
 )  # fmt: skip
 _BATCH = 1000
 

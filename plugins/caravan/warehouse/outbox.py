@@ -55,9 +55,8 @@ SCHEMA = (
     "CREATE INDEX IF NOT EXISTS outbox_object ON outbox_message (function, object_id, revision)",
     "CREATE INDEX IF NOT EXISTS outbox_outlet ON outbox_message (outlet, handed_over_at)",
     "CREATE INDEX IF NOT EXISTS outbox_changed ON outbox_message (changed_seq)",
-    "CREATE INDEX IF NOT EXISTS outbox_contact ON outbox_message (subject, handed_over_at) "
-    "WHERE handed_over_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS outbox_provider ON outbox_message (provider_id) WHERE provider_id IS NOT NULL",
+    *outbox_caps.SCHEMA,
     *outbox_log.SCHEMA,
     *outbox_rate.SCHEMA,
 )
@@ -164,6 +163,8 @@ class StoredOutbox(OutboxQuestions):
         with self._ledger.write() as transaction:
             if cap := outbox_caps.reached(transaction, message.intention, caps, now):
                 return Skip(f"over the cap of {cap.count} in {cap.days} days")
+            if other := outbox_caps.sent_by(transaction, message.intention):
+                return Skip(f"it has reached them by {other}, or may have")
             if wait := outbox_rate.wait(transaction, spacing, now):
                 return wait
             change: dict[str, str | int | None] = {"handed_over_at": as_text(now)}

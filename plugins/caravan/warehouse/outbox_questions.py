@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,7 @@ _UNSETTLED_OF_EACH = """
     FROM outbox_message WHERE state IN ('planned', 'claimed', 'handed_over', 'unknown', 'operator', 'missed')
     GROUP BY outlet
     """
+_OF_A_REVISION = "function = :function AND object_id = :object_id AND revision = :revision AND outlet = :outlet"
 _WAITING = "'planned', 'claimed', 'handed_over', 'unknown'"
 """States out of which something may still be sent, or found to have been."""
 MOST = 500
@@ -124,6 +125,41 @@ class OutboxQuestions:
         values = {"function": function, "object_id": object_id, "revision": revision}
         with self._ledger.read() as transaction:
             return read(transaction, where, values, "ORDER BY planned_for, message_id", MOST)
+
+    def people_waiting(self, function: str, object_id: str, revision: int) -> dict[str, int]:
+        """By outlet, how many people wait for a revision up to this one."""
+        with self._ledger.read() as transaction:
+            rows = transaction.rows(
+                "SELECT outlet, COUNT(*) FROM outbox_message WHERE function = :function AND object_id = :object_id "
+                "AND revision <= :revision AND state = 'planned' AND subject IS NOT NULL "
+                "GROUP BY outlet ORDER BY outlet",
+                {"function": function, "object_id": object_id, "revision": revision},
+            )
+        return {row[0]: int(row[1]) for row in rows}
+
+    def of_people(
+        self, function: str, object_id: str, revision: int, outlet: str, states: Collection[str]
+    ) -> Iterator[str]:
+        """Ids of what is for somebody and in one of these states."""
+        values = {"function": function, "object_id": object_id, "revision": revision, "outlet": outlet}
+        marks = {f"state{place}": state for place, state in enumerate(states)}
+        with self._ledger.read() as transaction:
+            found = transaction.stream(
+                f"SELECT message_id FROM outbox_message WHERE {_OF_A_REVISION} "
+                f"AND subject IS NOT NULL AND state IN ({', '.join(f':{name}' for name in marks)})",
+                values | marks,
+            )
+            yield from (row[0] for row in found)
+
+    def is_planned_beyond(
+        self, function: str, object_id: str, revision: int, outlet: str, markets: Collection[str]
+    ) -> bool:
+        """Whether a revision waits on an outlet for people of other markets than these."""
+        values: dict[str, str | int] = {"function": function, "object_id": object_id, "revision": revision}
+        marks = {f"market{place}": market for place, market in enumerate(sorted(markets))}
+        others = f"market_code NOT IN ({', '.join(f':{name}' for name in marks)})" if marks else "1 = 1"
+        where = f"{_OF_A_REVISION} AND state = 'planned' AND subject IS NOT NULL AND {others}"
+        return self._one(where, values | marks | {"outlet": outlet}) is not None
 
     def left_since(self, function: str, outlet: str, since: datetime, limit: int) -> list[Message]:
         """What was promised since then and has left, or may have."""
@@ -227,7 +263,10 @@ class OutboxQuestions:
             counted = transaction.rows(_UNSETTLED_OF_EACH, {"now": as_text(now), "since": as_text(missed_since)})
         counts = {outlet: dict(zip(_COUNTS, map(int, of_outlet), strict=True)) for outlet, *of_outlet in counted}
         none = dict.fromkeys(_COUNTS, 0)
-        return [Traffic(outlet=outlet, last_at=as_moment(at), **counts.get(outlet, none)) for outlet, at in last]
+        return [
+            Traffic(outlet=outlet, last_at=as_moment(at), is_stopped=False, **counts.get(outlet, none))
+            for outlet, at in last
+        ]
 
     def counts(self) -> list[tuple[str, str, str, int]]:
         """function, outlet, state and how many."""

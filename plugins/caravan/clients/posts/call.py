@@ -198,10 +198,11 @@ class Call:
             return answer
         said = f"answered {status}{answer.error}"
         if status in _DENIED:
-            raise self.connection.misconfigured(f"{said}: its password or rights are not accepted")
+            raise self.connection.misconfigured(f"{said}: {self.connection.denied}")
         if status in _MOVED:
             host = urlsplit(urljoin(response.url, response.headers.get("Location", ""))).hostname
-            raise self.connection.misconfigured(f"is redirected to {host}, which is not followed: set its host")
+            told = f"is redirected to {host}, which is not followed: {self.connection.moved}"
+            raise self.connection.misconfigured(told)
         if status in _LATER:
             seconds = retry_after(response)
             raise Stopped(Refused(f"{where} {said}", AGAIN if seconds is None else timedelta(seconds=seconds)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 from caravan.core.contacts import Contacts, Suppression, SuppressionReason
@@ -16,6 +17,12 @@ from caravan.core.privacy import ConsentEvent
 
 log = logging.getLogger(__name__)
 
+MOST_COMPLAINTS = Decimal("0.002")
+"""Gmail refuses senders from 0.3 % on; whoever waits for that has lost."""
+MOST_BOUNCES = Decimal("0.025")
+"""Half of the share from which Amazon SES looks at an account."""
+FEW = 100
+"""Of fewer mails a share says nothing."""
 SOFT_BOUNCES = 3
 SOFT_DAYS = 14
 """So many soft bounces in so many days are a hard one."""
@@ -124,6 +131,20 @@ def _settle(found: Feedback, message: Message, desk: Desk, now: datetime) -> Non
 
 def _suppress(desk: Desk, subject: str, reason: SuppressionReason, found: Feedback, now: datetime) -> None:
     desk.contacts.suppress([Suppression(subject, desk.channel, reason, min(found.at, now), found.raw_id)], now)
+
+
+def too_much(sent: int, came: Mapping[str, int]) -> str | None:
+    """Why an outlet is to stop, in numbers; None where it may go on. `sent`: its mails that were accepted. `came`: by
+    kind, of how many of these."""
+    if sent < FEW:
+        return None
+    for kind, most, words in (
+        ("complaint", MOST_COMPLAINTS, "were called spam"),
+        ("hard_bounce", MOST_BOUNCES, "went to addresses that there are not"),
+    ):
+        if came.get(kind, 0) > most * sent:
+            return f"{came[kind]:,} of {sent:,} mails {words}, and {most:.1%} is the limit"
+    return None
 
 
 def note_gone(message: Message, contacts: Contacts, channel: str, now: datetime) -> None:

@@ -78,6 +78,22 @@ def stale(release: Release) -> list[Body]:
     return [body for body in bodies if body.front.translation_of not in (None, now)]
 
 
+def passed_over(release: Release, markets: Mapping[str, KnownMarket]) -> list[Fault]:
+    """Stale translations that stop nothing, since another text stands in or the market is skipped: not faults, but
+    nobody would see why their text is not used."""
+    told = {fault.where for fault in missing(release, markets)}
+    found = []
+    for body in stale(release):
+        read = [each for each in editions(release, markets) if _written(each.wanted) == _written(body.locale)]
+        instead = ", ".join(f"{each.market_code} gets {each.locale or 'none'}" for each in read) or "no market reads it"
+        message = (
+            f"stale: {body.locale} translates an older source, and is not used ({instead}); translate it again and "
+            f"write {release.source.sha256}"
+        )
+        found.append(body.front_fault("translation_of", message))
+    return [each for each in found if each.where not in told]
+
+
 def missing(release: Release, markets: Mapping[str, KnownMarket]) -> Iterator[Fault]:
     """The gate before approval: markets that would get nothing though they have to get something."""
     where = f"releases/{release.id}/release.yml"

@@ -51,7 +51,7 @@ Payloads = Mapping[PayloadKey, Payload]
 @dataclass
 class People:
     """What became of the rows of a list: received = planned + elsewhere + bad. `elsewhere`: of a market that the
-    release is not for, or without a text, or reached by an earlier revision."""
+    release is not for, or without a text, or reached before: by an earlier revision, or another outlet."""
 
     received: int = 0
     planned: int = 0
@@ -140,8 +140,8 @@ def letters(
     found: People,
     is_reached: Callable[[str], bool] = lambda target: False,
 ) -> Iterator[Intention]:
-    """One for each person whom the release is for. `found` counts. `is_reached`: by an earlier revision, or it may have
-    been."""
+    """One for each person whom the release is for. `found` counts. `is_reached`: by an earlier revision or by another
+    outlet, or they may have been."""
     release, markets = revision.release, revision.known.markets
     texts: dict[str, dict[str, PayloadKey]] = {}
     for each in payloads:

@@ -19,7 +19,7 @@ from caravan.config.outlets import OutletAccount
 from caravan.core.errors import Fault, Rejected
 from caravan.core.release import Content, Shown
 from caravan.functions.release.content import Revision
-from caravan.functions.release.locales import Edition, editions, untranslated_share
+from caravan.functions.release.locales import Edition, editions, passed_over, untranslated_share
 from caravan.functions.release.markup import refusals
 
 Show = Callable[[OutletAccount, Content], Shown]
@@ -65,6 +65,7 @@ def preview(revision: Revision, faults: Sequence[Fault], pictures: Mapping[str, 
         sheets=sheets,
         faults=faults,
         share=untranslated_share(found),
+        notes=passed_over(release, known.markets),
         locale=release.source_locale,
     )
     return files

@@ -17,7 +17,7 @@ from caravan.core.outbox import Intention
 from caravan.core.privacy import ConsentEvent
 from caravan.functions.release.recipients import BadRecipient, Consent, Recipient
 
-_RULES = 3
+_RULES = 4
 """Another number when rows are judged otherwise: every list is read again."""
 
 
@@ -78,6 +78,12 @@ class Kept:
         for each in intentions:
             self._ids.append(_number(each.key.message_id))
             yield each
+
+    def note_ids(self, message_ids: Iterable[str]) -> int:
+        """How many."""
+        before = len(self._ids)
+        self._ids.extend(map(_number, message_ids))
+        return len(self._ids) - before
 
     def lookup(self) -> Callable[[str], bool]:
         """Whether a message is among those noted so far."""

@@ -172,22 +172,24 @@ def _fault(given: Mapping[str, str], markets: Collection[str], variables: Collec
 
 
 def _consent(given: Mapping[str, str], now: datetime) -> tuple[Consent | None, _Wrong]:
-    """What they said. A no counts also where it makes no sense: of when nobody can tell, it was said now."""
+    """What they said. A no counts also where it makes no sense: of when nobody can tell, it was said now. A time and a
+    proof of nobody knows what are no yes."""
     state, when, evidence, text = (given.get(name, "").replace("\0", "?") for name in _CONSENT)
-    if not (state or when or evidence or text):
-        return None, None
+    if not state:
+        is_empty = not (when or evidence or text)
+        return None, None if is_empty else ("consent_state", Unfit("NO_STATE", f"is empty: {', '.join(_STATES)}?"))
     wrong: _Wrong = None
     try:
         at = datetime.fromisoformat(when)
         at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     except (ValueError, OverflowError):
         at, wrong = now, ("consent_at", Unfit("NOT_A_TIME", "is no time (like 2026-03-01T09:30:00Z)"))
-    if at > now + (_AHEAD if standing(state or "given") in REFUSALS else timedelta(0)):
+    if at > now + (_AHEAD if standing(state) in REFUSALS else timedelta(0)):
         # A yes is not taken for one of now: read again and again, it would come after whatever else they said.
         wrong = "consent_at", Unfit(NOT_YET_SAID, "lies in the future: is it UTC? Counts from then on")
-    if state and state not in _STATES:
+    if state not in _STATES:
         wrong = "consent_state", Unfit("NOT_A_STATE", f"is none of {', '.join(_STATES)}")
-    return Consent(state or "given", min(at, now), evidence, text), wrong
+    return Consent(state, min(at, now), evidence, text), wrong
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from caravan.functions.release.content import Revision
 from caravan.functions.release.hashes import content_hash
-from caravan.functions.release.locales import editions, untranslated_share
+from caravan.functions.release.locales import editions, passed_over, untranslated_share
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+.!|~&-])")
 
@@ -28,6 +28,7 @@ def review(revision: Revision) -> str:
     share = untranslated_share(editions(release, revision.known.markets))
     if share:
         facts["Languages"] = f"{share:.0%} of those of these markets have no text of their own"
+    facts["Stale"] = "; ".join(each.message for each in passed_over(release, revision.known.markets))
     lines = [f"- **{name}**: {_plain(value)}" for name, value in facts.items() if value]
     lines.append(f"- **Content**: `{content_hash(release, revision.templates)}`")
     if revision.templates:  # two reviews side by side show which of them was changed
