@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from crawl_world import Reply, Site, page, text, to
+from engines import one_engine, slow_on_lake
 from places import Place
 
 from caravan import INCLUDE_DIR
@@ -17,7 +18,6 @@ from caravan.core.errors import Misconfigured, Rejected
 
 DAG, REPORTING = "site_crawl_nightly", "reporting_marts_hourly"
 NIGHT = datetime(2026, 3, 2, 2, 15)
-one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
 
 class World:
@@ -91,6 +91,7 @@ def world(new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.Monke
         yield World(tmp_path / "home", new_place(engine), served, pages, monkeypatch)
 
 
+@slow_on_lake
 def test_three_nights_of_a_site_that_somebody_works_on(world):
     world.night()
     assert world.changes(0) == set(), "the first crawl has nothing to compare with"
