@@ -150,7 +150,7 @@ def expected(found: dict[date, list[Search]], breakdown: str) -> dict[str, Any]:
     }
 
 
-# Most of a minute on the lake; what it has a part in is in the two tests after this one as well.
+# Most of a minute on the lake; what it has a part in is in the next test as well.
 @slow_on_lake
 def test_any_order_of_windows_ends_in_the_same_rows(
     world: World, new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -212,6 +212,7 @@ def test_totals_reconcile_across_layers(world: World) -> None:
     assert len(loads) == 5 and all(received == parts for received, parts in loads)
 
 
+@slow_on_lake
 def test_a_day_that_has_not_settled_is_asked_for_again_and_what_it_lacks_is_gone(world: World) -> None:
     tea = Search("tea", "deu", "MOBILE", {PAGES[0]: 1}, 10, 1)
     world.console.searches = {on(0): [tea, replace(tea, query="coffee"), replace(tea, shown={PAGES[1]: 2})]}
