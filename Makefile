@@ -77,6 +77,7 @@ bench: setup-dev
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/kill.py --engine postgresql --kills 20
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/open_seconds.py
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/http_orders.py
+	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/site_audit.py
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/upkeep.py --loads 1000
 	PYTHONPATH=plugins $(PYTHON_IN_VENV) tests/bench/month.py
 

@@ -1,4 +1,5 @@
-"""Hands over what is due: each message once, at its instant, to whom it may go. Nothing is ever sent twice.
+"""Hands over what is due, of releases, confirmations and announced sites: each message once, at its instant, to whom
+it may go. Nothing is ever sent twice.
 
 **Rerun class** `rerun:now`: it acts on what is due now, whatever its run is about; a backfill is refused. Clear any
 task as often as you like: what was handed over is not handed over again, and what nobody knows is not sent but settled.

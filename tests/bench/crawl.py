@@ -84,6 +84,7 @@ def measured(command: Sequence[str], environ: dict[str, str]) -> tuple[str, floa
 def crawl(folder: Path, url: str) -> Run:
     """Into a folder of its own below the home, so that the second crawl finds the first."""
     environ = {**os.environ, "CARAVAN_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT / "plugins")}
+    environ |= {"MALLOC_ARENA_MAX": "2"}  # as ./caravan has it
     said, cpu, wall = measured([sys.executable, "-P", str(Path(__file__)), "--crawl", url], environ)
     found, peak = said.split()[-2:]
     with duckdb.connect() as tables:
@@ -191,7 +192,7 @@ def measure(folder: Path, given: argparse.Namespace) -> int:
         print(f"start of {name} alone, taken off below: {start.cpu_seconds:.1f} CPU s, {start.peak_mb:.0f} MB")
     show(runs)
     print(f"goals: {GOAL} (floor {FLOOR}) and {NIGHT_GOAL} pages per CPU s, {WALL_GOAL} pages/s; no bodies unchanged")
-    for peer in set(runs) & set(PEERS):
+    for peer in [each for each in PEERS if each in runs]:
         goal = f", goal {PEER_GOAL}" if peer == "advertools" else ""
         print(
             f"pages per CPU s, from nothing: {speed(runs['from nothing']) / speed(runs[peer]):.1f} times {peer}{goal}"

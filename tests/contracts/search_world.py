@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +146,18 @@ class Service:
                 assert found.name == str(day)
             assert not list(self.folder.iterdir()), "its files are gone"
             return told, found.duplicate_count
+
+
+def begun(console: Console, connection: Connection, folder: Path) -> Service:
+    """As if the stand-in had just been opened, ten days after DAY."""
+    tokens = console.tokens
+    vars(console).update(vars(Console()))
+    console.tokens = tokens
+    at(console, DAY + timedelta(days=10))
+    (folder / "pull").mkdir()
+    return Service(console, connection, folder / "pull")
+
+
+def at(console: Console, day: date) -> None:
+    """Noon of a Pacific day, on the stand-in's clock."""
+    console.faults.clock = lambda: datetime.combine(day, time()) + NOON

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text, to
 
+from caravan.clients.crawl.crawl import Crawl
 from caravan.clients.crawl.runs import NOTHING, STOPPED, Plan, read_record
 from caravan.core.crawl import Counts
 from caravan.core.errors import CaravanError, Retryable
@@ -199,6 +200,21 @@ def test_a_busy_host_is_asked_again(tmp_path: Path) -> None:
         assert asked_for(tmp_path / "a") == site.paths()
     sql = "SELECT status_code, attempt_count FROM page WHERE url LIKE '%/busy'"
     assert ask(tmp_path / "a", sql) == [(200, 3)]
+
+
+def test_to_wait_for_a_turn_takes_no_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+    turn = Crawl._turn
+
+    def counted(crawl: Crawl, depth: int) -> None:
+        nonlocal turns
+        turns += 1
+        turn(crawl, depth)
+
+    monkeypatch.setattr(Crawl, "_turn", counted)
+    with Site(lambda path: page(path, [f"/{number}" for number in range(6)])).serve() as site:
+        run(tmp_path / "a", Plan((site.url + "/",), scope_of(site), replace(FAST, requests_per_second=4)))
+    assert turns < 20 * len(site.log)
 
 
 def test_private_addresses_are_refused(tmp_path: Path, site: Site, plan: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,22 @@ import pytest
 
 from caravan import INCLUDE_DIR
 from caravan.assembly import site as crawls
+from caravan.assembly.clock import standing_at
 from caravan.assembly.site_audit import Audited, Before, audit_crawl
 from caravan.assembly.site_crawl import _markets, _Night
 from caravan.clients.crawl.facts import INPUT_TABLES
 from caravan.config.settings import Settings
 from caravan.config.site_checks import load_site_checks
 from caravan.demo.servers.web import Web, serve_web
-from caravan.demo.site import edges
+from caravan.demo.site import edges, journal
 from caravan.demo.site.planted import PAGE_CHANGES, PLANTS, issue_changes
 from caravan.demo.site.planting import Night, differences
 from caravan.demo.site.shop import Shop
 
 CATALOGUE = load_site_checks()
+NIGHT = datetime(2026, 10, 31, 2, 15)
+"""The first one after the last day of the demo's sales."""
+LATER = NIGHT + timedelta(days=1)
 NOT_PLANTED = {
     "response-temporary-redirect": "it needs the redirects of 30 days of crawls, which no step gathers yet",
 }
@@ -58,7 +63,8 @@ class Sites:
         site = night.site(code)
         folder = self.home / "crawls" / f"{code}-{2 if last else 1}"
         plan = crawls.plan_of(site)
-        record = crawls.crawl(plan, folder, self.settings, last=last, authorities=site.authorities)
+        with standing_at(LATER if last else NIGHT):
+            record = crawls.crawl(plan, folder, self.settings, last=last, authorities=site.authorities)
         inputs = {**_inputs("market", _markets(night, site)), **(_known(shop) if shop else {})}
         before = Before(last, last / "ledger.parquet" if last else None)
         audited = audit_crawl(site.name, folder, record, CATALOGUE, self.settings, before, inputs)
@@ -158,3 +164,41 @@ def test_what_is_wrong_with_whole_hosts_is_found_and_nothing_else(sites):
     crawled = sites.crawl("kontor_hosts")
     assert differences(crawled.found, edges.PLANTED) == []
     assert "robots.txt" in (crawled.audited.crawl.incomplete_reason or "")
+
+
+@pytest.fixture(scope="module")
+def issues_of_journal(sites: Sites, nights: list[tuple[Night, Crawled]]) -> list[Crawled]:
+    """Both nights of the site of somebody who had not read the checks."""
+    found: list[Crawled] = []
+    for number in (1, 2):
+        sites.web.begin(number)
+        found.append(sites.crawl("journal", last=found[0].folder if found else None))
+    return found
+
+
+def test_each_defect_of_fresh_eyes_is_judged():
+    judged = journal.judged()
+    named = [journal.name_of(each) for each in journal.planted()]
+    named += [journal.name_of(each) for each in journal.planted(2) if each["change"] in ("new-defect", "defect-moved")]
+    assert sorted(named) == sorted([*judged["found"], *judged["beyond"], *judged["second_night"]])
+
+
+def test_what_fresh_eyes_planted_is_found_and_nothing_else(issues_of_journal):
+    assert differences(issues_of_journal[0].found, journal.found_by_checks()) == []
+
+
+def test_what_fresh_eyes_changed_for_the_second_night_is_told(issues_of_journal, sites):
+    first, second = ({(c, url) for c, urls in each.found.items() for url in urls} for each in issues_of_journal)
+    judged, changes = journal.judged(), journal.planted(2)
+    assert journal.found_of(judged["second_night"]) <= second - first
+    fixed = {journal.name_of(each) for each in changes if each["change"] == "fixed"} - judged["beyond"].keys()
+    assert not journal.found_of({name: judged["found"][name] for name in fixed}) & second
+    of_pages = {
+        (each["change"], each.get("old_page", each["page"]))
+        for each in changes
+        if each["change"] in ("added", "removed", "moved")
+    }
+    # Where a page has moved to is new.
+    of_pages |= {("added", each["page"]) for each in changes if each["change"] == "moved"}
+    told = rows(issues_of_journal[1].folder / "page_change.parquet")
+    assert {(row["change"], sites.web.named(row["url"])) for row in told if row["change"] != "changed"} == of_pages

@@ -16,7 +16,9 @@ from object_store import Answer, ObjectStore
 
 from caravan.clients.site.bucket import BucketStore
 from caravan.clients.site.consistency import PageFacts, read_back
+from caravan.clients.site.listing import put_sitemap
 from caravan.clients.site.outlet import SiteOutlet
+from caravan.clients.site.sitemaps import Listed
 from caravan.clients.site.store import FolderStore
 from caravan.core.errors import Rejected, Retryable
 from caravan.core.outbox import Accepted, Outcome, Refused, Unknown
@@ -228,3 +230,17 @@ def test_an_answer_that_is_no_page_is_no_fact(
 def test_a_site_that_does_not_answer_is_no_fact() -> None:
     with pytest.raises(Retryable, match="does not answer"):
         read_back("http://127.0.0.1:9/x/")
+
+
+def test_a_crawled_sites_sitemap_in_a_bucket(object_store, bucket):
+    store, url = BucketStore(object_store.connection(), bucket, "web"), "https://www.example.com/pages.xml"
+
+    def put(count: int) -> int:
+        listed = (Listed(f"https://www.example.com/{number}", "2026-03-01", {}) for number in range(count))
+        return put_sitemap(store, url, listed, most_urls=2)
+
+    assert (put(5), put(5)) == (5, 5)
+    assert set(store.list()) == {"pages-1.xml", "pages-2.xml", "pages-3.xml", "pages.xml"}
+    assert put(2) == 2
+    assert set(store.list()) == {"pages.xml"}
+    assert b"<loc>https://www.example.com/1</loc>" in (store.get("pages.xml") or b"")

@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crawl_world import Reply, Site, page, text, to
+from crawl_world import Site, page, text, to
 from engines import one_engine, slow_on_lake
-from places import Place
+from site_nights import DAG, REPORTING, World
 
-from caravan import INCLUDE_DIR
-from caravan.assembly import reporting, site, site_crawl, warehouse
+from caravan.assembly import reporting
 from caravan.core.errors import Misconfigured, Rejected
-
-DAG, REPORTING = "site_crawl_nightly", "reporting_marts_hourly"
-NIGHT = datetime(2026, 3, 2, 2, 15)
-
-
-class World:
-    """`pages`: path to answer. `./night` is a day later than the one before, however long it took."""
-
-    def __init__(self, home: Path, place: Place, served: Site, pages: dict[str, Reply], patch: Any) -> None:
-        self.home, self.place, self.served, self.pages = home, place, served, pages
-        self.now, self.number = NIGHT, 0
-        (home / "config" / "sites").mkdir(parents=True)
-        for name in ("project.yml", "markets", "privacy", "parties.yml", "methods.yml"):
-            (home / "config" / name).symlink_to(INCLUDE_DIR / "config" / name)
-        (home / "config" / "channels").mkdir()
-        self.configure()
-        url = f"lake://{place.root}" if place.engine == "lake" else place.dsn
-        patch.setenv("CARAVAN_HOME", str(home))
-        patch.setenv("CARAVAN_CONFIG", str(home / "config"))
-        patch.setenv("CARAVAN_WAREHOUSE", url)
-        patch.setenv("CARAVAN_RUN", "1")
-        for module in (site, site_crawl, warehouse, reporting):
-            patch.setattr(module, "utc_now", lambda: self.now, raising=False)
-
-    def configure(self, more: str = "", code: str = "shop") -> None:
-        (self.home / "config" / "sites" / f"{code}.yml").write_text(
-            f"code: {code}\nname: The shop\nstart_urls: ['{self.served.url}/']\nprivate_addresses: true\n"
-            "limits: {requests_per_second: 500}\n"
-            "markets: [{market: DE, locale: de-DE, prefix: /de/}, {market: FR, locale: fr-FR, prefix: /fr/}]\n" + more
-        )
-
-    def step(self, name: str, *given: Any) -> Any:
-        return getattr(site_crawl, name)(*given)
-
-    def crawl(self) -> str:
-        self.number += 1
-        run = f"run-{self.number}"
-        for code in self.step("list_sites", run, DAG):
-            self.step("crawl", code)
-        return run
-
-    def night(self) -> str:
-        run = self.crawl()
-        self.step("audit", "shop", run)
-        self.step("load", "shop", run, DAG)
-        self.step("build", run, DAG)
-        self.step("verdict", run, DAG)
-        reporting.drain(run, REPORTING)
-        self.now += timedelta(days=1)
-        return run
-
-    def rows(self, sql: str) -> list[Any]:
-        with self.place.open() as opened, opened.read() as session:
-            return session.rows(sql)
-
-    def changes(self, night: int) -> set[tuple[str, str, str]]:
-        day = (NIGHT + timedelta(days=night)).date()
-        rows = self.rows(
-            f"SELECT check_id, change, url FROM mart.fct_site_change WHERE crawl_date = CAST('{day}' AS DATE)"
-        )
-        return {(check, change, url.removeprefix(self.served.url)) for check, change, url in rows}
 
 
 @pytest.fixture
@@ -123,6 +63,58 @@ def test_three_nights_of_a_site_that_somebody_works_on(world):
     assert {"DE", "FR", "ZZ"} <= {market for (market,) in markets}
     states = world.rows("SELECT dag_id, state FROM ops.run")
     assert states.count((DAG, "success")) == 3
+
+
+def hide_the_end(world: World) -> None:
+    """As if the newest crawl had not come to its end."""
+    path = max((world.home / "site" / "crawls" / "shop").iterdir()) / "run.json"
+    record = json.loads(path.read_text())
+    record["certificate"]["stopped"] = "stopped before it was through"
+    path.write_text(json.dumps(record))
+
+
+@one_engine
+def test_what_a_complete_crawl_found_changed_is_announced(world):
+    (world.home / "config" / "outlets").mkdir()
+    (world.home / "config" / "outlets" / "search.yml").write_text(
+        "code: search\nname: Search\nkind: indexnow\nkey: 26ecd1ada8034912\n"
+    )
+    maps = f"sitemaps: [{{url: '{world.served.url}/map.xml', folder: web}}]"
+    world.configure(f"announce: {{outlet: search, {maps}}}\n")
+
+    def night() -> tuple[dict[str, int], set[str]]:
+        run = world.crawl()
+        if world.number == 3:
+            hide_the_end(world)
+        world.step("audit", "shop", run)
+        told = world.step("announce", "shop", run)
+        world.now += timedelta(days=1)
+        days = re.findall(r"<loc>([^<]*)</loc><lastmod>", (world.home / "web" / "map.xml").read_text())
+        return told, {url.removeprefix(world.served.url) for url in days}
+
+    assert night() == ({"listed": 4, "messages": 0, "told": 0, "over_cap": 0}, set())
+    world.pages["/de/pots"] = page("Pots of many sizes", ["/"])
+    del world.pages["/fr/pots"]
+    assert night() == ({"listed": 3, "messages": 1, "told": 2, "over_cap": 0}, {"/de/pots"})
+    world.pages["/fr/pots"] = page("Pots de retour", ["/"])
+    assert night() == ({}, {"/de/pots"}), "half a crawl announces nothing"
+    assert night() == ({"listed": 4, "messages": 1, "told": 1, "over_cap": 0}, {"/de/pots", "/fr/pots"})
+
+
+@one_engine
+def test_what_was_audited_before_its_file_asked_for_it_is_not_announced(world):
+    run = world.crawl()
+    world.step("audit", "shop", run)
+    assert world.step("announce", "shop", run) == {}
+    world.configure("announce: {outlet: search}\n")
+    with pytest.raises(Misconfigured, match="shop"):
+        world.step("announce", "shop", run)
+    (world.home / "config" / "outlets").mkdir()
+    (world.home / "config" / "outlets" / "search.yml").write_text(
+        "code: search\nname: Search\nkind: indexnow\nkey: 26ecd1ada8034912\n"
+    )
+    with pytest.raises(Rejected, match="NOT_AUDITED: shop: its file had no `announce` when 20260302T021500Z was"):
+        world.step("announce", "shop", run)
 
 
 @one_engine
@@ -191,6 +183,13 @@ def test_a_faulty_file_disables_its_site_alone(world):
     world.step("list_sites", "one", DAG, ["shop"])
     world.step("verdict", "one", DAG, [], ["shop"])
     assert world.rows("SELECT state FROM ops.run WHERE run_id = 'one'") == [("success",)]
+
+
+@one_engine
+def test_authorities_that_are_not_there_fail_the_crawl_and_name_the_file(world):
+    world.configure("authorities: /nowhere/own.pem\n")
+    with pytest.raises(Misconfigured, match=r"sites/shop.yml: authorities: there is no file /nowhere/own.pem"):
+        world.step("crawl", "shop")
 
 
 @one_engine

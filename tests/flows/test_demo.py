@@ -36,3 +36,5 @@ def test_demo_finds_what_was_planted_and_a_second_one_nothing_new(tmp_path: Path
     second = demo()
     assert second.returncode == 0, second.stdout + second.stderr
     assert "Nothing new was loaded" in second.stdout
+    for each in (first, second):
+        assert "Web sites: all" in each.stdout, "crawled anew each time"

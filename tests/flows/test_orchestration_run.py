@@ -129,14 +129,14 @@ def test_a_failure_and_the_end_of_the_run_are_told(run, assembly):
     assert (name, end.dag_id, end.run_id, end.tier, end.last_task) == ("run_ended", dag_id, run_id, 1, "verdict")
     assert end.states["collect"] == ["success", "failed", "success"], "by map index"
     assert end.states["stage"] == ["success"]
-    assert end.channels == ("shop_fr",)
+    assert end.asked == ("shop_fr",)
     assert "collect (1 of 3)" in str(last_error)
 
 
 def test_the_end_of_a_run_that_went_well_is_told_and_a_dry_run_tells_nothing(run, assembly):
     run()
     ((name, (end, error)),) = assembly.told
-    assert (name, error, end.channels) == ("run_ended", None, ())
+    assert (name, error, end.asked) == ("run_ended", None, ())
     assert set(end.states) == {"list_channels", "collect", "stage", "validate", "build", "verdict"}
     assembly.told.clear()
     assembly.fail("sales.stage", Rejected("X", "y"))

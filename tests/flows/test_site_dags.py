@@ -113,7 +113,7 @@ def mapped(said: str) -> list[str]:
 
 
 def crawled(*codes: str) -> list[str]:
-    return sorted(f"site.{task} [{code}]" for task in ("crawl", "audit", "load") for code in codes)
+    return sorted(f"site.{task} [{code}]" for task in ("crawl", "audit", "load", "announce") for code in codes)
 
 
 def facts(world: World) -> list[tuple[str, date, int, int]]:
@@ -140,7 +140,7 @@ def test_a_site_that_is_down_for_a_night_fails_alone_and_a_run_of_one_site_leave
     assert sorted(result.failures) == ["site.crawl [blog]", "verdict"], said
     assert result.failures["site.crawl [blog]"].startswith("NOTHING_READ: blog: ")
     assert "site.crawl (1 of 2)" in result.failures["verdict"]
-    assert sorted(result.not_run) == ["site.audit", "site.load"], "of the blog"
+    assert sorted(result.not_run) == ["site.announce", "site.audit", "site.load"], "of the blog"
     assert mapped(said) == sorted(["site.crawl [blog]", *crawled("shop")]), "what cannot succeed is tried once"
     again = {path: status for _, path, status, _ in sites["shop"].log[asked:]}
     assert (again["/"], again["/pots"], again["/lost"]) == (304, 304, 404)
@@ -152,7 +152,7 @@ def test_a_site_that_is_down_for_a_night_fails_alone_and_a_run_of_one_site_leave
     result, said = run(dags, CRAWL, sites=["blog"])
     assert sorted(result.failures) == ["site.crawl [blog]", "verdict"], said
     assert (mapped(said), len(sites["shop"].log)) == (["site.crawl [blog]"], asked)
-    assert world.ended().channels == ("blog",), "what may be wrong with the shop is not over by it"
+    assert world.ended().asked == ("blog",), "what may be wrong with the shop is not over by it"
 
     result, said = run(dags, CRAWL, sites=["shopp"])
     assert sorted(result.failures) == ["list_sites", "verdict"], said

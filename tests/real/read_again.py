@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -42,7 +43,10 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(reversed(attrs))  # of an attribute written twice the first counts
-        self.page.places |= {place for place in (given.get("id"), tag == "a" and given.get("name")) if place}
+        if place := given.get("id"):
+            self.page.places.add(place)
+        if tag == "a" and (place := given.get("name")):
+            self.page.places.add(place)
         if tag == "html":
             self.page.language = given.get("lang")
         elif tag == "title":
@@ -57,7 +61,7 @@ class _Reader(HTMLParser):
         rel = set((given.get("rel") or "").lower().split())
         if href is None or (tag == "link" and not rel & _RELS):
             return
-        url = _joined(self._base, href.strip()).partition("#")[0]
+        url = _joined(self._base, href.strip().partition("#")[0])
         if urlsplit(url).scheme not in ("http", "https"):
             return
         self.page.counts[tag] += 1
@@ -72,6 +76,7 @@ class _Reader(HTMLParser):
             self.page.title += data
 
 
+@lru_cache(maxsize=100_000)
 def _joined(base: str, href: str) -> str:
     """As browsers have it: what is beyond ASCII in percent signs, and nothing lost that urllib leaves out, which are a
     semicolon at the end and the second of two slashes."""

@@ -82,13 +82,26 @@ def _health() -> Iterator[dict[str, Any]]:
 
 
 def _markets() -> Iterator[dict[str, Any]]:
+    week = {"search_week_start_date": date(2026, 11, 9)}
+    search = {
+        "DE": week
+        | {"impression_count": 12345, "click_count": 678, "click_share": "0.0549", "average_position": "7.44"},
+        "JP": week | {"impression_count": 0, "click_count": 0, "search_reason": "no impressions"},
+        "ZZ": week | {"impression_count": 4, "click_count": 2, "click_share": "0.5", "average_position": "1"},
+    }
     for market, health, errors in (("DE", "0.99", 1), ("JP", "0.5", 1), ("ZZ", None, 0)):
         yield {
             "site_code": "shop", "crawl_date": NIGHT, "market_code": market, "is_complete": True, "page_count": 130,
             "indexable_count": 120, "judged_count": 0 if health is None else 128, "error_page_count": errors,
             "health_share": health, "error_count": errors, "warning_count": 70, "notice_count": 0,
             "international_count": 4,
-        }  # fmt: skip
+        } | search[market]  # fmt: skip
+    yield {
+        "site_code": "wiki", "crawl_date": NIGHT, "market_code": "ZZ", "is_complete": False, "page_count": 40,
+        "indexable_count": 40, "judged_count": 40, "error_page_count": 0, "health_share": None, "error_count": 0,
+        "warning_count": 0, "notice_count": 0, "international_count": 0,
+        "search_reason": "no search data of the weeks before",
+    }  # fmt: skip
 
 
 def _checks() -> Iterator[dict[str, Any]]:

@@ -61,7 +61,7 @@ def test_a_table_that_has_no_row_in_a_part_has_no_file(tmp_path: Path) -> None:
 def test_half_a_character_is_replaced(tmp_path: Path) -> None:
     table = as_table("meta", [(1, "a\ud800b", None, True)])
     assert table.to_pylist() == [{"page_key": 1, "name": "a?b", "content": None, "is_in_head": True}]
-    table = as_table("structured", [(1, 0, 0, "$", ["Product", "\udfff"], None, None)])
+    table = as_table("structured", [(1, 0, "json-ld", 0, "$", ["Product", "\udfff"], None, None)])
     assert table["types"].to_pylist() == [["Product", "?"]]
 
 

@@ -143,18 +143,18 @@ ALL_WELL = {"collect": ["success", "success"], "build": ["success"], "verdict": 
             [],
             [],
         ),
-        ("asked for other channels only", ALL_WELL, [FR, BUILD], {"channels": ["de", "es"]}, [], ["build"]),
+        ("asked for other channels only", ALL_WELL, [FR, BUILD], {"asked": ["de", "es"]}, [], ["build"]),
         (
             "asked for that channel again",
             {"collect": ["success"]},
             [FR, JP],
-            {"channels": ["fr"]},
+            {"asked": ["fr"]},
             [],
             ["collect [fr]"],
         ),
-        ("asked for it, and it failed", {"collect": ["failed"]}, [FR, JP], {"channels": ["fr"]}, [], []),
-        ("some channels are well again", ALL_WELL, [failure("verdict", "r0")], {"channels": ["fr"]}, [], []),
-        ("the same ones are cleared", ALL_WELL, [failure("verdict")], {"channels": ["fr"]}, [], ["verdict"]),
+        ("asked for it, and it failed", {"collect": ["failed"]}, [FR, JP], {"asked": ["fr"]}, [], []),
+        ("some channels are well again", ALL_WELL, [failure("verdict", "r0")], {"asked": ["fr"]}, [], []),
+        ("the same ones are cleared", ALL_WELL, [failure("verdict")], {"asked": ["fr"]}, [], ["verdict"]),
         (
             "cleared: the one that had failed is well, another is killed",
             {"collect": ["success", "failed"]},
@@ -201,8 +201,8 @@ def test_the_end_of_a_run(case, states, standing, options, seen, over):
     error, explained = options.get("error"), options.get("explained", False)
     if "failed" in str(states) and error is None:
         error = "TASKS_FAILED: 1"
-    channels, started_at = options.get("channels", ()), options.get("started_at")
-    end = RunEnd("sales", "r1", 1, states, "verdict", "http://x", channels, started_at)
+    asked, started_at = options.get("asked", ()), options.get("started_at")
+    end = RunEnd("sales", "r1", 1, states, "verdict", "http://x", asked, started_at)
     window_ends = {"older": NOON - timedelta(days=1), "r1": NOON, "newer": LATER}
     sightings, covers = judge_run(end, error, standing, explained, window_ends)
     assert [sighting.subject for sighting in sightings] == seen

@@ -18,7 +18,7 @@ import urllib3
 
 from caravan.clients.posts.bluesky import Bluesky, _read, facets, record, record_key, shown, tid
 from caravan.clients.posts.call import _never_left
-from caravan.clients.posts.indexnow import list_faults
+from caravan.clients.posts.indexnow import IndexNow, list_faults
 from caravan.clients.posts.mastodon import Mastodon, composed, counted
 from caravan.clients.posts.posting import embargoed, image_faults
 from caravan.clients.posts.webhook import Webhook, signature
@@ -290,6 +290,14 @@ def test_a_picture_that_is_not_what_was_approved_stops_its_post_before_anything_
 )
 def test_pages_told_to_search_engines(urls, place, expected):
     assert list_faults(urls, place) == expected
+
+
+def test_an_outlet_for_crawled_sites_alone_takes_no_release():
+    outlet = IndexNow("search", CONNECTION, clock)
+    assert outlet.check(outlet.render(replace(CONTENT, url="https://a.example/x"))) == [
+        "its file names no `site`: it tells of crawled sites alone"
+    ]
+    assert outlet.check({"origin": "https://a.example", "urls": ["https://a.example/x"]}) == []
 
 
 def test_feeds_told_to_hubs():

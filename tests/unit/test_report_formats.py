@@ -29,6 +29,7 @@ from caravan.reporting import formats
         (formats.count, (0,), "0"),
         (formats.count, (None,), "unknown"),
         (formats.share, (Decimal("0.0421"),), "4.2 %"),
+        (formats.position, (Decimal("7.449"),), "7.4"),
         (formats.change, (Decimal("0.0421"),), "+4.2 %"),
         (formats.change, (Decimal("-0.5"),), "−50.0 %"),
         (formats.day, (None,), "unknown"),

@@ -83,10 +83,23 @@ def test_the_page_says(pages, page, words):
 
 def test_a_market_without_judged_pages_has_no_health(pages):
     rows = re.findall(
-        r'<tr><th scope="row" class="stick">(\w+|no market)</th><td class="num">(.*?)</td>', pages["site_shop.html"]
+        r'<tr><th scope="row" class="stick">(\w+|no market)</th><td class="num">(.*?)</td>',
+        pages["site_shop.html"].partition('id="site-search"')[0],
     )
     assert [code for code, _ in rows] == ["DE", "JP", "no market"]
     assert ["unknown" in health for _, health in rows] == [False, False, True]
+
+
+def test_how_each_market_is_found_in_search(pages):
+    section = pages["site_shop.html"].partition('<section id="site-search"')[2].partition("</section>")[0]
+    assert "week from 9 Nov 2026" in section
+    rows = [re.sub(r"<[^>]*>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)[1:]]
+    assert rows == [
+        ["DE", "12,345", "678", "5.5", "%", "7.4"],
+        ["JP", "0", "0", "unknown", "unknown", "no", "impressions"],
+        ["no", "market", "4", "2", "50.0", "%", "1.0"],
+    ]
+    assert "<p>No search data of the weeks before.</p>" in pages["site_wiki.html"]
 
 
 def test_what_the_pages_of_an_issue_sell_is_told(pages):

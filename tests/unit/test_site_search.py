@@ -96,6 +96,7 @@ def test_what_a_sites_file_may_say(tmp_path: Path, text: str, fault: str | None)
     (tmp_path / "sites" / "shop.yml").write_text(text)
     (tmp_path / "sites" / "plain.yml").write_text("name: without search data\n")
     (tmp_path / "sites" / "off.yml").write_text(GOOD + "  enabled: false\n")
+    (tmp_path / "sites" / "closed.yml").write_text("enabled: false\n" + GOOD)
     found = load_search_sites(tmp_path)
     if fault is None:
         assert (list(found.sources), found.faults) == (["shop"], ())

@@ -37,6 +37,7 @@ checks:
 suppressions:
   - {check: title-too-long, urls: "/archive/", owner: Ada, reason: old pages, expires: 2027-01-31}
 gate: [response-5xx]
+authorities: /etc/ssl/own.pem
 """
 PLAIN = "code: plain\nname: Plain\nstart_urls: [https://plain.example/]\n"
 CHECKS = {"title-missing", "title-too-long", "content-spelling", "response-5xx"}
@@ -55,6 +56,7 @@ def test_a_site_is_read(config: Path) -> None:
     sites, faults = load_sites(config, {"NO"}, CHECKS)
     assert faults == [] and sorted(sites) == ["plain", "shop"]
     shop = sites["shop"]
+    assert (shop.authorities, sites["plain"].authorities) == (Path("/etc/ssl/own.pem"), None)
     assert shop.start_urls == ("https://www.example.com/", "https://www.example.de/")
     assert shop.scope() == Scope(
         hosts=frozenset(["www.example.com", "www.example.de"]),

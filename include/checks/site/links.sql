@@ -13,7 +13,7 @@ WHERE
 
 -- Clicks from the home page of its own market. What only another market links to is not here.
 CREATE TEMP TABLE click_depth AS
-WITH RECURSIVE own_edge AS (
+WITH RECURSIVE own_edge AS MATERIALIZED (
     SELECT
         edge.page_key,
         edge.target_key
@@ -38,6 +38,11 @@ reached (page_key, click_count) USING KEY (page_key) AS (
 )
 
 SELECT * FROM reached;
+
+-- Styles, scripts and images that are not there.
+CREATE TEMP VIEW broken_file AS
+SELECT * FROM resource
+WHERE state IN ('client_error', 'server_error', 'unreachable');
 
 -- Pages that something else than a link leads to.
 CREATE TEMP VIEW announced_page AS

@@ -16,10 +16,24 @@ CASE
     ELSE LENGTH(REGEXP_REPLACE(words, '\p{M}', '', 'g'))
 END;
 
--- Whether most of it is of scripts whose characters are twice as wide as Latin ones.
-CREATE TEMP MACRO IS_CJK(words) AS
-STRLEN(words) <> LENGTH(words)
-AND 2 * LENGTH(REGEXP_REPLACE(words, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g')) > LENGTH(words);
+-- Characters that are twice as wide as Latin ones, with what stands between them.
+CREATE TEMP MACRO WIDE_OF(words) AS
+CASE
+    WHEN STRLEN(words) = LENGTH(words) THEN 0
+    ELSE
+        LENGTH(
+            REGEXP_REPLACE(
+                words,
+                '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\x{3000}-\x{303F}\x{30FC}\x{FF00}-\x{FFEF}]',
+                '',
+                'g'
+            )
+        )
+END;
+
+-- What part of the room for so many Latin, or so many wide characters a text takes: titles have both.
+CREATE TEMP MACRO ROOM_OF(words, latin, wide) AS
+(CHARACTERS_OF(words) - WIDE_OF(words)) / latin + WIDE_OF(words) / wide;
 
 -- Two texts that a reader takes for the same.
 CREATE TEMP MACRO SAME_WORDS(words) AS
@@ -93,7 +107,7 @@ SELECT DISTINCT
     ) AS name
 FROM parted;
 
--- The canonical that counts: the first in head, else that of the header.
+-- The canonical that counts: that of head, else that of the header. Where one place names several, none does.
 CREATE TEMP TABLE stated_canonical AS
 SELECT
     page_key,
@@ -102,7 +116,9 @@ SELECT
     is_internal AS is_canonical_internal
 FROM canonical
 WHERE target_key IS NOT NULL AND (source = 'header' OR is_in_head)
-QUALIFY ROW_NUMBER() OVER (PARTITION BY page_key ORDER BY source DESC, href) = 1;
+QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY page_key ORDER BY source DESC, href) = 1
+    AND MIN(target_key) OVER (PARTITION BY page_key, source) = MAX(target_key) OVER (PARTITION BY page_key, source);
 
 -- The market of an address: that of the longest prefix; without configured markets the language that the page states.
 CREATE TEMP TABLE page_market AS
@@ -165,6 +181,11 @@ CREATE TEMP VIEW asked_page AS
 SELECT * FROM known_page
 WHERE state NOT IN ('blocked', 'unasked');
 
+-- With the styles, scripts and images of own hosts.
+CREATE TEMP VIEW asked_address AS
+SELECT * FROM address
+WHERE kind IN ('page', 'resource') AND state NOT IN ('blocked', 'unasked');
+
 -- Documents of any type that are there.
 CREATE TEMP VIEW ok_page AS
 SELECT * FROM known_page
@@ -211,15 +232,27 @@ SELECT
 FROM host
 WHERE host.is_https;
 
--- Pages of hosts whose answer to an address that cannot exist is known. Home pages may look like it: one-page shops.
-CREATE TEMP VIEW page_beside_missing AS
+-- Pages that might only say that there is none, each with the host's answer to an address that cannot exist, where that
+-- is a page. Home pages may look like it: one-page shops.
+CREATE TEMP VIEW page_to_be_missing AS
 SELECT
     html_page.*,
     host.missing_page_hash,
     host.missing_page_status
 FROM html_page
-INNER JOIN host ON html_page.host = host.host
-WHERE host.missing_page_hash IS NOT NULL AND html_page.character_count > 0 AND PATH_OF(html_page.url) NOT IN ('', '/');
+LEFT JOIN host
+    ON html_page.host = host.host AND COALESCE(host.is_https = STARTS_WITH(html_page.url, 'https://'), TRUE)
+WHERE html_page.character_count > 0 AND PATH_OF(html_page.url) NOT IN ('', '/');
+
+-- What pages say that are not there.
+CREATE TEMP TABLE not_found_words AS
+SELECT UNNEST([
+    'page not found', 'not found', 'seite nicht gefunden', 'page introuvable', 'page non trouvée',
+    'página no encontrada', 'pagina non trovata', 'página não encontrada', 'pagina niet gevonden',
+    'sidan hittades inte', 'sidan kunde inte hittas', 'siden blev ikke fundet', 'siden ble ikke funnet',
+    'sivua ei löydy', 'nie znaleziono strony', 'stránka nenalezena', 'sayfa bulunamadı', 'страница не найдена',
+    'ページが見つかりません', '页面不存在', '找不到页面', '找不到頁面', '페이지를 찾을 수 없습니다', 'الصفحة غير موجودة'
+]) AS text;
 
 -- Pages with a canonical that names another address.
 CREATE TEMP VIEW canonicalised AS
@@ -248,13 +281,19 @@ FROM link
 SEMI JOIN ok_page ON link.page_key = ok_page.page_key
 WHERE link.is_internal AND link.tag IN ('a', 'area') AND link.target_key IS NOT NULL;
 
+-- The same, each pair of pages once.
+CREATE TEMP TABLE link_pair AS
+SELECT DISTINCT
+    page_key,
+    target_key
+FROM internal_link;
+
 -- How many pages link to an address, itself not counted.
 CREATE TEMP TABLE inlink AS
 SELECT
     target_key AS page_key,
-    COUNT(DISTINCT page_key) AS inlink_count,
-    COUNT(DISTINCT page_key) FILTER (WHERE NOT is_nofollow) AS followed_inlink_count
-FROM internal_link
+    COUNT(*) AS inlink_count
+FROM link_pair
 WHERE page_key <> target_key
 GROUP BY target_key;
 
@@ -381,15 +420,30 @@ SELECT DISTINCT
     LANGUAGE_OF(locale) AS language
 FROM (SELECT market_code, UNNEST(locales) AS locale FROM market);
 
--- Links between pages of the site as a reader follows them: each pair once, redirects gone through.
+-- Links between pages of the site as a reader follows them: each pair once, redirects gone through. Few lead to one, and
+-- only these are compared with all others.
 CREATE TEMP TABLE edge AS
-SELECT
-    internal_link.page_key,
-    COALESCE(redirect_path.final_key, internal_link.target_key) AS target_key,
-    BOOL_OR(NOT internal_link.is_nofollow) AS is_followed
-FROM internal_link
-LEFT JOIN redirect_path ON internal_link.target_key = redirect_path.page_key
-GROUP BY internal_link.page_key, COALESCE(redirect_path.final_key, internal_link.target_key);
+WITH led_on AS (
+    SELECT
+        page_key,
+        final_key
+    FROM redirect_path
+    WHERE final_key IS NOT NULL
+),
+
+direct AS (
+    SELECT link_pair.* FROM link_pair
+    ANTI JOIN led_on ON link_pair.target_key = led_on.page_key
+)
+
+SELECT * FROM direct
+UNION ALL
+SELECT DISTINCT
+    link_pair.page_key,
+    led_on.final_key AS target_key
+FROM link_pair
+INNER JOIN led_on ON link_pair.target_key = led_on.page_key
+ANTI JOIN direct ON link_pair.page_key = direct.page_key AND led_on.final_key = direct.target_key;
 
 -- Styles, scripts and images of own hosts, asked for or not.
 CREATE TEMP VIEW resource AS

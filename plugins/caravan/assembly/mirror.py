@@ -10,7 +10,7 @@ from caravan.assembly.shelf import Shelf, read_shelf
 from caravan.assembly.warehouse import open_store, utc_now
 from caravan.config.releases import FOLDER
 from caravan.config.settings import Settings
-from caravan.core.errors import Rejected
+from caravan.core.errors import run_incomplete
 from caravan.core.protocols import Layer
 from caravan.functions.release import calendar, links
 from caravan.functions.release.planning import FUNCTION
@@ -49,7 +49,7 @@ def mirror(run_id: str, dag_id: str) -> dict[str, int]:
         if is_recorded:
             store.end_run(run_id, "failed" if failures else "success", "\n".join(failures))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise run_incomplete(failures)
     counts = {"copied": copied, "lists": listed, **{each.model: each.row_count for each in built}}
     log.info("%s", counts)
     return counts

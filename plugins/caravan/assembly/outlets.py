@@ -26,6 +26,7 @@ from caravan.functions.release.recipients import Normalise, Unfit
 if TYPE_CHECKING:
     from caravan.clients.mail.mailing import Mailing
     from caravan.clients.mail.tokens import Keys
+    from caravan.clients.site.store import Store
 
 TEMPLATES = TEMPLATES_DIR / "release"
 _KEY_ID, _CONFIRM_KEY_ID = "k1", "c1"
@@ -143,6 +144,8 @@ def _notice(
     from caravan.clients.posts.indexnow import IndexNow
     from caravan.clients.posts.websub import WebSub
 
+    if isinstance(account, config.IndexNowOutlet) and account.site is None:
+        return IndexNow(account.code, _engines(account), utc_now)
     bases = [each.base_url.rstrip("/") for code, each in (sites or {}).items() if account.site in (None, code)]
     if not bases:
         raise Misconfigured([Fault(f"outlet {account.code}", "there is no site that it could tell of")])
@@ -150,24 +153,31 @@ def _notice(
         hub = Connection(account.code, "http", host=account.hub)
         feeds = [f"{base}/feed.{kind}" for base in bases for kind in ("rss", "atom", "json")]
         return WebSub(account.code, hub, utc_now, feeds=feeds)
-    place = {"key_location": f"{bases[0]}/{account.key}.txt"}
-    engines = Connection(account.code, "http", host=account.endpoint, password=account.key, extra=place)
-    return IndexNow(account.code, engines, utc_now)
+    return IndexNow(account.code, _engines(account, f"{bases[0]}/{account.key}.txt"), utc_now)
+
+
+def _engines(account: config.IndexNowOutlet, key_location: str | None = None) -> Connection:
+    extra = {"key_location": key_location} if key_location else {}
+    return Connection(account.code, "http", host=account.endpoint, password=account.key, extra=extra)
 
 
 def _site(account: config.SiteOutlet, settings: Settings, zones: Mapping[str, str]) -> Outlet:
-    from caravan.clients.site.bucket import BucketStore
     from caravan.clients.site.outlet import SiteOutlet
     from caravan.clients.site.page import Site
-    from caravan.clients.site.store import FolderStore, Store
 
-    store: Store
-    if account.bucket:
-        store = BucketStore(current().get(account.connection), account.bucket, account.prefix.strip("/"))
-    else:
-        store = FolderStore(settings.home / (account.folder or "site"))
     site = Site(account.base_url, account.publisher, zones, account.hub, account.indexnow_key)
-    return SiteOutlet(account.code, site, store, utc_now)
+    return SiteOutlet(account.code, site, store_of(account, settings), utc_now)
+
+
+def store_of(place: config.WebPlace, settings: Settings) -> Store:
+    """Raises Misconfigured for a bucket whose connection is missing."""
+    from caravan.clients.site.bucket import BucketStore
+    from caravan.clients.site.store import FolderStore
+
+    if place.bucket:
+        return BucketStore(current().get(place.connection), place.bucket, place.prefix.strip("/"))
+    assert place.folder is not None
+    return FolderStore(settings.home / place.folder)
 
 
 def mailing_of(account: config.MailOutlet, key: bytes, variables: Sequence[str]) -> Mailing:

@@ -12,7 +12,7 @@ from caravan.assembly.warehouse import catalog, code_revision, open_store, open_
 from caravan.config.loader import load
 from caravan.config.places import s3_place
 from caravan.config.settings import Settings
-from caravan.core.errors import Rejected
+from caravan.core.errors import run_incomplete
 from caravan.core.outbox import Traffic
 from caravan.reporting import publish as publishing
 from caravan.reporting import report as rendering
@@ -106,4 +106,4 @@ def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:
         failures = [f"task {name}: its log says why" for name in failed_tasks] + store.failures(run_id)
         store.end_run(run_id, "failed" if failures else "success", "\n".join(failures))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise run_incomplete(failures)

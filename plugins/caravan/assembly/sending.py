@@ -31,6 +31,7 @@ from caravan.functions.outbox.gate import ContactGate
 from caravan.functions.outbox.sending import USUAL, Sender
 from caravan.functions.release.order import OrderGate
 from caravan.functions.release.planning import FUNCTION, list_faults
+from caravan.functions.site import announcing
 from caravan.warehouse.outbox import StoredOutbox
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ _CLAIM = timedelta(seconds=30)
 FUNCTIONS: Mapping[str, tuple[timedelta, timedelta]] = {
     confirming.FUNCTION: (timedelta(seconds=1), timedelta(seconds=15)),
     FUNCTION: (TICK, TURN),
+    announcing.FUNCTION: (TICK, TURN),
 }
 """Whose messages are handed over, in this order: how far ahead, and for how long. Who has just signed up is waiting for
 the mail; but what was promised for an instant is not to wait for them."""

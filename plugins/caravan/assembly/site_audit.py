@@ -150,7 +150,10 @@ def audit_crawl(
         certificate = record.certificate
         standing = comparing.Standing(record.started_at, before.crawl is not None, certificate.is_complete)
         known = pq.read_table(before.ledger) if before.ledger is not None else None
-        comparing.compare(facts, script, evaluated, _evaluated_before(before), known, standing)
+        # Both are what was known after the same crawl.
+        texts = before.ledger.with_name(comparing.PAGE_TEXTS) if before.ledger is not None else None
+        known_texts = pq.read_table(texts) if texts is not None and texts.exists() else None
+        comparing.compare(facts, script, evaluated, _evaluated_before(before), known, standing, known_texts)
         facts.write_issues(folder / ISSUES)
         pq.write_table(_check_table(verdicts), folder / CHECKS, compression="zstd")
         comparing.write(facts, folder)

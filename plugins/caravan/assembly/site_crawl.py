@@ -130,7 +130,7 @@ def _authorities(site: Site) -> Path | None:
 
 def audit(site_code: str, run_id: str) -> dict[str, int]:
     """Ask every check of the newest crawl; checks by outcome. Writes the report, and what `load` takes."""
-    from caravan.clients.crawl import delivery
+    from caravan.clients.crawl import announcing, delivery
 
     night = _Night.open()
     site = night.site(site_code)
@@ -138,6 +138,7 @@ def audit(site_code: str, run_id: str) -> dict[str, int]:
     today = record.started_at.date()
     inputs, revenue = _inputs(night, site, today)
     script = (CHECKS_FOLDER / "after" / "delivery.sql").read_text(encoding="utf-8")
+    telling = (CHECKS_FOLDER / "after" / "announcement.sql").read_text(encoding="utf-8") if site.announce else ""
 
     def deliver(facts: CrawlFacts, verdicts: Sequence[Verdict]) -> None:
         stamp = _stamp(night, site, folder, record, before, run_id, has_sales=revenue is not None)
@@ -145,10 +146,12 @@ def audit(site_code: str, run_id: str) -> dict[str, int]:
         delivery.deliver(
             facts, script, stamp, map(_told, verdicts), _suppressions(site), _earned(revenue), columns, folder
         )
+        if telling:
+            announcing.write(facts, telling, before.crawl, folder)
 
     catalogue = night.catalogue(site)
     audited = audit_crawl(
-        site.name, folder, record, catalogue, night.settings, before, inputs, utc_now(), Also(script, deliver)
+        site.name, folder, record, catalogue, night.settings, before, inputs, utc_now(), Also(script + telling, deliver)
     )
     broken = [each for each in audited.verdicts if each.is_broken]
     for each in broken:
@@ -177,6 +180,25 @@ def load(site_code: str, run_id: str, dag_id: str) -> dict[str, int]:
     removed = prune(night.root(site), site.keep_crawls)
     log.info("%s: %s; %s older crawls removed", site_code, counts, len(removed))
     return counts
+
+
+def announce(site_code: str, run_id: str) -> dict[str, int]:
+    """The sitemaps of a site whose file asks for it, and what search engines are told: see `site_announcing.announce`.
+    What a crawl that is not complete saw is told to nobody."""
+    from caravan.assembly import site_announcing
+    from caravan.clients.crawl import announcing
+
+    night = _Night.open()
+    site = night.site(site_code)
+    if site.announce is None:
+        return {}
+    folder, record, _ = _newest(night, site)
+    if why := why_incomplete(record.certificate):
+        log.warning("%s is incomplete: %s. Nothing is announced", site_code, why)
+        return {}
+    if not announcing.is_written(folder):
+        raise Rejected("NOT_AUDITED", f"{site_code}: its file had no `announce` when {folder.name} was audited")
+    return site_announcing.announce(site.code, site.announce, folder, record, night.settings, run_id)
 
 
 def build(run_id: str, dag_id: str) -> dict[str, int]:

@@ -24,7 +24,7 @@ from caravan.assembly.warehouse import open_store, utc_now
 from caravan.config.loader import load
 from caravan.config.settings import Settings
 from caravan.config.types import Configuration
-from caravan.core.errors import CaravanError, Rejected, Retryable
+from caravan.core.errors import CaravanError, Retryable, run_incomplete
 from caravan.warehouse import archive, maintenance
 from caravan.warehouse.disk import entries, measure
 from caravan.warehouse.maintenance import Done
@@ -151,7 +151,7 @@ def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = ()) -> None:
     with open_store(settings, configuration, dag_id) as store:
         store.end_run(run_id, "failed" if failures else "success", "\n".join(failures))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise run_incomplete(failures)
 
 
 STEPS: Mapping[str, Callable[[str, str], list[str]]] = {

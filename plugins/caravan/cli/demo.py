@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -58,6 +58,7 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     """Generate, serve, run, show. Returns 0 if exactly what was planted was found, else 1."""
     from caravan.assembly import clock
     from caravan.assembly.warehouse import open_warehouse, utc_now
+    from caravan.cli import demo_site
     from caravan.cli.demo_release import leave, release_table, told, write_release
     from caravan.cli.demo_world import World, connected, write_config
     from caravan.cli.run import run_dag
@@ -101,14 +102,16 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
             status.update(line)
             out.print(line, overflow="ellipsis", no_wrap=True)
 
-        def by_night(dag_id: str) -> RunResult:
-            return run_dag(dag_id, settings=settings, say=partial(print, file=book, flush=True))
+        def by_night(dag_id: str, start: date | None = None, end: date | None = None, **more: Any) -> RunResult:
+            into_book = partial(print, file=book, flush=True)
+            return run_dag(dag_id, start, end, settings=settings, say=into_book, **more)
 
         write_release(config_dir, settings.home, servers, people)
         left = leave(settings, outlets, people, by_night, tell)
         rates = run_dag(RATES_DAG_ID, settings=settings, say=tell)
         window = truth.first, truth.last + timedelta(days=1)
         result = run_dag(DAG_ID, *window, downstream=True, settings=settings, say=tell)
+        visited = demo_site.visit(settings, truth, by_night, tell)
     with open_warehouse(settings, read_only=True) as warehouse, warehouse.read() as session:
         found = read_found(session)
         counted = counted_sales(session)
@@ -117,9 +120,12 @@ def run_demo(home: Path | None = None, seed: int | None = None, scale: float = 1
     out.print(sales_table(counted, true_sales(truth)))
     failed = [f"  {RATES_DAG_ID} {rates.state}: {dict(rates.failures)}"] * (not rates)
     out.print(release_table(left))
-    faults = [*differences(truth, found), *left.wrong, *failed, *unexpected_failures(truth, result), *checks]
+    out.print(demo_site.sites_table(visited))
+    of_runs = [*failed, *unexpected_failures(truth, result), *checks]
+    faults = [*differences(truth, found), *left.wrong, *visited.wrong, *of_runs]
     new = [each for each in found if each.started_at >= began and not (each.refused or each.is_nothing_new)]
-    for line in [*summary(truth, len(new)), told(left)] if not faults else ["This is not what was planted:", *faults]:
+    good = [*summary(truth, len(new)), told(left), demo_site.told(visited)]
+    for line in good if not faults else ["This is not what was planted:", *faults]:
         say(line)
     say(f"Every word of the run: {log}")
     say(f'To ask more: CARAVAN_HOME={settings.home} CARAVAN_CONFIG={config_dir} ./caravan query "SHOW TABLES"')

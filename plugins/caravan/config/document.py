@@ -7,6 +7,7 @@ knows what it expects, and a key given twice is a fault.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 from yaml.composer import Composer
 
-from caravan.core.errors import Fault
+from caravan.core.errors import Fault, Misconfigured
 
 Location = tuple[str | int, ...]
 Tree = str | list[Any] | dict[str, Any] | None
@@ -76,6 +77,15 @@ def show(location: Location) -> str:
     for step in location:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"
     return text.lstrip(".")
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The YAML files of a folder, by name; none where there is no folder. Misconfigured when it cannot be read."""
+    try:
+        names = sorted(os.listdir(folder)) if folder.exists() else []
+    except OSError as error:
+        raise Misconfigured([Fault(folder.name, f"cannot be read: {error.strerror}")]) from error
+    return [folder / name for name in names if name.endswith((".yml", ".yaml")) and not name.startswith(".")]
 
 
 def read(path: Path, where: str) -> tuple[Document | None, list[Fault]]:

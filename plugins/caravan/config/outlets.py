@@ -5,7 +5,6 @@ No file holds a secret: `connection` names where that is (docs/connections.md).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
@@ -18,12 +17,12 @@ from email_validator import EmailNotValidError, validate_email
 from langcodes.tag_parser import LanguageTagError
 from pydantic import AfterValidator, Field, model_validator
 
-from caravan.config.document import Document, read
+from caravan.config.document import Document, files_in, read
 from caravan.config.frozen import Frozen
 from caravan.config.lists import PeopleFile
 from caravan.config.places import CONN_ID, S3_DEFAULT, place_problem
 from caravan.config.validation import validate
-from caravan.core.errors import Fault, Misconfigured, in_order, nearest
+from caravan.core.errors import Fault, in_order, nearest
 
 FOLDER = "outlets"
 CODE = r"^[a-z][a-z0-9_]{0,62}$"
@@ -120,24 +119,18 @@ class OutletAccount(Frozen):
         return self.markets is None or market in self.markets
 
 
-class SiteOutlet(OutletAccount):
-    """Pages, feeds and sitemaps of our own: in a folder, or in a bucket."""
+class WebPlace(Frozen):
+    """Where files are put for a web server: a folder, or a bucket."""
 
-    medium = "site"
-    kind: Literal["site"]
-    base_url: Annotated[str, AfterValidator(_site_address)]
-    publisher: Line
     folder: Line | None = None
+    """A relative one is in CARAVAN_HOME."""
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
     prefix: str = ""
     connection: _Connection = S3_DEFAULT
     """Of the bucket."""
-    hub: Address | None = None
-    """A WebSub hub that the feeds name."""
-    indexnow_key: _IndexNowKey | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> SiteOutlet:
+    def _one_place(self) -> WebPlace:
         if (self.folder is None) == (self.bucket is None):
             raise ValueError("give either `folder` or `bucket`: where its files are put")
         if self.folder is not None and self.prefix:
@@ -145,6 +138,18 @@ class SiteOutlet(OutletAccount):
         if self.bucket is not None and (problem := place_problem(f"s3://{self.bucket}/{self.prefix}")):
             raise ValueError(problem)
         return self
+
+
+class SiteOutlet(OutletAccount, WebPlace):
+    """Pages, feeds and sitemaps of our own."""
+
+    medium = "site"
+    kind: Literal["site"]
+    base_url: Annotated[str, AfterValidator(_site_address)]
+    publisher: Line
+    hub: Address | None = None
+    """A WebSub hub that the feeds name."""
+    indexnow_key: _IndexNowKey | None = None
 
 
 class WordPressOutlet(OutletAccount):
@@ -249,7 +254,8 @@ class IndexNowOutlet(OutletAccount):
     """No secret: the site shows it, which proves whose it is."""
     endpoint: Address = "https://api.indexnow.org/indexnow"
     """It tells the other search engines."""
-    site: _OutletCode
+    site: _OutletCode | None = None
+    """Outlet whose pages of releases they are. Those of a crawled site need none: its file names this outlet."""
 
 
 OUTLETS: Mapping[str, type[OutletAccount]] = {
@@ -276,7 +282,7 @@ def load_outlets(
     found: dict[str, OutletAccount] = {}
     documents: dict[str, Document] = {}
     faults: list[Fault] = []
-    for path in outlet_files(config_dir):
+    for path in files_in(config_dir / FOLDER):
         document, more = read(path, f"{FOLDER}/{path.name}")
         faults += more
         if document is None:
@@ -293,16 +299,6 @@ def load_outlets(
             faults.append(document.fault(("site",), f"there is no outlet '{site}' of kind site{nearest(site, sites)}"))
             found.pop(code, None)
     return found, in_order(faults)
-
-
-def outlet_files(config_dir: Path) -> list[Path]:
-    """Sorted by name. A file with a fault is one too: a release that names it is not at fault."""
-    folder = config_dir / FOLDER
-    try:
-        names = sorted(os.listdir(folder)) if folder.exists() else []
-    except OSError as error:
-        raise Misconfigured([Fault(FOLDER, f"cannot be read: {error.strerror}")]) from error
-    return [folder / name for name in names if name.endswith((".yml", ".yaml")) and not name.startswith(".")]
 
 
 def _outlet(document: Document, stem: str, markets: Collection[str] | None) -> tuple[OutletAccount | None, list[Fault]]:

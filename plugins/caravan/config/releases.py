@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from caravan.config.document import Document, Location, read
+from caravan.config.document import Document, Location, files_in, read
 from caravan.config.frozen import Frozen
 from caravan.config.images import MEDIA_TYPES, ImageFile, read_image
-from caravan.config.outlets import Line, OutletAccount, outlet_files
+from caravan.config.outlets import FOLDER as OUTLETS
+from caravan.config.outlets import Line, OutletAccount
 from caravan.config.release_bodies import Body, Utm, locale_problem, read_body
 from caravan.config.release_settings import ReleaseSettings
 from caravan.config.types import Configuration
@@ -178,7 +179,7 @@ class Known:
         for code, market in configuration.markets.items():
             spoken = market.language.newest
             markets[code] = KnownMarket(market.zone, tuple(spoken.chain(tag) for tag in spoken.languages))
-        codes = {path.stem for path in outlet_files(config_dir)} | set(outlets)
+        codes = {path.stem for path in files_in(config_dir / OUTLETS)} | set(outlets)
         return cls(markets, set(configuration.methods), set(configuration.privacy.purposes), outlets, codes)
 
     @property
@@ -196,13 +197,11 @@ def load_releases(
     found: dict[str, Release] = {}
     faults: list[Fault] = []
     try:
-        names = sorted(os.listdir(folder)) if folder.exists() else []
+        names = sorted(name for name in os.listdir(folder) if not name.startswith(".")) if folder.exists() else []
     except OSError as error:
         return {}, [Fault(FOLDER, f"cannot be read: {error.strerror}")]
     documents: list[Document] = []
     for name in names:
-        if name.startswith("."):
-            continue
         where = _shown(f"{FOLDER}/{name}")
         if not (folder / name).is_dir():
             faults.append(Fault(where, "is no folder; each release has one, with release.yml and its texts"))

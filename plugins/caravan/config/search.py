@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from caravan.config.document import Document, read
+from caravan.config.document import Document, files_in, read
 from caravan.config.frozen import Frozen
 from caravan.config.places import CONN_ID
 from caravan.config.validation import validate
-from caravan.core.errors import Fault, Misconfigured, in_order
+from caravan.core.errors import Fault, in_order
 
 FOLDER = "sites"
 KEY = "search_console"
@@ -51,6 +50,7 @@ class SearchConsoleSource(Frozen):
 class _SearchPart(Frozen):
     """What is read here of a site's file."""
 
+    enabled: bool = True
     search_console: SearchConsoleSource
 
 
@@ -63,30 +63,20 @@ class SearchSites:
 
 
 def load_search_sites(config_dir: Path) -> SearchSites:
-    """Of every file in `sites` that has the key; its other keys are not looked at. No folder: none."""
+    """Of every file in `sites` that has the key; of its other keys only `enabled` is looked at. No folder: none."""
     sources: dict[str, SearchConsoleSource] = {}
     faults: list[Fault] = []
-    for path in site_files(config_dir):
+    for path in files_in(config_dir / FOLDER):
         document, found = read(path, f"{FOLDER}/{path.name}")
         if document is not None and KEY in document.data:
             part, more = _read_part(document)
             found += more
-            if part is not None and not found and part.search_console.enabled:
+            if part is not None and not found and part.enabled and part.search_console.enabled:
                 sources[path.stem] = part.search_console
         faults += [Fault(each.where, each.message, path.stem) for each in found]
     return SearchSites(sources, tuple(in_order(faults)))
 
 
 def _read_part(document: Document) -> tuple[_SearchPart | None, list[Fault]]:
-    data: dict[str, Any] = {KEY: document.data[KEY]}
+    data: dict[str, Any] = {name: document.data[name] for name in _SearchPart.model_fields if name in document.data}
     return validate(document, _SearchPart, data)
-
-
-def site_files(config_dir: Path) -> list[Path]:
-    """The files of sites, by name. Misconfigured when the folder cannot be read."""
-    folder = config_dir / FOLDER
-    try:
-        names = sorted(os.listdir(folder)) if folder.exists() else []
-    except OSError as error:
-        raise Misconfigured([Fault(FOLDER, f"cannot be read: {error.strerror}")]) from error
-    return [folder / name for name in names if name.endswith((".yml", ".yaml")) and not name.startswith(".")]

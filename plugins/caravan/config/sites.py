@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from caravan.config.document import Document, read
+from caravan.config.announcements import Announcement, outlet_faults, sharing
+from caravan.config.document import Document, files_in, read
 from caravan.config.frozen import Day, Frozen
 from caravan.config.outlets import CODE, Line, language_tag
-from caravan.config.search import FOLDER, SearchConsoleSource, site_files
+from caravan.config.search import FOLDER, SearchConsoleSource
 from caravan.config.validation import validate
 from caravan.core.crawl import Limits, Scope
 from caravan.core.errors import Fault, in_order, nearest
@@ -161,6 +162,7 @@ class Site(Frozen):
     checks: SiteChecks = SiteChecks()
     suppressions: tuple[Suppression, ...] = ()
     search_console: SearchConsoleSource | None = None
+    announce: Announcement | None = None
     keep_crawls: Annotated[int, Field(ge=2, le=1_000)] = 14
     """How many crawls' folders are kept; what they found stays in the warehouse."""
     gate: _CheckIds = ()
@@ -171,6 +173,9 @@ class Site(Frozen):
         for url in self.start_urls if self.hosts else ():
             if host_of(url) not in self.hosts:
                 raise ValueError(f"{url} is on none of the `hosts`")
+        for sitemap in self.announce.sitemaps if self.announce else ():
+            if host_of(sitemap.url) not in self.scope().hosts:
+                raise ValueError(f"the sitemap {sitemap.url} is on no host of the site")
         return self
 
     def scope(self) -> Scope:
@@ -193,21 +198,24 @@ def load_sites(
 ) -> tuple[dict[str, Site], list[Fault]]:
     """The sites that are free of faults, by code, and every fault of the others: a faulty file disables its site alone.
 
-    `markets`, `checks`: codes and ids, to find those that there are not. Misconfigured when the folder cannot be read.
+    `markets`, `checks`: codes and ids, to find those that there are not. Misconfigured when a folder cannot be read.
     """
     found: dict[str, Site] = {}
     faults: list[Fault] = []
-    for path in site_files(config_dir):
+    for path in files_in(config_dir / FOLDER):
         document, more = read(path, f"{FOLDER}/{path.name}")
         faults += more
         if document is None:
             continue
-        wrong = list(_own_faults(document, path.stem, markets, checks))
+        wrong = [*_own_faults(document, path.stem, markets, checks), *outlet_faults(document, config_dir)]
         site, more_wrong = validate(document, Site)
         wrong += more_wrong
         faults += wrong
         if site is not None and not wrong and not more:
             found[site.code] = site
+    for code, other in sharing({code: site.announce for code, site in found.items() if site.announce}):
+        faults.append(Fault(f"{FOLDER}/{code}.yml announce.sitemaps", f"the site {other} writes one of them"))
+        del found[code]
     return found, in_order(faults)
 
 

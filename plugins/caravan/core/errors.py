@@ -76,6 +76,11 @@ class Misconfigured(CaravanError):
         super().__init__("\n".join([f"{head} found:", *(f"  - {fault}" for fault in self.faults)]))
 
 
+def run_incomplete(failures: Iterable[str]) -> Rejected:
+    """What a run's last task raises, so that the run is red for a reason. `failures`: a line each."""
+    return Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
+
+
 def stop_of(error: object) -> BaseException | None:
     """Ctrl-C or a termination that the error is, or came of: a running query makes another error of it."""
     while isinstance(error, BaseException):

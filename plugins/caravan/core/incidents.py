@@ -110,7 +110,7 @@ class Changes:
 class RunEnd:
     """How a run ended. `states`: of each task's instances, by map index: {"collect": ["success", "failed"]}.
 
-    `channels`: those, or sites, it was asked to take alone, so that others say nothing by not being there; all of them
+    `asked`: channels, or sites, that it was to take alone, so that others say nothing by not being there; all of them
     when empty.
     """
 
@@ -120,7 +120,7 @@ class RunEnd:
     states: Mapping[str, Sequence[str]]
     last_task: str
     link: str | None
-    channels: Sequence[str] = ()
+    asked: Sequence[str] = ()
     started_at: datetime | None = None
     """When this attempt of the run began (UTC without zone): one that is cleared keeps its id and begins anew."""
 

@@ -47,7 +47,7 @@ def run_ended(context: Mapping[str, Any]) -> None:
         states=task_states(context),
         last_task=ti.task_id,
         link=ti.log_url,
-        channels=tuple(context["params"].get("channels") or context["params"].get("sites") or ()),
+        asked=tuple(context["params"].get("channels") or context["params"].get("sites") or ()),
         started_at=to_utc_naive(began) if (began := context["dag_run"].start_date) else None,
     )
     with using(AirflowConnections()):

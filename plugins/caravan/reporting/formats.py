@@ -67,6 +67,11 @@ def share(ratio: Decimal | None) -> str:
     return UNKNOWN if ratio is None else _signed(format_percent(ratio, format=f"#,##0.0{SPACE}%", locale=LOCALE))
 
 
+def position(average: Decimal | None) -> str:
+    """Of a result in a search: 7.4."""
+    return UNKNOWN if average is None else _signed(format_decimal(average, format="#,##0.0", locale=LOCALE))
+
+
 def change(ratio: Decimal | None) -> str:
     """0.0421 is +4.2 %, with its sign."""
     if ratio is None:

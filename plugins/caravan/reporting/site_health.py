@@ -60,6 +60,14 @@ class MarketHealth:
     warning_count: int
     notice_count: int
     international_count: int
+    search_week: date | None
+    """The Monday of the week that the figures after it are of; without one none is known."""
+    impression_count: int | None
+    click_count: int | None
+    click_share: Decimal | None
+    average_position: Decimal | None
+    search_reason: str | None
+    """Why one of them is not known."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,11 @@ class SiteHealth:
     nights: Sequence[Night]
     """The oldest first; days without a crawl are absent."""
     markets: Sequence[MarketHealth]
+
+    @property
+    def search_week(self) -> date | None:
+        """The same for all markets."""
+        return next((market.search_week for market in self.markets), None)
 
     def trend(self) -> Markup | None:
         """The share of healthy pages by day; None before there are two nights."""
@@ -283,7 +296,8 @@ def _markets(reader: Reader, code: str, day: date, names: Mapping[str, str]) -> 
         f"""
         SELECT
             market_code, page_count, indexable_count, health_share, error_count, warning_count, notice_count,
-            international_count
+            international_count, search_week_start_date, impression_count, click_count, click_share, average_position,
+            search_reason
         FROM {MARKET} WHERE site_code = $site AND crawl_date = $day
         """,
         _of(code, day),

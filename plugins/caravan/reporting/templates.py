@@ -39,6 +39,7 @@ def environment() -> Environment:
     plain: dict[str, Callable[..., str]] = {
         "money": formats.money, "whole_money": formats.whole_money, "count": formats.count, "share": formats.share,
         "day": formats.day, "weekday": formats.weekday, "moment": formats.moment,
+        "position": formats.position,
     }  # fmt: skip
     made.filters |= {name: marking_unknown(function) for name, function in plain.items()}
     made.globals |= {

@@ -6,6 +6,14 @@
 -- known: each issue ever found, by check and url; `state` open, fixed or gone.
 -- compared: checks that were evaluated by the same rule in both crawls.
 -- judged: what those with open issues looked at tonight.
+-- known_text: `page_text` as it was last known.
+
+-- Whether tonight shows that search engines may show an address no more, were it what they could show before: it is no
+-- more, has moved for good, is blocked, or is there and says so.
+CREATE TEMP MACRO IS_OVER(state, status_code, is_truncated) AS
+COALESCE(status_code IN (301, 308, 404, 410), FALSE)
+OR state = 'blocked'
+OR (state = 'ok' AND NOT COALESCE(is_truncated, FALSE));
 
 CREATE TEMP TABLE weighed AS
 SELECT
@@ -73,6 +81,36 @@ SELECT
     COALESCE(regressed_count, 0) + CAST(COALESCE(change = 'regressed', FALSE) AS BIGINT) AS regressed_count,
     change
 FROM weighed_issue;
+
+-- What search engines may show, by its text. since: the day whose crawl first read that text; NULL where it may be
+-- older, since no crawl before can be compared with that one. What could not be judged tonight stays as it was known.
+CREATE TEMP TABLE page_text AS
+SELECT
+    indexable.page_key,
+    indexable.url,
+    indexable.text_hash,
+    CASE
+        WHEN known_text.text_hash = indexable.text_hash THEN known_text.since
+        WHEN comparison.is_comparable THEN CAST(comparison.crawled_at AS DATE)
+    END AS since
+FROM indexable
+LEFT JOIN known_text ON indexable.page_key = known_text.page_key
+CROSS JOIN comparison
+UNION ALL
+SELECT
+    known_text.page_key,
+    known_text.url,
+    known_text.text_hash,
+    known_text.since
+FROM known_text
+ANTI JOIN indexable ON known_text.page_key = indexable.page_key
+LEFT JOIN address ON known_text.page_key = address.page_key
+CROSS JOIN comparison
+WHERE
+    CASE
+        WHEN address.page_key IS NULL THEN NOT comparison.is_complete
+        ELSE NOT IS_OVER(address.state, address.status_code, address.is_truncated)
+    END;
 
 -- Pages that were there in one of the two crawls. One that could not be asked for is neither there nor gone.
 CREATE TEMP TABLE page_change AS

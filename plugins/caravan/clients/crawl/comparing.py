@@ -43,6 +43,16 @@ PAGE_CHANGE = pa.schema(
         "other_url": _TEXT,  # where what moved is now
     }
 )
+PAGE_TEXT = pa.schema(
+    {
+        "page_key": _INT,
+        "url": _TEXT,
+        "text_hash": _INT,
+        "since": pa.date32(),  # the UTC day whose crawl first read the text; NULL where it may be older
+    }
+)
+"""Of what search engines may show."""
+PAGE_TEXTS = "page_text.parquet"
 
 
 @dataclass(frozen=True)
@@ -70,13 +80,15 @@ def compare(
     evaluated_before: Mapping[str, int],
     known: pa.Table | None,
     standing: Standing,
+    known_texts: pa.Table | None = None,
 ) -> None:
-    """Make `ledger` and `page_change` in the database of `facts`, after the audit.
+    """Make `ledger`, `page_text` and `page_change` in the database of `facts`, after the audit.
 
     `script`: include/checks/site/after/comparison.sql. `evaluated_before`: check to version, of the last crawl.
-    `known`: its ledger, None before there was one.
+    `known`: its ledger, None before there was one. `known_texts`: PAGE_TEXT, the same.
     """
     facts.register("known", (known if known is not None else LEDGER.empty_table()).cast(LEDGER))
+    facts.register("known_text", (known_texts if known_texts is not None else PAGE_TEXT.empty_table()).cast(PAGE_TEXT))
     facts.register(
         "comparison",
         pa.table(
@@ -103,6 +115,7 @@ def compare(
 
 
 def write(facts: CrawlFacts, folder: Path) -> None:
-    """`ledger.parquet` and `page_change.parquet`."""
+    """`ledger.parquet`, `page_change.parquet` and `page_text.parquet`."""
     facts.write("SELECT * FROM ledger ORDER BY check_id, url", LEDGER, folder / "ledger.parquet")
     facts.write("SELECT * FROM page_change ORDER BY change, url", PAGE_CHANGE, folder / "page_change.parquet")
+    facts.write("SELECT * FROM page_text ORDER BY page_key", PAGE_TEXT, folder / PAGE_TEXTS)

@@ -211,7 +211,11 @@ class Crawl:
             self.crew.take(0.0)
             return
         until_due = self._heap[0][0] - now if has_room and self._heap else _TOLD_EVERY_SECONDS
-        self.crew.take(min(max(until_due, 0.0005), _TOLD_EVERY_SECONDS))
+        wait = min(max(until_due, 0.0005), _TOLD_EVERY_SECONDS)
+        if self.crew.under_way:
+            self.crew.take(wait)
+        else:
+            self.work.stop.wait(wait)  # nobody has anything to bring before the host's next turn
         if now - self._told_at > _TOLD_EVERY_SECONDS:
             self._tell()
 

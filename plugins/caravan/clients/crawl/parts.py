@@ -10,13 +10,15 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caravan.clients.crawl.tables import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
 
 FOUND = pa.schema(
     [("page_key", pa.int64()), ("target_key", pa.int64()), ("target_url", pa.string()), ("kind", pa.string())]

@@ -33,9 +33,11 @@ _SPACELESS_SHARE = 1 / 3
 _WORDS_OF_SHINGLE, _CHARACTERS_OF_SHINGLE = 3, 5
 _LONG_WORD = 7
 """From so many letters on a word is long to LIX (Björnsson 1968)."""
-_SENTENCE_ENDS = ".!?…।؟۔"
+_SENTENCE_ENDS = tuple(".!?…।؟۔")
 _CLOSING = "\"'”’»)]"
 """What may stand behind the end of a sentence."""
+_ENDS_SENTENCE = np.zeros(1 << 16, dtype=np.bool_)
+_ENDS_SENTENCE[list(map(ord, _SENTENCE_ENDS))] = True
 _HASHED_CHARACTERS = 1 << 16
 """So much of a text tells whether it is nearly another; a book on one page costs no more."""
 _LANGUAGE_CHARACTERS, _TITLE_CHARACTERS = 200, 40
@@ -86,14 +88,14 @@ class Prose(NamedTuple):
 def read_prose(blocks: Sequence[str]) -> Prose:
     """Of those blocks that end as sentences do, up to `_HASHED_CHARACTERS` in all: names in tables, menus and
     signatures of functions are no sentences. `blocks`: of a text whose words have spaces between them."""
-    prose = [end for block in blocks if (end := block.rstrip(_CLOSING)).endswith(tuple(_SENTENCE_ENDS))]
+    prose = [end for block in blocks if (end := block.rstrip(_CLOSING)).endswith(_SENTENCE_ENDS)]
     codes = np.frombuffer(" ".join(prose)[:_HASHED_CHARACTERS].rstrip().encode("utf-32-le", "surrogatepass"), np.uint32)
     if not len(codes):
         return Prose(0, 0, 0)
     spaces = np.flatnonzero(codes == ord(" "))
     lengths = np.diff(spaces, prepend=-1, append=len(codes)) - 1
     before = np.append(codes[spaces - 1], codes[-1])
-    sentences = sum(int(np.count_nonzero(before == ord(end))) for end in _SENTENCE_ENDS)
+    sentences = int(np.count_nonzero(_ENDS_SENTENCE[np.minimum(before, len(_ENDS_SENTENCE) - 1)]))
     return Prose(len(lengths), max(1, sentences), int(np.count_nonzero(lengths >= _LONG_WORD)))
 
 
@@ -101,10 +103,11 @@ def is_spaceless(text: str, codes: _Codes) -> bool:
     """Whether it is of a script without spaces between words."""
     if text.isascii():
         return False
-    if int(codes.max()) < _SPACELESS[0][0]:
+    wide = codes[codes >= _SPACELESS[0][0]]
+    enough = _SPACELESS_SHARE * int(np.count_nonzero(codes != ord(" ")))
+    if not len(wide) or len(wide) < enough:
         return False
-    count = sum(int(np.count_nonzero((codes >= low) & (codes <= high))) for low, high in _SPACELESS)
-    return count >= _SPACELESS_SHARE * int(np.count_nonzero(codes != ord(" ")))
+    return sum(int(np.count_nonzero((wide >= low) & (wide <= high))) for low, high in _SPACELESS) >= enough
 
 
 def language_of(text: str, declared: str | None = None) -> str | None:
@@ -183,7 +186,8 @@ def _word_hashes(codes: _Codes) -> _Hashes:
     ends = np.append(np.flatnonzero(codes == ord(" ")), len(codes))
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
     sums = np.concatenate((np.zeros(1, dtype=_U), np.cumsum(codes * _POWERS[: len(codes)], dtype=_U)))
-    return (sums[ends] - sums[starts]) * _INVERSES[starts]
+    hashes: _Hashes = (sums[ends] - sums[starts]) * _INVERSES[starts]
+    return hashes
 
 
 def _rolled(units: _Hashes, size: int) -> _Hashes:

@@ -20,7 +20,8 @@ _KEY = re.compile(r"[A-Za-z0-9-]{8,128}")
 
 @dataclass
 class IndexNow(Posting):
-    """The connection's password is the key, its extra `key_location` the address of the file that holds it."""
+    """The connection's password is the key, its extra `key_location` the address of the file that holds it. Pages of a
+    payload with an `origin` (`https://www.example.com`) have it there, under the name that IndexNow looks for."""
 
     def __post_init__(self) -> None:
         self.has_evidence = False
@@ -29,17 +30,24 @@ class IndexNow(Posting):
         return {"urls": [content.url] if content.url else []}
 
     def check(self, payload: Payload) -> Sequence[str]:
-        return list_faults(payload["urls"], str(self.connection.extra.get("key_location", "")))
+        if not self._key_location(payload):
+            return ["its file names no `site`: it tells of crawled sites alone"]
+        return list_faults(payload["urls"], self._key_location(payload))
 
     def show(self, payload: Payload) -> Shown:
         return Shown("\n".join(payload["urls"]))
 
     def _publish(self, message: Message, payload: Payload) -> Outcome:
-        key, place = self.connection.password or "", str(self.connection.extra.get("key_location", ""))
-        return submit(Call(self.connection, limits=self.limits), payload["urls"], key, place)
+        key = self.connection.password or ""
+        return submit(Call(self.connection, limits=self.limits), payload["urls"], key, self._key_location(payload))
 
     def _withdraw(self, message: Message, payload: Payload) -> Outcome:
         return self._publish(message, payload)
+
+    def _key_location(self, payload: Payload) -> str:
+        if "origin" in payload:
+            return f"{payload['origin']}/{self.connection.password}.txt"
+        return str(self.connection.extra.get("key_location", ""))
 
 
 def submit(call: Call, urls: Sequence[str], key: str, key_location: str) -> Outcome:

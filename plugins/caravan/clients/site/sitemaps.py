@@ -5,7 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import langcodes
 
@@ -24,6 +26,17 @@ _NEWS = "http://www.google.com/schemas/sitemap-news/0.9"
 _XHTML = "http://www.w3.org/1999/xhtml"
 _HEAD = f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="{_SITEMAP}" xmlns:xhtml="{_XHTML}">\n'.encode()
 _TAIL = b"</urlset>\n"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A page. `lastmod`: a day or an instant (W3C date and time); None where nobody knows. `alternates`: URL by BCP 47
+    tag, the page's own among them."""
+
+    url: str
+    lastmod: str | None
+    alternates: Mapping[str, str]
+
 
 Alternates = Mapping[str, Mapping[str, str]]
 """By URL of a page: URL by BCP 47 tag, the page's own among them."""
@@ -60,19 +73,34 @@ def write_sitemaps(
 ) -> dict[str, bytes]:
     """By path: `sitemap.xml`, or where that is too large, `sitemap-1.xml` and on with an index of them there."""
     alternates = alternates_there(site, entries)
-    urls = (_url(entry, alternates[entry.url]) for entry in entries)
-    parts = list(_parts(urls, most_urls, most_bytes - len(_HEAD) - len(_TAIL)))
-    if len(parts) <= 1:
-        return {"sitemap.xml": _HEAD + b"".join(parts[0] if parts else ()) + _TAIL}
-    named = {f"sitemap-{number}.xml": _HEAD + b"".join(part) + _TAIL for number, part in enumerate(parts, 1)}
+    listed = (Listed(entry.url, instant(entry.updated_at), alternates[entry.url]) for entry in entries)
+    return dict(sitemap_files(site.url("sitemap.xml"), listed, most_urls, most_bytes))
+
+
+def sitemap_files(
+    url: str, listed: Iterable[Listed], most_urls: int = MOST_URLS, most_bytes: int = MOST_BYTES
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of one sitemap; or where that is too large, of its parts, and last of an index of them in its
+    place. `url`: of the whole. One part is in memory at a time."""
+    base, _, name = url.rpartition("/")
+    stem = name.removesuffix(".xml")
+    parts = _parts(listed, most_urls, most_bytes - len(_HEAD) - len(_TAIL))
+    part, following = next(parts, []), next(parts, None)
+    if following is None:
+        yield name, _whole(part)
+        return
     root = ET.Element("sitemapindex", {"xmlns": _SITEMAP})
-    begin = 0
-    for name, part in zip(named, parts, strict=True):
+    for number, each in enumerate(chain((part, following), parts), 1):
         child = ET.SubElement(root, "sitemap")
-        add(child, "loc", site.url(name))
-        add(child, "lastmod", instant(max(entry.updated_at for entry in entries[begin : begin + len(part)])))
-        begin += len(part)
-    return {**named, "sitemap.xml": to_bytes(root)}
+        add(child, "loc", f"{base}/{stem}-{number}.xml")
+        if latest := max((lastmod or "" for _, lastmod in each), default=""):
+            add(child, "lastmod", latest)
+        yield f"{stem}-{number}.xml", _whole(each)
+    yield name, to_bytes(root)
+
+
+def _whole(part: Iterable[tuple[bytes, str | None]]) -> bytes:
+    return _HEAD + b"".join(element for element, _ in part) + _TAIL
 
 
 def write_news(site: Site, entries: Sequence[Entry], now: datetime) -> bytes:
@@ -91,24 +119,27 @@ def write_news(site: Site, entries: Sequence[Entry], now: datetime) -> bytes:
     return to_bytes(root)
 
 
-def _url(entry: Entry, alternates: Mapping[str, str]) -> bytes:
+def _url(listed: Listed) -> bytes:
     root = ET.Element("url")
-    add(root, "loc", entry.url)
-    add(root, "lastmod", instant(entry.updated_at))
-    for tag, url in alternates.items():
+    add(root, "loc", listed.url)
+    if listed.lastmod:
+        add(root, "lastmod", listed.lastmod)
+    for tag, url in listed.alternates.items():
         add(root, "xhtml:link", rel="alternate", hreflang=tag, href=url)
     return ET.tostring(root, encoding="unicode").encode() + b"\n"
 
 
-def _parts(urls: Iterator[bytes], most_urls: int, most_bytes: int) -> Iterator[list[bytes]]:
-    part: list[bytes] = []
+def _parts(listed: Iterable[Listed], most_urls: int, most_bytes: int) -> Iterator[list[tuple[bytes, str | None]]]:
+    """Elements with their days."""
+    part: list[tuple[bytes, str | None]] = []
     size = 0
-    for url in urls:
-        if part and (len(part) == most_urls or size + len(url) > most_bytes):
+    for each in listed:
+        element = _url(each)
+        if part and (len(part) == most_urls or size + len(element) > most_bytes):
             yield part
             part, size = [], 0
-        part.append(url)
-        size += len(url)
+        part.append((element, each.lastmod))
+        size += len(element)
     if part:
         yield part
 

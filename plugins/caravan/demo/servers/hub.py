@@ -22,9 +22,11 @@ KEY_LOCATION = f"{SITE}/{KEY}.txt"
 
 @dataclass
 class Hub:
-    """`told`: addresses in order. `status`: of its answers when all is well. `change`: makes another answer of one."""
+    """`told`: addresses in order. `sites`: origins that show the key. `status`: of its answers when all is well.
+    `change`: makes another answer of one."""
 
     told: list[str] = field(default_factory=list)
+    sites: set[str] = field(default_factory=lambda: {SITE})
     status: int = 202
     faults: Faults = field(default_factory=Faults)
     change: Callable[[Any], Any] = lambda content: content
@@ -69,7 +71,7 @@ def application(hub: Hub) -> FastAPI:
     async def submit(request: Request) -> Response:
         given = await request.json()
         urls = given["urlList"]
-        is_known = (given["key"], given["keyLocation"]) == (KEY, KEY_LOCATION)
+        is_known = given["key"] == KEY and given["keyLocation"] in {f"{site}/{KEY}.txt" for site in hub.sites}
         is_own = len(urls) <= 10_000 and all(urlsplit(url).netloc == given["host"] for url in urls)
         return answer(request, urls, 403 if not is_known else None if is_own else 422)
 

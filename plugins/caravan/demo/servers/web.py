@@ -1,4 +1,4 @@
-"""The demo's web sites on this machine: the shop, its further hosts, a journal, and a supplier to whom the shop links."""
+"""The demo's web sites on this machine: the shop, its further hosts, a journal, a supplier to whom the shop links."""
 
 from __future__ import annotations
 

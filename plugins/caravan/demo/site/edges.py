@@ -66,6 +66,9 @@ def _beside(path: str) -> Reply | None:
     if path.startswith("/static/"):
         kind = "text/css; charset=utf-8" if path.endswith(".css") else "text/javascript; charset=utf-8"
         return Reply(200, {"content-type": "image/png" if path.endswith(".png") else kind, **STATIC}, b" ")
+    if path == "/feed.atom":
+        body = b'<feed xmlns="http://www.w3.org/2005/Atom"><title>Kontor</title></feed>'
+        return Reply(200, {"content-type": "application/atom+xml; charset=utf-8", **STATIC}, body)
     return None
 
 
@@ -88,7 +91,7 @@ def _secure(urls: Mapping[str, str], path: str, origin: str) -> Reply:
 def _plain(urls: Mapping[str, str], path: str, origin: str) -> Reply:
     if path == "/":
         return Reply(301, {"location": f"{urls['secure']}/"})
-    if path == "/feed.atom" or path != "/old-page/":
+    if path != "/old-page/":
         return _beside(path) or missing()
     return _sent(_page(7, path), {f"{urls['secure']}/": "To the shop"}, urls, origin)
 

@@ -78,5 +78,33 @@ class Journal:
         return None
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def judged() -> Mapping[str, Any]:
+    """`found` and `second_night`: defect (kind and page) to addresses by check. `unmeant`: addresses by check.
+    `beyond`: defect to what no check looks for."""
+    told: Mapping[str, Any] = _read(FOLDER / "judged.yml")
+    return told
+
+
+def planted(night: int = 1) -> list[Mapping[str, Any]]:
+    """As their author wrote them down; of the second night what has changed."""
+    return list(_read((FOLDER / "night2" if night == 2 else FOLDER) / "planted.yml"))
+
+
+def name_of(defect: Mapping[str, Any]) -> str:
+    """As `judged` has it."""
+    return f"{defect['kind']} {defect['page']}"
+
+
+def found_by_checks() -> set[tuple[str, str]]:
+    """What the first night ought to have: check and address."""
+    told = judged()
+    return found_of(told["found"]) | found_of({"": told["unmeant"]})
+
+
+def found_of(defects: Mapping[str, Mapping[str, list[str]]]) -> set[tuple[str, str]]:
+    """Check and address."""
+    return {(check, url) for by_check in defects.values() for check, urls in by_check.items() for url in urls}
+
+
+def _read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8")) or {}

@@ -57,7 +57,7 @@ def _canonical(target: str) -> object:
 
 
 def _two_canonicals(page: Page, shop: Shop) -> None:
-    page.canonicals = ["{origin}" + page.path, "{origin}" + page.path + "?print=1"]
+    page.canonicals = ["{origin}" + page.path, "{origin}/en-ae/service/care/"]
 
 
 def _canonical_of_header(page: Page, shop: Shop) -> None:
@@ -117,12 +117,7 @@ OF_ANSWERS = (
         lambda page, shop: setattr(page, "robots", "max-snippet:20, max-snippet:50"),
     ),
     Plant("canonical-missing", "en-au", lambda page, shop: setattr(page, "canonicals", []), nights=(2,)),
-    Plant(
-        "canonical-multiple",
-        "en-ae",
-        _two_canonicals,
-        also=(("canonical-multiple", at("en-ae", "canonical-multiple") + "?print=1"),),
-    ),
+    Plant("canonical-multiple", "en-ae", _two_canonicals),
     Plant("canonical-relative", "sv-se", lambda page, shop: setattr(page, "canonicals", [page.path])),
     Plant(
         "canonical-to-error link-to-non-canonical",

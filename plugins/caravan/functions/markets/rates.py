@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from caravan.config.types import Configuration
-from caravan.core.errors import Rejected, Retryable
+from caravan.core.errors import Rejected, Retryable, run_incomplete
 from caravan.core.money import ended_currencies
 from caravan.core.protocols import D, Delivery, LoadCounts, Parsed
 from caravan.core.rates import (
@@ -243,7 +243,7 @@ def verdict(
     lines = [*failures, *(f"warning: {line}" for line in warnings)]
     store.end_run(run_id, "failed" if failures else "success", "\n".join(lines))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise run_incomplete(failures)
     return warnings
 
 

@@ -161,15 +161,15 @@ def judge_run(
             stays |= {i.key for i in incidents}  # it, or a part of it, was not tried
             continue
         stays |= {i.key for i in this_run[: counted["failed"]]}
-        if end.channels:
-            ran = {task_id, *(f"{task_id} [{channel}]" for channel in end.channels)}
+        if end.asked:
+            ran = {task_id, *(f"{task_id} [{each}]" for each in end.asked)}
             stays |= {i.key for i in incidents if i.sighting.subject not in ran}
     if error is not None:
         # What has failed before it is what the last task fails for: one thing, told once.
         if not any(failed.values()) and not is_explained:
             sight(end.last_task, error)
         stays |= {i.key for i in own if i.sighting.task_id == end.last_task}
-    if end.channels:
+    if end.asked:
         stays |= {i.key for i in own if i.sighting.task_id == end.last_task and i.sighting.run_id != end.run_id}
     mine = window_ends.get(end.run_id)
     for incident in own:

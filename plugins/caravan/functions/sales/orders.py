@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from caravan.config.types import Channel, Configuration
 from caravan.core.entities import EntityName
-from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest, stop_of
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest, run_incomplete, stop_of
 from caravan.core.protocols import D, Inbox, Layer, LoadCounts, OrderStore
 from caravan.core.scope import RunScope
 from caravan.core.window import DayRange
@@ -340,4 +340,4 @@ def verdict(scope: RunScope, configuration: Configuration, store: OrderStore, fa
         log.warning("%s", line)
     store.end_run(scope.run_id, "failed" if failures else "success", "\n".join([*failures, *standing]))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise run_incomplete(failures)

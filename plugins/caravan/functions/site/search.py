@@ -11,7 +11,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from caravan.config.search import SearchConsoleSource, SearchSites
-from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest, stop_of
+from caravan.core.errors import CaravanError, Fault, Misconfigured, Rejected, nearest, run_incomplete, stop_of
 from caravan.core.protocols import Layer, LoadCounts
 from caravan.core.scope import RunScope
 from caravan.core.search import (
@@ -222,4 +222,4 @@ def verdict(scope: RunScope, sites: SearchSites, store: SearchStore, failed_task
         log.warning("%s", line)
     store.end_run(scope.run_id, "failed" if failures else "success", "\n".join([*failures, *standing]))
     if failures:
-        raise Rejected("RUN_INCOMPLETE", "this failed:\n" + "\n".join(f"  - {line}" for line in failures))
+        raise run_incomplete(failures)
