@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 from deliveries import Line, day
+from engines import slow_on_lake
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from small_models import FCT, STG, TABLES, Small
@@ -43,6 +44,7 @@ def numbers():
     return count()
 
 
+@slow_on_lake
 @settings(
     max_examples=3,
     database=None,
@@ -52,10 +54,10 @@ def numbers():
     suppress_health_check=list(HealthCheck),
 )
 @given(steps=STEPS)
-def test_any_sequence_of_deliveries_and_builds(steps, numbers, new_place, tmp_path):
+def test_any_sequence_of_deliveries_and_builds(steps, numbers, new_place, engine, tmp_path):
     folder = tmp_path / str(next(numbers))
     folder.mkdir()
-    small = Small(new_place("lake").open(), folder)
+    small = Small(new_place(engine).open(), folder)
     newest: dict[str, Line] = {}
     delivered: list[tuple[str, list[Line]]] = []
     for kind, what in steps:

@@ -108,7 +108,16 @@ def filled(original, new_place) -> Place:
     return new_place.copy(original)
 
 
-@pytest.mark.parametrize("into", ["lake", "postgresql"])
+@pytest.mark.parametrize(
+    ("original", "into"),
+    [
+        pytest.param("lake", "lake", marks=pytest.mark.slow),
+        ("lake", "postgresql"),
+        ("postgresql", "lake"),
+        pytest.param("postgresql", "postgresql", marks=pytest.mark.slow),
+    ],
+    indirect=["original"],
+)
 def test_twenty_queries_answer_the_same_after_all_was_wiped(filled, into, new_place, tmp_path, monkeypatch):
     home, again = tmp_path / "home", tmp_path / "again"
     write_config(home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from deliveries import ORDERS, Line, day, deliver
+from engines import slow_on_lake
 from places import table_rows
 from small_models import SQL as SMALL_SQL
 
@@ -159,6 +160,7 @@ def test_the_days_that_hold_the_keys_are_stale_and_not_the_sources_own(shop):
     assert (shop.stale(), shop.stale(LATER)) == ([], [])
 
 
+@slow_on_lake
 def test_rows_that_only_come_again_make_nothing_stale(shop):
     shop.give_back(b=30, d=31)
     shop.build()
@@ -169,6 +171,7 @@ def test_rows_that_only_come_again_make_nothing_stale(shop):
     assert shop.stale() == [4], "b is given back as before"
 
 
+@slow_on_lake
 @pytest.mark.parametrize(
     ("then", "stale", "net"),
     [
@@ -189,6 +192,7 @@ def test_keys_before_and_after(shop, then, stale, net):
     assert shop.net() == {"a": 10, "b": 10, "c": 10, "d": 10} | net
 
 
+@slow_on_lake
 def test_what_comes_before_its_key_is_read_when_the_key_comes(shop):
     shop.give_back(e=3)
     shop.build()
@@ -200,6 +204,7 @@ def test_what_comes_before_its_key_is_read_when_the_key_comes(shop):
     assert shop.net()["e"] == 7, "on another day"
 
 
+@slow_on_lake
 def test_a_model_that_passes_on_changes_makes_nothing_else_stale(warehouse, tmp_path):
     told = "    key: [row_key]\n"
     assert MODELS.count(told) == 4
@@ -215,6 +220,7 @@ def test_a_model_that_passes_on_changes_makes_nothing_else_stale(warehouse, tmp_
     assert shop.net() == {"a": 10, "b": 12, "d": 10, "e": 10}
 
 
+@slow_on_lake
 def test_a_blocked_day_is_made_good_when_it_is_free(shop):
     shop.sell(SOLD[0], SOLD[1].but(amount="5000"), *SOLD[2:])
     shop.give_back(b=30)

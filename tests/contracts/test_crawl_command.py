@@ -16,6 +16,7 @@ from crawl_world import Reply, Site, ask, asked_for, page, text
 
 from caravan import PROJECT_ROOT
 from caravan.cli.main import main
+from caravan.config import site_checks
 
 Command = Callable[..., tuple[int, str]]
 
@@ -36,8 +37,11 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """With one check: what all of them find is asked in test_site_audit_command.py."""
     monkeypatch.setenv("CARAVAN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
+    one = site_checks.load_site_checks().only(["response-4xx"])
+    monkeypatch.setattr(site_checks, "load_site_checks", lambda: one)
 
     def run(*arguments: str) -> tuple[int, str]:
         code = main(["site", "crawl", *arguments])

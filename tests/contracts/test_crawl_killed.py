@@ -80,7 +80,9 @@ def crawl_with_kills(folder: Path, site: Site, moments: list[int], checkpoint: i
     return killed
 
 
-@pytest.mark.parametrize(("moments", "checkpoint"), [([80], 20), ([3], 20), ([80, 60, 40], 7)])
+@pytest.mark.parametrize(
+    ("moments", "checkpoint"), [pytest.param([80], 20, marks=pytest.mark.slow), ([3], 20), ([80, 60, 40], 7)]
+)
 def test_killed_and_undisturbed_crawls_give_the_same_tables(
     tmp_path: Path, site: Site, moments: list[int], checkpoint: int
 ) -> None:

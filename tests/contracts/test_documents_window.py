@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from engines import slow_on_lake
 from sales_world import CHANNEL, MONDAY, World, line
 
 DOCUMENTS = """
@@ -81,7 +82,7 @@ def _day(day: Any) -> int | None:
 
 
 # As test_sales_window.py's longest: on the lake in `make test-all`; test_engines_agree.py compares both in `make test`.
-@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
+@slow_on_lake
 def test_documents_of_orders_end_in_the_same_rows_whatever_the_window(shop: World) -> None:
     deliver(
         shop, "payment", f"p0,a0,{at(0)},PP,done,k1,20", f"p1,a1,{at(5)},Purse,done,k1,20",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import one_engine, slow_on_lake
 from sales_world import MONDAY, World, line
 
 from caravan.assembly import markets
@@ -108,10 +109,6 @@ class _Fetched:
         pass
 
 
-ON_THE_LAKE = pytest.mark.parametrize("engine", ["lake"], indirect=True)
-"""For what the engine has no part in."""
-
-
 @pytest.fixture
 def files(world: World) -> Rates:
     return Rates(world)
@@ -153,7 +150,7 @@ def test_the_status_of_every_order(world, files):
     assert missing == [("AED", 2, 40), ("SEK", 1, 20), ("TWD", 1, 20)]
 
 
-@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
+@slow_on_lake
 def test_a_corrected_rate_is_a_new_one_and_changes_the_days_it_reaches_alone(world, files):
     world.deliver("a.csv", [line(f"o{day}", day, money="AED") for day in range(10)])
     files.write("aed.csv", f"{on(0)},AED,4,bank,,", f"{on(3)},AED,5,bank,,yes")
@@ -183,6 +180,7 @@ def test_a_corrected_rate_is_a_new_one_and_changes_the_days_it_reaches_alone(wor
     assert world.rows(LOCAL) == local
 
 
+@slow_on_lake
 def test_each_file_states_rates_of_its_own(world, files):
     """Four currencies: a file renamed, two that state the same, a correction withdrawn, an old copy put back."""
     folder = world.home / markets.USER_FOLDER
@@ -215,7 +213,7 @@ def held(world: World) -> list[tuple[str, int, Decimal]]:
     return [(currency, (day - MONDAY).days, rate) for currency, day, rate in world.rows(STATED)]
 
 
-@ON_THE_LAKE
+@one_engine
 def test_a_rate_that_is_in_no_file_any_more_measures_nothing(world, files):
     """Withdrawn beside a right one, withdrawn though confirmed, moved to its right day, corrected in another file."""
     files.write("twd.csv", f"{on(1)},TWD,3.7,me,,", f"{on(2)},TWD,37.2,me,,")
@@ -242,7 +240,7 @@ def test_a_rate_that_is_in_no_file_any_more_measures_nothing(world, files):
     )
 
 
-@ON_THE_LAKE
+@one_engine
 def test_a_file_that_is_renamed_changes_nothing_there_and_back(world, files):
     folder = world.home / markets.USER_FOLDER
     files.write("a.csv", f"{on(0)},AED,4,bank,,", f"{on(1)},AED,4.1,bank,,")
@@ -264,7 +262,7 @@ def test_a_file_that_is_renamed_changes_nothing_there_and_back(world, files):
     assert held(world) == [("AED", 0, 4)]
 
 
-@ON_THE_LAKE
+@one_engine
 def test_a_fetched_row_that_stays_bad_is_told_once_and_read_again_when_asked(world):
     world.use()
     configuration, settings = load(world.home / "config"), Settings.from_environment()
@@ -284,7 +282,7 @@ def test_a_fetched_row_that_stays_bad_is_told_once_and_read_again_when_asked(wor
     assert told == [(2, 1), (2, 1), (2, 0), (2, 0)]
 
 
-@ON_THE_LAKE
+@one_engine
 def test_what_cannot_be_right_is_set_aside_and_told_and_the_night_goes_on(world, files):
     given = [
         (0, "AED", "4"),
@@ -322,7 +320,7 @@ def test_what_cannot_be_right_is_set_aside_and_told_and_the_night_goes_on(world,
     assert orders(world)["leap"][3] == Decimal("0.05"), "a person says that it moved"
 
 
-@ON_THE_LAKE
+@one_engine
 def test_a_file_that_cannot_be_read_fails_the_run_and_keeps_nothing_back(world, files):
     files.write("aed.csv", f"{on(0)},AED,4,bank,,")
     (world.home / markets.USER_FOLDER / "bad.csv").write_bytes(b"\xff\xfe\x00")
@@ -333,7 +331,7 @@ def test_a_file_that_cannot_be_read_fails_the_run_and_keeps_nothing_back(world, 
     assert world.rows("SELECT state FROM ops.run WHERE run_id = 'rates-1'") == [("failed",)]
 
 
-@ON_THE_LAKE
+@one_engine
 def test_a_fetch_that_fails_is_told_and_fails_nothing(world):
     """Step by step, as the tasks of the DAG do it."""
     settings = world.home / "config" / "project.yml"
@@ -355,7 +353,7 @@ def any_rate(chance: random.Random, currency: str) -> str:
 
 
 @pytest.mark.slow
-@ON_THE_LAKE
+@one_engine
 def test_amounts_in_the_orders_own_currency_never_move_with_the_rates(world, files):
     """Whatever is stated, corrected and withdrawn: they stay, and base amounts follow from the rate named."""
     chance = random.Random(5)

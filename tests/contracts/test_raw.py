@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 from deliveries import LINES, Bad, Line, batch_of, day, deliver
+from engines import slow_on_standing_lake
 from places import table_rows
 
 from caravan import SQL_DIR
@@ -285,6 +286,7 @@ def test_what_a_delivery_leaves(warehouse, catalog, tmp_path, case):
 SEVERAL = ("one ", "gone", "moved", "again", "faulty")
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize("case", [name for name in CASES if any(word in name for word in SEVERAL)])
 def test_it_leaves_the_same_when_keys_are_compared_in_several_passes(
     warehouse, catalog, tmp_path, two_rows_a_pass, case
@@ -350,6 +352,7 @@ def test_a_complete_delivery_that_lacks_too_much_is_cut_off(
     assert (table_rows(warehouse, LINES.name), table_rows(warehouse, "ops.dirty_slice")) == before
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize(("share", "refused"), [("0.25", False), ("0.24", True)])
 def test_rows_deleted_before_are_no_part_of_what_may_be_cut_off(warehouse, catalog, tmp_path, share, refused):
     rows = [Line(f"O{number}", number) for number in range(5)]
@@ -363,6 +366,7 @@ def test_rows_deleted_before_are_no_part_of_what_may_be_cut_off(warehouse, catal
         deliver(warehouse, catalog, tmp_path, rows[:4], **options)
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize(("share", "refused"), [("0.25", False), ("0.24", True)])
 def test_without_keys_only_the_number_of_rows_tells_a_cut_off_delivery(warehouse, catalog, tmp_path, share, refused):
     deliver(warehouse, catalog, tmp_path, [Line(f"O{number}", number) for number in range(4)], complete=True)
@@ -375,6 +379,7 @@ def test_without_keys_only_the_number_of_rows_tells_a_cut_off_delivery(warehouse
         deliver(warehouse, catalog, tmp_path, corrected, **options)
 
 
+@slow_on_standing_lake
 def test_an_empty_complete_delivery_is_cut_off(warehouse, catalog, tmp_path):
     deliver(warehouse, catalog, tmp_path, [A], complete=True)
     with pytest.raises(Rejected, match="DELIVERY_CUT_OFF"):
@@ -431,6 +436,7 @@ def test_two_loads_at_once_do_not_write_a_version_twice(warehouse, connections, 
     assert history(quick) == versions
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize("announced", [1, 3])
 def test_a_delivery_must_hold_the_rows_it_announces(warehouse, catalog, tmp_path, announced):
     """What is missing from the files would be counted as unchanged."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from engines import one_engine, slow_on_lake
 from sales_world import CHANNEL, MONDAY, World, line, refund
 
 REFUNDS = """
@@ -16,7 +17,6 @@ REFUNDS = """
 """
 
 
-one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 """For what the engines have no part in; the quicker of the two over a handful of rows."""
 
 
@@ -44,7 +44,7 @@ def refunded(world: World) -> dict[str, tuple[int, str]]:
     return {number: ((day - MONDAY).days, status) for number, day, status in rows}
 
 
-@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
+@slow_on_lake
 def test_a_refund_weeks_later_changes_the_day_of_its_order_and_no_other(shop: World) -> None:
     shop.run(0, 3)
     assert net(shop) == {0: 20, 1: 20, 2: 20}
@@ -82,7 +82,7 @@ AFTER = {
 order of the early refund has come."""
 
 
-@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
+@slow_on_lake
 def test_what_changes_is_made_good_on_every_day_it_touches(shop: World) -> None:
     def deliver(name: str, state: dict[str, list[Any]]) -> None:
         shop.deliver(f"{name}.csv", [line(*each, money="EUR") for each in state["orders"]])

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from deliveries import Line, day
+from engines import slow_on_lake, slow_on_standing_lake
 from small_models import DIM, FCT, MODELS, RETURN, SQL, STG, TABLES, WEEK, Small, write_models
 
 from caravan.core.errors import CaravanError
@@ -85,6 +86,7 @@ WAYS = {
 }
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_of_rebuilding_ends_in_the_same_rows(filled, way):
     expected = filled.tables()
@@ -115,6 +117,7 @@ CHANGES = {
 }
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize("change", CHANGES)
 def test_changed_rows_and_a_replay_of_the_first_window(filled, change):
     lines = CHANGES[change]
@@ -136,12 +139,14 @@ def test_a_line_gone_from_a_complete_delivery_leaves_every_layer(filled):
     assert filled.tables() == from_scratch(filled)
 
 
+@slow_on_standing_lake
 def test_models_without_a_change_are_not_rebuilt(filled):
     assert filled.build() == {}
     filled.deliver(LINES[0])
     assert filled.build() == {}
 
 
+@slow_on_standing_lake
 def test_only_stale_slices_are_rebuilt_and_a_history_model_from_there_on(filled):
     filled.deliver(LINES[3].but(amount="50"))
     built = filled.build()
@@ -152,6 +157,7 @@ def test_only_stale_slices_are_rebuilt_and_a_history_model_from_there_on(filled)
     assert built[WEEK].ranges
 
 
+@slow_on_lake
 def test_a_history_model_is_stale_on_days_where_it_had_no_row_so_far(small):
     """The earlier order makes a later one a return, on a day that had none."""
     small.deliver(Line("late", 20))
@@ -162,6 +168,7 @@ def test_a_history_model_is_stale_on_days_where_it_had_no_row_so_far(small):
     assert small.rows(RETURN, "line_key", "first_local_date") == [("shop/late", day(2))]
 
 
+@slow_on_lake
 def test_a_sliced_model_follows_one_without_slices(small):
     """A customer's total changes with an order of the second week: the first week shows the best total too."""
     small.deliver(Line("a", 1, "5"), Line("b", 8, "7"))
@@ -171,6 +178,7 @@ def test_a_sliced_model_follows_one_without_slices(small):
     assert [int(row[0]) for row in small.rows(WEEK, "best_total")] == [75, 75]
 
 
+@slow_on_standing_lake
 def test_what_pending_says_is_what_build_does(filled):
     from caravan.warehouse.runner import Runner
 
@@ -186,6 +194,7 @@ def test_what_pending_says_is_what_build_does(filled):
 # Changed definitions
 
 
+@slow_on_lake
 def test_a_consumer_may_be_built_before_its_source_ever_was(small):
     assert small.build(only=(WEEK, DIM)) is not None
     small.deliver(*LINES[:8])
@@ -207,6 +216,7 @@ DEFINITIONS = {
 }
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize("kind", DEFINITIONS)
 def test_a_changed_definition_rebuilds_every_slice(filled, kind):
     before = filled.rows(FCT)
@@ -249,6 +259,7 @@ def test_a_slice_that_is_blocked_keeps_its_rows_in_a_new_shape(filled, monkeypat
     assert filled.rows(FCT) == sorted((*row, None if row in blocked else 1) for row in before)
 
 
+@slow_on_standing_lake
 def test_a_definition_that_leaves_days_out_leaves_no_old_rows(filled):
     """The old rows' days are in no source of the new definition."""
     rates = """
@@ -265,6 +276,7 @@ FROM raw.fx__rate WHERE rate_date >= $slice_start AND rate_date < $slice_end
 # Faults of models
 
 
+@slow_on_standing_lake
 def test_a_row_outside_the_range_asked_for_stops_the_build(filled):
     before = filled.tables()
     stray = SQL["fct_line"].replace(
@@ -280,6 +292,7 @@ def test_a_row_outside_the_range_asked_for_stops_the_build(filled):
     assert filled.tables() == before
 
 
+@slow_on_standing_lake
 def test_a_row_without_a_slice_stops_the_build(filled):
     before = filled.tables()
     lost = SQL["fct_line"].replace(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import one_engine, slow_on_lake
 from sales_world import CHANNEL, HEADER, MONDAY, World, line
 
 from caravan.assembly import sales
@@ -21,12 +22,11 @@ FIRST = [line(f"a{day}", day, buyer=f"k{day % 2}") for day in range(3)]
 CHANGED = [line("a1", 4, price="11.00", buyer="k1")]
 """Order a1 is of Friday now, and dearer."""
 KEYLESS = CHANNEL.replace("line_id: line, ", "").replace('files: "*.csv"', 'files: "*.csv"\n    key: none')
-one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 """For what the engines have no part in; the quicker of the two over a handful of rows."""
 
 
 # A minute on the lake: there the real data's windows and the refunds' (test_refund_window.py) run in `make test`.
-@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
+@slow_on_lake
 def test_any_order_of_windows_ends_in_the_same_rows(
     world: World, new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +119,7 @@ def files_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lake, "ADOPTED_ROWS", 0)
 
 
-@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
+@slow_on_lake
 def test_nothing_is_built_from_rows_that_nobody_has_judged_yet(
     world: World, files_are_taken_over: None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import one_engine, slow_on_lake
 from places import Place
 from search_world import DAY, NOON, PAGES, searches, truth
 
@@ -27,7 +28,6 @@ LOAD_METADATA = {"load_id", "version"}
 MARKETS = {"DE": "DE", "FR": "FR", "US": "US", "JP": "JP"}
 """Of the countries that are searched from, those with a market in include/config."""
 NIGHTS = 12
-one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 """For what the engines have no part in."""
 
 
@@ -150,8 +150,8 @@ def expected(found: dict[date, list[Search]], breakdown: str) -> dict[str, Any]:
     }
 
 
-# Most of a minute on the lake; what it has a part in is in the two tests after this one as well.
-@pytest.mark.parametrize("engine", [pytest.param("lake", marks=pytest.mark.slow), "postgresql"], indirect=True)
+# Most of a minute on the lake; what it has a part in is in the next test as well.
+@slow_on_lake
 def test_any_order_of_windows_ends_in_the_same_rows(
     world: World, new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +212,7 @@ def test_totals_reconcile_across_layers(world: World) -> None:
     assert len(loads) == 5 and all(received == parts for received, parts in loads)
 
 
+@slow_on_lake
 def test_a_day_that_has_not_settled_is_asked_for_again_and_what_it_lacks_is_gone(world: World) -> None:
     tea = Search("tea", "deu", "MOBILE", {PAGES[0]: 1}, 10, 1)
     world.console.searches = {on(0): [tea, replace(tea, query="coffee"), replace(tea, shown={PAGES[1]: 2})]}

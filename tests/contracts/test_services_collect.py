@@ -241,7 +241,10 @@ def test_since_is_the_first_day_asked_for(world: World) -> None:
     assert name.startswith(f"changes since {DAY}T2"), "midnight of Berlin, less the overlap"
 
 
-@pytest.mark.parametrize("entity", ["order", "order_line", "refund"])
+@pytest.mark.parametrize(
+    "entity",
+    [pytest.param("order", marks=pytest.mark.slow), "order_line", pytest.param("refund", marks=pytest.mark.slow)],
+)
 def test_a_run_killed_between_two_entities_loses_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, entity: str
 ) -> None:

@@ -53,7 +53,7 @@ class Nights:
             CATALOGUE[name].model_copy(update={"version": (versions or {}).get(name, CATALOGUE[name].version)})
             for name in checks
         ]
-        with CrawlFacts(tables, CATALOGUE.script(), self.folder, inputs, threads=1) as facts:
+        with CrawlFacts(tables, CATALOGUE.only(checks).script(COMPARISON), self.folder, inputs, threads=1) as facts:
             verdicts = [each for each in audit(facts, asked) if each.outcome != "not_evaluated"]
             evaluated = [Evaluated(each.check.id, each.check.version, str(each.check.over)) for each in verdicts]
             standing = Standing(at, comparable and self.pages is not None, complete)

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 from crawl_world import Site, page, text, to
+from engines import one_engine, slow_on_lake
 from site_nights import DAG, REPORTING, World
 
 from caravan.assembly import reporting
 from caravan.core.errors import Misconfigured, Rejected
-
-one_engine = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -32,6 +31,7 @@ def world(new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.Monke
         yield World(tmp_path / "home", new_place(engine), served, pages, monkeypatch)
 
 
+@slow_on_lake
 def test_three_nights_of_a_site_that_somebody_works_on(world):
     world.night()
     assert world.changes(0) == set(), "the first crawl has nothing to compare with"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from deliveries import Line, day
+from engines import slow_on_standing_lake
 from small_models import DIM, FCT, MODELS, RETURN, SQL, STG, TABLES, WEEK, Small, write_models
 
 from caravan.core.window import DayRange
@@ -78,6 +79,7 @@ def test_a_failed_check_blocks_its_slice_and_part_until_a_good_delivery_frees_it
     assert [int(row[0]) for row in small.rows(WEEK, "amount")] == [43, 68]
 
 
+@slow_on_standing_lake
 def test_a_block_higher_up_leaves_what_is_below_published(small):
     small.deliver(GOOD[0].but(amount="2000000"))
     small.build()
@@ -90,6 +92,7 @@ def test_a_block_higher_up_leaves_what_is_below_published(small):
     assert blocks(small) == []
 
 
+@slow_on_standing_lake
 def test_a_warning_is_noted_and_blocks_nothing(small):
     small.deliver(GOOD[0].but(customer=None, amount="15"))
     small.build()
@@ -99,6 +102,7 @@ def test_a_warning_is_noted_and_blocks_nothing(small):
     assert ("test", "customer_known", "warn", "warn", 1, 2) in noted
 
 
+@slow_on_standing_lake
 def test_a_failed_check_of_a_model_without_slices_keeps_all_its_rows(small):
     small.models = TABLES
     before = small.rows(DIM)
@@ -111,6 +115,7 @@ def test_a_failed_check_of_a_model_without_slices_keeps_all_its_rows(small):
     assert [int(total) for _, total in small.rows(DIM)] == [69, 11]
 
 
+@slow_on_standing_lake
 def test_a_failed_check_of_a_sliced_model_without_parts_keeps_the_slice(small):
     small.models = TABLES
     small.deliver(GOOD[2].but(day=9))
@@ -141,6 +146,7 @@ KEYS = {
 }  # fmt: skip
 
 
+@slow_on_standing_lake
 @pytest.mark.parametrize("case", KEYS)
 def test_a_key_stands_once_in_the_whole_table(small, case):
     lines, expected = KEYS[case]
@@ -155,6 +161,7 @@ def test_a_key_stands_once_in_the_whole_table(small, case):
     } == expected
 
 
+@slow_on_standing_lake
 def test_a_key_that_leaves_the_other_slice_lets_this_one_through(small):
     small.deliver(Line("a", 9, "5", line="2"))
     small.build()
@@ -170,6 +177,7 @@ def test_a_key_that_leaves_the_other_slice_lets_this_one_through(small):
     assert stale(small) == []
 
 
+@slow_on_standing_lake
 def test_a_row_that_leaves_a_blocked_slice_does_not_stand_twice(small):
     """Its old row is kept where it was; the new one has to wait for the block to end."""
     small.deliver(GOOD[0].but(day=3), GOOD[1].but(amount="-1"))
@@ -225,6 +233,7 @@ def test_a_source_that_changes_between_computing_and_writing_is_seen(raced):
     assert amounts(builder) == {"a": 31, "b": 11, "c": 32, "d": 20, "e": 21}
 
 
+@slow_on_standing_lake
 def test_a_source_that_stays_is_not_computed_twice(raced):
     builder, other, once = raced
     other.deliver(GOOD[0].but(amount="30"))
@@ -232,6 +241,7 @@ def test_a_source_that_stays_is_not_computed_twice(raced):
     assert not builder.build(only=(STG,))[STG].recomputed
 
 
+@slow_on_standing_lake
 def test_marks_made_during_a_build_are_not_lost(raced):
     """Another process stages a new version while this one builds the facts of the same day and a later one."""
     builder, other, once = raced
@@ -252,6 +262,7 @@ def test_marks_made_during_a_build_are_not_lost(raced):
     assert stale(builder) == []
 
 
+@slow_on_standing_lake
 def test_a_block_laid_during_a_build_holds(raced):
     builder, other, once = raced
     builder.deliver(GOOD[0].but(amount="30"))
@@ -276,6 +287,7 @@ def test_two_builders_of_one_slice_leave_its_rows_once(raced):
     assert len(builder.rows(FCT)) == 6
 
 
+@slow_on_standing_lake
 def test_two_builders_of_a_new_definition_leave_its_rows_once(raced):
     builder, other, once = raced
     changed = SQL["fct_line"].replace(", amount\n", ", amount + 1 AS amount\n")

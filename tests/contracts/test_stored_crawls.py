@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from crawled import NIGHTLY, PAGE, load_crawl
+from engines import slow_on_lake
 from places import table_rows
 
 from caravan import SQL_DIR
@@ -61,6 +62,7 @@ def test_a_crawl_is_loaded_whole_and_its_marts_say_what_it_found(loader):
     assert len(loads) == len(ENTITIES)
 
 
+@slow_on_lake
 def test_loaded_twice_it_is_there_once(loader):
     loader.load(2, **NIGHTLY)
     before = loader.marts()
@@ -78,6 +80,7 @@ def test_the_last_crawl_of_a_day_counts_whichever_came_first(loader):
     assert len(table_rows(loader.warehouse, "raw.crawl__page")) == 3, "the earlier one is kept all the same"
 
 
+@slow_on_lake
 def test_sites_do_not_mix(loader):
     loader.load(2, **NIGHTLY)
     loader.load(2, site="blog", page=[{**PAGE, "page_key": 1}])
@@ -86,6 +89,7 @@ def test_sites_do_not_mix(loader):
     assert sorted(health) == [("blog", 1), ("shop", 2)]
 
 
+@slow_on_lake
 def test_a_crawl_that_lacks_a_table_is_not_loaded(loader):
     with pytest.raises(ValueError, match=r"lacks .*page_change"):
         StoredCrawls(loader.warehouse, loader.catalog, "d", "r").put(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from httpx import URL
+from lake_template import migrated_lake
 from unit import report_world, site_world
 
 from caravan.config.settings import Settings
@@ -22,7 +23,6 @@ from caravan.reporting import templates
 from caravan.reporting.report import render
 from caravan.warehouse import evidence
 from caravan.warehouse.lake import Lake
-from caravan.warehouse.migrations import migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = {"dag": "sales_orders_daily", "run": "manual__1"}
@@ -166,8 +166,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(viewer, anonymous, repo
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A home with a report of some orders, and the paths of its pages."""
     home = tmp_path_factory.mktemp("written")
-    with Lake(home / "lake") as lake:
-        migrate(lake)
+    with Lake(migrated_lake(home / "lake")) as lake:
         report_world.fill(lake, [order for order in report_world.make_orders() if order.day.day % 10 == 0])
         site_world.fill(lake)
         with lake.read() as session:
@@ -236,8 +235,7 @@ def test_before_the_first_report_the_page_says_what_makes_it(viewer, settings):
 def test_a_run_is_read_live_and_its_message_is_text(viewer, settings):
     assert viewer.get("/caravan/run", params=RUN).status_code == 503, "there is no warehouse yet"
     day = Window(datetime(2026, 3, 9), datetime(2026, 3, 10))
-    with Lake(settings.lake_root) as lake:
-        migrate(lake)
+    with Lake(migrated_lake(settings.lake_root)) as lake:
         with lake.write() as session:
             evidence.start_run(session, RUN["run"], RUN["dag"], day, "0123abc", "c0ffee", day.end)
         assert ">running<" in viewer.get("/caravan/run", params=RUN).text
@@ -258,8 +256,7 @@ def test_a_run_is_read_live_and_its_message_is_text(viewer, settings):
      {"dag": "x", "run": "a\x00b"}, {"dag": MARKUP, "run": f"'{MARKUP} OR 1=1 --"}],
 )  # fmt: skip
 def test_a_run_that_nobody_recorded_is_named_and_escaped(viewer, settings, asked):
-    with Lake(settings.lake_root) as lake:
-        migrate(lake)
+    migrated_lake(settings.lake_root)
     page = viewer.get("/caravan/run", params=asked)
     assert page.status_code == 404
     assert "No evidence of this run" in page.text
@@ -277,10 +274,10 @@ def test_a_warehouse_that_does_not_answer_is_a_page_without_its_address(viewer, 
 
 
 def test_the_warehouse_is_let_go_after_each_request(viewer, settings, monkeypatch):
-    closed = []
+    closed, root = [], migrated_lake(settings.lake_root)
     monkeypatch.setattr(Lake, "close", lambda lake, close=Lake.close: (closed.append(lake), close(lake))[1])
-    with Lake(settings.lake_root) as lake:
-        migrate(lake)
+    with Lake(root) as lake:
+        pass
     assert closed == [lake]
     viewer.get("/caravan/run", params=RUN)
     assert len(closed) == 2

@@ -160,6 +160,7 @@ def test_a_verdict_is_of_a_run_that_was(function: str, home: Path, capsys: pytes
     assert cli.main([*verdict, "r1"]) == 1
     assert "there is no warehouse" in capsys.readouterr().err
     assert not (home / "lake").exists()
+    migrated_lake(home / "lake")
     assert cli.main(["sales", "collect", "--channel", "shop_de", "--run-id", "r1"]) == 0
     assert cli.main([*verdict, "r2"]) == 1
     assert "there is no run 'r2'" in capsys.readouterr().err

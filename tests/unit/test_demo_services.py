@@ -168,6 +168,7 @@ def long(configuration: Configuration, tmp_path_factory: pytest.TempPathFactory)
     return home, generate(home, configuration, SEED, history=HISTORY_DAYS, scale=0.5)
 
 
+@pytest.mark.slow
 def test_the_same_world_in_another_place_byte_for_byte(
     long: tuple[Path, Truth], configuration: Configuration, tmp_path: Path
 ) -> None:

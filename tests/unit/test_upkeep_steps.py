@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from lake_template import migrated_lake
 
 from caravan import INCLUDE_DIR
 from caravan.assembly import upkeep
@@ -37,6 +38,12 @@ def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(upkeep.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     monkeypatch.setattr(upkeep, "utc_now", lambda: NOW)
     return tmp_path
+
+
+@pytest.fixture
+def lake(home) -> Path:
+    """Of that home; nothing is in it."""
+    return migrated_lake(home / "lake")
 
 
 def aged(path: Path, at: float = OLD) -> Path:
@@ -84,7 +91,7 @@ def test_a_large_server_log_begins_anew_under_the_server_that_writes_it(tmp_path
     assert (tmp_path / "server.log.1").stat().st_size == 100
 
 
-def test_what_dead_processes_left_goes_and_what_lives_stays(home):
+def test_what_dead_processes_left_goes_and_what_lives_stays(home, lake):
     in_lake = aged(home / "lake" / "staging" / f"{PREFIX}gone" / "lock").parent
     forgotten = aged(home / "tmp" / "caravan-airflow-old" / "airflow.db").parent
     os.utime(forgotten, (OLD, OLD))
@@ -106,7 +113,7 @@ def test_without_a_server_there_is_nothing_of_airflow_s_to_trim(home):
     assert upkeep.trim_airflow("run", "dag") == ["no server has been started in this home"]
 
 
-def test_metadata_and_logs_are_trimmed_by_the_days_of_the_project(home, monkeypatch):
+def test_metadata_and_logs_are_trimmed_by_the_days_of_the_project(home, lake, monkeypatch):
     database = home / "airflow" / "airflow.db"
     database.parent.mkdir()
     with sqlite3.connect(database) as connection:
@@ -158,7 +165,7 @@ def settings(home: Path, text: str) -> None:
     project.write_text(project.read_text().partition("backup:")[0] + text)
 
 
-def test_a_backup_is_made_when_it_is_due_and_the_oldest_goes(home, monkeypatch):
+def test_a_backup_is_made_when_it_is_due_and_the_oldest_goes(home, lake, monkeypatch):
     upkeep.trim_evidence("run", "dag")
     assert "names no folder" in upkeep.back_up("run", "dag")[0]
     settings(home, "backup: {target: backups, every_days: 2, keep: 2}\n")
@@ -190,13 +197,13 @@ def test_a_backup_is_made_when_it_is_due_and_the_oldest_goes(home, monkeypatch):
 )
 def test_a_target_that_makes_no_sense_is_refused(home, target, told):
     if target.startswith(("lake", "config")):
-        upkeep.trim_evidence("run", "dag")  # makes the lake: without one there is nothing to back up
+        migrated_lake(home / "lake")  # without one there is nothing to back up
     settings(home, f"backup: {{target: {target}}}\n")
     with pytest.raises(CaravanError, match=told):
         upkeep.back_up("run", "dag")
 
 
-def test_a_backup_of_a_wrong_clock_or_by_hand_puts_none_off(home, monkeypatch):
+def test_a_backup_of_a_wrong_clock_or_by_hand_puts_none_off(home, lake, monkeypatch):
     upkeep.trim_evidence("run", "dag")
     settings(home, "backup: {target: backups, every_days: 7}\n")
     monkeypatch.setattr(upkeep, "utc_now", lambda: NOW + timedelta(days=900))
@@ -215,7 +222,7 @@ def test_a_backup_of_a_wrong_clock_or_by_hand_puts_none_off(home, monkeypatch):
     assert "no backup is due: caravan-20261130" in upkeep.back_up("run", "dag")[0]
 
 
-def test_a_chore_that_fails_keeps_none_from_its_turn_and_what_was_done_is_noted(home, monkeypatch):
+def test_a_chore_that_fails_keeps_none_from_its_turn_and_what_was_done_is_noted(home, lake, monkeypatch):
     aged(home / "airflow" / "airflow.db")
     log = aged(home / "airflow" / "logs" / "old.log")
     for name in ("_metadata_extent", "turn_log"):
@@ -271,7 +278,7 @@ def test_a_folder_that_goes_while_it_is_looked_through_is_left_out(tmp_path, mon
     assert measure(tmp_path, tmp_path / "nowhere", tmp_path / "a" / "file") == (3, 12)
 
 
-def test_the_run_is_closed_and_names_what_failed(home):
+def test_the_run_is_closed_and_names_what_failed(home, lake):
     from caravan.warehouse.lake import Lake
 
     upkeep.trim_evidence("run", "dag")
