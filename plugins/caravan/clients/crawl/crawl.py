@@ -211,7 +211,12 @@ class Crawl:
             self.crew.take(0.0)
             return
         until_due = self._heap[0][0] - now if has_room and self._heap else _TOLD_EVERY_SECONDS
-        self.crew.take(min(max(until_due, 0.0005), _TOLD_EVERY_SECONDS))
+        wait = min(max(until_due, 0.0005), _TOLD_EVERY_SECONDS)
+        if self.crew.under_way:
+            self.crew.take(wait)
+        else:
+            # Nobody is to bring a result: without this a host's turn is waited for at full speed.
+            self.work.stop.wait(wait)
         if now - self._told_at > _TOLD_EVERY_SECONDS:
             self._tell()
 
