@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text, to
@@ -218,6 +219,23 @@ def test_links_to_other_sites_are_asked_for_only_when_wanted(tmp_path: Path) -> 
         assert sorted(other.paths()) == ["/gone", "/gone", "/there"]
     sql = "SELECT url, status_code FROM page WHERE kind = 'external' ORDER BY url"
     assert ask(tmp_path / "b", sql) == [(f"{other.url}/gone", 404), (f"{other.url}/there", 200)]
+
+
+def test_a_reader_that_trips_over_the_answer_to_an_address_that_cannot_exist(tmp_path: Path) -> None:
+    from crawl_world import reader
+
+    with Site(lambda path: None if path == "/robots.txt" else page(path, ["/a"])).serve() as site:
+        plan = Plan((site.url + "/",), scope_of(site), FAST)
+        read = reader(plan.scope, plan.limits)
+
+        def tripping(address: Any, answer: Any) -> Any:
+            if "/missing-" in address.url:
+                raise RecursionError("too deep")
+            return read(address, answer)
+
+        record = run(tmp_path / "a", plan, read=tripping)
+    assert record.certificate.is_complete and record.counts["fetched"] == 2
+    assert ask(tmp_path / "a", "SELECT missing_page_status, missing_page_hash FROM host") == [(200, None)]
 
 
 def test_a_reader_that_trips_over_a_page_costs_that_page_alone(tmp_path: Path, site: Site, plan: Plan) -> None:

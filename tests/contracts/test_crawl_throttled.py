@@ -1,11 +1,12 @@
-"""Hosts that want to be asked more slowly, or later: what is waited for costs nothing, what was not read is not seen."""
+"""Hosts that want to be asked more slowly, or later: waiting costs nothing, and what was not read is not seen."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from crawl_world import Reply, Site, page, run, scope_of
+from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, text
 
 from caravan.clients.crawl.crawl import Crawl
 from caravan.clients.crawl.runs import Plan
@@ -34,3 +35,22 @@ def test_a_turn_that_is_waited_for_costs_no_processor(tmp_path: Path, turns: lis
         run(tmp_path / "a", Plan((site.url + "/",), scope_of(site), Limits(requests_per_second=4)))
         assert site.paths() == ["/", "/a", "/b", "/c"]
     assert len(turns) < 100
+
+
+def test_what_a_host_was_too_busy_to_show_was_not_seen(tmp_path: Path) -> None:
+    def route(path: str) -> Reply | None:
+        if path == "/sitemap.xml":
+            return sitemap([f"{site.url}/{each}" for each in "abcd"])
+        if path == "/robots.txt":
+            return None
+        return page(path, []) if path in ("/", "/a") else text("slow down", 429)
+
+    with Site(route).serve() as site:
+        plan = Plan((site.url + "/",), scope_of(site), replace(FAST, attempts=2))
+        record = run(tmp_path / "a", plan)
+        assert asked_for(tmp_path / "a") == site.paths(), "it was asked for nevertheless"
+    certificate = record.certificate
+    assert (certificate.expected_count, certificate.seen_count, certificate.is_complete) == (4, 1, False)
+    assert dict(certificate.skipped) == {"told_to_wait": 3}
+    rows = ask(tmp_path / "a", "SELECT outcome, reason, status_code, count(*) FROM page GROUP BY ALL ORDER BY 1")
+    assert rows == [("fetched", None, 200, 2), ("skipped", "told_to_wait", 429, 3)]
