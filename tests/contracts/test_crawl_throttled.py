@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,3 +55,23 @@ def test_what_a_host_was_too_busy_to_show_was_not_seen(tmp_path: Path) -> None:
     assert dict(certificate.skipped) == {"told_to_wait": 3}
     rows = ask(tmp_path / "a", "SELECT outcome, reason, status_code, count(*) FROM page GROUP BY ALL ORDER BY 1")
     assert rows == [("fetched", None, 200, 2), ("skipped", "told_to_wait", 429, 3)]
+
+
+def test_a_sitemap_that_wants_to_be_asked_much_later_holds_no_crawl(tmp_path: Path) -> None:
+    def route(path: str) -> Reply | None:
+        if path == "/robots.txt":
+            return text(f"Sitemap: {site.url}/1.xml\nSitemap: {site.url}/2.xml\n")
+        if path == "/1.xml":
+            return Reply(b"", 503, {"Retry-After": "999999"})
+        return page(path, []) if path == "/" else sitemap([])
+
+    stop = threading.Event()
+    timer = threading.Timer(20, stop.set)
+    with Site(route).serve() as site:
+        timer.start()
+        record = run(tmp_path / "a", Plan((site.url + "/",), scope_of(site), FAST), stop=stop)
+        timer.cancel()
+    assert record.ended_at is not None, "it waited until it was stopped"
+    assert dict(record.certificate.failed_hosts) == {site.host: "told_to_wait"}
+    rows = ask(tmp_path / "a", "SELECT outcome, reason, status_code FROM sitemap ORDER BY url")
+    assert rows == [("fetched", None, 503), ("skipped", "told_to_wait", None)]

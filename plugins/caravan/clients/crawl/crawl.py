@@ -257,7 +257,7 @@ class Crawl:
                 self._flush_if_due(depth)
             asked = line.buffer.popleft()
             # What was planned an hour ago need not be right any more.
-            reason = self._closed(line.origin)
+            reason = self.closed(line.origin)
             if reason is None or asked.tries:
                 return asked
             self._reserved[asked.pattern] -= 1
@@ -306,7 +306,8 @@ class Crawl:
         self._touched.add(address.origin)
         self.batch.add_unasked(address, "skipped", reason)
 
-    def _closed(self, origin: Origin) -> str | None:
+    def closed(self, origin: Origin) -> str | None:
+        """Why none of its addresses is asked any more; also where it wants to be asked later than it may take."""
         if origin.closed is None and self.work.pace.held(origin.host) > origin.seconds_left():
             origin.closed = TOLD_TO_WAIT if origin.seconds_left() > 0 else SECONDS
         return origin.closed
@@ -399,7 +400,7 @@ class Crawl:
         if answer.status_code == 304 and asked.validators and answer.header("x-robots-tag") is not None:
             asked.validators = None
             return True
-        if self._closed(self.origin(asked.address.origin)):
+        if self.closed(self.origin(asked.address.origin)):
             return False
         is_busy = answer.status_code == _THROTTLED or (answer.status_code == 503 and answer.retry_after_s is not None)
         return is_busy and asked.tries < self.work.limits.attempts and not self.work.stop.is_set()
