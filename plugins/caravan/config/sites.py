@@ -175,7 +175,7 @@ class Site(Frozen):
     keep_crawls: Annotated[int, Field(ge=2, le=1_000)] = 14
     """How many crawls' folders are kept; what they found stays in the warehouse."""
     gate: _CheckIds = ()
-    """Ids of checks: where one of these fires, the audit's task fails."""
+    """Ids of checks: where one of these fires, the task `verdict` fails."""
 
     @model_validator(mode="after")
     def _starts_inside(self) -> Site:
