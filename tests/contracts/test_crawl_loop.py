@@ -336,6 +336,19 @@ def test_to_begin_afresh_removes_the_crawl_alone(tmp_path: Path, site: Site, pla
     assert tables(tmp_path / "a") == tables(tmp_path / "b")
 
 
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_a_scheme_that_only_a_link_has_does_not_make_a_crawl_incomplete(tmp_path: Path, is_listed: bool) -> None:
+    def route(path: str) -> Reply | None:
+        if path == "/sitemap.xml" and is_listed:
+            return sitemap([site.url.replace("http:", "https:") + "/secure"])
+        return page(path, [site.url.replace("http:", "https:") + "/secure"]) if path == "/" else None
+
+    with Site(route).serve() as site:
+        certificate = run(tmp_path / "a", Plan((site.url + "/",), scope_of(site), FAST)).certificate
+    assert dict(certificate.failed_hosts) == ({site.host: "robots_unavailable"} if is_listed else {})
+    assert certificate.is_complete is not is_listed
+
+
 def test_expected_pages_that_do_not_answer_make_a_crawl_incomplete(tmp_path: Path) -> None:
     def route(path: str) -> Reply | None:
         if path == "/sitemap.xml":
