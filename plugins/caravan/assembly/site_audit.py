@@ -131,7 +131,7 @@ def audit_crawl(
     from caravan.clients.crawl.facts import INPUT_TABLES, CrawlFacts
 
     script = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
-    asked = (script, findings.ASKED, delivery.ASKED, also.asked if also else "")
+    asked = (script, comparing.ASKED, findings.ASKED, delivery.ASKED, also.asked if also else "")
     given = dict(inputs or {})
     if before.crawl is not None:
         for table in INPUT_TABLES["previous_crawl"]:
