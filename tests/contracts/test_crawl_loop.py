@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text, to
@@ -236,6 +237,23 @@ def test_links_to_other_sites_are_asked_for_only_when_wanted(tmp_path: Path) -> 
     assert ask(tmp_path / "b", sql) == [(f"{other.url}/gone", 404), (f"{other.url}/there", 200)]
 
 
+def test_a_reader_that_trips_over_the_answer_to_an_address_that_cannot_exist(tmp_path: Path) -> None:
+    from crawl_world import reader
+
+    with Site(lambda path: None if path == "/robots.txt" else page(path, ["/a"])).serve() as site:
+        plan = Plan((site.url + "/",), scope_of(site), FAST)
+        read = reader(plan.scope, plan.limits)
+
+        def tripping(address: Any, answer: Any) -> Any:
+            if "/missing-" in address.url:
+                raise RecursionError("too deep")
+            return read(address, answer)
+
+        record = run(tmp_path / "a", plan, read=tripping)
+    assert record.certificate.is_complete and record.counts["fetched"] == 2
+    assert ask(tmp_path / "a", "SELECT missing_page_status, missing_page_hash FROM host") == [(200, None)]
+
+
 def test_a_reader_that_trips_over_a_page_costs_that_page_alone(tmp_path: Path, site: Site, plan: Plan) -> None:
     from crawl_world import reader
 
@@ -332,6 +350,19 @@ def test_to_begin_afresh_removes_the_crawl_alone(tmp_path: Path, site: Site, pla
     run(tmp_path / "b", plan)
     assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
     assert tables(tmp_path / "a") == tables(tmp_path / "b")
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_a_scheme_that_only_a_link_has_does_not_make_a_crawl_incomplete(tmp_path: Path, is_listed: bool) -> None:
+    def route(path: str) -> Reply | None:
+        if path == "/sitemap.xml" and is_listed:
+            return sitemap([site.url.replace("http:", "https:") + "/secure"])
+        return page(path, [site.url.replace("http:", "https:") + "/secure"]) if path == "/" else None
+
+    with Site(route).serve() as site:
+        certificate = run(tmp_path / "a", Plan((site.url + "/",), scope_of(site), FAST)).certificate
+    assert dict(certificate.failed_hosts) == ({site.host: "robots_unavailable"} if is_listed else {})
+    assert certificate.is_complete is not is_listed
 
 
 def test_expected_pages_that_do_not_answer_make_a_crawl_incomplete(tmp_path: Path) -> None:

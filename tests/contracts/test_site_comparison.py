@@ -43,17 +43,20 @@ class Nights:
         complete: bool = True,
         checks: tuple[str, ...] = CHECKS,
         versions: dict[str, int] | None = None,
+        sitemaps: dict[str, list[dict[str, Any]]] | None = None,
     ) -> tuple[dict[tuple[str, str], tuple[str, str | None]], dict[str, str]]:
         """(check, path) to (state, change); path to what became of the page."""
         self.number += 1
         at = FIRST + timedelta(days=self.number)
-        tables, _ = tables_of({"site": site})
+        tables, _ = tables_of({"site": site, **(sitemaps or {})})
         inputs = {"previous_page": self.pages} if self.pages is not None else {}
         asked = [
             CATALOGUE[name].model_copy(update={"version": (versions or {}).get(name, CATALOGUE[name].version)})
             for name in checks
         ]
-        with CrawlFacts(tables, CATALOGUE.only(checks).script(COMPARISON), self.folder, inputs, threads=1) as facts:
+        with CrawlFacts(
+            tables, CATALOGUE.only(checks).script(COMPARISON, comparing.ASKED), self.folder, inputs, threads=1
+        ) as facts:
             verdicts = [each for each in audit(facts, asked) if each.outcome != "not_evaluated"]
             evaluated = [Evaluated(each.check.id, each.check.version, str(each.check.over)) for each in verdicts]
             standing = Standing(at, comparable and self.pages is not None, complete)
@@ -161,6 +164,36 @@ def test_a_check_that_was_not_evaluated_before_finds_nothing_new(nights):
     nights.crawl({"/": GOOD, "/lost": GONE}, checks=("url-underscore",))
     issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
     assert issues == {BROKEN: ("open", None)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"outcome": "fetched", "status_code": 200}, ("gone", "gone")),
+        ({"outcome": "fetched", "status_code": 404}, ("gone", "gone")),
+        ({"outcome": "fetched", "status_code": 503}, ("open", "unverified")),
+        ({"outcome": "failed", "reason": "timeout"}, ("open", "unverified")),
+        ({"outcome": "fetched", "status_code": 200, "reason": "broken"}, ("open", "unverified")),
+        ({"outcome": "skipped", "reason": "told_to_wait"}, ("open", "unverified")),
+    ],
+)
+def test_what_a_sitemap_listed_is_over_only_when_it_was_read(nights, answer, expected):
+    def listed(*pages: tuple[str, str], **second: Any) -> dict[str, list[dict[str, Any]]]:
+        found = [{"sitemap_url": f"{ORIGIN}/{of}.xml", "url": ORIGIN + path, "position": 0} for of, path in pages]
+        read = {"outcome": "fetched", "status_code": 200}
+        rows = [
+            {"url": f"{ORIGIN}/{of}.xml", "declared_in": "robots", **how} for of, how in (("1", read), ("2", second))
+        ]
+        return {"sitemap_url": found, "sitemap": rows}
+
+    checks = ("sitemap-url-noindex", "sitemap-missing-page")
+    site = {"/": GOOD, "/a": {"head": "<meta name=robots content=noindex>"}, "/b": GOOD}
+    both = listed(("1", "/"), ("2", "/a"), ("2", "/b"), outcome="fetched", status_code=200)
+    issues, _ = nights.crawl(site, checks=checks, sitemaps=both)
+    assert issues == {("sitemap-url-noindex", "/a"): ("open", None)}
+    issues, _ = nights.crawl(site, checks=checks, sitemaps=listed(("1", "/"), **answer))
+    assert issues["sitemap-url-noindex", "/a"] == expected
+    assert (("sitemap-missing-page", "/b") in issues) is (expected[0] == "gone"), "nobody knows what lists it"
 
 
 def test_pages_come_go_move_and_change(nights):

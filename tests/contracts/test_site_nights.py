@@ -154,6 +154,20 @@ def test_a_gate_fails_the_run_and_names_the_page_until_it_is_suppressed(world):
 
 
 @one_engine
+def test_a_check_that_is_switched_off_leaves_no_issue_open(world, caplog):
+    night = world.now.date()
+    world.night()
+    world.configure("gate: [response-4xx]\nchecks: {off: [response-4xx]}\n")
+    world.night()
+    world.configure()
+    world.night()
+    assert "check response-4xx of the gate was not evaluated: It is switched off." in caplog.text
+    found = world.rows("SELECT crawl_date, change FROM mart.fct_site_issue WHERE check_id = 'response-4xx'")
+    assert sorted(found) == [(night, None), (night + timedelta(days=2), None)]
+    assert not [each for number in (1, 2) for each in world.changes(number) if each[0] == "response-4xx"]
+
+
+@one_engine
 def test_a_site_that_is_gone_for_a_night_ends_nothing(world):
     world.night()
     before = world.rows("SELECT COUNT(*) FROM mart.fct_site_issue")

@@ -81,6 +81,7 @@ FORMS: list[tuple[str, bytes, str | None, str | None, list[str]]] = [
     ("entities", DECLARATION + BOMB + b"]>" + URLSET + ENTITY, None, "document_type", []),
     ("a file of ours", DECLARATION + FILE + URLSET + ENTITY, None, "document_type", []),
     ("a document type elsewhere", DECLARATION + ELSEWHERE + URLSET + ONE + b"</urlset>", "urlset", "document_type", []),
+    ("gzip of very many", gzip.compress(urlset(ONE)) + gzip.compress(b"") * 20_000, "urlset", "broken_gzip", [A]),
     ("gzip, cut off", gzip.compress(urlset(ONE))[:-12], "urlset", "broken_gzip", [A]),
     ("no gzip", b"\x1f\x8bgarbage", None, "broken_gzip", []),
 ]

@@ -111,6 +111,11 @@ FAULTS = [
     ("[response-5xx]", "[response-6xx]", ":22 gate[0]: there is no check 'response-6xx'; did you mean 'response-5xx'?"),
     ("check: title-too-long", "check: title-long", ":21 suppressions[0].check: there is no check 'title-long'; did"),
     ("owner: Ada, ", "", ":21 suppressions[0].owner: is required"),
+    (
+        '"/archive/"',
+        '"/a(?!b)"',
+        ":21 suppressions[0].urls: '/a(?!b)' is no RE2 regular expression: invalid perl opera",
+    ),
     ("reason: old pages, ", 'reason: "", ', ":21 suppressions[0].reason: is empty"),
     ("2027-01-31", "2027-02-31", ":21 suppressions[0].expires: '2027-02-31' is no day of the calendar"),
 ]

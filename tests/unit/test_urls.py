@@ -325,6 +325,8 @@ def test_keys_stay_the_same_from_night_to_night(text, key):
         ("http://example.com/cart", {"excluded": ("/login", r"/cart\b")}, False),
         ("http://example.com/cartoon", {"excluded": ("/login", r"/cart\b")}, True),
         ("http://example.com/a|b", {"excluded": ("x|/a",)}, False),
+        ("http://example.com/CART", {"excluded": ("/login", "(?i)/cart")}, False),
+        ("http://example.com/aa", {"excluded": ("(x)y", r"/(a)\1")}, False),
     ],
 )
 def test_what_belongs_to_the_site(url, scope, expected):

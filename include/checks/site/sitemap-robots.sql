@@ -23,10 +23,10 @@ CREATE TEMP VIEW page_of_sitemap_hreflang AS
 SELECT * FROM known_page
 WHERE page_key IN (SELECT hreflang.page_key FROM hreflang WHERE hreflang.source = 'sitemap');
 
--- Pages of a site that has a sitemap at all.
+-- Pages of a site that has a sitemap at all, and whose sitemaps were all read: one that was not may list them.
 CREATE TEMP VIEW page_to_list AS
 SELECT * FROM indexable
-WHERE EXISTS (SELECT 1 FROM listed);
+WHERE EXISTS (SELECT 1 FROM listed) AND NOT EXISTS (SELECT 1 FROM unread_sitemap);
 
 -- robots.txt by host.
 CREATE TEMP VIEW robots_file AS

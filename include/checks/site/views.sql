@@ -334,6 +334,15 @@ FROM hop
 LEFT JOIN address AS final ON hop.final_key = final.page_key
 QUALIFY ROW_NUMBER() OVER (PARTITION BY hop.page_key ORDER BY hop.hop_count DESC) = 1;
 
+-- Sitemaps of which nobody knows tonight what they list: without an answer, or one that says to come back.
+CREATE TEMP VIEW unread_sitemap AS
+SELECT * FROM sitemap
+WHERE
+    outcome = 'failed'
+    OR status_code >= 500
+    OR status_code = 429
+    OR reason IN ('timeout', 'broken', 'told_to_wait', 'robots_unavailable', 'host_unavailable');
+
 -- What pages of the site say about themselves in sitemaps.
 CREATE TEMP TABLE listed AS
 SELECT

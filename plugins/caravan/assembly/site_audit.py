@@ -131,7 +131,7 @@ def audit_crawl(
     from caravan.clients.crawl.facts import INPUT_TABLES, CrawlFacts
 
     script = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
-    asked = (script, findings.ASKED, delivery.ASKED, also.asked if also else "")
+    asked = (script, comparing.ASKED, findings.ASKED, delivery.ASKED, also.asked if also else "")
     given = dict(inputs or {})
     if before.crawl is not None:
         for table in INPUT_TABLES["previous_crawl"]:
@@ -149,7 +149,9 @@ def audit_crawl(
         ]
         certificate = record.certificate
         standing = comparing.Standing(record.started_at, before.crawl is not None, certificate.is_complete)
-        known = pq.read_table(before.ledger) if before.ledger is not None else None
+        # Of a check that is not asked any more nobody would ever say that an issue is over: it is known no more.
+        of_asked = [("check_id", "in", [check.id for check in catalogue.checks])]
+        known = pq.read_table(before.ledger, filters=of_asked) if before.ledger is not None else None
         # Both are what was known after the same crawl.
         texts = before.ledger.with_name(comparing.PAGE_TEXTS) if before.ledger is not None else None
         known_texts = pq.read_table(texts) if texts is not None and texts.exists() else None

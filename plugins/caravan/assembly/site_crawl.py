@@ -230,12 +230,18 @@ def verdict(run_id: str, dag_id: str, failed_tasks: Sequence[str] = (), asked: S
 def _gated(night: _Night, site: Site) -> list[str]:
     import pyarrow.parquet as pq
 
-    path = next((folder / DELIVERED.format("issue") for folder, _ in _ended(night, site)), None)
-    if path is None or not path.exists():
-        return []  # it was not crawled, or not audited: that task has said so
-    rows = pq.read_table(path, filters=[("check_id", "in", list(site.gate))]).to_pylist() if site.gate else []
+    folder = next((folder for folder, _ in _ended(night, site)), None)
+    if folder is None or not site.gate or not (folder / DELIVERED.format("issue")).exists():
+        return []  # there is no gate, or it was not crawled or not audited: that task has said so
+    of_gate = [("check_id", "in", list(site.gate))]
+    rows = pq.read_table(folder / DELIVERED.format("issue"), filters=of_gate).to_pylist()
+    asked = pq.read_table(folder / DELIVERED.format("check"), filters=of_gate).to_pylist()
+    outcomes = {row["check_id"]: (row["outcome"], row["outcome_reason"]) for row in asked}
     lines = []
     for check_id in site.gate:
+        outcome, reason = outcomes.get(check_id, ("not_evaluated", "It is switched off."))
+        if outcome == "not_evaluated":
+            log.warning("%s: check %s of the gate was not evaluated: %s", site.code, check_id, reason)
         found = [row for row in rows if row["check_id"] == check_id and row["state"] == "open"]
         open_ones = [row["url"] for row in found if not row["is_suppressed"]]
         if open_ones:

@@ -10,13 +10,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-import duckdb
-
 from caravan.config.document import Document, Location
+from caravan.config.patterns import duckdb_problem
 from caravan.config.places import is_url, place_problem
 from caravan.config.services import CHANNELS, CHARGES, SERVICES, ServiceChannel
 from caravan.config.types import OTHER_MARKET, Channel
@@ -224,7 +222,7 @@ def _condition_faults(document: Document, test: Location, field: EntityField) ->
         elif name in {"matches", "equals", "one_of", "below", "above"} - fitting:
             message = f"cannot test '{field.name}', a {field.type}; usable are {', '.join(sorted(fitting))}"
             yield document.fault((*test, name), message)
-        elif name == "matches" and isinstance(value, str) and (problem := _duckdb_problem("regexp_matches", value)):
+        elif name == "matches" and isinstance(value, str) and (problem := duckdb_problem("regexp_matches", value)):
             yield document.fault((*test, name), f"'{value}' is no RE2 regular expression: {problem}")
         elif name in ("equals", "one_of", "below", "above"):
             for text in value if isinstance(value, list) else [value]:
@@ -311,16 +309,5 @@ def _datetime_problem(form: str) -> str | None:
     lacking = [part for part, letters in _DATE_PARTS if not directives & letters]
     if lacking:
         return f"'{form}' has no {', no '.join(lacking)}; give `iso` or a format like %d.%m.%Y %H:%M"
-    problem = _duckdb_problem("try_strptime", form)
+    problem = duckdb_problem("try_strptime", form)
     return f"'{form}' is no strptime format: {problem}" if problem else None
-
-
-@cache
-def _duckdb_problem(function: str, pattern: str) -> str | None:
-    """DuckDB, which applies the pattern, is the judge of it."""
-    try:
-        with duckdb.connect() as connection:
-            connection.execute(f"SELECT {function}($text, $pattern)", {"text": "", "pattern": pattern})
-    except duckdb.Error as error:
-        return str(error).removeprefix("Invalid Input Error: ").splitlines()[0]
-    return None

@@ -92,7 +92,7 @@ JUDGED: Mapping[str, str] = {
     "page_of_sitemap_hreflang": "alternate in a sitemap",
     "page_template": "template with enough pages to tell how fast it is",
     "page_to_be_missing": "page to compare with a not-found page",
-    "page_to_list": "indexable page of a site that has a sitemap",
+    "page_to_list": "indexable page of a site whose sitemaps were all read",
     "page_with_both_availabilities": "page that states an availability both to readers and in structured data",
     "page_with_both_currencies": "page that states a currency both to readers and in structured data",
     "page_with_both_prices": "page that states a price both to readers and in structured data",

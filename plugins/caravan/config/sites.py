@@ -14,6 +14,7 @@ from caravan.config.announcements import Announcement, outlet_faults, sharing
 from caravan.config.document import Document, files_in, read
 from caravan.config.frozen import Day, Frozen
 from caravan.config.outlets import CODE, Line, language_tag
+from caravan.config.patterns import duckdb_problem
 from caravan.config.search import FOLDER, SearchConsoleSource
 from caravan.config.validation import validate
 from caravan.core.crawl import Limits, Scope
@@ -61,6 +62,14 @@ def _expression(text: str) -> str:
         re.compile(text)
     except re.error as error:
         raise ValueError(f"'{text}' is no regular expression: {error}") from error
+    if not text:
+        raise ValueError("is empty; it would match every address")
+    return text
+
+
+def _pattern(text: str) -> str:
+    if problem := duckdb_problem("regexp_matches", text):
+        raise ValueError(f"'{text}' is no RE2 regular expression: {problem}")
     if not text:
         raise ValueError("is empty; it would match every address")
     return text
@@ -123,8 +132,8 @@ class Suppression(Frozen):
     """Issues that are known and stay for now. It ends with the day `expires`: from the next on they are told again."""
 
     check: _CheckId
-    urls: Expression | None = None
-    """Of which addresses, by a regular expression; of all when absent."""
+    urls: Annotated[str, AfterValidator(_pattern)] | None = None
+    """Of which addresses, by a regular expression (RE2); of all when absent."""
     owner: Line
     reason: Line
     expires: Day
@@ -166,7 +175,7 @@ class Site(Frozen):
     keep_crawls: Annotated[int, Field(ge=2, le=1_000)] = 14
     """How many crawls' folders are kept; what they found stays in the warehouse."""
     gate: _CheckIds = ()
-    """Ids of checks: where one of these fires, the audit's task fails."""
+    """Ids of checks: where one of these fires, the task `verdict` fails."""
 
     @model_validator(mode="after")
     def _starts_inside(self) -> Site:

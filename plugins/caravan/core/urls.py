@@ -138,7 +138,7 @@ def is_internal(url: str, scope: Scope) -> bool:
         return False
     if scope.prefixes and not f"/{host_and_path[3]}".startswith(scope.prefixes):
         return False
-    return not (scope.excluded and _any_of(scope.excluded).search(url))
+    return not (scope.excluded and any(each.search(url) for each in _compiled(scope.excluded)))
 
 
 def pattern_of(url: str) -> str:
@@ -362,5 +362,6 @@ def _name_of(parameter: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _any_of(expressions: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{each})" for each in expressions))
+def _compiled(expressions: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Each by itself: joined, `(?i)` would stand where it may not, and `\\1` mean another's group."""
+    return tuple(re.compile(each) for each in expressions)

@@ -53,6 +53,10 @@ PAGE_TEXT = pa.schema(
 )
 """Of what search engines may show."""
 PAGE_TEXTS = "page_text.parquet"
+ASKED = "unread_sitemap"
+"""Views, besides those that checks and the script ask for."""
+_BY_SITEMAPS = frozenset(("listed_page", "page_to_list", "page_of_sitemap_hreflang", "announced_page"))
+"""Views of what sitemaps list: a page that is not in them tonight may be in one that was not read."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,11 @@ def compare(
             }
         ),
     )
+    unknown = _BY_SITEMAPS if facts.count("unread_sitemap") else frozenset()
     same = [
-        each for each in evaluated if standing.is_comparable and evaluated_before.get(each.check_id) == each.version
+        each
+        for each in evaluated
+        if standing.is_comparable and evaluated_before.get(each.check_id) == each.version and each.over not in unknown
     ]
     facts.register("compared", pa.table({"check_id": pa.array([each.check_id for each in same], _TEXT)}))
     facts.rows("CREATE TEMP TABLE judged (check_id VARCHAR, url VARCHAR)")

@@ -46,6 +46,7 @@ _HEAD_BYTES = 1 << 10
 """Of what is asked for only to see whether it is there."""
 _ASK_AGAIN_BY_GET = (403, 404, 405, 501)
 """What servers say that do not know HEAD."""
+_THROTTLED = 429
 _TEXT_HASH = list(PAGE).index("text_hash")
 
 
@@ -255,7 +256,7 @@ class Crawl:
                 self._flush_if_due(depth)
             asked = line.buffer.popleft()
             # What was planned an hour ago need not be right any more.
-            reason = self._closed(line.origin)
+            reason = self.closed(line.origin)
             if reason is None or asked.tries:
                 return asked
             self._reserved[asked.pattern] -= 1
@@ -304,7 +305,8 @@ class Crawl:
         self._touched.add(address.origin)
         self.batch.add_unasked(address, "skipped", reason)
 
-    def _closed(self, origin: Origin) -> str | None:
+    def closed(self, origin: Origin) -> str | None:
+        """Why none of its addresses is asked any more; also where it wants to be asked later than it may take."""
         if origin.closed is None and self.work.pace.held(origin.host) > origin.seconds_left():
             origin.closed = TOLD_TO_WAIT if origin.seconds_left() > 0 else SECONDS
         return origin.closed
@@ -318,13 +320,17 @@ class Crawl:
         self.work.pace.answered(host_of(address.url), answer)
         extracted = problem = None
         if answer.status_code is not None and not (answer.status_code == 304 and asked.validators):
-            try:
-                extracted = self.work.read(address, answer)
-            except Exception as error:
-                # One page that the reader trips over must not cost the night's others; it is told, and found in `page`.
-                log.exception("%s could not be read", address.url)
-                problem = f"unreadable: {type(error).__name__}: {error}"[:300]
+            extracted, problem = self._read(address, answer)
         return lambda: self._answered(asked, answer, extracted, problem)
+
+    def _read(self, address: Address, answer: Answer) -> tuple[Extracted | None, str | None]:
+        """The answer as rows, or why it has none."""
+        try:
+            return self.work.read(address, answer), None
+        except Exception as error:
+            # One page that the reader trips over must not cost the night's others; it is told, and found in `page`.
+            log.exception("%s could not be read", address.url)
+            return None, f"unreadable: {type(error).__name__}: {error}"[:300]
 
     def _robots_job(self, line: _Line) -> Callable[[], None]:
         origin = line.origin
@@ -344,9 +350,8 @@ class Crawl:
         self.work.stop.wait(self.work.pace.reserve(origin.host))
         answer = self.work.fetcher.fetch(Ask(address.url), self.work.limits.page_bytes)
         self.work.pace.answered(origin.host, answer)
-        text_hash: object = None
-        if answer.status_code == 200:
-            text_hash = self.work.read(address, answer).rows["page"][0][_TEXT_HASH]
+        extracted = self._read(address, answer)[0] if answer.status_code == 200 else None
+        text_hash = extracted.rows["page"][0][_TEXT_HASH] if extracted is not None else None
 
         def done() -> None:
             origin.is_probed = True
@@ -370,7 +375,12 @@ class Crawl:
         origin.answered(answer)
         origin.asked[address.kind] += 1
         self.batch.patterns[asked.pattern] += 1
-        if extracted is not None:
+        if answer.status_code == _THROTTLED:
+            # It was asked for, and nobody has seen it: it is neither covered nor judged.
+            origin.skipped[TOLD_TO_WAIT] += 1
+            self.batch.skipped[TOLD_TO_WAIT] += 1
+            self.batch.add_failed(address, "skipped", TOLD_TO_WAIT, answer, asked.attempts)
+        elif extracted is not None:
             self.batch.add_read(address, answer, extracted, asked.attempts)
         elif answer.status_code == 304 and problem is None:
             self.batch.add_unchanged(address, replace(answer, attempt_count=asked.attempts))
@@ -389,9 +399,9 @@ class Crawl:
         if answer.status_code == 304 and asked.validators and answer.header("x-robots-tag") is not None:
             asked.validators = None
             return True
-        if self._closed(self.origin(asked.address.origin)):
+        if self.closed(self.origin(asked.address.origin)):
             return False
-        is_busy = answer.status_code == 429 or (answer.status_code == 503 and answer.retry_after_s is not None)
+        is_busy = answer.status_code == _THROTTLED or (answer.status_code == 503 and answer.retry_after_s is not None)
         return is_busy and asked.tries < self.work.limits.attempts and not self.work.stop.is_set()
 
     def _learnt(self, origin: Origin, robots: Robots) -> None:

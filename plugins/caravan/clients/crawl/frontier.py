@@ -214,6 +214,13 @@ class Frontier:
         ).fetchone()
         return int(expected), int(seen)
 
+    def expected_origins(self) -> list[str]:
+        """Those of which an address is expected."""
+        rows = self._connection.execute(
+            "SELECT origin FROM origin WHERE id IN (SELECT origin FROM address WHERE expected <> 0) ORDER BY origin"
+        )
+        return [str(row[0]) for row in rows]
+
     def _row(self, seed: Seed) -> tuple[int, str, int, int, int, int]:
         return seed.key, seed.url, _KIND[seed.kind], seed.depth, self._origin(seed.origin), seed.expected
 

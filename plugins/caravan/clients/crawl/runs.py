@@ -24,6 +24,7 @@ from caravan.clients.crawl.parts import SCHEMAS, Parts, as_table
 from caravan.clients.crawl.seeds import sow, sow_last_run
 from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
 from caravan.core.errors import CaravanError
+from caravan.core.urls import origin_of
 
 RECORD = "run.json"
 _STATE = "frontier.sqlite"
@@ -236,7 +237,10 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
     frontier = crawling.work.frontier
     expected, seen = frontier.coverage()
     own = [each for each in crawling.origins.values() if each.is_own]
-    failed = {each.host: each.closed for each in own if each.closed in _FAILURES}
+    # A link may write http for https, or www where there is none: what only such a link leads to is not to be expected,
+    # or it would keep each crawl from being complete.
+    wanted = {*map(origin_of, plan.start_urls), *plan.origins, *frontier.expected_origins()}
+    failed = {each.host: each.closed for each in own if each.closed in _FAILURES and each.origin in wanted}
     spent = {reason: each.host for each in own for reason in (PAGES, SECONDS) if each.skipped[reason]}
     stopped = None
     if not is_through:

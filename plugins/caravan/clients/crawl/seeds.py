@@ -86,8 +86,8 @@ class _Seeding:
             return
         self.seen.add(key)
         origin = self.crawl.origin(origin_of(named.url))
-        if origin.closed:
-            self._add("sitemap", self._unread(named, key, origin.closed))
+        if closed := self.crawl.closed(origin):
+            self._add("sitemap", self._unread(named, key, closed))
             return
         archive = self.crawl.work.archive
         known = archive.sitemap(named.url) if archive is not None else None

@@ -26,6 +26,8 @@ _LONGEST_TEXT = 16 << 10
 """Characters of one value that are kept: nothing that can be asked for is longer."""
 _MOST_ALTERNATES = 1_000
 _GZIP = b"\x1f\x8b"
+_MOST_MEMBERS = 10_000
+"""Of one file, each of which costs a moment though it be empty; those who pack in blocks make one of 64 KB."""
 _TEXT_STARTS = re.compile(rb"\s*(?:#|https?:)", re.IGNORECASE)
 _HTML_STARTS = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _W3C = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?)?)?")
@@ -209,6 +211,7 @@ class _Unpacked:
         self._rest = memoryview(body)
         self._gzip = zlib.decompressobj(31) if body.startswith(_GZIP) else None
         self._pending = b""
+        self._members = 1
         self._limit = limit
         self.count = 0
         self.reason: str | None = None
@@ -239,6 +242,9 @@ class _Unpacked:
                 self._pending = (self._gzip.unused_data + self._pending).lstrip(b"\0")
                 if not self._pending and not self._rest:
                     return b""
+                self._members += 1
+                if self._members > _MOST_MEMBERS:
+                    raise zlib.error("too many members")
                 self._gzip = zlib.decompressobj(31)
             piece = self._gzip.decompress(self._pending, size)
             self._pending = self._gzip.unconsumed_tail
