@@ -196,7 +196,8 @@ def test_what_is_about_no_message_of_ours_changes_none(world, change, outlet):
         (1000, {"complaint": 2, "hard_bounce": 25}, None),
         (1000, {"complaint": 3}, "3 of 1,000 mails were called spam, and 0.2% is the limit"),
         (1000, {"hard_bounce": 26, "soft_bounce": 500}, "26 of 1,000 mails went to addresses that there are not, and"),
-        (100, {"complaint": 1}, "1 of 100 mails were called spam"),
+        (100, {"complaint": 1}, None),
+        (100, {"complaint": 2}, "2 of 100 mails were called spam"),
         (1000, {"unsubscribe": 500, "soft_bounce": 500}, None),
     ],
 )

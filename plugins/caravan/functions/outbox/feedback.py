@@ -23,6 +23,8 @@ MOST_BOUNCES = Decimal("0.025")
 """Half of the share from which Amazon SES looks at an account."""
 FEW = 100
 """Of fewer mails a share says nothing."""
+CHANCE = 1
+"""So many are no reason to stop, whatever share of a small list they are."""
 SOFT_BOUNCES = 3
 SOFT_DAYS = 14
 """So many soft bounces in so many days are a hard one."""
@@ -142,7 +144,7 @@ def too_much(sent: int, came: Mapping[str, int]) -> str | None:
         ("complaint", MOST_COMPLAINTS, "were called spam"),
         ("hard_bounce", MOST_BOUNCES, "went to addresses that there are not"),
     ):
-        if came.get(kind, 0) > most * sent:
+        if came.get(kind, 0) > max(CHANCE, most * sent):
             return f"{came[kind]:,} of {sent:,} mails {words}, and {most:.1%} is the limit"
     return None
 
