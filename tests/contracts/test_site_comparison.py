@@ -196,6 +196,25 @@ def test_what_a_sitemap_listed_is_over_only_when_it_was_read(nights, answer, exp
     assert (("sitemap-missing-page", "/b") in issues) is (expected[0] == "gone"), "nobody knows what lists it"
 
 
+@pytest.mark.parametrize("check", ["hreflang-missing-return", "hreflang-to-noindex"])
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ({"outcome": "failed", "status": None, "reason": "timeout"}, ("open", "unverified")),
+        ({"status": 503}, ("open", "unverified")),
+        ({"status": 429}, ("open", "unverified")),
+        ({"alternates": {"en": "/a", "de": "/b"}}, ("fixed", "fixed")),
+        ({"status": 404}, ("fixed", "fixed")),
+    ],
+)
+def test_what_is_wrong_with_an_alternate_is_over_only_when_it_was_read(nights, check, other, expected):
+    one = {"alternates": {"en": "/a", "de": "/b"}}
+    wrong = {"head": "<meta name=robots content=noindex>"} if check == "hreflang-to-noindex" else {}
+    nights.crawl({"/a": one, "/b": wrong}, checks=(check,))
+    issues, _ = nights.crawl({"/a": one, "/b": other}, checks=(check,))
+    assert issues == {(check, "/a"): expected}
+
+
 def test_pages_come_go_move_and_change(nights):
     _, pages = nights.crawl({"/": GOOD, "/kept": GOOD, "/edited": {"body": "a", "text_hash": 1}, "/old": GOOD})
     assert pages == {}

@@ -6,6 +6,7 @@
 -- known: each issue ever found, by check and url; `state` open, fixed or gone.
 -- compared: checks that were evaluated by the same rule in both crawls.
 -- judged: what those with open issues looked at tonight.
+-- by_alternates: those of compared that look at a page's alternates, too.
 -- known_text: `page_text` as it was last known.
 
 -- Whether tonight shows that search engines may show an address no more, were it what they could show before: it is no
@@ -14,6 +15,19 @@ CREATE TEMP MACRO IS_OVER(state, status_code, is_truncated) AS
 COALESCE(status_code IN (301, 308, 404, 410), FALSE)
 OR state = 'blocked'
 OR (state = 'ok' AND NOT COALESCE(is_truncated, FALSE));
+
+-- Open issues of pages with an alternate that could not be read tonight: what was wrong with it may be so still.
+CREATE TEMP TABLE doubtful AS
+SELECT DISTINCT
+    known.check_id,
+    known.url
+FROM known
+SEMI JOIN by_alternates ON known.check_id = by_alternates.check_id
+INNER JOIN alternate ON known.page_key = alternate.page_key
+INNER JOIN address ON alternate.target_key = address.page_key
+WHERE
+    known.state = 'open'
+    AND (address.state IN ('unreachable', 'server_error') OR address.status_code = 429);
 
 CREATE TEMP TABLE weighed AS
 SELECT
@@ -33,16 +47,20 @@ SELECT
     issue.affected_count,
     issue.check_id IS NOT NULL AS fires,
     compared.check_id IS NOT NULL AS is_compared,
-    judged.url IS NOT NULL AS is_judged,
+    judged.url IS NOT NULL AND doubtful.url IS NULL AS is_judged,
     -- No more, moved, or there and no longer one of those that the check looks at. What failed, was not asked for or was
     -- cut off says nothing.
-    address.page_key IS NULL
-    OR COALESCE(address.status_code IN (404, 410) OR address.state = 'redirect', FALSE)
-    OR (address.state = 'ok' AND NOT COALESCE(address.is_truncated, FALSE)) AS is_absent
+    doubtful.url IS NULL
+    AND (
+        address.page_key IS NULL
+        OR COALESCE(address.status_code IN (404, 410) OR address.state = 'redirect', FALSE)
+        OR (address.state = 'ok' AND NOT COALESCE(address.is_truncated, FALSE))
+    ) AS is_absent
 FROM issue
 FULL JOIN known ON issue.check_id = known.check_id AND issue.url = known.url
 LEFT JOIN compared ON COALESCE(issue.check_id, known.check_id) = compared.check_id
 LEFT JOIN judged ON known.check_id = judged.check_id AND known.url = judged.url
+LEFT JOIN doubtful ON known.check_id = doubtful.check_id AND known.url = doubtful.url
 LEFT JOIN address ON COALESCE(issue.page_key, known.page_key) = address.page_key
 CROSS JOIN comparison;
 

@@ -110,6 +110,8 @@ def compare(
         if standing.is_comparable and evaluated_before.get(each.check_id) == each.version and each.over not in unknown
     ]
     facts.register("compared", pa.table({"check_id": pa.array([each.check_id for each in same], _TEXT)}))
+    by_alternates = [each.check_id for each in same if each.over == "clustered_page"]
+    facts.register("by_alternates", pa.table({"check_id": pa.array(by_alternates, _TEXT)}))
     facts.rows("CREATE TEMP TABLE judged (check_id VARCHAR, url VARCHAR)")
     for each in same:
         facts.rows(
