@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from caravan.clients.crawl.folders import LEDGER, prune
+from caravan.clients.crawl.folders import LEDGER, prune, unfinished
 from caravan.clients.crawl.runs import RECORD, Record
 from caravan.core.crawl import Certificate
 
@@ -51,3 +51,18 @@ def test_what_the_next_crawl_needs_stays(tmp_path, records, ledgers, left):
 
 def test_where_there_is_no_folder_nothing_goes(tmp_path):
     assert prune(tmp_path / "none", 2) == []
+
+
+@pytest.mark.parametrize(
+    ("newest", "now", "goes_on"),
+    [
+        (BEGUN, datetime(2026, 3, 2, 2), True),
+        (BEGUN, datetime(2026, 3, 3), False),
+        (RECORDED, datetime(2026, 3, 1, 2), False),
+        (replace(BEGUN, configuration_hash="other"), datetime(2026, 3, 1, 2), False),
+    ],
+    ids=["the night after", "pages of another time", "through", "another configuration"],
+)
+def test_a_crawl_that_was_stopped_goes_on_while_it_is_young(tmp_path, newest, now, goes_on):
+    crawled(tmp_path, newest)
+    assert unfinished(tmp_path, "same", now) == (tmp_path / "20260301T020000Z" if goes_on else None)
