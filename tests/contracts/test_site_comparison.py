@@ -242,6 +242,13 @@ def test_what_rests_on_another_page_is_over_only_when_that_was_read(nights, chec
     assert issues[check, where][0] in ("fixed", "gone")
 
 
+def test_a_link_is_broken_no_more_where_its_target_answers(nights):
+    check = "link-broken-internal"
+    nights.crawl({"/x": GONE, "/b": says("b", "<a href=/x>x</a>")}, checks=(check,))
+    issues, _ = nights.crawl({"/x": GOOD, "/b": {"status": 503}}, checks=(check,))
+    assert issues[check, "/x"] == ("fixed", "fixed")
+
+
 def test_pages_come_go_move_and_change(nights):
     _, pages = nights.crawl({"/": GOOD, "/kept": GOOD, "/edited": {"body": "a", "text_hash": 1}, "/old": GOOD})
     assert pages == {}

@@ -79,10 +79,13 @@ SELECT
     other.url
 FROM (
     SELECT
-        check_id,
-        url,
-        UNNEST(other_urls) AS other_url
+        about.check_id,
+        about.url,
+        UNNEST(about.other_urls) AS other_url
     FROM about
+    LEFT JOIN address ON about.page_key = address.page_key
+    -- What answers again is no broken link, whoever has it.
+    WHERE about.over <> 'asked_address' OR address.state IS DISTINCT FROM 'ok'
 ) AS other
 SEMI JOIN unread ON other.other_url = unread.url;
 
