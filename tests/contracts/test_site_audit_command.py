@@ -191,6 +191,16 @@ def test_what_a_crawl_that_died_half_moved_is_moved_on(command: Command, out: Pa
     assert json.loads((out / "previous/run.json").read_text())["ended_at"] and not aside.exists()
 
 
+def test_what_no_crawl_wrote_is_left_alone(command: Command, out: Path) -> None:
+    command()
+    first = {path.name for path in out.iterdir()}
+    (out / "todo.txt").write_text("call the agency", encoding="utf-8")
+    for said in (command()[1], command()[1]):
+        assert "Since the last complete crawl" in said
+        assert {path.name for path in out.iterdir()} == {*first, "todo.txt", "previous"}
+        assert {path.name for path in (out / "previous").iterdir()} == first, "all that it writes is known"
+
+
 def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["site", "checks", "--format", "json"]) == 0

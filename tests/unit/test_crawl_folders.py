@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from caravan.clients.crawl.folders import LEDGER, prune
-from caravan.clients.crawl.runs import RECORD, Record
+from caravan.clients.crawl.contents import LEDGER, PREVIOUS, RECORD
+from caravan.clients.crawl.folders import prune, set_aside
+from caravan.clients.crawl.runs import Record
 from caravan.core.crawl import Certificate
 
 COMPLETE = Certificate(10, 10, 0.95)
@@ -51,3 +52,15 @@ def test_what_the_next_crawl_needs_stays(tmp_path, records, ledgers, left):
 
 def test_where_there_is_no_folder_nothing_goes(tmp_path):
     assert prune(tmp_path / "none", 2) == []
+
+
+@pytest.mark.parametrize("record", [RECORDED, HALF], ids=["complete", "not complete"])
+def test_what_no_crawl_wrote_is_left_alone(tmp_path, record):
+    for folder in (tmp_path, tmp_path / PREVIOUS):
+        (folder / "notes").mkdir(parents=True)
+        (folder / "notes/todo.txt").write_text("call the agency")
+        (folder / "page").mkdir()
+        (folder / RECORD).write_text(record.as_json())
+    assert set_aside(tmp_path, "same") == tmp_path / PREVIOUS
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", PREVIOUS]
+    assert [(folder / "notes/todo.txt").exists() for folder in (tmp_path, tmp_path / PREVIOUS)] == [True, True]
