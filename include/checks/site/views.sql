@@ -146,8 +146,9 @@ SELECT
         -- 429 is throttling and says nothing about the page.
         WHEN page.outcome IN ('refused', 'skipped') OR page.status_code = 429 THEN 'unasked'
         WHEN page.outcome = 'not_modified' THEN 'ok'
-        WHEN page.status_code >= 500 THEN 'server_error'
-        WHEN page.status_code >= 400 THEN 'client_error'
+        -- Above 599 is no status of HTTP: some servers send 999 to crawlers alone.
+        WHEN page.status_code BETWEEN 500 AND 599 THEN 'server_error'
+        WHEN page.status_code BETWEEN 400 AND 499 THEN 'client_error'
         WHEN page.outcome = 'failed' OR page.reason = 'no_location' THEN 'unreachable'
         -- No browser has more of it: it breaks off, has nothing in it, or cannot be unpacked.
         WHEN
