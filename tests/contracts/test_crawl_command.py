@@ -144,7 +144,7 @@ def test_a_folder_is_of_one_crawl_and_of_its_like(tmp_path: Path, site: Site, co
     options = (site.url, "--private", "--rate", "500", "--out", str(tmp_path / "out"))
     assert command(*options)[0] == 0
     code, said = command(*options, "--max-pages", "7")
-    assert code == 1 and "the crawl there is through; give another folder, or begin afresh" in said
+    assert code == 1 and "the crawl there is through, and had another configuration" in said and "`--fresh`" in said
     assert command(*options)[0] == 0
     assert (tmp_path / "out/previous/run.json").exists()
     assert command(*options, "--fresh")[0] == 0

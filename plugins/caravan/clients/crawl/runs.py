@@ -136,7 +136,7 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     """
     configuration_hash = plan.configuration_hash(means.extractor_version)
     with hold_hosts(means.locks, plan.scope.hosts, f"crawls into {folder}", means.wait_seconds):
-        _prepare(folder, fresh)
+        _prepare(folder, fresh, configuration_hash)
         frontier = Frontier(folder / STATE, configuration_hash)
         try:
             parts = Parts(folder)
@@ -176,7 +176,7 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     return record
 
 
-def _prepare(folder: Path, fresh: bool) -> None:
+def _prepare(folder: Path, fresh: bool, configuration_hash: str) -> None:
     was_begun = is_begun(folder)
     if fresh and was_begun:
         remove_written(folder)
@@ -186,7 +186,11 @@ def _prepare(folder: Path, fresh: bool) -> None:
         raise CaravanError(f"{folder}: is not empty, and holds no crawl; give another folder")
     record = read_record(folder)
     if record is not None and record.ended_at is not None:
-        raise CaravanError(f"{folder}: the crawl there is through; give another folder, or begin afresh")
+        other = ", and had another configuration (scope, limits or version of the extractor)"
+        what = f"is through{other if record.configuration_hash != configuration_hash else ''}"
+        raise CaravanError(
+            f"{folder}: the crawl there {what}; give another folder, or begin afresh (`--fresh`), which replaces it"
+        )
 
 
 def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> Record:
