@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,6 +89,21 @@ def test_private_addresses_need_a_word(site: Site, command: Command) -> None:
     assert site.log == []
 
 
+def test_a_host_that_takes_no_connection(site: Site, command: Command) -> None:
+    site.die()
+    code, said = command(site.url, "--private", "--rate", "500")
+    assert code == 1 and "could be read: it takes no connection there" in said
+
+
+def test_a_name_that_does_not_resolve(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    code, said = command("http://shop.invalid/", "--rate", "500")
+    assert code == 1 and "No page of shop.invalid could be read: its name does not resolve" in said
+
+
 @pytest.mark.parametrize(
     ("route", "told"),
     [
@@ -95,7 +111,7 @@ def test_private_addresses_need_a_word(site: Site, command: Command) -> None:
         (lambda path: text("no", 503), "its robots.txt could not be read"),
         (
             lambda path: Reply(b"", 302, {"Location": "https://example.com/"}) if path == "/" else None,
-            "the table above",
+            "it redirects to another host. Crawl https://example.com/ instead.",
         ),
     ],
 )
@@ -128,7 +144,7 @@ def test_a_folder_is_of_one_crawl_and_of_its_like(tmp_path: Path, site: Site, co
     options = (site.url, "--private", "--rate", "500", "--out", str(tmp_path / "out"))
     assert command(*options)[0] == 0
     code, said = command(*options, "--max-pages", "7")
-    assert code == 1 and "the crawl there is through; give another folder, or begin afresh" in said
+    assert code == 1 and "the crawl there is through, and had another configuration" in said and "`--fresh`" in said
     assert command(*options)[0] == 0
     assert (tmp_path / "out/previous/run.json").exists()
     assert command(*options, "--fresh")[0] == 0

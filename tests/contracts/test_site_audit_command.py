@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from crawl_world import Reply, Site, page, text
+from crawl_world import Reply, Site, page, text, to
 
 from caravan.cli.main import main
 
@@ -189,6 +189,31 @@ def test_what_a_crawl_that_died_half_moved_is_moved_on(command: Command, out: Pa
     assert code == 0, said
     assert "Since the last complete crawl" in said
     assert json.loads((out / "previous/run.json").read_text())["ended_at"] and not aside.exists()
+
+
+def test_what_no_crawl_wrote_is_left_alone(command: Command, out: Path) -> None:
+    command()
+    first = {path.name for path in out.iterdir()}
+    (out / "todo.txt").write_text("call the agency", encoding="utf-8")
+    for said in (command()[1], command()[1]):
+        assert "Since the last complete crawl" in said
+        assert {path.name for path in out.iterdir()} == {*first, "todo.txt", "previous"}
+        assert {path.name for path in (out / "previous").iterdir()} == first, "all that it writes is known"
+
+
+def test_dead_pages_are_told_each_night(command: Command, out: Path, web: Web) -> None:
+    packed = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
+    web.pages |= {
+        "/": page("home", ["/empty", "/packed", "/moved", "/script"]),
+        "/empty": Reply(b"", headers={"Content-Type": "text/html", "ETag": '"1"'}),
+        "/packed": Reply(b"<html>", headers=packed),
+        "/moved": Reply(b"", 301),
+        "/script": to("javascript:void(0)"),
+    }
+    dead = {("response-timeout", path) for path in ("empty", "packed", "moved", "script")}
+    for _ in range(2):
+        assert "no error" in command()[1]
+        assert {each for each, (state, _) in ledger(out).items() if state == "open"} >= dead
 
 
 def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from nginx_server import Logged
 
 from caravan.assembly import site as crawls
 from caravan.assembly.site_audit import Audited, Before, audit_crawl
-from caravan.clients.crawl.folders import LEDGER
+from caravan.clients.crawl.contents import LEDGER
 from caravan.clients.crawl.runs import Record
 from caravan.clients.crawl.tables import TABLES
 from caravan.config.settings import Settings

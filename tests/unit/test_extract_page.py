@@ -223,7 +223,30 @@ def test_no_answer_is_a_row_with_the_reason():
 
 
 def test_a_cut_body_is_marked():
-    assert page(read("<title>x</title><p>caf\u00e9".encode()[:-1], body_reason="size"))["is_truncated"] is True
+    row = page(read("<title>x</title><p>caf\u00e9".encode()[:-1], body_reason="size"))
+    assert (row["is_truncated"], row["reason"]) == (True, "size")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({}, "empty"),
+        ({"body_reason": "encoding"}, "encoding"),
+        ({"body": "x"}, None),
+        ({"status": 204}, None),
+        ({"status": 404}, None),
+        ({"kind": "resource"}, None),
+        ({"status": 301}, "no_location"),
+        ({"status": 302, "headers": (("location", ""),)}, "no_location"),
+        ({"status": 302, "headers": (("location", "javascript:void(0)"),)}, "no_location"),
+        ({"status": 302, "headers": (("location", "http://[bad/"),)}, "no_location"),
+        ({"status": 302, "headers": (("location", "tel:+4912345"),)}, None),
+        ({"status": 302, "headers": (("location", "/" + "x" * 3_000),)}, None),
+        ({"status": 302, "headers": (("location", "/b"),)}, None),
+    ],
+)
+def test_why_an_answer_is_no_page(answer, reason):
+    assert page(read(**answer))["reason"] == reason
 
 
 @pytest.mark.parametrize("kind", ["resource", "external"])

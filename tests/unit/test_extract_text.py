@@ -112,6 +112,11 @@ def test_languages(text, declared, language):
     assert language_of(text, declared) == language
 
 
+def test_numbers_are_in_no_language():
+    listed = "".join(f"x{number}" for number in range(300))
+    assert (language_of(listed), language_of(listed, "en"), title_language_of(listed)) == (None, None, None)
+
+
 def test_languages_of_titles():
     assert title_language_of("Handgemachte Schuhe aus Leder für Damen und Herren") == "de"
     assert title_language_of("Schuhe") is None

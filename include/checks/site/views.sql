@@ -146,9 +146,23 @@ SELECT
         -- 429 is throttling and says nothing about the page.
         WHEN page.outcome IN ('refused', 'skipped') OR page.status_code = 429 THEN 'unasked'
         WHEN page.outcome = 'not_modified' THEN 'ok'
-        WHEN page.status_code >= 500 THEN 'server_error'
-        WHEN page.status_code >= 400 THEN 'client_error'
-        WHEN page.outcome = 'failed' THEN 'unreachable'
+        -- Above 599 is no status of HTTP: some servers send 999 to crawlers alone.
+        WHEN page.status_code BETWEEN 500 AND 599 THEN 'server_error'
+        WHEN page.status_code BETWEEN 400 AND 499 THEN 'client_error'
+        WHEN page.outcome = 'failed' OR page.reason = 'no_location' THEN 'unreachable'
+        -- No browser has more of it: it breaks off, has nothing in it, or cannot be unpacked.
+        WHEN
+            page.kind = 'page'
+            AND COALESCE(page.media_type, 'text/html') IN ('text/html', 'application/xhtml+xml')
+            AND (
+                page.reason IN ('timeout', 'broken', 'empty')
+                OR (
+                    page.reason = 'encoding'
+                    AND page.body_bytes = 0
+                    AND LOWER(page.content_encoding) IN ('gzip', 'x-gzip', 'deflate')
+                )
+            )
+            THEN 'unreachable'
         WHEN page.status_code IN (301, 302, 303, 307, 308) AND page.location_url IS NOT NULL THEN 'redirect'
         WHEN page.status_code BETWEEN 200 AND 299 THEN 'ok'
         ELSE 'odd'

@@ -84,8 +84,9 @@ class Audited:
 def prepare(plan: Plan, folder: Path) -> Prepared:
     """A folder for the newest crawl, which keeps the one before: room is made where one of this plan is through."""
     from caravan.assembly.site import configuration_hash
-    from caravan.clients.crawl.folders import LEDGER, set_aside
-    from caravan.clients.crawl.runs import NOTHING, PREVIOUS, read_record
+    from caravan.clients.crawl.contents import LEDGER, PREVIOUS
+    from caravan.clients.crawl.folders import set_aside
+    from caravan.clients.crawl.runs import NOTHING, read_record
 
     same = configuration_hash(plan)
     record = read_record(folder)

@@ -252,7 +252,7 @@ def _gated(night: _Night, site: Site) -> list[str]:
 
 def _newest(night: _Night, site: Site) -> tuple[Path, Record, Before]:
     """The newest crawl that is through, and what it is held against."""
-    from caravan.clients.crawl.folders import LEDGER
+    from caravan.clients.crawl.contents import LEDGER
 
     ended = _ended(night, site)
     if not ended:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Web sites: what they answer, what is wrong with them.", no_args_is_help=True)
 
 _MOST_HOSTS = 10
+_NO_ANSWER: Mapping[str, str] = {
+    "dns": "its name does not resolve",
+    "connect": "it takes no connection there",
+    "tls": "its certificate, or its TLS, cannot be trusted",
+    "timeout": "it does not answer in time",
+}
+"""Why not even robots.txt was answered."""
 
 
 @app.command()
@@ -89,7 +96,7 @@ def crawl(
         say("Stopped; the same command goes on from there.")
         raise typer.Exit(1)
     if not _pages_read(record):
-        say(_why_nothing(host, record))
+        say(_why_nothing(host, ready.folder, record))
         raise typer.Exit(1)
     with console().status("asking the checks"):
         audited = site_audit.audit_crawl(host, ready.folder, record, catalogue, settings, ready.before)
@@ -211,12 +218,26 @@ def _pages_read(record: Record) -> bool:
     return record.certificate.stopped != NOTHING and bool(record.counts)
 
 
-def _why_nothing(host: str, record: Record) -> str:
+def _why_nothing(host: str, folder: Path, record: Record) -> str:
+    import duckdb
+
+    from caravan.clients.crawl.parts import open_views
+
     reasons = set(record.certificate.failed_hosts.values())
     if "refused_address" in reasons:
         return f"{host} leads to this machine or into a private network; `--private` crawls it nevertheless."
-    if reasons:
-        return f"No page of {host} could be read: {', '.join(IN_WORDS.get(each, each) for each in sorted(reasons))}."
+    with duckdb.connect() as tables:
+        open_views(tables, folder)
+        elsewhere = tables.execute(
+            "SELECT location_url FROM page WHERE kind = 'page' AND NOT location_is_internal ORDER BY depth, url LIMIT 1"
+        ).fetchone()
+        unanswered = tables.execute("SELECT DISTINCT reason FROM robots WHERE outcome = 'unavailable'").fetchall()
+    words = {_NO_ANSWER.get(reason) for (reason,) in unanswered}
+    told = sorted(words - {None}, key=str) or [IN_WORDS.get(each, each) for each in sorted(reasons)]
+    if told:
+        return f"No page of {host} could be read: {', '.join(map(str, told))}."
+    if elsewhere is not None:
+        return f"No page of {host} could be read: it redirects to another host. Crawl {elsewhere[0]} instead."
     return f"No page of {host} could be read; the table above says what it answered."
 
 

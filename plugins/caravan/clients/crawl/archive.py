@@ -27,7 +27,7 @@ CARRIED = tuple(
 )
 _OF_SITEMAPS = ("sitemap_url", "hreflang")
 _PARTS_KEPT = 6
-_VALIDATORS = ("page_key", "outcome", "status_code", "is_truncated", "robots_http", "etag", "last_modified")
+_VALIDATORS = ("page_key", "outcome", "status_code", "reason", "is_truncated", "robots_http", "etag", "last_modified")
 _Kept = TypeVar("_Kept")
 
 
@@ -158,8 +158,8 @@ class Archive:
         columns = [page[name].to_pylist() for name in _VALIDATORS]
         found = {
             key: Validators(etag, last_modified)
-            for key, outcome, status, is_cut, robots, etag, last_modified in zip(*columns, strict=True)
-            if outcome in ("fetched", "not_modified") and status == 200 and not (is_cut or robots)
+            for key, outcome, status, reason, is_cut, robots, etag, last_modified in zip(*columns, strict=True)
+            if outcome in ("fetched", "not_modified") and status == 200 and not (reason or is_cut or robots)
             if etag or last_modified
         }
         return _keep(self._validators, part, found)

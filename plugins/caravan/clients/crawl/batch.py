@@ -57,7 +57,7 @@ class Batch:
                 self.row_count += len(rows)
         row = list(extracted.rows["page"][0])
         row[_AT["kind"]], row[_AT["depth"]] = address.kind, address.depth
-        row[_AT["outcome"]], row[_AT["reason"]] = "fetched", None
+        row[_AT["outcome"]] = "fetched"
         row[_AT["attempt_count"]] = attempts
         self.add("page", tuple(row))
         found = self.rows["found"]

@@ -6,6 +6,7 @@ what stands in head or not is judged in the tree. Of structured data JSON-LD and
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from caravan.clients.crawl.decoding import decode
@@ -17,12 +18,14 @@ from caravan.clients.crawl.structured import clean
 from caravan.clients.crawl.tables import PAGE
 from caravan.clients.crawl.targets import Target, Targets
 from caravan.core.crawl import Answer, Extracted, Kind, Limits, Rows, Scope
-from caravan.core.urls import host_of
+from caravan.core.urls import BadUrl, host_of, resolve
 
-VERSION = 3
+VERSION = 4
 """Of what pages are read for: with another one a page that has not changed is asked for whole."""
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
+_NO_PLACE = frozenset(("about", "data", "javascript", "vbscript"))
+"""Schemes of addresses to which no browser goes from a redirect. Others may open a program of the reader's."""
 _REFUSED = frozenset(("refused_address", "bad_url"))
 _HEADER_CHARACTERS = 8_000
 _MOST_HEADERS = 200
@@ -68,7 +71,8 @@ class Extractor:
 
     def _read_location(self, answer: Answer, kind: Kind, facts: Facts, notes: Notes) -> None:
         written = answer.header("location")
-        if not written:
+        if not written or _leads_nowhere(answer.ask.url, _as_sent(written)):
+            facts["reason"] = "no_location"
             return
         target = self.targets.at(notes.base, _as_sent(written), kind)
         facts["location_url"] = target.url
@@ -116,6 +120,7 @@ def _facts_of(answer: Answer, asked: Target, kind: Kind, depth: int) -> Facts:
     media_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     return facts | {
         "outcome": "not_modified" if status == 304 else "fetched",
+        "reason": _why_not_whole(answer, kind) if 200 <= status < 300 else None,
         "wire_bytes": answer.wire_bytes,
         "body_bytes": len(answer.body),
         "is_truncated": answer.body_reason is not None,
@@ -125,6 +130,21 @@ def _facts_of(answer: Answer, asked: Target, kind: Kind, depth: int) -> Facts:
         "etag": answer.header("etag"),
         "last_modified": answer.header("last-modified"),
     }
+
+
+def _why_not_whole(answer: Answer, kind: Kind) -> str | None:
+    """Of a success."""
+    is_empty = kind == "page" and answer.status_code == 200 and not answer.body
+    return answer.body_reason or ("empty" if is_empty else None)
+
+
+def _leads_nowhere(url: str, location: str) -> bool:
+    """Whether a browser finds no address in it either."""
+    try:
+        resolve(url, location, limit=sys.maxsize)
+    except BadUrl as bad:
+        return bad.reason == "invalid" or bad.detail in _NO_PLACE
+    return False
 
 
 def _is_html(facts: Facts) -> bool:

@@ -7,9 +7,9 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from caravan.clients.crawl.runs import PREVIOUS, Record, read_record
+from caravan.clients.crawl.contents import LEDGER, PREVIOUS, remove_written, written
+from caravan.clients.crawl.runs import Record, read_record
 
-LEDGER = "ledger.parquet"
 GOES_ON = timedelta(hours=36)
 """The night after, a crawl that was stopped goes on. Later its pages and its robots.txt are of another time."""
 _ASIDE = ".aside"
@@ -58,17 +58,16 @@ def prune(root: Path, keep: int) -> list[Path]:
 def set_aside(folder: Path, configuration_hash: str, keep: bool = False) -> Path | None:
     """Make room for a crawl where one of the same configuration is through; the last complete one, if there is any.
 
-    One that was not complete is nothing to compare with: of it only what it knew of issues is kept. Whatever else is
-    in the folder goes with it. A process that dies in between leaves the rest to the next. `keep`: the crawl stays.
+    One that was not complete is nothing to compare with: of it only what it knew of issues is kept. What no crawl wrote
+    stays where it is. A process that dies in between leaves the rest to the next. `keep`: the crawl stays.
     """
     aside, previous = folder / _ASIDE, folder / PREVIOUS
     record = read_record(folder)
     is_same = record is not None and record.configuration_hash == configuration_hash
     if aside.exists() or (is_same and record is not None and record.ended_at is not None and not keep):
         aside.mkdir(exist_ok=True)
-        for path in list(folder.iterdir()):
-            if path.name not in (_ASIDE, PREVIOUS):
-                path.rename(aside / path.name)
+        for path in written(folder):
+            path.rename(aside / path.name)
         _settle(aside, previous)
     known = read_record(previous)
     return previous if known is not None and known.configuration_hash == configuration_hash else None
@@ -77,11 +76,15 @@ def set_aside(folder: Path, configuration_hash: str, keep: bool = False) -> Path
 def _settle(aside: Path, previous: Path) -> None:
     record = read_record(aside)
     if record is not None and record.certificate.is_complete:
-        shutil.rmtree(previous, ignore_errors=True)
+        previous.mkdir(exist_ok=True)
+        remove_written(previous)
+        for path in list(previous.iterdir()):
+            path.rename(aside / path.name)
+        previous.rmdir()
         aside.rename(previous)
         return
+    previous.mkdir(exist_ok=True)
     if (aside / LEDGER).exists():
-        previous.mkdir(exist_ok=True)
         (aside / LEDGER).replace(previous / LEDGER)
     shutil.rmtree(aside)
 

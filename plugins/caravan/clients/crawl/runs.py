@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,21 +14,18 @@ from threading import Event
 from typing import Any
 
 from caravan.clients.crawl.archive import Archive
+from caravan.clients.crawl.contents import PREVIOUS, RECORD, STATE, remove_written, written
 from caravan.clients.crawl.crawl import Crawl, Read, Work
 from caravan.clients.crawl.frontier import Frontier
 from caravan.clients.crawl.locks import hold_hosts
 from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT
 from caravan.clients.crawl.pace import Pace
-from caravan.clients.crawl.parts import SCHEMAS, Parts, as_table
+from caravan.clients.crawl.parts import Parts, as_table
 from caravan.clients.crawl.seeds import sow, sow_last_run
 from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
 from caravan.core.errors import CaravanError
 from caravan.core.urls import origin_of
 
-RECORD = "run.json"
-_STATE = "frontier.sqlite"
-PREVIOUS = "previous"
-"""The folder, in that of a crawl, of the one that was there before."""
 _NOT_OF_THE_RESULT = frozenset(
     ("connections", "requests_per_second", "attempts", "connect_seconds", "answer_seconds", "seconds_of_host")
 )
@@ -129,7 +125,7 @@ def read_record(folder: Path) -> Record | None:
 
 
 def is_begun(folder: Path) -> bool:
-    return (folder / _STATE).exists()
+    return (folder / STATE).exists()
 
 
 def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record:
@@ -140,8 +136,8 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     """
     configuration_hash = plan.configuration_hash(means.extractor_version)
     with hold_hosts(means.locks, plan.scope.hosts, f"crawls into {folder}", means.wait_seconds):
-        _prepare(folder, fresh)
-        frontier = Frontier(folder / _STATE, configuration_hash)
+        _prepare(folder, fresh, configuration_hash)
+        frontier = Frontier(folder / STATE, configuration_hash)
         try:
             parts = Parts(folder)
             parts.begin(frontier.part)
@@ -180,24 +176,21 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     return record
 
 
-def _prepare(folder: Path, fresh: bool) -> None:
+def _prepare(folder: Path, fresh: bool, configuration_hash: str) -> None:
     was_begun = is_begun(folder)
     if fresh and was_begun:
-        _remove(folder)
+        remove_written(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if not was_begun and any(path.name != PREVIOUS for path in folder.iterdir()):
+    # Beside a crawl that was set aside there may be files of its owner: not under the names that this one writes.
+    if not was_begun and any(written(folder) if (folder / PREVIOUS).is_dir() else folder.iterdir()):
         raise CaravanError(f"{folder}: is not empty, and holds no crawl; give another folder")
     record = read_record(folder)
     if record is not None and record.ended_at is not None:
-        raise CaravanError(f"{folder}: the crawl there is through; give another folder, or begin afresh")
-
-
-def _remove(folder: Path) -> None:
-    """What a crawl makes, and nothing else that may lie there. The state first: rows that are gone must not count."""
-    for name in (_STATE, f"{_STATE}-wal", f"{_STATE}-shm", RECORD, f"{RECORD}.tmp"):
-        (folder / name).unlink(missing_ok=True)
-    for table in SCHEMAS:
-        shutil.rmtree(folder / table, ignore_errors=True)
+        other = ", and had another configuration (scope, limits or version of the extractor)"
+        what = f"is through{other if record.configuration_hash != configuration_hash else ''}"
+        raise CaravanError(
+            f"{folder}: the crawl there {what}; give another folder, or begin afresh (`--fresh`), which replaces it"
+        )
 
 
 def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> Record:

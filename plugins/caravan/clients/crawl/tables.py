@@ -25,7 +25,8 @@ PAGE = {
     "depth": _INT,  # the generation in which it was asked for: links from the nearest seed
     "outcome": _TEXT,  # fetched, not_modified, failed (no complete answer), blocked (robots.txt), refused (an address
     # that may not be asked), skipped (budget, trap, host unavailable)
-    "reason": _TEXT,  # of every other outcome than fetched and not_modified
+    "reason": _TEXT,  # of every other outcome than fetched and not_modified; of a success that was not read whole
+    # (size, timeout, broken, encoding) or is empty; no_location of a redirect that names no address
     "requested_at": _AT,
     "attempt_count": _INT,
     "status_code": _INT,

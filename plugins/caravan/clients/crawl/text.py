@@ -45,6 +45,8 @@ _LANGUAGE_CHARACTERS, _TITLE_CHARACTERS = 200, 40
 _SAMPLE, _LARGE_SAMPLE = 400, 1_000
 _LIKELY, _SURE = 0.35, 0.8
 _NORWEGIAN = {"nb": "no", "nn": "no"}
+_NO_LANGUAGE = frozenset(("zxx", "und", "mul", "mis"))
+"""ISO 639-2 of what is in none, or in nobody knows which: tables of numbers."""
 
 _LOADING = threading.Lock()
 
@@ -137,7 +139,7 @@ def title_language_of(title: str) -> str | None:
 
 def _classified(text: str) -> tuple[str, float]:
     code, probability = _identifier().classify(text)
-    return _NORWEGIAN.get(code, code), probability
+    return _NORWEGIAN.get(code, code), 0.0 if code in _NO_LANGUAGE else probability
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,46 @@
+"""What a crawl and its audit write into a folder. Whatever else lies there is somebody's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from caravan.clients.crawl.parts import SCHEMAS
+
+RECORD = "run.json"
+STATE = "frontier.sqlite"
+PREVIOUS = "previous"
+"""The folder, in that of a crawl, of the one that was there before."""
+LEDGER = "ledger.parquet"
+# The state first: rows that are gone must not count.
+_NAMES = (
+    STATE,
+    f"{STATE}-wal",
+    f"{STATE}-shm",
+    RECORD,
+    f"{RECORD}.tmp",
+    "report.html",
+    "report.tmp",
+    "issues.csv",
+    "issue.parquet",
+    "check.parquet",
+    LEDGER,
+    "link_score.parquet",
+    "page_change.parquet",
+    "page_text.parquet",
+    *SCHEMAS,
+)
+
+
+def written(folder: Path) -> Iterator[Path]:
+    """Those that are there, in an order in which they can be removed."""
+    return (folder / name for name in _NAMES if (folder / name).exists())
+
+
+def remove_written(folder: Path) -> None:
+    for path in written(folder):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
