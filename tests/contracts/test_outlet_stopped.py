@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseWo
     world = ReleaseWorld(tmp_path, monkeypatch)
     monkeypatch.setattr(feedback, "utc_now", lambda: world.now)
     monkeypatch.setattr(rules, "FEW", 2)
-    monkeypatch.setattr(rules, "CHANCE", 0)
+    monkeypatch.setattr(rules, "CHANCE", Decimal(0))
     outlet = world.config / "outlets" / "letter.yml"
     outlet.write_text(outlet.read_text() + "bounces: {connection: imap_bounces}\n")
     monkeypatch.setenv("AIRFLOW_CONN_IMAP_BOUNCES", '{"conn_type": "imap", "host": "127.0.0.1"}')

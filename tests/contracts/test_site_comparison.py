@@ -22,6 +22,10 @@ COMPARISON = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
 CHECKS = ("response-4xx", "url-underscore", "title-same-as-h1")
 FIRST = datetime(2026, 3, 1, 2, 0)
 
+NOINDEX = {"head": "<meta name=robots content=noindex>"}
+CANONICAL = (
+    "<!doctype html><html lang=en><head><title>a</title><link rel=canonical href=/b></head><body>a</body></html>"
+)
 GOOD, GONE, MOVED = "<p>text</p>", {"status": 404}, {"status": 301, "headers": {"Location": "/new"}}
 
 
@@ -213,6 +217,36 @@ def test_what_is_wrong_with_an_alternate_is_over_only_when_it_was_read(nights, c
     nights.crawl({"/a": one, "/b": wrong}, checks=(check,))
     issues, _ = nights.crawl({"/a": one, "/b": other}, checks=(check,))
     assert issues == {(check, "/a"): expected}
+
+
+def says(title: str, links: str = "") -> dict[str, str]:
+    return {"html": f"<!doctype html><html lang=en><head><title>{title}</title></head><body>text{links}</body></html>"}
+
+
+@pytest.mark.parametrize(
+    ("check", "first", "where"),
+    [
+        ("title-duplicate", {"/a": says("Same"), "/b": says("Same")}, "/a"),
+        ("canonical-to-noindex", {"/a": {"html": CANONICAL}, "/b": NOINDEX}, "/a"),
+        ("link-broken-internal", {"/x": GONE, "/b": says("b", "<a href=/x>x</a>")}, "/x"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_rests_on_another_page_is_over_only_when_that_was_read(nights, check, first, where, count):
+    issues, _ = nights.crawl(first, checks=(check,))
+    assert issues[check, where] == ("open", None)
+    for _ in range(count):
+        issues, _ = nights.crawl(first | {"/b": {"status": 503}}, checks=(check,))
+        assert issues[check, where] == ("open", "unverified")
+    issues, _ = nights.crawl(first | {"/b": says("Other")}, checks=(check,))
+    assert issues[check, where][0] in ("fixed", "gone")
+
+
+def test_a_link_is_broken_no_more_where_its_target_answers(nights):
+    check = "link-broken-internal"
+    nights.crawl({"/x": GONE, "/b": says("b", "<a href=/x>x</a>")}, checks=(check,))
+    issues, _ = nights.crawl({"/x": GOOD, "/b": {"status": 503}}, checks=(check,))
+    assert issues[check, "/x"] == ("fixed", "fixed")
 
 
 def test_pages_come_go_move_and_change(nights):

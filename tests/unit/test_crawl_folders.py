@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from caravan.clients.crawl.contents import LEDGER, PREVIOUS, RECORD
-from caravan.clients.crawl.folders import prune, set_aside
+from caravan.clients.crawl.folders import prune, set_aside, unfinished
 from caravan.clients.crawl.runs import Record
 from caravan.core.crawl import Certificate
 
@@ -64,3 +64,18 @@ def test_what_no_crawl_wrote_is_left_alone(tmp_path, record):
     assert set_aside(tmp_path, "same") == tmp_path / PREVIOUS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", PREVIOUS]
     assert [(folder / "notes/todo.txt").exists() for folder in (tmp_path, tmp_path / PREVIOUS)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("newest", "now", "goes_on"),
+    [
+        (BEGUN, datetime(2026, 3, 2, 2), True),
+        (BEGUN, datetime(2026, 3, 3), False),
+        (RECORDED, datetime(2026, 3, 1, 2), False),
+        (replace(BEGUN, configuration_hash="other"), datetime(2026, 3, 1, 2), False),
+    ],
+    ids=["the night after", "pages of another time", "through", "another configuration"],
+)
+def test_a_crawl_that_was_stopped_goes_on_while_it_is_young(tmp_path, newest, now, goes_on):
+    crawled(tmp_path, newest)
+    assert unfinished(tmp_path, "same", now) == (tmp_path / "20260301T020000Z" if goes_on else None)

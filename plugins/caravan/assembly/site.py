@@ -66,7 +66,8 @@ def choose_folders(plan: Plan, root: Path, fresh: bool = False) -> tuple[Path, P
     if fresh:
         return next_folder(root, utc_now()), None
     same = configuration_hash(plan)
-    folder = unfinished(root, same) or next_folder(root, utc_now())
+    now = utc_now()
+    folder = unfinished(root, same, now) or next_folder(root, now)
     return folder, newest_complete(root, same)
 
 

@@ -4,9 +4,9 @@
 -- comparison: one row. `is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one saw
 -- enough of what was expected to say that something is over.
 -- known: each issue ever found, by check and url; `state` open, fixed or gone.
--- compared: checks that were evaluated by the same rule in both crawls.
+-- compared: checks that were evaluated by the same rule in both crawls, and the view whose rows each judges.
+-- by_others: checks that tell of a page by what other pages say.
 -- judged: what those with open issues looked at tonight.
--- by_alternates: those of compared that look at a page's alternates, too.
 -- known_text: `page_text` as it was last known.
 
 -- Whether tonight shows that search engines may show an address no more, were it what they could show before: it is no
@@ -16,18 +16,78 @@ COALESCE(status_code IN (301, 308, 404, 410), FALSE)
 OR state = 'blocked'
 OR (state = 'ok' AND NOT COALESCE(is_truncated, FALSE));
 
--- Open issues of pages with an alternate that could not be read tonight: what was wrong with it may be so still.
-CREATE TEMP TABLE doubtful AS
-SELECT DISTINCT
-    known.check_id,
-    known.url
-FROM known
-SEMI JOIN by_alternates ON known.check_id = by_alternates.check_id
-INNER JOIN alternate ON known.page_key = alternate.page_key
-INNER JOIN address ON alternate.target_key = address.page_key
+-- What could not be read tonight.
+CREATE TEMP TABLE unread AS
+SELECT
+    address.page_key,
+    address.url
+FROM address
+LEFT JOIN previous_page ON address.page_key = previous_page.page_key
 WHERE
-    known.state = 'open'
-    AND (address.state IN ('unreachable', 'server_error') OR address.status_code = 429);
+    address.state IN ('unreachable', 'server_error')
+    OR address.status_code = 429
+    OR (address.state = 'unasked' AND previous_page.status_code BETWEEN 200 AND 299);
+
+-- Of tonight's issues that are told by what other pages say, those pages: they are in evidence.
+CREATE TEMP TABLE rested AS
+SELECT
+    issue.check_id,
+    issue.url,
+    LIST(DISTINCT address.url) AS other_urls
+FROM issue
+SEMI JOIN by_others ON issue.check_id = by_others.check_id
+CROSS JOIN LATERAL (
+    SELECT said.atom ->> '$' AS url
+    FROM JSON_TREE(issue.evidence) AS said
+    WHERE said.type = 'VARCHAR'
+) AS named
+INNER JOIN address ON named.url = address.url AND address.url <> issue.url
+GROUP BY issue.check_id, issue.url;
+
+-- Open issues that are about another page, too, which could not be read tonight: what was wrong may be so still.
+CREATE TEMP TABLE doubtful AS
+WITH about AS (
+    SELECT
+        known.check_id,
+        known.url,
+        known.page_key,
+        known.other_urls,
+        compared.over
+    FROM known
+    INNER JOIN compared ON known.check_id = compared.check_id
+    WHERE known.state = 'open'
+)
+
+SELECT
+    about.check_id,
+    about.url
+FROM about
+INNER JOIN alternate ON about.page_key = alternate.page_key
+SEMI JOIN unread ON alternate.target_key = unread.page_key
+WHERE about.over = 'clustered_page'
+UNION
+SELECT
+    about.check_id,
+    about.url
+FROM about
+INNER JOIN html_page ON about.page_key = html_page.page_key
+SEMI JOIN unread ON html_page.canonical_key = unread.page_key
+WHERE about.over = 'canonicalised'
+UNION
+SELECT
+    other.check_id,
+    other.url
+FROM (
+    SELECT
+        about.check_id,
+        about.url,
+        UNNEST(about.other_urls) AS other_url
+    FROM about
+    LEFT JOIN address ON about.page_key = address.page_key
+    -- What answers again is no broken link, whoever has it.
+    WHERE about.over <> 'asked_address' OR address.state IS DISTINCT FROM 'ok'
+) AS other
+SEMI JOIN unread ON other.other_url = unread.url;
 
 CREATE TEMP TABLE weighed AS
 SELECT
@@ -36,6 +96,7 @@ SELECT
     known.last_seen_at,
     known.state_since,
     known.regressed_count,
+    CASE WHEN issue.check_id IS NULL THEN known.other_urls ELSE rested.other_urls END AS other_urls,
     comparison.crawled_at,
     comparison.is_complete,
     COALESCE(issue.check_id, known.check_id) AS check_id,
@@ -58,6 +119,7 @@ SELECT
     ) AS is_absent
 FROM issue
 FULL JOIN known ON issue.check_id = known.check_id AND issue.url = known.url
+LEFT JOIN rested ON issue.check_id = rested.check_id AND issue.url = rested.url
 LEFT JOIN compared ON COALESCE(issue.check_id, known.check_id) = compared.check_id
 LEFT JOIN judged ON known.check_id = judged.check_id AND known.url = judged.url
 LEFT JOIN doubtful ON known.check_id = doubtful.check_id AND known.url = doubtful.url
@@ -97,7 +159,8 @@ SELECT
         ELSE state_since
     END AS state_since,
     COALESCE(regressed_count, 0) + CAST(COALESCE(change = 'regressed', FALSE) AS BIGINT) AS regressed_count,
-    change
+    change,
+    other_urls
 FROM weighed_issue;
 
 -- What search engines may show, by its text. since: the day whose crawl first read that text; NULL where it may be

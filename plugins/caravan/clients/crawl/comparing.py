@@ -31,6 +31,7 @@ LEDGER = pa.schema(
         "state_since": _AT,
         "regressed_count": _INT,
         "change": _TEXT,  # tonight: new, regressed, still, fixed, gone, unverified; NULL
+        "other_urls": pa.list_(_TEXT),  # pages that it is about besides its own, as it was last seen; some of them
     }
 )
 PAGE_CHANGE = pa.schema(
@@ -57,6 +58,11 @@ ASKED = "unread_sitemap"
 """Views, besides those that checks and the script ask for."""
 _BY_SITEMAPS = frozenset(("listed_page", "page_to_list", "page_of_sitemap_hreflang", "announced_page"))
 """Views of what sitemaps list: a page that is not in them tonight may be in one that was not read."""
+_BY_OTHERS = (
+    *("title-duplicate", "description-duplicate", "h1-duplicate", "content-exact-duplicate", "content-near-duplicate"),
+    *("link-broken-internal", "link-to-non-canonical", "link-follow-nofollow-mix"),
+)
+"""Checks that tell of a page by what other pages say: of one that is unread nobody knows whether it says so still."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,10 @@ def compare(
     `script`: include/checks/site/after/comparison.sql. `evaluated_before`: check to version, of the last crawl.
     `known`: its ledger, None before there was one. `known_texts`: PAGE_TEXT, the same.
     """
-    facts.register("known", (known if known is not None else LEDGER.empty_table()).cast(LEDGER))
+    # One that an older version wrote has fewer columns.
+    ledgers = [LEDGER.empty_table(), *([known] if known is not None else [])]
+    facts.register("known", pa.concat_tables(ledgers, promote_options="default").cast(LEDGER))
+    facts.register("by_others", pa.table({"check_id": pa.array(_BY_OTHERS, _TEXT)}))
     facts.register("known_text", (known_texts if known_texts is not None else PAGE_TEXT.empty_table()).cast(PAGE_TEXT))
     facts.register(
         "comparison",
@@ -109,9 +118,8 @@ def compare(
         for each in evaluated
         if standing.is_comparable and evaluated_before.get(each.check_id) == each.version and each.over not in unknown
     ]
-    facts.register("compared", pa.table({"check_id": pa.array([each.check_id for each in same], _TEXT)}))
-    by_alternates = [each.check_id for each in same if each.over == "clustered_page"]
-    facts.register("by_alternates", pa.table({"check_id": pa.array(by_alternates, _TEXT)}))
+    over = {"check_id": [each.check_id for each in same], "over": [each.over for each in same]}
+    facts.register("compared", pa.table(over, pa.schema({"check_id": _TEXT, "over": _TEXT})))
     facts.rows("CREATE TEMP TABLE judged (check_id VARCHAR, url VARCHAR)")
     for each in same:
         facts.rows(

@@ -4,12 +4,14 @@ newest, which keeps the one before as `<folder>/previous`."""
 from __future__ import annotations
 
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from caravan.clients.crawl.contents import LEDGER, PREVIOUS, remove_written, written
 from caravan.clients.crawl.runs import Record, read_record
 
+GOES_ON = timedelta(hours=36)
+"""The night after, a crawl that was stopped goes on. Later its pages and its robots.txt are of another time."""
 _ASIDE = ".aside"
 _FORMAT = "%Y%m%dT%H%M%SZ"
 
@@ -87,10 +89,11 @@ def _settle(aside: Path, previous: Path) -> None:
     shutil.rmtree(aside)
 
 
-def unfinished(root: Path, configuration_hash: str) -> Path | None:
-    """The newest, if it is not through and of this configuration: it can go on."""
+def unfinished(root: Path, configuration_hash: str, now: datetime) -> Path | None:
+    """The newest, if it is not through, of this configuration and no older than `GOES_ON`: it can go on."""
     for path, record in crawls(root)[:1]:
-        if record.ended_at is None and record.configuration_hash == configuration_hash:
+        is_young = now - record.started_at <= GOES_ON
+        if record.ended_at is None and record.configuration_hash == configuration_hash and is_young:
             return path
     return None
 

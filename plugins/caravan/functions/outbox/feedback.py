@@ -23,7 +23,7 @@ MOST_BOUNCES = Decimal("0.025")
 """Half of the share from which Amazon SES looks at an account."""
 FEW = 100
 """Of fewer mails a share says nothing."""
-CHANCE = 1
+CHANCE = Decimal(1)
 """So many are no reason to stop, whatever share of a small list they are."""
 SOFT_BOUNCES = 3
 SOFT_DAYS = 14
