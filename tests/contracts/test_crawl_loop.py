@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text, to
 
 from caravan.clients.crawl.crawl import Crawl
+from caravan.clients.crawl.parts import Parts
 from caravan.clients.crawl.runs import NOTHING, STOPPED, Plan, read_record
 from caravan.core.crawl import Counts
 from caravan.core.errors import CaravanError, Retryable
@@ -313,6 +316,25 @@ def test_a_stopped_crawl_goes_on(tmp_path: Path, site: Site, plan: Plan) -> None
     record = run(tmp_path / "a", plan)
     assert record.ended_at is not None and read_record(tmp_path / "a") == record
     assert asked_for(tmp_path / "a") == site.paths()
+    run(tmp_path / "b", plan)
+    assert tables(tmp_path / "a") == tables(tmp_path / "b")
+
+
+def test_on_a_full_disk_it_stops_and_goes_on_from_there(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Parts._put
+
+    def full(parts: Parts, name: str, number: int, table: pa.Table) -> None:
+        if number == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(parts, name, number, table)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Parts, "_put", full)
+        with pytest.raises(Retryable, match=r"no room left for .*/a: free some disk, then run again"):
+            run(tmp_path / "a", plan, checkpoint=10)
+    run(tmp_path / "a", plan)
     run(tmp_path / "b", plan)
     assert tables(tmp_path / "a") == tables(tmp_path / "b")
 

@@ -54,6 +54,18 @@ def test_where_there_is_no_folder_nothing_goes(tmp_path):
     assert prune(tmp_path / "none", 2) == []
 
 
+@pytest.mark.parametrize("record", [RECORDED, HALF], ids=["complete", "not complete"])
+def test_what_no_crawl_wrote_is_left_alone(tmp_path, record):
+    for folder in (tmp_path, tmp_path / PREVIOUS):
+        (folder / "notes").mkdir(parents=True)
+        (folder / "notes/todo.txt").write_text("call the agency")
+        (folder / "page").mkdir()
+        (folder / RECORD).write_text(record.as_json())
+    assert set_aside(tmp_path, "same") == tmp_path / PREVIOUS
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", PREVIOUS]
+    assert [(folder / "notes/todo.txt").exists() for folder in (tmp_path, tmp_path / PREVIOUS)] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("newest", "now", "goes_on"),
     [
@@ -67,15 +79,3 @@ def test_where_there_is_no_folder_nothing_goes(tmp_path):
 def test_a_crawl_that_was_stopped_goes_on_while_it_is_young(tmp_path, newest, now, goes_on):
     crawled(tmp_path, newest)
     assert unfinished(tmp_path, "same", now) == (tmp_path / "20260301T020000Z" if goes_on else None)
-
-
-@pytest.mark.parametrize("record", [RECORDED, HALF], ids=["complete", "not complete"])
-def test_what_no_crawl_wrote_is_left_alone(tmp_path, record):
-    for folder in (tmp_path, tmp_path / PREVIOUS):
-        (folder / "notes").mkdir(parents=True)
-        (folder / "notes/todo.txt").write_text("call the agency")
-        (folder / "page").mkdir()
-        (folder / RECORD).write_text(record.as_json())
-    assert set_aside(tmp_path, "same") == tmp_path / PREVIOUS
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", PREVIOUS]
-    assert [(folder / "notes/todo.txt").exists() for folder in (tmp_path, tmp_path / PREVIOUS)] == [True, True]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from caravan import PROJECT_ROOT
 from caravan.clients.crawl.frontier import LAST_RUN, SITEMAP, Frontier, Seed, Step
-from caravan.core.errors import CaravanError
+from caravan.clients.crawl.room import told_when_full
+from caravan.core.errors import CaravanError, Retryable
 
 ORIGIN = "https://example.com"
 
@@ -169,3 +172,13 @@ def test_memory_does_not_grow_with_addresses(tmp_path: Path, count: int) -> None
     taken, kilobytes = map(int, told.stdout.split())
     assert taken == count
     assert kilobytes < 64 << 10
+
+
+def test_a_full_disk_is_known_by_what_sqlite_says(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x")) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(Retryable, match="no room left"), told_when_full(tmp_path):
+            connection.execute("INSERT INTO t VALUES (?)", ["x" * 100_000])
+        with pytest.raises(sqlite3.OperationalError, match="no such table"), told_when_full(tmp_path):
+            connection.execute("INSERT INTO u VALUES (1)")

@@ -100,6 +100,11 @@ FAULTS = [
     ("{market: NO, locale: nb-NO", "{market: NX, locale: nb-NO", ":15 markets[0].market: there is no market 'NX'"),
     ("locale: nb-NO", "locale: nb_NO", ":15 markets[0].locale: 'nb_NO' is written nb-NO"),
     (", prefix: /de/}", "}", ":15 markets[0]: give `prefix`, `host` or both"),
+    (
+        "market: NO, locale: en, host: www.example.de",
+        "market: SE, locale: sv, prefix: /de/",
+        ":16 markets[1]: prefix /de/",
+    ),
     ("title-missing: warning", "title-missing: fatal", ":18 checks.severity.title-missing: 'fatal' is not known"),
     (
         "title-missing:",
@@ -127,6 +132,11 @@ def test_a_fault_leaves_out_its_site_alone(config: Path, old: str, new: str, fau
     sites, faults = load_sites(config, {"NO"}, CHECKS)
     assert any(str(each).startswith(f"sites/shop.yml{fault}") for each in faults), [str(each) for each in faults]
     assert set(sites) == {"plain"}
+
+
+def test_a_market_may_have_two_locales_in_one_place(config: Path) -> None:
+    edit(config / "sites/shop.yml", "locale: en, host: www.example.de", "locale: en, prefix: /de/")
+    assert load_sites(config, {"NO"}, CHECKS)[1] == []
 
 
 def test_without_a_folder_there_are_no_sites(tmp_path: Path) -> None:

@@ -239,9 +239,21 @@ def _own_faults(
         if market is not None and market not in (markets or ()):
             message = f"there is no market '{market}'{nearest(market, markets or ())}"
             yield document.fault(("markets", index, "market"), message)
+    yield from _shared_places(document)
     for location, check in _named_checks(document) if checks is not None else ():
         if check not in (checks or ()):
             yield document.fault(location, f"there is no check '{check}'{nearest(check, checks or ())}")
+
+
+def _shared_places(document: Document) -> Iterator[Fault]:
+    """A page has one market; a market may well have several locales in one place."""
+    markets_at: dict[tuple[str | None, str | None], str | None] = {}
+    for index, _ in enumerate(_items(document, "markets")):
+        host, prefix, market = (document.text("markets", index, name) for name in ("host", "prefix", "market"))
+        other = markets_at.setdefault((host, prefix), market)
+        if other != market and (host or prefix):
+            place = " and ".join(f"{name} {value}" for name, value in (("host", host), ("prefix", prefix)) if value)
+            yield document.fault(("markets", index), f"{place}: the market '{other}' has its pages there, too")
 
 
 def _named_checks(document: Document) -> Iterator[tuple[tuple[str | int, ...], str]]:

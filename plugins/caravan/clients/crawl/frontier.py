@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from caravan.clients.crawl.room import is_full
 from caravan.core.crawl import Kind, Outcome
 from caravan.core.errors import CaravanError
 
@@ -103,6 +104,8 @@ class Frontier:
                 )
         except sqlite3.DatabaseError as error:
             self.close()
+            if is_full(error):
+                raise
             raise CaravanError(f"{path}: is no state of a crawl ({error}); begin afresh, which removes it") from error
         except CaravanError:
             self.close()

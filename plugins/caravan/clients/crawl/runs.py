@@ -21,6 +21,7 @@ from caravan.clients.crawl.locks import hold_hosts
 from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts, as_table
+from caravan.clients.crawl.room import told_when_full
 from caravan.clients.crawl.seeds import sow, sow_last_run
 from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
 from caravan.core.errors import CaravanError
@@ -132,10 +133,14 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     """Crawls into `folder`; goes on with what was begun there, unless `fresh`, which removes it.
 
     Returns when all is asked, or soon after `means.stop` is set. Raises Retryable while another crawls one of the
-    hosts, CaravanError for a folder with a crawl of another configuration or with one that is through.
+    hosts and when the disk is full, CaravanError for a folder with a crawl of another configuration or with one that
+    is through.
     """
     configuration_hash = plan.configuration_hash(means.extractor_version)
-    with hold_hosts(means.locks, plan.scope.hosts, f"crawls into {folder}", means.wait_seconds):
+    with (
+        hold_hosts(means.locks, plan.scope.hosts, f"crawls into {folder}", means.wait_seconds),
+        told_when_full(folder),
+    ):
         _prepare(folder, fresh, configuration_hash)
         frontier = Frontier(folder / STATE, configuration_hash)
         try:
