@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caravan.demo.site.pages import Page
-from caravan.demo.site.planting import Plant, at, nothing
+from caravan.demo.site.planting import Change, Plant, at, nothing
 from caravan.demo.site.shop import Shop
 
 GONE = "/en-gb/old/gone/"
@@ -49,7 +49,7 @@ def _listed_gone(page: Page, shop: Shop) -> None:
     page.listed, page.linked = True, None
 
 
-def _canonical(target: str) -> object:
+def _canonical(target: str) -> Change:
     def change(page: Page, shop: Shop) -> None:
         page.canonicals, page.listed = ["{origin}" + target], False
 
@@ -122,38 +122,38 @@ OF_ANSWERS = (
     Plant(
         "canonical-to-error link-to-non-canonical",
         "en-gb",
-        _canonical("/en-gb/old/canonical/"),  # type: ignore[arg-type]
+        _canonical("/en-gb/old/canonical/"),
         also=(("response-4xx", "/en-gb/old/canonical/"),),
     ),
     Plant(
         "canonical-to-redirect link-to-non-canonical",
         "en-gb",
-        _canonical(at("en-gb", "response-internal-redirect")),  # type: ignore[arg-type]
+        _canonical(at("en-gb", "response-internal-redirect")),
     ),
     Plant(
         "canonical-to-noindex link-to-non-canonical",
         "en-gb",
-        _canonical(at("en-gb", "index-noindex")),  # type: ignore[arg-type]
+        _canonical(at("en-gb", "index-noindex")),
     ),
-    Plant("link-to-non-canonical", "de-de", _canonical("/de-de/service/gifts/")),  # type: ignore[arg-type]
+    Plant("link-to-non-canonical", "de-de", _canonical("/de-de/service/gifts/")),
     Plant(
         "canonical-to-non-canonical link-to-non-canonical",
         "de-de",
-        _canonical(at("de-de", "link-to-non-canonical")),  # type: ignore[arg-type]
+        _canonical(at("de-de", "link-to-non-canonical")),
     ),
     Plant(
         "canonical-chain canonical-to-non-canonical link-to-non-canonical",
         "de-de",
-        _canonical(at("de-de", "canonical-to-non-canonical")),  # type: ignore[arg-type]
+        _canonical(at("de-de", "canonical-to-non-canonical")),
     ),
     Plant(
         "canonical-to-blocked link-to-non-canonical",
         "en-ae",
-        _canonical(at("en-ae", "response-robots-blocked")),  # type: ignore[arg-type]
+        _canonical(at("en-ae", "response-robots-blocked")),
     ),
     Plant("canonical-html-http-mismatch", "sv-se", _canonical_of_header),
     Plant("canonical-outside-head", "fr-fr", _canonical_in_body),
-    Plant("canonical-cross-market link-to-non-canonical", "fr-fr", _canonical("/de-de/service/care/")),  # type: ignore[arg-type]
+    Plant("canonical-cross-market link-to-non-canonical", "fr-fr", _canonical("/de-de/service/care/")),
     Plant("sitemap-url-error response-4xx", "ja-jp", _listed_gone),
     Plant("sitemap-url-redirect", "sv-se", _listed_redirect),
     Plant(

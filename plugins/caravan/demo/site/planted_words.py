@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caravan.demo.site.pages import Page, link, paragraphs
-from caravan.demo.site.planting import Plant, at, nothing
+from caravan.demo.site.planting import Change, Plant, at, nothing
 from caravan.demo.site.shop import Shop
 from caravan.demo.site.words import words
 
@@ -14,7 +14,7 @@ _LONG = (
 )
 
 
-def _set(**values: object):  # type: ignore[no-untyped-def]
+def _set(**values: object) -> Change:
     def change(page: Page, shop: Shop) -> None:
         for name, value in values.items():
             setattr(page, name, value)
@@ -22,7 +22,7 @@ def _set(**values: object):  # type: ignore[no-untyped-def]
     return change
 
 
-def _more(html: str):  # type: ignore[no-untyped-def]
+def _more(html: str) -> Change:
     """Behind the text."""
 
     def change(page: Page, shop: Shop) -> None:
@@ -31,7 +31,7 @@ def _more(html: str):  # type: ignore[no-untyped-def]
     return change
 
 
-def _like(name: str, slug: str):  # type: ignore[no-untyped-def]
+def _like(name: str, slug: str) -> Change:
     """As the guide `slug` of the same market has it."""
 
     def change(page: Page, shop: Shop) -> None:
@@ -100,7 +100,7 @@ def _no_charset(page: Page, shop: Shop) -> None:
     page.frame = (page.frame[0], "", page.frame[2])
 
 
-def _dropped(header: str):  # type: ignore[no-untyped-def]
+def _dropped(header: str) -> Change:
     def change(page: Page, shop: Shop) -> None:
         page.headers[header] = None
 
