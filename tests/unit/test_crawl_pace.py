@@ -133,30 +133,6 @@ def test_crawl_delay(pace):
     assert pace.rate(HOST) == 5
 
 
-def test_budget_of_pages(clock):
-    pace = Pace(Limits(pages_of_host=3), clock=clock)
-    assert [(pace.spent(HOST), pace.reserve(HOST))[0] for _ in range(4)] == [None, None, None, "pages"]
-    assert pace.spent("other.example") is None
-
-
-def test_budget_of_seconds_begins_with_the_first_request(clock):
-    pace = Pace(Limits(seconds_of_host=60), clock=clock)
-    assert pace.spent(HOST) is None
-    clock.now += 100
-    pace.reserve(HOST)
-    clock.now += 59
-    assert pace.spent(HOST) is None
-    clock.now += 1
-    assert pace.spent(HOST) == "seconds"
-
-
-def test_a_host_that_wants_to_be_asked_after_the_end(clock):
-    pace = Pace(Limits(seconds_of_host=600), clock=clock)
-    pace.reserve(HOST)
-    pace.answered(HOST, answer(503, after=999_999_999.0))
-    assert pace.spent(HOST) == "told_to_wait"
-
-
 def test_no_two_threads_have_one_turn(pace):
     turns: list[float] = []
     threads = [threading.Thread(target=lambda: turns.extend(pace.reserve(HOST) for _ in range(50))) for _ in range(8)]

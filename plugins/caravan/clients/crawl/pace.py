@@ -37,8 +37,6 @@ class _Host:
     """When the next request may begin."""
     not_before: float = -math.inf
     """What the host itself said."""
-    began_at: float | None = None
-    asked: int = 0
     waited: float = 0.0
     good: int = 0
     halved_at: float = -math.inf
@@ -63,10 +61,8 @@ class Pace:
         now = self.clock()
         with self._lock:
             state = self._of(host)
-            state.began_at = now if state.began_at is None else state.began_at
             at = max(now, state.next_at, state.not_before)
             state.next_at = at + max(1 / state.rate, state.delay)
-            state.asked += 1
             state.waited += at - now
             return at - now
 
@@ -91,19 +87,6 @@ class Pace:
         """The Crawl-delay of its robots.txt; as far as a minute."""
         with self._lock:
             self._of(host).delay = min(max(seconds or 0.0, 0.0), _LONGEST_DELAY_SECONDS)
-
-    def spent(self, host: str) -> str | None:
-        """Why a host is asked no more in this crawl: `pages`, `seconds`, `told_to_wait` (longer than the budget of
-        seconds lasts); None while it is."""
-        now = self.clock()
-        with self._lock:
-            state = self._of(host)
-            began = now if state.began_at is None else state.began_at
-            if state.asked >= self.limits.pages_of_host:
-                return "pages"
-            if now - began >= self.limits.seconds_of_host:
-                return "seconds"
-            return "told_to_wait" if state.not_before - began > self.limits.seconds_of_host else None
 
     def held(self, host: str) -> float:
         """Seconds for which the host wants no request (Retry-After), not even one whose turn has come since."""
