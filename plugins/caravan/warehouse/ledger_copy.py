@@ -68,9 +68,8 @@ def _copy_tables(given: Transaction, taken: Transaction) -> int:
 
 
 def _copy_table(given: Transaction, taken: Transaction, table: str, columns: Sequence[str]) -> int:
-    names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
-    rows, count = given.stream(f"SELECT {names} FROM {table}"), 0
-    while batch := [dict(zip(columns, row, strict=True)) for row in islice(rows, _BATCH)]:
-        taken.many(f"INSERT INTO {table} ({names}) VALUES ({marks})", batch)
+    rows, count = given.stream(f"SELECT {', '.join(columns)} FROM {table}"), 0
+    while batch := list(islice(rows, _BATCH)):
+        taken.insert(table, columns, batch)
         count += len(batch)
     return count

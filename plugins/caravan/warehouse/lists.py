@@ -81,10 +81,10 @@ class StoredLists:
 
     def keep_faults(self, reading_id: str, faults: Iterable[ListFault]) -> None:
         """Of a reading that is going on; those that are there from one that was cut off stay."""
-        rows = [{"reading_id": reading_id, **vars(each)} for each in faults]
+        rows = [(reading_id, *vars(each).values()) for each in faults]
         if rows:
             with self._ledger.write() as transaction:
-                transaction.many(_insert("list_fault", FAULT), rows)
+                transaction.insert("list_fault", FAULT, rows, if_new=True)
 
     def keep(self, reading: StoredReading) -> None:
         """It is over: what was read counts."""
@@ -92,7 +92,7 @@ class StoredLists:
         row = {**vars(reading), **times, "people": json.dumps(dict(reading.people), sort_keys=True)}
         old = {"code": reading.list_code, "old": as_text(reading.read_at - _KEPT)}
         with self._ledger.write() as transaction:
-            transaction.rows(_insert("list_reading", READING), row)
+            transaction.insert("list_reading", READING, [tuple(row.values())], if_new=True)
             transaction.rows(
                 "DELETE FROM list_fault WHERE reading_id IN "
                 "(SELECT reading_id FROM list_reading WHERE list_code = :code AND read_at < :old)",
@@ -160,9 +160,3 @@ class StoredLists:
             )
             for each in found
         ]
-
-
-def _insert(table: str, names: Iterable[str]) -> str:
-    named = list(names)
-    marks = ", ".join(f":{name}" for name in named)
-    return f"INSERT INTO {table} ({', '.join(named)}) VALUES ({marks}) ON CONFLICT DO NOTHING"

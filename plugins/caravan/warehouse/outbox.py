@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter, itemgetter
 
 from caravan.core.outbox import (
     TRANSITIONS,
@@ -32,7 +31,7 @@ from caravan.core.outbox import (
     Wait,
 )
 from caravan.warehouse import outbox_caps, outbox_domains, outbox_log, outbox_rate
-from caravan.warehouse.ledger import Ledger, Transaction, Values, as_text
+from caravan.warehouse.ledger import Ledger, Row, Transaction, Values, as_text
 from caravan.warehouse.outbox_questions import INTENDED, KEY, OutboxQuestions, are_due, read
 
 _BATCH = 500
@@ -77,9 +76,9 @@ class StoredOutbox(OutboxQuestions):
             with self._ledger.write() as transaction:
                 seq, before = outbox_log.tail_of(transaction)
                 restored = transaction.rows("SELECT MAX(at) FROM outbox_restored")[0][0]
-                alike = {**_AS_PLANNED, "changed_at": as_text(now), "planned_at": as_text(now), "changed_seq": seq + 1}
-                rows = sorted((_planned(each, restored) for each in batch), key=itemgetter("message_id"))
-                transaction.many(_INSERT, [alike | row for row in rows])
+                alike = as_text(now), as_text(now), seq + 1, 0
+                rows = sorted(((*_planned(each, restored), *alike) for each in batch), key=itemgetter(0))
+                transaction.insert("outbox_message", _OF_A_PLAN, rows, if_new=True)
                 new = transaction.rows(
                     "SELECT message_id FROM outbox_message WHERE changed_seq = :seq ORDER BY message_id",
                     {"seq": seq + 1},
@@ -283,13 +282,10 @@ def doubt(transaction: Transaction, backup_of: datetime, now: datetime) -> int:
     return count
 
 
-_OF_A_PLAN = ("message_id", *KEY, *INTENDED, "payload", "state", "due_at", "reason", "changed_at", "planned_at",
-              "changed_seq")  # fmt: skip
-_INSERT = (
-    f"INSERT INTO outbox_message ({', '.join(_OF_A_PLAN)}, attempt) "
-    f"VALUES ({', '.join(f':{name}' for name in _OF_A_PLAN)}, 0) ON CONFLICT DO NOTHING"
-)
-_AS_PLANNED: Mapping[str, str | int | None] = {"state": "planned", "reason": None}
+_TIMES, _REST = INTENDED[:3], INTENDED[3:]
+_OF_A_PLAN = ("message_id", *KEY, *_TIMES, "due_at", *_REST, "payload", "state", "reason", "changed_at", "planned_at",
+              "changed_seq", "attempt")  # fmt: skip
+_of_key, _rest_of = attrgetter(*KEY), attrgetter(*_REST)
 _TAKEN_OFF = "taken off its list"
 # After a restore nobody knows what became of those that were promised before: they are not planned again.
 _OF_PEOPLE = (
@@ -302,21 +298,16 @@ _OF_PEOPLE = (
 _FINAL = ("accepted", "rejected", "skipped", "missed", "cancelled")
 
 
-def _planned(intention: Intention, restored_at: str | None) -> dict[str, Any]:
-    """`restored_at`: what was promised up to then may have left already."""
+def _planned(intention: Intention, restored_at: str | None) -> Row:
+    """In the order of `_OF_A_PLAN`, up to the reason. `restored_at`: what was promised up to then may have left
+    already."""
     key, planned_for = intention.key, as_text(intention.planned_for)
-    row = {name: getattr(intention, name) for name in INTENDED} | vars(key)
-    row |= {
-        "message_id": key.message_id,
-        "planned_for": planned_for,
-        "due_at": planned_for,
-        "not_after": as_text(intention.not_after),
-        "embargo_until": as_text(intention.embargo_until),
-        "payload": _PAYLOADS.encode(intention.payload),
-    }
+    times = planned_for, as_text(intention.not_after), as_text(intention.embargo_until), planned_for
+    standing: tuple[State, str | None] = ("planned", None)
     if restored_at and intention.planned_for <= datetime.fromisoformat(restored_at):
-        row |= {"state": "unknown", "reason": "promised before the store was restored: it may have left already"}
-    return row
+        standing = ("unknown", "promised before the store was restored: it may have left already")
+    payload = _PAYLOADS.encode(intention.payload)
+    return (key.message_id, *_of_key(key), *times, *_rest_of(intention), payload, *standing)
 
 
 def _move(

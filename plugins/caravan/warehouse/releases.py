@@ -80,21 +80,13 @@ class StoredReleases:
     def keep(self, payloads: Mapping[PayloadKey, Mapping[str, Any]], links: Iterable[SentLink], now: datetime) -> None:
         """What is there already stays: it may be on its way."""
         names = [*PayloadKey.__dataclass_fields__, "payload", "rendered_at"]
-        insert = (
-            f"INSERT INTO release_payload ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "
-            "ON CONFLICT DO NOTHING"
-        )
         rows = [
-            {**vars(key), "payload": json.dumps(payload, sort_keys=True), "rendered_at": as_text(now)}
+            (*vars(key).values(), json.dumps(payload, sort_keys=True), as_text(now))
             for key, payload in payloads.items()
         ]
         with self._ledger.write() as transaction:
-            transaction.many(insert, rows)
-            transaction.many(
-                f"INSERT INTO release_link ({', '.join(LINK)}) VALUES ({', '.join(f':{name}' for name in LINK)}) "
-                "ON CONFLICT DO NOTHING",
-                [vars(each) for each in links],
-            )
+            transaction.insert("release_payload", names, rows, if_new=True)
+            transaction.insert("release_link", LINK, [tuple(vars(each).values()) for each in links], if_new=True)
 
     def contents(self, release_id: str, revision: int) -> set[str]:
         """Hashes of what was planned under this revision."""
