@@ -111,6 +111,7 @@ class Crawl:
         self.counts = Counts()
         self._reserved: Counter[int] = Counter()
         self.crew = Crew(work.limits.connections)
+        self._reading = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._heap: list[tuple[float, int, _Line]] = []
         self._turns = itertools.count()
@@ -324,9 +325,11 @@ class Crawl:
         return lambda: self._answered(asked, answer, extracted, problem)
 
     def _read(self, address: Address, answer: Answer) -> tuple[Extracted | None, str | None]:
-        """The answer as rows, or why it has none."""
+        """The answer as rows, or why it has none. One page at a time: Python reads no two at once, and threads that
+        take each other's place within a page cost half as much again."""
         try:
-            return self.work.read(address, answer), None
+            with self._reading:
+                return self.work.read(address, answer), None
         except Exception as error:
             # One page that the reader trips over must not cost the night's others; it is told, and found in `page`.
             log.exception("%s could not be read", address.url)
