@@ -57,6 +57,20 @@ def test_what_a_host_was_too_busy_to_show_was_not_seen(tmp_path: Path) -> None:
     assert rows == [("fetched", None, 200, 2), ("skipped", "told_to_wait", 429, 3)]
 
 
+@pytest.mark.parametrize(("busy", "stopped"), [("bcde", "most pages did not answer"), ("cde", None)])
+def test_a_site_without_a_sitemap_of_which_most_was_too_busy_was_not_seen(tmp_path, busy, stopped) -> None:
+    def route(path: str) -> Reply | None:
+        if path == "/":
+            return page(path, [f"/{each}" for each in "abcde"])
+        return text("slow down", 429) if path[1:] in tuple(busy) else page(path, [])
+
+    with Site(route).serve() as site:
+        certificate = run(
+            tmp_path / "a", Plan((site.url + "/",), scope_of(site), replace(FAST, attempts=2))
+        ).certificate
+    assert (certificate.stopped, certificate.is_complete) == (stopped, stopped is None)
+
+
 def test_a_sitemap_that_wants_to_be_asked_much_later_holds_no_crawl(tmp_path: Path) -> None:
     def route(path: str) -> Reply | None:
         if path == "/robots.txt":

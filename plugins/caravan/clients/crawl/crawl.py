@@ -378,6 +378,8 @@ class Crawl:
         origin.answered(answer)
         origin.asked[address.kind] += 1
         self.batch.patterns[asked.pattern] += 1
+        is_seen = answer.status_code != _THROTTLED and (extracted is not None or answer.status_code == 304)
+        origin.unseen_count += address.kind == "page" and not is_seen
         if answer.status_code == _THROTTLED:
             # It was asked for, and nobody has seen it: it is neither covered nor judged.
             origin.skipped[TOLD_TO_WAIT] += 1

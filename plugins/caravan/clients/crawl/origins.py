@@ -44,6 +44,8 @@ class Origin:
     """By kind, those that were asked included."""
     asked: Counter[str] = field(default_factory=Counter)
     failed_count: int = 0
+    unseen_count: int = 0
+    """Pages that were asked for, and gave nothing to judge: no answer, or that they were too busy."""
     skipped: Counter[str] = field(default_factory=Counter)
     in_a_row: int = 0
     seconds_before: float = 0.0
@@ -76,6 +78,7 @@ class Origin:
             "closed": self.closed,
             "asked": dict(self.asked),
             "failed_count": self.failed_count,
+            "unseen_count": self.unseen_count,
             "skipped": dict(self.skipped),
             "seconds_before": self.seconds(),
             "wait_ms_before": self.wait_ms_before + wait_ms,

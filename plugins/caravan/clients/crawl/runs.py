@@ -38,6 +38,8 @@ _COLLECTED_AFTER = (100_000, 20, 100)
 """For `gc.set_threshold`."""
 STOPPED = "stopped before it was through"
 NOTHING = "no page could be read"
+LITTLE = "most pages did not answer"
+"""Of a site of which nothing was expected, too."""
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,8 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
         stopped = STOPPED
     elif not int(frontier.meta("well_count") or 0):
         stopped = NOTHING
+    elif 2 * sum(each.unseen_count for each in own) > sum(each.asked["page"] for each in own):
+        stopped = LITTLE
     elif spent:
         stopped = "; ".join(f"{reason} of {host}" for reason, host in sorted(spent.items()))
     return Certificate(expected, seen, plan.required_share, failed, frontier.skipped(), stopped)
