@@ -18,7 +18,7 @@ def render(
     session: Session,
     target_dir: Path,
     now: datetime,
-    title: str = "Sales report",
+    title: str = "Caravan report",
     *,
     expected: Expected,
     outlets: Sequence[Traffic] = (),
