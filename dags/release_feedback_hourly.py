@@ -7,10 +7,11 @@ what was told is told once.
 **When**: each hour.
 
 **Inputs**: of each outlet for mail the queue that Amazon SES writes into (`events`), and the mailbox that bounces come
-to (`bounces`); pages and posts that left in the last seven days, each release once a day on each outlet, and each hour
-where it differed or did not answer; the links in them. **Output**: messages that are settled by evidence; suppression
-of addresses that bounce for good, or softly three times in two weeks, and of people who complain; `ops.release_check`,
-of which `reporting_marts_hourly` makes `mart.rpt_release__consistency`.
+to (`bounces`), and which addresses its server refused at once; pages and posts that left in the last seven days, each
+release once a day on each outlet, and each hour where it differed or did not answer; the links in them. **Output**:
+messages that are settled by evidence; suppression of addresses that bounce for good, or softly three times in two
+weeks, and of people who complain; `ops.release_check`, of which `reporting_marts_hourly` makes
+`mart.rpt_release__consistency`.
 
 **When it fails**
 

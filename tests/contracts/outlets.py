@@ -233,6 +233,8 @@ class WebhookStand(Stand):
                 "an error": lambda content: {"error": {"text": "database is down"}},
                 "errors": lambda content: {"errors": ["database is down"]},
                 "a list": lambda content: [content],
+                "a no": lambda content: {**content, "success": False},
+                "a failure": lambda content: {"status": "error", "message": "database is down"},
             },
         )
 

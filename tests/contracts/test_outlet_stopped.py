@@ -8,12 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from release_world import ReleaseWorld, agreed
+from release_world import Box, ReleaseWorld, agreed
 
 from caravan.assembly import feedback, reporting
 from caravan.cli import main as cli
 from caravan.clients.mail import mailbox
-from caravan.core.errors import Rejected
+from caravan.core.errors import Misconfigured, Rejected
 from caravan.core.feedback import Feedback, Received
 from caravan.functions.outbox import feedback as rules
 from caravan.reporting.outgoing import Outlet
@@ -84,6 +84,25 @@ def test_it_stops_until_it_is_lifted_and_is_judged_anew_then(world, monkeypatch,
     assert feedback.collect("letter") == {"told before": 1}, "the complaint was about a mail of before"
     with pytest.raises(Rejected, match="NOT_STOPPED"):
         feedback.lift("letter", "Li", "again")
+    with pytest.raises(Misconfigured, match="there is no outlet 'leter'; did you mean 'letter'"):
+        feedback.lift("leter", "Li", "again")
+
+
+def test_without_queue_and_mailbox_it_is_judged_by_what_its_server_says_at_once(world, monkeypatch):
+    async def refuse(self, server, session, envelope, address, options) -> str:
+        envelope.rcpt_tos.append(address)
+        return "550 5.1.1 User unknown" if address.startswith("cara") else "250 OK"
+
+    path = world.config / "outlets" / "letter.yml"
+    path.write_text(path.read_text().replace("bounces: {connection: imap_bounces}\n", ""))
+    assert feedback.list_outlets() == ["letter"] and feedback.collect("letter") == {}
+    monkeypatch.setattr(Box, "handle_RCPT", refuse, raising=False)
+    assert waits(world) == "rejected"
+    with pytest.raises(Rejected, match="1 of 3 mails went to addresses that there are not"):
+        feedback.collect("letter")
+    feedback.lift("letter", "Li", "seen")
+    world.now += MINUTE
+    assert feedback.collect("letter") == {}
 
 
 def test_a_list_is_stopped_in_the_middle(world, monkeypatch):

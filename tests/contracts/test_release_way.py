@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -162,6 +163,26 @@ def test_an_outlet_with_a_fault_in_its_file_is_told_and_keeps_no_other_back(worl
     with pytest.raises(Misconfigured, match=r"letter\.yml"):
         world.plan()
     assert world.send() == {"site": {"accepted": 2}}
+
+
+def test_a_release_of_mail_alone_says_so_too_though_its_text_names_the_reader(world):
+    text = (world.folder / "release.yml").read_text()
+    (world.folder / "release.yml").write_text(text.replace("[site, letter]", "[letter]"))
+    page = world.folder / "de-DE.md"
+    page.write_text(page.read_text().replace("Hier", "{{ first_name }}, hier"))
+    world.approve()
+    path = world.config / "outlets" / "letter.yml"
+    path.write_text(path.read_text().replace("kind: smtp", "kind: smpt"))
+    with pytest.raises(Misconfigured, match=r"letter\.yml"):
+        world.plan()
+
+
+def test_a_release_whose_folder_is_gone_is_held_and_says_so(world, caplog):
+    world.approve()
+    world.plan()
+    shutil.rmtree(world.folder)
+    assert world.send() == {"letter": {"held": 4}, "site": {"held": 2}}
+    assert "held: its folder releases/autumn is gone: put it back" in caplog.text
 
 
 def test_a_newer_revision_takes_back_what_waits_of_the_older(world):

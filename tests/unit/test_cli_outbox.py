@@ -18,6 +18,7 @@ from caravan.config.settings import Settings
 from caravan.core.contacts import Suppression, subject_of
 from caravan.core.errors import Misconfigured
 from caravan.core.outbox import Accepted, Intention, Key, Message, Unknown
+from caravan.core.privacy import ConsentEvent
 
 NOW = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 HOUR = timedelta(hours=1)
@@ -214,7 +215,12 @@ def test_a_bounced_address_is_written_to_again_and_a_complaint_stays(settings: S
         books.contacts.suppress([Suppression(anna, "email", "complaint", NOW, "event 3")], NOW)
         assert run("unsuppress", "anna@example.com", "--why", "she is nice") == 1
         assert [each.reason for each in books.contacts.suppressions(anna, "email")] == ["complaint"]
+        ben = subject_of("ben@example.com", secret_key(settings, books.contacts))
+        event = ConsentEvent(ben, "marketing_email", "email", "withdrawn", NOW, "a link", "")
+        books.contacts.add_consent([event], NOW, "unsubscribe")
+        assert run("unsuppress", "ben@example.com", "--why", "she is nice") == 1
     said = capsys.readouterr()
+    assert "it unsubscribed, and only its owner can subscribe it again" in said.err
     assert "lifted: soft_bounces" in said.out and "nothing suppresses" in said.err and "that stays" in said.err
     with open_ledger(settings) as ledger, ledger.read() as transaction:
         ((reason, why),) = transaction.rows("SELECT reason, why FROM suppression_lift")

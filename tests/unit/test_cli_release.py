@@ -170,6 +170,23 @@ def test_lint_says_where_no_mail_may_leave_in_time(
         assert "DE: mail may not leave there from 2026-11-25 22:30:00 to 2026-11-26 02:30:00 UTC" in output
 
 
+def test_one_fault_of_an_outlet_or_a_list_makes_no_other(config: Path) -> None:
+    file = config / "releases/spring/release.yml"
+    edit(file, "[site, toots]", "[letters]")
+    edit(file, "audience: public", "audience: customer\npurpose: marketing_email\nlist: readers")
+    edit(config / "releases/spring/de.md", "title: ", "title: '{{ first_name }}' # ")
+    edit(config / "releases/spring/en.md", "![Six bags in a row](bags.png)", "")
+    (config / "lists").mkdir()
+    (config / "lists/readers.yml").write_text(f"{READERS}variables: [first_name]\n")
+    assert run("lint", "spring")[0] == 0
+    edit(config / "outlets/letters.yml", "kind: smtp", "kind: smpt")
+    assert run("lint", "spring")[1].splitlines()[1:] == ["1 release read, 1 to be put right"]
+    edit(config / "outlets/letters.yml", "kind: smpt", "kind: smtp")
+    edit(config / "lists/readers.yml", "provenance:", "provenence:")
+    told = run("lint", "spring")[1]
+    assert "first_name" not in told and "lists/readers.yml" in told
+
+
 def test_check_tells_the_faults_of_outlets_lists_and_releases_too(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,6 +85,7 @@ FAULTS = [
     ("smtp", "News <news@example.com>", "News", ":5 sender: 'News' is no mail address (like News <news@example.com>)"),
     ("smtp", "News <news@example.com>", '"a@example.com\\nBcc: b@example.com"', ":5 sender: has a line break"),
     ("smtp", "unsubscribe_url", "unsubscribe", ":6 unsubscribe: unknown key 'unsubscribe'; did you mean 'unsubscribe_"),
+    ("smtp", "unsubscribe_url: https", "unsubscribe_url: http", ":6 unsubscribe_url: 'http://news.example.com/"),
     ("ses", "per_second: 12.5", "per_second: 0", ":9 per_second: '0': input should be greater than 0"),
     ("mastodon", "unlisted", "unlist", ":5 visibility: 'unlist' is not known; did you mean 'unlisted'?"),
     ("bluesky", "connection: bluesky_main", "connection: Blue", ":4 connection: 'Blue' does not have the form"),

@@ -42,7 +42,8 @@ class Drawing:
 
 def draw(settings: Settings, shelf: Shelf, release: Release) -> Drawing:
     of_list = shelf.lists.get(release.list or "")
-    variables = of_list.variables if of_list else ()
+    # A list with a fault may have them all: that fault is told, and no other made of it.
+    variables = of_list.variables if of_list else shelf.settings.mail_variables if release.list else ()
     known = shelf.known
     sites = {code: each for code, each in known.outlets.items() if isinstance(each, SiteOutlet) and each.enabled}
     zones = {code: market.zone for code, market in known.markets.items()}

@@ -18,7 +18,7 @@ from caravan.assembly.releases import open_desk
 from caravan.config.outlets import MailOutlet
 from caravan.config.settings import Settings
 from caravan.core.contacts import LIFTABLE
-from caravan.core.errors import Fault, Misconfigured, Rejected
+from caravan.core.errors import Fault, Misconfigured, Rejected, nearest
 from caravan.core.feedback import Received
 from caravan.functions.outbox import confirming, feedback
 from caravan.functions.release.recipients import Unfit
@@ -40,10 +40,9 @@ days behind a list of a hundred thousand, and a queue forgets."""
 
 
 def list_outlets() -> list[str]:
-    """Outlets for mail that have a queue or a mailbox."""
+    """Outlets for mail. One without a queue and a mailbox is judged by what its server says at once."""
     with open_desk() as desk:
-        return [code for code, each in desk.shelf.known.outlets.items()
-                if isinstance(each, MailOutlet) and (each.events or each.bounces)]  # fmt: skip
+        return [code for code, each in desk.shelf.known.outlets.items() if isinstance(each, MailOutlet)]
 
 
 def collect(outlet: str) -> dict[str, int]:
@@ -62,7 +61,9 @@ def collect(outlet: str) -> dict[str, int]:
         log.info("%s: %s", outlet, dict(counts))
         since = utc_now() - JUDGED_FOR
         since = max(since, desk.stops.lifted_at(outlet) or since)
-        if why := feedback.too_much(desk.outbox.sent_since(outlet, since), notes.of_mails_since(outlet, since)):
+        gone = desk.contacts.refused_since(outlet, since)
+        came = Counter(notes.of_mails_since(outlet, since)) + Counter(hard_bounce=gone)
+        if why := feedback.too_much(desk.outbox.sent_since(outlet, since) + gone, came):
             desk.stops.stop(outlet, why, utc_now())
         stop = desk.stops.standing().get(outlet)
     if stop:
@@ -74,6 +75,9 @@ def collect(outlet: str) -> dict[str, int]:
 def lift(outlet: str, by: str, why: str) -> None:
     """An outlet that was stopped hands over again. It is judged by what it sends from now on."""
     with open_desk() as desk:
+        if outlet not in desk.shelf.known.outlets and outlet not in desk.stops.standing():
+            told = f"there is no outlet '{outlet}'{nearest(outlet, desk.shelf.known.outlets)}"
+            raise Misconfigured([Fault("outlet", told)])
         if not desk.stops.lift(outlet, utc_now(), by, why):
             raise Rejected("NOT_STOPPED", f"nothing has stopped '{outlet}'")
 
@@ -87,7 +91,10 @@ def unsuppress(address: str, by: str, why: str) -> list[str]:
     with open_desk() as desk:
         found = desk.contacts.suppressions(desk.subject_of(normal), CHANNEL)
         if not found:
-            raise Rejected("NOT_SUPPRESSED", "nothing suppresses this address")
+            told = "nothing suppresses this address"
+            if any(each.state == "withdrawn" for each in desk.contacts.consent(desk.subject_of(normal))):
+                told += ": it unsubscribed, and only its owner can subscribe it again"
+            raise Rejected("NOT_SUPPRESSED", told)
         if theirs := [each.reason for each in found if each.reason not in LIFTABLE]:
             raise Rejected("NOT_OURS_TO_LIFT", f"its owner said so ({', '.join(theirs)}): that stays")
         for each in found:

@@ -16,7 +16,8 @@ _BEYOND = timedelta(days=2)
 def out_of_reach(shelf: Shelf, release: Release) -> Iterator[Fault]:
     """No faults of the files: people whose zone is another than their market's may still be reached."""
     where = f"{FOLDER}/{release.id}/{FILE}"
-    mail = [code for code in release.outlets if shelf.known.outlets[code].is_mail]
+    known = shelf.known.outlets  # without those whose file has a fault, which is told elsewhere
+    mail = [code for code in release.outlets if code in known and known[code].is_mail]
     for code in release.markets if mail else ():
         market = shelf.configuration.markets[code]
         at = max(release.when.instant(market.zone), release.embargo_until or release.when.instant(market.zone))

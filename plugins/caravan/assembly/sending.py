@@ -274,6 +274,8 @@ def held(desk: Desk, is_mail: bool) -> Callable[[Content], str | None]:
 
     def why(content: Content) -> str | None:
         release_id, revision, content_hash = content
+        if release_id not in desk.shelf.releases and not desk.shelf.faults_of(release_id):
+            return f"its folder releases/{release_id} is gone: put it back; it is missed once it is too late"
         if current.get((release_id, revision)) != content_hash:
             return "its files are not what was approved: approve them under a new revision"
         faults = faults_of(release_id)

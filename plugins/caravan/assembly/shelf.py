@@ -49,7 +49,7 @@ class Shelf:
         raise Misconfigured([Fault("release", message)])
 
     def revision(self, release: Release) -> Revision:
-        used = templates_of(release, self.known, self.templates)
+        used = templates_of(release, self.templates)
         return Revision(release, self.known, self.settings, templates=used, published_at={})
 
 

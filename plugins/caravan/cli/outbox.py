@@ -171,6 +171,8 @@ def _decide(message: str, state: State, why: str, theirs: str | None = None) -> 
     now = _now()
     with _outbox() as outbox:
         found = _one(outbox, message)
+        if found.state == state == "planned":
+            raise CaravanError(f"{found.message_id[:SHOWN]} waits: it leaves by itself from {found.due_at} UTC on")
         if found.state not in ("unknown", "operator", "rejected") or state not in TRANSITIONS[found.state]:
             raise CaravanError(f"{found.message_id[:SHOWN]} is {found.state}: that does not become {state}")
         if state == "planned" and now > found.intention.not_after:

@@ -22,6 +22,7 @@ from caravan.config.frozen import Frozen
 from caravan.config.lists import PeopleFile
 from caravan.config.places import CONN_ID, S3_DEFAULT, place_problem
 from caravan.config.validation import validate
+from caravan.core.connections import is_private
 from caravan.core.errors import Fault, in_order, nearest
 
 FOLDER = "outlets"
@@ -72,6 +73,12 @@ def _site_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _clickable_address(text: str) -> str:
+    if not is_private(web_address(text)):
+        raise ValueError(f"'{text}' has to begin with https:// (RFC 8058): mail programs press no other")
+    return text
+
+
 def _mail_address(text: str) -> str:
     try:
         validate_email(one_line(text), check_deliverability=False, allow_display_name=True, test_environment=True)
@@ -84,6 +91,7 @@ Line = Annotated[str, AfterValidator(one_line)]
 Address = Annotated[str, AfterValidator(web_address)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 Rate = Annotated[Decimal, Field(gt=0, le=1000)]
+_Clickable = Annotated[str, AfterValidator(_clickable_address)]
 _Connection = Annotated[str, Field(pattern=CONN_ID)]
 _OutletCode = Annotated[str, Field(pattern=CODE)]
 _IndexNowKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,128}$")]
@@ -191,8 +199,8 @@ class MailOutlet(OutletAccount):
     postal_address: Line
     """In one line: the laws of many markets ask for it in every mail."""
     reply_to: MailAddress | None = None
-    unsubscribe_url: Address
-    confirm_url: Address | None = None
+    unsubscribe_url: _Clickable
+    confirm_url: _Clickable | None = None
     """Where those confirm who signed up; the same program serves it."""
     per_second: Rate = Decimal(1)
     per_domain_per_second: Rate | None = None

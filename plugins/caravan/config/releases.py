@@ -109,7 +109,9 @@ class ReleaseFile(Frozen):
     kind: Kind
     audience: Audience
     owner: Annotated[Line, Field(repr=False)]
-    """Its author: whoever approves it is somebody else."""
+    """Who wrote it, as they log in: whoever approves it is somebody else. Nobody else is told."""
+    author: Line | None = None
+    """Whom readers are told to have written it; the publisher where nobody is named."""
     markets: _Listed
     outlets: _Listed
     source_locale: str

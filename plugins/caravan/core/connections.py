@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -148,3 +149,16 @@ def _secret_values(extra: object, is_secret: bool = False) -> Iterator[str]:
                 return
     elif is_secret and isinstance(extra, int | float) and not isinstance(extra, bool) and len(str(extra)) >= _SHORTEST:
         yield str(extra)
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -20,6 +20,8 @@ SuppressionReason = Literal["hard_bounce", "soft_bounces", "complaint"]
 MARKETING: tuple[SuppressionReason, ...] = ("complaint",)
 """It ends what somebody does not want. What a contract or the law asks for is sent all the same."""
 
+REFUSED = "refused: "
+"""Evidence of a suppression, with the id of the message at which the server said that there is no such address."""
 LIFTABLE: tuple[SuppressionReason, ...] = ("hard_bounce", "soft_bounces")
 """What servers said: a person may know better. What the addressee said is not ours to take back."""
 

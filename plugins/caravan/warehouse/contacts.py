@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from caravan.core.contacts import Suppression
+from caravan.core.contacts import REFUSED, Suppression
 from caravan.core.privacy import ConsentEvent
 from caravan.warehouse.ledger import Ledger, as_moment, as_text
 
@@ -111,6 +111,19 @@ class StoredContacts:
             found = transaction.row(
                 "SELECT COUNT(*) FROM soft_bounce WHERE subject = :subject AND channel = :channel AND at >= :since",
                 {"subject": subject, "channel": channel, "since": as_text(since)},
+            )
+        return int(found[0]) if found else 0
+
+    def refused_since(self, outlet: str, since: datetime) -> int:
+        """Of how many messages that were handed over since then the server said at once that there is no such address.
+        The outbox is in this ledger."""
+        with self._ledger.read() as transaction:
+            found = transaction.row(
+                "SELECT COUNT(*) FROM suppression AS s INNER JOIN outbox_message AS m "
+                f"ON m.message_id = SUBSTR(s.evidence, {len(REFUSED) + 1}) "
+                "WHERE s.recorded_at >= :since AND s.evidence LIKE :refused AND m.outlet = :outlet "
+                "AND m.handed_over_at >= :since",
+                {"since": as_text(since), "refused": f"{REFUSED}%", "outlet": outlet},
             )
         return int(found[0]) if found else 0
 

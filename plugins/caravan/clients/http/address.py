@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
-from caravan.core.connections import Connection
+from caravan.core.connections import Connection, is_private
 
 
 def root_url(connection: Connection) -> str:
@@ -16,19 +15,6 @@ def root_url(connection: Connection) -> str:
     return url
 
 
-def is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-
-
 def origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -20,10 +20,10 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from caravan.clients.http.address import is_private, origin, root_url
+from caravan.clients.http.address import origin, root_url
 from caravan.clients.http.answers import Denied, Doubtful, Passing, chunks, http_date, read_json, require_success
 from caravan.clients.http.limits import USUAL, Limits
-from caravan.core.connections import Connection
+from caravan.core.connections import Connection, is_private
 from caravan.core.errors import Rejected, Retryable
 
 log = logging.getLogger(__name__)

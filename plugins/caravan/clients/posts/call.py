@@ -108,13 +108,17 @@ class Answer:
 
         Raises Stopped for a page, broken JSON, and an object that tells of an error.
         """
+        try:
+            self.body.decode()
+        except UnicodeDecodeError:
+            raise self.doubt("answered with what is no text") from None
         begin = self.body.lstrip()[:1]
         if begin == b"<":
             raise self.doubt("answered with a page; is it maintenance?")
         if begin not in (b"{", b"["):
             return {}
         content: dict[str, Any] = self.json()
-        if self.error or content.get("error") or content.get("errors"):
+        if self.error or content.get("error") or content.get("errors") or _says_no(content):
             raise self.doubt(f"answered {self.status} with an error{self.error}")
         return content
 
@@ -212,6 +216,12 @@ class Call:
 
     def _unsendable(self) -> Misconfigured:
         return self.connection.misconfigured("has an address or a password that cannot be sent")
+
+
+def _says_no(content: Mapping[str, Any]) -> bool:
+    """As many receivers do, with status 200."""
+    flags = any(content.get(name) is False for name in ("ok", "success"))
+    return flags or str(content.get("status", "")).lower() in ("error", "failed", "failure", "fail")
 
 
 def _doubt(reason: str, publishes: bool) -> Refused | Unknown:

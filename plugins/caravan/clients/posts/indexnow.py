@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from caravan.clients.http.address import is_private
 from caravan.clients.posts.call import Call, Stopped
 from caravan.clients.posts.posting import Posting
 from caravan.clients.posts.websub import url_faults
+from caravan.core.connections import is_private
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Payload, Shown
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from caravan.clients.http.address import is_private
 from caravan.clients.posts.call import Call
 from caravan.clients.posts.posting import Posting
+from caravan.core.connections import is_private
 from caravan.core.outbox import Accepted, Message, Outcome
 from caravan.core.release import Content, Payload, Shown
 

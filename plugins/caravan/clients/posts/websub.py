@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from caravan.clients.http.address import is_private
 from caravan.clients.posts.call import Call, Stopped
 from caravan.clients.posts.posting import Posting
+from caravan.core.connections import is_private
 from caravan.core.outbox import Accepted, Message, Outcome, Refused
 from caravan.core.release import Content, Payload, Shown
 

@@ -14,9 +14,8 @@ from google.auth.transport.requests import Request
 from google.oauth2 import credentials as users
 from google.oauth2 import service_account
 
-from caravan.clients.http.address import is_private
 from caravan.clients.http.answers import Passing
-from caravan.core.connections import Connection
+from caravan.core.connections import Connection, is_private
 
 SCOPE = "https://www.googleapis.com/auth/webmasters.readonly"
 TOKEN_URI = "https://oauth2.googleapis.com/token"

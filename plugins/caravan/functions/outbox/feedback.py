@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from caravan.core.contacts import Contacts, Suppression, SuppressionReason
+from caravan.core.contacts import REFUSED, Contacts, Suppression, SuppressionReason
 from caravan.core.feedback import Feedback, Received, Unreadable
 from caravan.core.outbox import UNSETTLED, Message, State
 from caravan.core.privacy import ConsentEvent
@@ -136,8 +136,8 @@ def _suppress(desk: Desk, subject: str, reason: SuppressionReason, found: Feedba
 
 
 def too_much(sent: int, came: Mapping[str, int]) -> str | None:
-    """Why an outlet is to stop, in numbers; None where it may go on. `sent`: its mails that were accepted. `came`: by
-    kind, of how many of these."""
+    """Why an outlet is to stop, in numbers; None where it may go on. `sent`: its mails that were accepted, or refused
+    because there is no such address, which is a hard bounce. `came`: by kind, of how many of these."""
     if sent < FEW:
         return None
     for kind, most, words in (
@@ -152,7 +152,7 @@ def too_much(sent: int, came: Mapping[str, int]) -> str | None:
 def note_gone(message: Message, contacts: Contacts, channel: str, now: datetime) -> None:
     """The mail server said at once what others say by a hard bounce."""
     if subject := message.intention.subject:
-        evidence = f"refused: {message.message_id}"
+        evidence = f"{REFUSED}{message.message_id}"
         contacts.suppress([Suppression(subject, channel, "hard_bounce", now, evidence)], now)
 
 

@@ -125,7 +125,12 @@ class Sender:
                 became = self._attempt(left[place])
             except Misconfigured as error:
                 for each in left[:place] + left[place + 1 :]:
-                    self.outbox.wait(each, each.due_at, "the outlet is off", self.clock())
+                    self.outbox.wait(
+                        each,
+                        each.due_at,
+                        "another message of its outlet was not let in",
+                        self.clock(),
+                    )
                 log.error("%s: %s", self.outlet, error)
                 raise
             if isinstance(became, Wait):

@@ -79,7 +79,7 @@ class Revision:
             images=tuple(pictures.values()),
             images_at=images_at,
             tags=release.tags,
-            author="" if "@" in release.owner else release.owner,  # nobody's address is published
+            author=release.author or "",
         )
 
     def site(self, outlet: OutletAccount, edition: Edition) -> SiteOutlet | None:

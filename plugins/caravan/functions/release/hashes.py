@@ -6,8 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from caravan.config.outlets import SiteOutlet
-from caravan.config.releases import Known, Release
+from caravan.config.releases import Release
 
 
 def content_hash(release: Release, templates: Mapping[str, str]) -> str:
@@ -29,14 +28,13 @@ def content_hash(release: Release, templates: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def templates_of(release: Release, known: Known, digests: Mapping[str, str]) -> dict[str, str]:
-    """Those that its texts are put into. `digests`: of every file, by its path below include/templates/release.
+def templates_of(release: Release, digests: Mapping[str, str]) -> dict[str, str]:
+    """Those that its texts may be put into. `digests`: of every file, by its path below include/templates/release.
 
-    An outlet with a fault may be a site: a fault that comes and goes is not to void an approval. Mail has a list.
+    Of its outlets nothing is asked: one with a fault may be of any kind, and a fault that comes and goes is not to void
+    an approval. Mail has a list.
     """
-    outlets = [known.outlets.get(code) for code in release.outlets]
-    kinds = {"site"} if any(each is None or isinstance(each, SiteOutlet) for each in outlets) else set()
-    kinds |= {"mail"} if release.list or any(each and each.is_mail for each in outlets) else set()
+    kinds = {"site", "mail"} if release.list else {"site"}
     found = {}
     for path, digest in digests.items():
         *tag, kind, _ = path.split("/")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from caravan.config.markdown import Reference
+from caravan.config.outlets import OutletAccount
 from caravan.config.release_bodies import Body
 from caravan.config.release_settings import ReleaseSettings
 from caravan.config.releases import Known, Release
@@ -35,7 +36,9 @@ def lint(
     """Every fault, in the order of the files. `checks`, `variables`: by outlet, what it says of content, and what it
     fills in for each recipient; mail those of the settings where nothing is given. `status`: asks each link."""
     release, known, settings = revision.release, revision.known, revision.settings
-    filled = {code: _filled(known, settings, code) for code in release.outlets} | dict(variables or {})
+    # Of an outlet whose file has a fault nobody knows what it fills in: that fault is told, and no other made of it.
+    usual = {code: _filled(known.outlets[code], settings) for code in release.outlets if code in known.outlets}
+    filled = usual | dict(variables or {})
     faults = list(missing(release, known.markets))
     for body in release.bodies.values():
         faults += _reading_faults(release, body, known)
@@ -49,9 +52,8 @@ def lint(
     return in_order(dict.fromkeys(faults))
 
 
-def _filled(known: Known, settings: ReleaseSettings, code: str) -> Collection[str]:
-    outlet = known.outlets.get(code)
-    return settings.mail_variables if outlet is not None and outlet.is_mail else ()
+def _filled(outlet: OutletAccount, settings: ReleaseSettings) -> Collection[str]:
+    return settings.mail_variables if outlet.is_mail else ()
 
 
 def _reading_faults(release: Release, body: Body, known: Known) -> Iterator[Fault]:
