@@ -29,7 +29,9 @@ from caravan.demo.servers.marketplace import Market, serve_market
 from caravan.demo.servers.woocommerce import Shop, serve_shop
 
 START = datetime(2026, 11, 20, 10)
-LIMITS = Limits(attempts=6, page_bytes=4 << 20, page_seconds=0.4, silence_seconds=5, pull_seconds=60)
+LIMITS = Limits(attempts=6, page_bytes=4 << 20, page_seconds=20, silence_seconds=10, pull_seconds=60)
+HASTY = replace(LIMITS, page_seconds=2)
+"""For services that take for ever; others may be slow on a machine that has much to do."""
 ORDER = json.loads((Path(__file__).parents[1] / "fixtures" / "woocommerce" / "order.json").read_text())
 
 

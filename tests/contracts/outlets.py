@@ -29,7 +29,9 @@ from caravan.demo.servers.receiver import Receiver, serve_receiver
 from caravan.demo.servers.wordpress import Site, serve_site
 
 NOW = datetime(2026, 11, 20, 10)
-QUICK = Limits(connect_seconds=2, silence_seconds=0.3, answer_seconds=0.25, answer_bytes=1 << 18)
+LIMITS = Limits(connect_seconds=10, silence_seconds=10, answer_seconds=20, answer_bytes=1 << 18)
+HASTY = replace(LIMITS, silence_seconds=1, answer_seconds=1)
+"""For services that take for ever; others may be slow on a machine that has much to do."""
 Change = Callable[[Any], Any]
 
 CONTENT = Content(
@@ -108,7 +110,7 @@ class Stand:
         """Whether an answer tells of what was published."""
         return isinstance(content, dict)
 
-    def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
+    def outlet(self, connection: Connection, limits: Limits = LIMITS) -> Posting:
         raise NotImplementedError
 
     def serve(self) -> AbstractContextManager[Connection]:
@@ -144,7 +146,7 @@ class WordPressStand(Stand):
     def serve(self) -> AbstractContextManager[Connection]:
         return serve_site(self.state)
 
-    def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
+    def outlet(self, connection: Connection, limits: Limits = LIMITS) -> Posting:
         return WordPress("blog", connection, lambda: self.now, limits=limits)
 
     def public(self) -> int:
@@ -183,7 +185,7 @@ class MastodonStand(Stand):
     def serve(self) -> AbstractContextManager[Connection]:
         return serve_account(self.state)
 
-    def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
+    def outlet(self, connection: Connection, limits: Limits = LIMITS) -> Posting:
         return Mastodon("toots", connection, lambda: self.now, limits=limits, pause=lambda seconds: None)
 
     def public(self) -> int:
@@ -209,7 +211,7 @@ class BlueskyStand(Stand):
     def serve(self) -> AbstractContextManager[Connection]:
         return serve_repository(self.state)
 
-    def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
+    def outlet(self, connection: Connection, limits: Limits = LIMITS) -> Posting:
         return Bluesky("sky", connection, lambda: self.now, limits=limits)
 
     def public(self) -> int:
@@ -241,7 +243,7 @@ class WebhookStand(Stand):
     def serve(self) -> AbstractContextManager[Connection]:
         return serve_receiver(self.state)
 
-    def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
+    def outlet(self, connection: Connection, limits: Limits = LIMITS) -> Posting:
         return Webhook("partners", connection, lambda: self.now, limits=limits)
 
     def public(self) -> int:
@@ -275,7 +277,7 @@ class HubStand(Stand):
     def serve(self) -> AbstractContextManager[Connection]:
         return serve_hub(self.state)
 
-    def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
+    def outlet(self, connection: Connection, limits: Limits = LIMITS) -> Posting:
         feeds = ("https://www.example.com/fr/feed.xml", "https://www.example.com/fr/feed.json")
         return WebSub("hub", connection, lambda: self.now, limits=limits, feeds=feeds)
 
@@ -293,7 +295,7 @@ class EngineStand(HubStand):
     def serve(self) -> AbstractContextManager[Connection]:
         return serve_engine(self.state)
 
-    def outlet(self, connection: Connection, limits: Limits = QUICK) -> Posting:
+    def outlet(self, connection: Connection, limits: Limits = LIMITS) -> Posting:
         return IndexNow("search", connection, lambda: self.now, limits=limits)
 
     def withdrawn(self) -> bool:

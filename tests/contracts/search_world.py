@@ -35,7 +35,7 @@ PAGES = (
     "https://demo.example/e",
 )
 QUERIES = ("tea", "Grüße", "東京 お茶", "tea  two blanks", "(other)", "TEA", *(f"tea {number}" for number in range(40)))
-LIMITS = Limits(attempts=4, page_bytes=4 << 20, page_seconds=0.4, silence_seconds=5, pull_seconds=60)
+LIMITS = Limits(attempts=4, page_bytes=4 << 20, page_seconds=20, silence_seconds=10, pull_seconds=60)
 
 Key = tuple[str, ...]
 Counted = dict[Key, tuple[int, int, int]]

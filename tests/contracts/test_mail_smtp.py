@@ -190,11 +190,11 @@ def test_a_connection_that_breaks_while_the_mail_is_brought_has_brought_none(ser
 
 
 def test_a_server_that_is_too_slow_to_answer_may_have_the_mail(server):
-    server.slow_seconds = 0.6
-    with outlet_for(server.port, answer_seconds=0.2) as outlet:
+    server.slow_seconds = 6
+    with outlet_for(server.port, answer_seconds=1.5) as outlet:
         started = time.monotonic()
         assert isinstance(outlet.hand_over(message(), PAYLOAD), Unknown)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 5
         server.slow_seconds = 0
         assert outlet.hand_over(message("next@example.com"), PAYLOAD) == Accepted("4F2B9C01"), "of its own answer"
     assert len(server.mails) == 2

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI, Request, Response
-from outlets import CONTENT, NOW, QUICK, EngineStand, HubStand, WebhookStand, hand_over, message, opened
+from outlets import CONTENT, LIMITS, NOW, EngineStand, HubStand, WebhookStand, hand_over, message, opened
 
 from caravan.clients.posts.call import AGAIN, Call
 from caravan.core.connections import Connection
@@ -110,7 +110,7 @@ def test_a_key_that_is_repeated_as_an_error_is_hidden():
 
 def test_a_password_that_no_header_can_hold_is_misconfigured():
     connection = Connection("one", "http", host="http://127.0.0.1:1", password="a\nb")
-    for call in (Call(connection, {"Authorization": "Bearer a\nb"}, QUICK), Call(connection, {"X": "\u20ac"}, QUICK)):
+    for call in (Call(connection, {"Authorization": "Bearer a\nb"}, LIMITS), Call(connection, {"X": "\u20ac"}, LIMITS)):
         with pytest.raises(Misconfigured, match="cannot be sent") as failed:
             call.ask("POST", connection.url(), "its address")
         assert "a\nb" not in str(failed.value)

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from outlets import CONTENT, NOW, STANDS, Stand, message
+from outlets import CONTENT, HASTY, LIMITS, NOW, STANDS, Stand, message
 
 from caravan.clients.posts.call import AGAIN
 from caravan.clients.posts.posting import Posting
@@ -190,12 +190,12 @@ def test_a_lost_answer_is_unknown_and_then_found(stand, outlet):
         ("cut", "", True),
         ("error_body", "internal_error", True),
         ("endless", "", True),
-        ("dripping", "was still sending after 0.25 s", True),
+        ("dripping", "was still sending after 1 s", True),
     ],
 )
-def test_what_says_neither_yes_nor_no_is_unknown(stand, outlet, fault, told, is_done):
+def test_what_says_neither_yes_nor_no_is_unknown(stand, connection, fault, told, is_done):
     stand.fail(fault)
-    outcome = hand_over(outlet)
+    outcome = hand_over(stand.outlet(connection, HASTY if fault == "dripping" else LIMITS))
     assert isinstance(outcome, Unknown), outcome
     assert told in outcome.reason
     assert stand.public() == int(is_done)
@@ -274,7 +274,7 @@ def test_no_secret_goes_in_the_clear(stand, connection):
 def test_silence_is_unknown_where_it_may_have_been_published(stand, connection):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        outcome = hand_over(stand.outlet(replace(connection, host=host)))
+        outcome = hand_over(stand.outlet(replace(connection, host=host), HASTY))
     assert isinstance(outcome, Refused if stand.before else Unknown)
     assert "no answer (ReadTimeout)" in outcome.reason
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 from blog import Blog
 from fastapi import FastAPI, Request, Response
-from outlets import QUICK, WordPressStand
+from outlets import WordPressStand
 from starlette.concurrency import run_in_threadpool
 
-from caravan.clients.posts.call import Limits
-from caravan.clients.posts.posting import Posting
 from caravan.core.connections import Connection
 from caravan.demo.servers.faults import Faults
 from caravan.demo.servers.serving import serve
-
-PATIENT = replace(QUICK, silence_seconds=5)
 
 
 @dataclass
@@ -50,9 +46,6 @@ class RealStand(WordPressStand):
 
     def account(self, url: str, user: str) -> Connection:
         return Connection("wordpress_peer", "http", host=url, login=user, password=self.blog.passwords[user])
-
-    def outlet(self, connection: Connection, limits: Limits = PATIENT) -> Posting:
-        return super().outlet(connection, limits)
 
     def public(self) -> int:
         return len(self.blog.public())
