@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -51,6 +52,14 @@ def plan_of_address(
 def crawls_root(settings: Settings, name: str) -> Path:
     """Where the crawls of a site lie, or of what has only a host."""
     return settings.home / "site" / "crawls" / re.sub(r"[^a-z0-9._-]", "_", name.lower())
+
+
+def hold(folder: Path, settings: Settings, work: str) -> AbstractContextManager[None]:
+    """For the length of the `with` nobody else crawls into a folder, or moves or audits the crawls there. `work`: what
+    is done meanwhile, as "crawls x". Raises Retryable, which names the holder."""
+    from caravan.clients.crawl.locks import hold_folder
+
+    return hold_folder(settings.home / "site" / "folders", folder, work)
 
 
 def configuration_hash(plan: Plan) -> str:
