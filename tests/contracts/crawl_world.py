@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from caravan.clients.crawl.addresses import Addresses
-from caravan.clients.crawl.crawl import Read
+from caravan.clients.crawl.downloader import Read
 from caravan.clients.crawl.extract import Extractor
 from caravan.clients.crawl.fetching import RequestsFetcher
 from caravan.clients.crawl.pace import Pace

@@ -16,8 +16,11 @@ import pytest
 from crawl_world import Reply, Site, ask, asked_for, page, text
 
 from caravan import PROJECT_ROOT
+from caravan.assembly import site as crawls
+from caravan.assembly import site_audit
 from caravan.cli.main import main
 from caravan.config import site_checks
+from caravan.config.settings import Settings
 
 Command = Callable[..., tuple[int, str]]
 
@@ -54,6 +57,22 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capt
 
 def folders(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "home/site/crawls").glob("*/*"))
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Of all files below it: when each was written, and what."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def beside(*arguments: str) -> subprocess.Popen[bytes]:
+    """The command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "caravan", "site", "crawl", *arguments],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT / "plugins")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def test_a_site_is_crawled(tmp_path: Path, site: Site, command: Command) -> None:
@@ -151,6 +170,48 @@ def test_a_folder_is_of_one_crawl_and_of_its_like(tmp_path: Path, site: Site, co
     assert folders(tmp_path) == []
 
 
+@pytest.mark.parametrize("more", [(), ("--fresh",), ("--max-pages", "7")], ids=["same", "fresh", "others"])
+def test_a_folder_in_use_is_left_alone(tmp_path: Path, site: Site, command: Command, more: tuple[str, ...]) -> None:
+    out, link = tmp_path / "out", tmp_path / "link"
+    link.symlink_to(out)
+    options = (site.url, "--private", "--rate", "500", "--out")
+    assert command(*options, str(out))[0] == 0
+    before = contents(out)
+    assert before
+    site.log.clear()
+    with crawls.hold(out, Settings.from_environment(), "crawls the shop"):
+        code, said = command(*options, str(link), *more)
+    told = f"{link} is in use: process {os.getpid()} crawls the shop since"
+    assert code == 1 and told in said.replace("\n", " ") and "let it finish or stop it, then run again" in said
+    assert contents(out) == before and site.log == []
+
+
+@pytest.mark.parametrize("has_folder", [True, False], ids=["in one folder", "in folders of their own"])
+def test_what_is_being_audited_is_left_alone(
+    tmp_path: Path, site: Site, command: Command, monkeypatch: pytest.MonkeyPatch, has_folder: bool
+) -> None:
+    """The crawl is through and its host free; another process comes before its audit is."""
+    where = ("--out", str(tmp_path / "out")) if has_folder else ()
+    root = tmp_path / ("out" if has_folder else "home/site/crawls")
+    options = (site.url, "--private", "--rate", "500", *where)
+    audit, refused = site_audit.audit_crawl, []
+
+    def meanwhile(*given: object, **more: object) -> object:
+        before, asked = contents(root), len(site.log)
+        other = beside(*options, "--fresh")
+        said = other.communicate(timeout=60)[0].decode()
+        assert contents(root) == before and before and len(site.log) == asked
+        refused.append((other.returncode, said.replace("\n", " ")))
+        return audit(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(site_audit, "audit_crawl", meanwhile)
+    code, said = command(*options)
+    assert code == 0, said
+    assert [code for code, _ in refused] == [1]
+    assert f" is in use: process {os.getpid()} crawls and audits {site.url}/ since " in refused[0][1]
+    assert len(list(root.rglob("report.html"))) == 1
+
+
 @pytest.mark.parametrize("url", ["ftp://example.com/", "https://", "http://a:b@example.com/"])
 def test_what_is_no_address(command: Command, url: str) -> None:
     code, said = command(url)
@@ -175,12 +236,7 @@ def test_a_signal_stops_it_and_the_same_command_goes_on(
     site.delay = 0.02
     out = tmp_path / "out"
     options = [site.url, "--private", "--rate", "50", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "caravan", "site", "crawl", *options],
-        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT / "plugins")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    process = beside(*options)
     while len(site.log) < 12 and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(number)

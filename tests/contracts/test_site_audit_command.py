@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,21 @@ def test_the_second_crawl_says_what_was_fixed_and_what_is_new(
     }
     assert changes == {"": "changed", "a": "changed", "b": "changed", "c": "added"}
     assert {row["change"] for row in rows_of(folder)} <= {"new", "still"}
+
+
+def test_other_options_have_a_history_of_their_own(command: Command, tmp_path: Path) -> None:
+    def crawled(*options: str) -> tuple[str, dict[tuple[str, str], tuple[str, str | None]], set[datetime]]:
+        said = command(*options, folder=None)[1]
+        newest = max((tmp_path / "home/site/crawls").glob("*/*"))
+        return said, ledger(newest), set(pq.read_table(newest / "ledger.parquet")["first_seen_at"].to_pylist())
+
+    _, first, [first_seen] = crawled()
+    said, other, [other_seen] = crawled("--max-pages", "50")
+    assert "Since the last" not in said and first_seen < other_seen
+    assert other == first and other[CHECK, "a"] == ("open", None), "nothing is told as new"
+    said, again, seen = crawled()
+    assert "Since the last complete crawl: 0 new, 0 back" in said
+    assert again == dict.fromkeys(first, ("open", "still")) and seen == {first_seen}
 
 
 def test_what_was_fixed_and_is_there_again_is_back(command: Command, out: Path, web: Web) -> None:

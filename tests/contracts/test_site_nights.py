@@ -14,8 +14,9 @@ from crawl_world import Site, page, text, to
 from engines import one_engine, slow_on_lake
 from site_nights import DAG, REPORTING, World
 
-from caravan.assembly import reporting
-from caravan.core.errors import Misconfigured, Rejected
+from caravan.assembly import reporting, site
+from caravan.config.settings import Settings
+from caravan.core.errors import Misconfigured, Rejected, Retryable
 
 
 @pytest.fixture
@@ -132,6 +133,20 @@ def test_any_step_may_be_done_again(world):
     for name, rows in tables.items():
         assert rows, name
         assert sorted(world.rows(f"SELECT * FROM {name}"), key=repr) == sorted(rows, key=repr), name
+
+
+@one_engine
+def test_two_runs_do_not_write_into_one_crawl(world):
+    run = world.crawl()
+    root = world.home / "site" / "crawls" / "shop"
+    before = sorted(root.rglob("*"))
+    with site.hold(root, Settings.from_environment(), "audits shop"):
+        for step in (("audit", "shop", run), ("load", "shop", run, DAG)):
+            with pytest.raises(Retryable, match=r"crawls/shop is in use: process [0-9]+ audits shop since"):
+                world.step(*step)
+    assert sorted(root.rglob("*")) == before
+    world.step("audit", "shop", run)
+    assert world.step("load", "shop", run, DAG)["page"] == 5, "the home page, and those that it leads to"
 
 
 @one_engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +18,7 @@ from caravan.core.crawl import Answer, Counts, Extracted, Limits, Scope
 from caravan.core.urls import host_of
 
 if TYPE_CHECKING:
-    from caravan.clients.crawl.crawl import Read
+    from caravan.clients.crawl.downloader import Read
     from caravan.clients.crawl.runs import Plan, Record
 
 
@@ -51,6 +52,14 @@ def plan_of_address(
 def crawls_root(settings: Settings, name: str) -> Path:
     """Where the crawls of a site lie, or of what has only a host."""
     return settings.home / "site" / "crawls" / re.sub(r"[^a-z0-9._-]", "_", name.lower())
+
+
+def hold(folder: Path, settings: Settings, work: str) -> AbstractContextManager[None]:
+    """For the length of the `with` nobody else crawls into a folder, or moves or audits the crawls there. `work`: what
+    is done meanwhile, as "crawls x". Raises Retryable, which names the holder."""
+    from caravan.clients.crawl.locks import hold_folder
+
+    return hold_folder(settings.home / "site" / "folders", folder, work)
 
 
 def configuration_hash(plan: Plan) -> str:

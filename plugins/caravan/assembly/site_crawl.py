@@ -129,11 +129,19 @@ def _authorities(site: Site) -> Path | None:
 
 
 def audit(site_code: str, run_id: str) -> dict[str, int]:
-    """Ask every check of the newest crawl; checks by outcome. Writes the report, and what `load` takes."""
-    from caravan.clients.crawl import announcing, delivery
+    """Ask every check of the newest crawl; checks by outcome. Writes the report, and what `load` takes.
 
+    Retryable while another run audits or loads a crawl of the site.
+    """
     night = _Night.open()
     site = night.site(site_code)
+    with crawls.hold(night.root(site), night.settings, f"audits {site_code}"):
+        return _audit(night, site, run_id)
+
+
+def _audit(night: _Night, site: Site, run_id: str) -> dict[str, int]:
+    from caravan.clients.crawl import announcing, delivery
+
     folder, record, before = _newest(night, site)
     today = record.started_at.date()
     inputs, revenue = _inputs(night, site, today)
@@ -156,7 +164,7 @@ def audit(site_code: str, run_id: str) -> dict[str, int]:
     broken = [each for each in audited.verdicts if each.is_broken]
     for each in broken:
         log.error("check %s is broken: %s", each.check.id, each.reason)
-    log.info("%s: report in %s", site_code, audited.report)
+    log.info("%s: report in %s", site.code, audited.report)
     counts = dict.fromkeys(("fired", "passed", "not_evaluated"), 0)
     for each in audited.verdicts:
         counts[each.outcome] += 1
@@ -164,11 +172,16 @@ def audit(site_code: str, run_id: str) -> dict[str, int]:
 
 
 def load(site_code: str, run_id: str, dag_id: str) -> dict[str, int]:
-    """Rows by table. Then older crawls go."""
-    from caravan.clients.crawl.folders import prune
-
+    """Rows by table. Then older crawls go. Retryable as `audit`."""
     night = _Night.open()
     site = night.site(site_code)
+    with crawls.hold(night.root(site), night.settings, f"loads {site_code}"):
+        return _load(night, site, run_id, dag_id)
+
+
+def _load(night: _Night, site: Site, run_id: str, dag_id: str) -> dict[str, int]:
+    from caravan.clients.crawl.folders import prune
+
     folder, record, _ = _newest(night, site)
     files = {name.removeprefix(PREFIX): folder / DELIVERED.format(name.removeprefix(PREFIX)) for name in CRAWLS}
     assert record.ended_at is not None
@@ -178,7 +191,7 @@ def load(site_code: str, run_id: str, dag_id: str) -> dict[str, int]:
     with open_warehouse(night.settings) as warehouse:
         counts = StoredCrawls(warehouse, catalog(), dag_id, run_id).put(found, files, utc_now())
     removed = prune(night.root(site), site.keep_crawls)
-    log.info("%s: %s; %s older crawls removed", site_code, counts, len(removed))
+    log.info("%s: %s; %s older crawls removed", site.code, counts, len(removed))
     return counts
 
 

@@ -82,26 +82,27 @@ def crawl(
     catalogue = load_site_checks()
     gates = gated(gate, catalogue)
     leave_out_pandas()
-    if out is None:
-        ready = site_audit.prepare_below(plan, crawls.crawls_root(settings, host), fresh)
-    else:
-        folder = out.absolute()
-        ready = site_audit.Prepared(folder) if fresh else site_audit.prepare(plan, folder)
-    record = ready.record
-    if record is None:
-        with _stopped_by_signals() as stop, _shown() as show:
-            record = crawls.crawl(
-                plan, ready.folder, settings, last=ready.before.crawl, fresh=fresh, stop=stop, progress=show
-            )
-    _summarise(ready.folder, record)
-    if record.ended_at is None:
-        say("Stopped; the same command goes on from there.")
-        raise typer.Exit(1)
-    if not _pages_read(record):
-        say(_why_nothing(host, ready.folder, record))
-        raise typer.Exit(1)
-    with console().status("asking the checks"):
-        audited = site_audit.audit_crawl(host, ready.folder, record, catalogue, settings, ready.before)
+    folder = crawls.crawls_root(settings, host) if out is None else out.absolute()
+    with crawls.hold(folder, settings, f"crawls and audits {plan.start_urls[0]}"):
+        if out is None:
+            ready = site_audit.prepare_below(plan, folder, fresh)
+        else:
+            ready = site_audit.Prepared(folder) if fresh else site_audit.prepare(plan, folder)
+        record = ready.record
+        if record is None:
+            with _stopped_by_signals() as stop, _shown() as show:
+                record = crawls.crawl(
+                    plan, ready.folder, settings, last=ready.before.crawl, fresh=fresh, stop=stop, progress=show
+                )
+        _summarise(ready.folder, record)
+        if record.ended_at is None:
+            say("Stopped; the same command goes on from there.")
+            raise typer.Exit(1)
+        if not _pages_read(record):
+            say(_why_nothing(host, ready.folder, record))
+            raise typer.Exit(1)
+        with console().status("asking the checks"):
+            audited = site_audit.audit_crawl(host, ready.folder, record, catalogue, settings, ready.before)
     raise typer.Exit(show_audit(audited, gates))
 
 

@@ -1,5 +1,5 @@
-"""include/checks/site: the catalogue of the site audit. `<category>.yml` holds its checks, `views.sql` what they ask,
-and `<category>.sql` what only those of one category do.
+"""include/checks/site: the catalogue of the site audit. `<category>.yml` holds its checks; `macros.sql`, `views.sql`
+and `graph.sql` what they ask, and `<category>.sql` what only those of one category do.
 
 A check is a query over a crawl's tables. Its rows are what it found: `page_key` (or `url`, where `over` has no pages)
 says where, `affected_count` how many a row stands for (1 when absent), every other column is evidence.
@@ -43,6 +43,9 @@ CATEGORIES = (
     "url",
     "traffic",
 )
+
+_SHARED = ("macros", "views", "graph")
+"""Scripts that those of all categories ask; each asks only what stands in those before it."""
 
 INPUTS: Mapping[str, str] = {
     "external_links": "the answers of other sites that pages link to (`--external`, or `check_external: true`)",
@@ -184,7 +187,7 @@ def load_site_checks(folder: Path = FOLDER) -> Catalogue:
     """Raises Misconfigured with every fault of every file."""
     faults: list[Fault] = []
     checks: list[Check] = []
-    scripts = sorted(folder.glob("*.sql"), key=lambda path: (path.stem != "views", _place(path)))
+    scripts = sorted(folder.glob("*.sql"), key=_place)
     views = read_views("\n".join(path.read_text(encoding="utf-8") for path in scripts))
     for path in sorted(folder.glob("*.yml"), key=_place):
         document, found = read(path, f"site/{path.name}")
@@ -252,7 +255,8 @@ def adjusted(
 
 
 def _place(path: Path) -> tuple[int, str]:
-    return (CATEGORIES.index(path.stem) if path.stem in CATEGORIES else len(CATEGORIES), path.stem)
+    order = (*_SHARED, *CATEGORIES)
+    return (order.index(path.stem) if path.stem in order else len(order), path.stem)
 
 
 def _with_ids(document: Document) -> Iterator[tuple[str, object]]:

@@ -3,51 +3,44 @@
 Generation by generation (an address lies as deep as its nearest seed is links away), within one in the order of keys:
 the same site gives the same tables, whatever the threads did and however often the crawl was killed.
 
-One thread decides, writes and commits; as many as there are connections ask and read. Turns of hosts are taken here,
-so that no thread waits for a slow host while another could be asked.
+One thread decides, writes and commits; as many as there are connections ask and read (downloader.py). Turns of hosts
+are taken here, so that no thread waits for a slow host while another could be asked.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import pyarrow as pa
 
-from caravan.clients.crawl.archive import NO_VALIDATORS, Archive, Validators
+from caravan.clients.crawl.archive import Archive, Validators
 from caravan.clients.crawl.batch import Batch, seeds_of
 from caravan.clients.crawl.crew import Crew
+from caravan.clients.crawl.downloader import Download, Downloader, MissingPage
 from caravan.clients.crawl.frontier import Address, Frontier, Step
 from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TOLD_TO_WAIT, TRAP, Origin
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts
-from caravan.clients.crawl.robots import Robots, read_robots
-from caravan.clients.crawl.tables import PAGE
-from caravan.core.crawl import Answer, Ask, Counts, Extracted, Fetcher, Kind, Limits, Scope
+from caravan.clients.crawl.robots import Robots
+from caravan.core.crawl import Answer, Ask, Counts, Kind, Limits, Scope
 from caravan.core.urls import host_of, key_of, pattern_of
 
-log = logging.getLogger(__name__)
-
-Read = Callable[[Address, Answer], Extracted]
-"""An answer as rows, and where it leads; in any thread."""
 _FLUSH_ROWS = 20_000
 _FLUSH_SECONDS = 15.0
 _CHUNK = 128
 """Addresses of one origin that are looked up at once."""
 _TOLD_EVERY_SECONDS = 1.0
-_HEAD_BYTES = 1 << 10
-"""Of what is asked for only to see whether it is there."""
 _ASK_AGAIN_BY_GET = (403, 404, 405, 501)
 """What servers say that do not know HEAD."""
 _THROTTLED = 429
-_TEXT_HASH = list(PAGE).index("text_hash")
 
 
 @dataclass
@@ -90,10 +83,8 @@ class Work:
     limits: Limits
     frontier: Frontier
     parts: Parts
-    fetcher: Fetcher
+    downloader: Downloader
     pace: Pace
-    read: Read
-    agent: str
     archive: Archive | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Callable[[Counts], None] = lambda counts: None
@@ -111,7 +102,6 @@ class Crawl:
         self.counts = Counts()
         self._reserved: Counter[int] = Counter()
         self.crew = Crew(work.limits.connections)
-        self._reading = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._heap: list[tuple[float, int, _Line]] = []
         self._turns = itertools.count()
@@ -141,19 +131,9 @@ class Crawl:
             self.origins[origin] = self._known(origin, None)
         return self.origins[origin]
 
-    def get(self, url: str, limit: int, validators: Validators = NO_VALIDATORS) -> Answer | None:
-        """In this thread, when it is the host's turn; None when the crawl is stopped before that."""
-        host = host_of(url)
-        if self.work.stop.wait(self.work.pace.reserve(host)):
-            return None
-        ask = Ask(url, etag=validators.etag, last_modified=validators.last_modified)
-        answer = self.work.fetcher.fetch(ask, limit)
-        self.work.pace.answered(host, answer)
-        return answer
-
     def learn_rules(self, origin: Origin) -> None:
         """Asks for its robots.txt, in this thread."""
-        self._learnt(origin, self._robots(origin))
+        self._learnt(origin, self.work.downloader.robots(origin.origin))
 
     def flush(self, depth: int) -> None:
         """Everything so far on disk, then in the frontier."""
@@ -223,14 +203,14 @@ class Crawl:
 
     def _advance(self, line: _Line, depth: int) -> None:
         """Gives the next address of a line to a thread, or settles it; then the line waits for its host's next turn."""
-        origin = line.origin
+        origin, downloader = line.origin, self.work.downloader
         if origin.robots is None and origin.closed is None:
-            self.crew.give(lambda: self._robots_job(line))
+            self.crew.give(partial(downloader.robots, origin.origin), partial(self._rules_came, line))
             return
         if origin.is_own and not origin.is_probed and not line.is_probing and origin.closed is None:
             line.is_probing = True
-            if (probe := self._missing(origin)) is not None:
-                self.crew.give(lambda: self._probe_job(origin, probe))
+            if (probe := origin.page_to_be_missing(self.work.scope.prefixes)) is not None:
+                self.crew.give(partial(downloader.missing_page, probe), partial(self._probed, origin))
         asked = self._next(line, depth)
         if asked is None:
             return
@@ -244,7 +224,7 @@ class Crawl:
         line.has_turn = False
         origin.began = time.monotonic() if origin.began is None else origin.began
         asked.tries += 1
-        self.crew.give(lambda: self._page_job(asked))
+        self.crew.give(partial(downloader.page, asked.address, asked.ask()), partial(self._answered, asked))
         self._queue(line)
 
     def _next(self, line: _Line, depth: int) -> _Asked | None:
@@ -312,61 +292,10 @@ class Crawl:
             origin.closed = TOLD_TO_WAIT if origin.seconds_left() > 0 else SECONDS
         return origin.closed
 
-    # In threads: each returns what is to be done with its result in the deciding one.
+    # What threads bring.
 
-    def _page_job(self, asked: _Asked) -> Callable[[], None]:
-        ask, address = asked.ask(), asked.address
-        limit = self.work.limits.page_bytes if address.kind == "page" else _HEAD_BYTES
-        answer = self.work.fetcher.fetch(ask, limit)
-        self.work.pace.answered(host_of(address.url), answer)
-        extracted = problem = None
-        if answer.status_code is not None and not (answer.status_code == 304 and asked.validators):
-            extracted, problem = self._read(address, answer)
-        return lambda: self._answered(asked, answer, extracted, problem)
-
-    def _read(self, address: Address, answer: Answer) -> tuple[Extracted | None, str | None]:
-        """The answer as rows, or why it has none. One page at a time: Python reads no two at once, and threads that
-        take each other's place within a page cost half as much again."""
-        try:
-            with self._reading:
-                return self.work.read(address, answer), None
-        except Exception as error:
-            # One page that the reader trips over must not cost the night's others; it is told, and found in `page`.
-            log.exception("%s could not be read", address.url)
-            return None, f"unreadable: {type(error).__name__}: {error}"[:300]
-
-    def _robots_job(self, line: _Line) -> Callable[[], None]:
-        origin = line.origin
-        robots = self._robots(origin)
-
-        def done() -> None:
-            self._learnt(origin, robots)
-            self._queue(line)
-
-        return done
-
-    def _robots(self, origin: Origin) -> Robots:
-        self.work.stop.wait(self.work.pace.reserve(origin.host))
-        return read_robots(origin.origin, self.work.fetcher, self.work.agent, self.work.limits)
-
-    def _probe_job(self, origin: Origin, address: Address) -> Callable[[], None]:
-        self.work.stop.wait(self.work.pace.reserve(origin.host))
-        answer = self.work.fetcher.fetch(Ask(address.url), self.work.limits.page_bytes)
-        self.work.pace.answered(origin.host, answer)
-        extracted = self._read(address, answer)[0] if answer.status_code == 200 else None
-        text_hash = extracted.rows["page"][0][_TEXT_HASH] if extracted is not None else None
-
-        def done() -> None:
-            origin.is_probed = True
-            self._touched.add(origin.origin)
-            origin.missing_page_status = answer.status_code
-            origin.missing_page_hash = text_hash if isinstance(text_hash, int) else None
-
-        return done
-
-    # In the deciding thread again.
-
-    def _answered(self, asked: _Asked, answer: Answer, extracted: Extracted | None, problem: str | None) -> None:
+    def _answered(self, asked: _Asked, download: Download) -> None:
+        answer, extracted, problem = download
         address, origin = asked.address, self.origin(asked.address.origin)
         asked.attempts += answer.attempt_count
         self._touched.add(origin.origin)
@@ -419,14 +348,14 @@ class Crawl:
         if robots.outcome == "unavailable" and (origin.is_own or robots.status_code is not None):
             origin.closed = "refused_address" if robots.reason == "refused_address" else NO_ROBOTS
 
-    def _missing(self, origin: Origin) -> Address | None:
-        """An address that cannot exist; None where robots.txt keeps it from us."""
-        prefix = next(iter(sorted(self.work.scope.prefixes)), "/")
-        folder = prefix[: prefix.rindex("/") + 1]
-        url = f"{origin.origin}{folder}missing-{key_of(origin.origin):016x}"
-        if not origin.allows(url):
-            return None
-        return Address(key_of(url), url, "page", 0, origin.origin)
+    def _rules_came(self, line: _Line, robots: Robots) -> None:
+        self._learnt(line.origin, robots)
+        self._queue(line)
+
+    def _probed(self, origin: Origin, missing_page: MissingPage) -> None:
+        origin.is_probed = True
+        self._touched.add(origin.origin)
+        origin.missing_page_status, origin.missing_page_hash = missing_page
 
     def _queue(self, line: _Line, wait: float = 0.0) -> None:
         self._lines[line.origin.origin] = line

@@ -1,4 +1,4 @@
-"""Threads that ask and read, for one that decides: each job returns what the deciding one is to do with its result."""
+"""Threads that ask and read, for one that decides what is to be done with what they bring."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
-Job = Callable[[], Callable[[], None]]
+_Brought = TypeVar("_Brought")
 _SPARE = 8
 """Jobs that lie ready, so that no thread waits for the deciding one."""
 _PATIENCE_SECONDS = 5.0
@@ -18,7 +20,7 @@ class Crew:
     def __init__(self, size: int) -> None:
         self.under_way = 0
         self._size = size
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], Callable[[], None]] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Callable[[], None] | BaseException] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
@@ -26,17 +28,18 @@ class Crew:
     def has_room(self) -> bool:
         return self.under_way < self._size + _SPARE
 
-    def give(self, job: Job) -> None:
+    def give(self, job: Callable[[], _Brought], done: Callable[[_Brought], None]) -> None:
+        """`job`: for a thread. `done`: takes what it returned, in the deciding thread."""
         if len(self._threads) < self._size:
             # Daemons: one that waits for an answer must not keep the process from ending.
             thread = threading.Thread(target=self._work, name="crawl", daemon=True)
             self._threads.append(thread)
             thread.start()
         self.under_way += 1
-        self._jobs.put(job)
+        self._jobs.put(lambda: partial(done, job()))
 
     def take(self, wait: float) -> None:
-        """Does what the results ask for that are there; waits `wait` seconds for one. Raises what a job has raised."""
+        """Hands on the results that are there; waits `wait` seconds for one. Raises what a job has raised."""
         while self.under_way:
             try:
                 result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()

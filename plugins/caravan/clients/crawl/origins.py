@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from caravan.clients.crawl.frontier import Address
 from caravan.clients.crawl.robots import Robots
 from caravan.core.crawl import Answer, Limits
-from caravan.core.urls import host_of
+from caravan.core.urls import host_of, key_of
 
 DEAD_AFTER = 10
 """So many addresses in a row without any answer, each tried several times, and a host is left alone."""
@@ -97,6 +98,12 @@ class Origin:
     def allows(self, url: str) -> bool:
         """By robots.txt. Of a host that nobody can reach it says nothing: `closed` does, for one of the site."""
         return self.robots is None or self.robots.outcome == "unavailable" or self.robots.allows(url)
+
+    def page_to_be_missing(self, prefixes: Iterable[str]) -> Address | None:
+        """An address that cannot exist; None where robots.txt keeps it from us. `prefixes`: of the site."""
+        prefix = min(prefixes, default="/")
+        url = f"{self.origin}{prefix[: prefix.rindex('/') + 1]}missing-{key_of(self.origin):016x}"
+        return Address(key_of(url), url, "page", 0, self.origin) if self.allows(url) else None
 
     def over(self, kind: str) -> str | None:
         """Why no more addresses of this kind are asked; None while they are."""

@@ -17,7 +17,8 @@ from typing import Any
 
 from caravan.clients.crawl.archive import Archive
 from caravan.clients.crawl.contents import PREVIOUS, RECORD, STATE, remove_written, written
-from caravan.clients.crawl.crawl import Crawl, Read, Work
+from caravan.clients.crawl.crawl import Crawl, Work
+from caravan.clients.crawl.downloader import Downloader, Read
 from caravan.clients.crawl.frontier import Frontier
 from caravan.clients.crawl.locks import hold_hosts
 from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT
@@ -160,10 +161,8 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
                 limits=plan.limits,
                 frontier=frontier,
                 parts=parts,
-                fetcher=means.fetcher,
+                downloader=Downloader(means.fetcher, means.pace, means.read, means.agent, plan.limits, means.stop),
                 pace=means.pace,
-                read=means.read,
-                agent=means.agent,
                 archive=archive,
                 stop=means.stop,
                 progress=means.progress,

@@ -92,7 +92,7 @@ class _Seeding:
         archive = self.crawl.work.archive
         known = archive.sitemap(named.url) if archive is not None else None
         validators = known.validators if known is not None else NO_VALIDATORS
-        answer = self.crawl.get(named.url, self.crawl.work.limits.sitemap_bytes, validators)
+        answer = self.crawl.work.downloader.get(named.url, self.crawl.work.limits.sitemap_bytes, validators)
         if answer is None:
             raise Stopped
         if answer.status_code == 304 and archive is not None and known is not None:

@@ -2,7 +2,7 @@
 
 One row of `page` is one address that was asked for, or that was not and why. Redirects are not followed in passing: the
 target is an address of its own, so that `page` equals the server's log. Whatever needs more than one row (chains,
-inlinks, what is indexable) is asked of these tables in SQL (`include/checks/site/views.sql`).
+inlinks, what is indexable) is asked of these tables in SQL (`include/checks/site/*.sql`).
 
 `*_key`: 63 bits of BLAKE2b of an address's frontier key (`core/urls.py`); NULL where an address cannot be read.
 `*_url`: absolute, as published. Times are UTC without zone. NULL is unknown, never zero.
