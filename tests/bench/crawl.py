@@ -99,8 +99,10 @@ def crawl(folder: Path, url: str) -> Run:
 def crawl_here(url: str) -> None:
     """The command's crawl, without its audit: prints where it is, and the peak memory in kB."""
     from caravan.assembly import site
+    from caravan.clients.crawl.frames import leave_out_pandas
     from caravan.config.settings import Settings
 
+    leave_out_pandas()
     settings = Settings.from_environment()
     plan = site.plan_of_address(url, rate=100_000, private=True)
     folder, last = site.choose_folders(plan, site.crawls_root(settings, url.split("/")[3] or "all"))

@@ -140,6 +140,13 @@ def test_a_range_stays_chosen(site: Site) -> None:
         assert current == "90 days"
 
 
+def test_the_navigation_tells_where_a_page_is(site: Site) -> None:
+    entry = '<a href="{}" aria-current="{}">Freshness and quality</a>'
+    assert entry.format("quality.html", "page") in site["quality.html"]
+    runs = [path for path in site if path.startswith("run/")]
+    assert runs and all(entry.format("../quality.html", "true") in site[path] for path in runs)
+
+
 def test_text_of_the_data_is_text(site: Site) -> None:
     for path in ("index.html", "products.html", "market/DE.html"):
         assert "Sales &amp; &lt;more&gt;" in site[path]

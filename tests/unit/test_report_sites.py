@@ -44,6 +44,10 @@ def test_each_site_has_a_page_and_its_issues_as_rows(pages):
     }  # fmt: skip
 
 
+def test_the_navigation_tells_that_a_site_is_one_of_the_sites(pages):
+    assert '<a href="site.html" aria-current="true">Sites</a>' in pages["site_shop.html"]
+
+
 def test_without_a_crawl_nothing_is_said_of_sites_but_how_to_begin(tmp_path):
     with world.open_lake(tmp_path / "lake") as lake:
         found = written(lake, tmp_path / "pages")

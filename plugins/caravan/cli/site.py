@@ -72,6 +72,7 @@ def crawl(
     from caravan.assembly import site as crawls
     from caravan.assembly import site_audit
     from caravan.cli.site_summary import gated, show_audit
+    from caravan.clients.crawl.frames import leave_out_pandas
     from caravan.config.site_checks import load_site_checks
     from caravan.core.urls import host_of
 
@@ -80,6 +81,7 @@ def crawl(
     host = host_of(plan.start_urls[0])
     catalogue = load_site_checks()
     gates = gated(gate, catalogue)
+    leave_out_pandas()
     folder = crawls.crawls_root(settings, host) if out is None else out.absolute()
     with crawls.hold(folder, settings, f"crawls and audits {plan.start_urls[0]}"):
         if out is None:

@@ -44,6 +44,13 @@ def run(dag_id: str, run_id: str) -> str:
     return f"run/{_file_name(dag_id)}-{_digest(run_id)}.html"
 
 
+def section(page: str) -> str | None:
+    """The page that a site's, or a run's, is below; None for others."""
+    if page.startswith("run/"):
+        return QUALITY
+    return SITES if page.startswith("site_") else None
+
+
 def relative(page: str, target: str) -> str:
     """From one page to another; a target within the page itself begins with '#'."""
     return target if target.startswith("#") else "../" * page.count("/") + target

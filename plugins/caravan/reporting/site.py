@@ -35,6 +35,8 @@ class Link:
     text: str
     target: str
     is_current: bool = False
+    is_above: bool = False
+    """Whether the current page is one of its section."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class _Site:
             ("Sites", links.SITES),
             ("Definitions", links.DEFINITIONS),
         ]
-        return [Link(text, target, target == path) for text, target in entries]
+        return [Link(text, target, target == path, target == links.section(path)) for text, target in entries]
 
     def market_links(self, sales: Sales, anchor: str) -> list[Link]:
         names = sorted(self.market_names.items(), key=lambda item: (item[0] == OTHER_MARKET, item[1]))
