@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ def crawl(
     catalogue = load_site_checks()
     gates = gated(gate, catalogue)
     leave_out_pandas()
-    folder = crawls.crawls_root(settings, host) if out is None else out.absolute()
+    folder = crawls.crawls_root(settings, host) if out is None else _made(out.absolute())
     with crawls.hold(folder, settings, f"crawls and audits {plan.start_urls[0]}"):
         if out is None:
             ready = site_audit.prepare_below(plan, folder, fresh)
@@ -114,6 +115,20 @@ def _address(text: str) -> str:
         return page_address(text if "://" in text else f"https://{text}")
     except ValueError as error:
         raise Misconfigured([Fault("URL", str(error))]) from error
+
+
+def _made(out: Path) -> Path:
+    """A folder that can be written to; Misconfigured where it cannot be one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise Misconfigured([Fault("--out", f"{out} is no folder; name one, or one to be made")]) from None
+    except OSError as error:
+        message = f"{out} cannot be made: {error.strerror}; name another folder"
+        raise Misconfigured([Fault("--out", message)]) from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise Misconfigured([Fault("--out", f"{out} may not be written to; name another folder")])
+    return out
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from caravan.clients.crawl.parts import Parts, as_table
 from caravan.clients.crawl.room import told_when_full
 from caravan.clients.crawl.seeds import sow, sow_last_run
 from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
-from caravan.core.errors import CaravanError
+from caravan.core.errors import CaravanError, Fault, Misconfigured
 from caravan.core.urls import origin_of
 
 _NOT_OF_THE_RESULT = frozenset(
@@ -139,8 +139,8 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     """Crawls into `folder`; goes on with what was begun there, unless `fresh`, which removes it.
 
     Returns when all is asked, or soon after `means.stop` is set. Raises Retryable while another crawls one of the
-    hosts and when the disk is full, CaravanError for a folder with a crawl of another configuration or with one that
-    is through.
+    hosts and when the disk is full, Misconfigured for a folder with a crawl of another configuration or with one that
+    is through; one that read nothing is replaced.
     """
     configuration_hash = plan.configuration_hash(means.extractor_version)
     with (
@@ -201,19 +201,21 @@ def _rarely_collected() -> Iterator[None]:
 
 def _prepare(folder: Path, fresh: bool, configuration_hash: str) -> None:
     was_begun = is_begun(folder)
-    if fresh and was_begun:
+    record = read_record(folder)
+    # Beside one that is kept to compare with it stays: what is known there is of its configuration.
+    is_vain = record is not None and record.certificate.stopped == NOTHING and not any(written(folder / PREVIOUS))
+    if was_begun and (fresh or is_vain):
         remove_written(folder)
+        record = None
     folder.mkdir(parents=True, exist_ok=True)
     # Beside a crawl that was set aside there may be files of its owner: not under the names that this one writes.
     if not was_begun and any(written(folder) if (folder / PREVIOUS).is_dir() else folder.iterdir()):
-        raise CaravanError(f"{folder}: is not empty, and holds no crawl; give another folder")
-    record = read_record(folder)
+        raise Misconfigured([Fault(str(folder), "is not empty, and holds no crawl; give another folder")])
     if record is not None and record.ended_at is not None:
         other = ", and had another configuration (scope, limits or version of the extractor)"
         what = f"is through{other if record.configuration_hash != configuration_hash else ''}"
-        raise CaravanError(
-            f"{folder}: the crawl there {what}; give another folder, or begin afresh (`--fresh`), which replaces it"
-        )
+        message = f"the crawl there {what}; give another folder, or begin afresh (`--fresh`), which replaces it"
+        raise Misconfigured([Fault(str(folder), message)])
 
 
 def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> Record:
