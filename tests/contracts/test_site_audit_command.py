@@ -174,6 +174,7 @@ def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site
         ("error", 3, "The gate is shut: "),
         ("response-5xx", 0, ""),
         ("perf-lcp", 0, "Of the gate these were not evaluated: perf-lcp."),
+        ("error", 3, " checks were not evaluated; the report says which, and why."),
     ],
 )
 def test_the_gate(command: Command, gate: str, code: int, told: str) -> None:
@@ -181,9 +182,18 @@ def test_the_gate(command: Command, gate: str, code: int, told: str) -> None:
     assert found == code and told in said, said
 
 
+@pytest.mark.parametrize("gate", ["", " , "])
+def test_a_gate_of_nothing(command: Command, site: Site, gate: str) -> None:
+    """As of a variable that is not set."""
+    code, said = command("--gate", gate)
+    assert code == 2 and "--gate: names no check; give `error` or ids (./caravan site checks), or leave it out" in said
+    assert site.log == []
+
+
 def test_a_gate_that_there_is_not(command: Command, site: Site) -> None:
-    code, said = command("--gate", f"{CHECK},title-emty")
+    code, said = command("--gate", f"{CHECK},title-emty,zzz")
     assert code == 2 and "there is no check 'title-emty'; did you mean 'title-empty'?" in said
+    assert "there is no check 'zzz'; `./caravan site checks` lists them" in said and len(said) < 300
     assert site.log == [], "it is said before anybody is asked"
 
 

@@ -114,6 +114,7 @@ FAULTS = [
     ("[content-spelling]", "[content-speling]", ":19 checks.off[0]: there is no check 'content-speling'; did you mean"),
     ("[response-5xx]", "[response-5xx, response-5xx]", ":22 gate: has a value twice"),
     ("[response-5xx]", "[response-6xx]", ":22 gate[0]: there is no check 'response-6xx'; did you mean 'response-5xx'?"),
+    ("[response-5xx]", "[zzz]", ":22 gate[0]: there is no check 'zzz'; `./caravan site checks` lists them"),
     ("check: title-too-long", "check: title-long", ":21 suppressions[0].check: there is no check 'title-long'; did"),
     ("owner: Ada, ", "", ":21 suppressions[0].owner: is required"),
     (

@@ -29,6 +29,9 @@ Severity = Literal["error", "warning", "notice"]
 """error: costs indexing, sales or trust now. warning: likely harm. notice: an opportunity, or information."""
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
+LISTED_BY = "./caravan site checks"
+"""The command that lists them all."""
+
 CATEGORIES = (
     "response",
     "indexability",
@@ -231,7 +234,7 @@ def adjusted(
     limits, severities = limits or {}, severities or {}
     by_id = {check.id: check for check in catalogue.checks}
     faults = [
-        Fault(f"{where}.{check_id}", f"there is no check '{check_id}'" + nearest(check_id, by_id))
+        Fault(f"{where}.{check_id}", f"there is no check '{check_id}'" + nearest(check_id, by_id, LISTED_BY))
         for check_id in sorted({*limits, *severities} - set(by_id))
     ]
     for check_id in sorted(set(limits) & set(by_id)):

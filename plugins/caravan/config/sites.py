@@ -16,6 +16,7 @@ from caravan.config.frozen import Day, Frozen
 from caravan.config.outlets import CODE, Line, language_tag
 from caravan.config.patterns import duckdb_problem
 from caravan.config.search import FOLDER, SearchConsoleSource
+from caravan.config.site_checks import LISTED_BY
 from caravan.config.validation import validate
 from caravan.core.crawl import Limits, Scope
 from caravan.core.errors import Fault, in_order, nearest
@@ -242,7 +243,7 @@ def _own_faults(
     yield from _shared_places(document)
     for location, check in _named_checks(document) if checks is not None else ():
         if check not in (checks or ()):
-            yield document.fault(location, f"there is no check '{check}'{nearest(check, checks or ())}")
+            yield document.fault(location, f"there is no check '{check}'{nearest(check, checks or (), LISTED_BY)}")
 
 
 def _shared_places(document: Document) -> Iterator[Fault]:
