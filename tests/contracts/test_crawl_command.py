@@ -157,7 +157,8 @@ def test_a_name_that_does_not_resolve(command: Command, monkeypatch: pytest.Monk
     ("route", "told"),
     [
         (lambda path: text("no", 404), "the table above says what it answered"),
-        (lambda path: text("no", 503), "its robots.txt could not be read"),
+        (lambda path: text("no", 503), "its robots.txt answered 503"),
+        (lambda path: text("no", 429), "its robots.txt answered 429"),
         (
             lambda path: Reply(b"", 302, {"Location": "https://example.com/"}) if path == "/" else None,
             "it redirects to another host. Crawl https://example.com/ instead.",
@@ -177,7 +178,7 @@ def test_nobody_there(command: Command) -> None:
     with Site(web).serve() as site:
         url = site.url
     code, said = command(url, "--private", "--rate", "500")
-    assert code == 1 and "its robots.txt could not be read" in said
+    assert code == 1 and said.count("it takes no connection there") == 2, "in the summary and in the end"
 
 
 def test_no_more_pages_than_wanted(tmp_path: Path, site: Site, command: Command) -> None:

@@ -21,7 +21,7 @@ from caravan.clients.crawl.crawl import Crawl, Work
 from caravan.clients.crawl.downloader import Downloader, Read
 from caravan.clients.crawl.frontier import Frontier
 from caravan.clients.crawl.locks import hold_hosts
-from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT
+from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT, Origin
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts, as_table
 from caravan.clients.crawl.room import told_when_full
@@ -258,7 +258,7 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
     # A link may write http for https, or www where there is none: what only such a link leads to is not to be expected,
     # or it would keep each crawl from being complete.
     wanted = {*map(origin_of, plan.start_urls), *plan.origins, *frontier.expected_origins()}
-    failed = {each.host: each.closed for each in own if each.closed in _FAILURES and each.origin in wanted}
+    failed = {each.host: _failure(each) for each in own if each.closed in _FAILURES and each.origin in wanted}
     spent = {reason: each.host for each in own for reason in (PAGES, SECONDS) if each.skipped[reason]}
     stopped = None
     if not is_through:
@@ -270,6 +270,12 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
     elif spent:
         stopped = "; ".join(f"{reason} of {host}" for reason, host in sorted(spent.items()))
     return Certificate(expected, seen, plan.required_share, failed, frontier.skipped(), stopped)
+
+
+def _failure(origin: Origin) -> str:
+    """As `core.crawl.in_words` takes it."""
+    came = origin.robots.reason if origin.closed == NO_ROBOTS and origin.robots else None
+    return f"{origin.closed}: {came}" if came else str(origin.closed)
 
 
 def _write(folder: Path, record: Record) -> None:
