@@ -90,6 +90,14 @@ def test_the_first_crawl_finds_what_is_wrong_and_says_where_the_report_is(comman
     assert issues == len(rows_of(out)) == len(ledger(out)) > 5
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "there is no earlier complete crawl" in report
+    # Neither is the site's fault: it names no resources, and links to nobody.
+    reasons = {row["check_id"]: row["reason"] for row in pq.read_table(out / "check.parquet").to_pylist()}
+    assert reasons["robots-blocks-assets"] == (
+        "Without the answers of the site's own styles, scripts and images (asked for where pages name any, unless its "
+        "file says `check_resources: false`) this cannot be judged."
+    )
+    asked = "(asked for with `--external` or `check_external: true`, where pages link to any)"
+    assert asked in reasons["link-broken-external"]
     assert report.count("data-issue ") == issues
 
 
