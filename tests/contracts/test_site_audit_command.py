@@ -246,8 +246,17 @@ def test_dead_pages_are_told_each_night(command: Command, out: Path, web: Web) -
     }
     dead = {("response-timeout", path) for path in ("empty", "packed", "moved", "script")}
     for _ in range(2):
-        assert "no error" in command()[1]
+        assert "With an error: " in command()[1]
         assert {each for each, (state, _) in ledger(out).items() if state == "open"} >= dead
+
+
+def test_redirects_are_no_reason_to_praise_what_is_left(command: Command, out: Path, web: Web) -> None:
+    web.pages = {"/": page("home", ["/a", "/b", "/c"]), **{path: to(f"{path}x") for path in ("/a", "/b", "/c")}}
+    web.pages |= {"/ax": to("/a"), "/bx": to("/b"), "/cx": to("/c")}
+    said = command()[1]
+    judged = [line for line in said.splitlines() if "The crawl is complete" in line]
+    assert judged[0].endswith(" of 1 judged address; 6 more redirect, or were not asked for.") and "%" not in judged[0]
+    assert " have an error; 6 more redirect, or were not asked for<" in (out / "report.html").read_text("utf-8")
 
 
 def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from caravan.cli.steps import console, say
 from caravan.config.site_checks import LISTED_BY, SEVERITIES, Catalogue
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.site_audit import AuditedCrawl
-from caravan.reporting.formats import counted, share
+from caravan.reporting.formats import counted
 
 GATED = 3
 """Exit code where a check of the gate fired. 1 and 2 are taken: nothing read, and an option that is wrong."""
@@ -81,8 +81,11 @@ def _certificate(crawl: AuditedCrawl) -> str:
     if not crawl.is_complete:
         return f"The crawl is not complete: {crawl.incomplete_reason}."
     seen = f" ({crawl.seen_count:,} of {crawl.expected_count:,} expected addresses)" if crawl.expected_count else ""
-    judged = counted(crawl.pages.judged, "address", "addresses")
-    return f"The crawl is complete{seen}; {share(crawl.health)} of {judged} have no error."
+    pages = crawl.pages
+    judged = f"{pages.with_error:,} of {counted(pages.judged, 'judged address', 'judged addresses')}"
+    # No share: what redirects is not judged, so all that is left may be well where hardly anything is.
+    left = f"; {pages.unjudged:,} more redirect, or were not asked for" if pages.unjudged else ""
+    return f"The crawl is complete{seen}. With an error: {judged}{left}."
 
 
 def _checks(crawl: AuditedCrawl, audited: Audited) -> Table:
