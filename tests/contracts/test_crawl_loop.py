@@ -287,19 +287,6 @@ def test_two_crawls_of_one_host(tmp_path: Path, site: Site, plan: Plan) -> None:
     assert asked_for(tmp_path / "a") == site.paths()
 
 
-def test_the_second_crawl_waits_for_the_first(tmp_path: Path, site: Site, plan: Plan) -> None:
-    both = [
-        threading.Thread(target=run, args=(tmp_path / name, plan), kwargs={"wait_seconds": 30.0}) for name in ("a", "b")
-    ]
-    for each in both:
-        each.start()
-    for each in both:
-        each.join()
-    assert tables(tmp_path / "a") == tables(tmp_path / "b")
-    half = len(site.log) // 2
-    assert Counter(site.log[:half]) == Counter(site.log[half:])
-
-
 def test_a_stopped_crawl_goes_on(tmp_path: Path, site: Site, plan: Plan) -> None:
     site.delay = 0.005
     stop = threading.Event()

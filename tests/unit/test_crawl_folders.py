@@ -61,6 +61,7 @@ def test_what_no_crawl_wrote_is_left_alone(tmp_path, record):
         (folder / "notes/todo.txt").write_text("call the agency")
         (folder / "page").mkdir()
         (folder / RECORD).write_text(record.as_json())
+        (folder / "issue.tmp").write_text("half of what an audit writes")
     assert set_aside(tmp_path, "same") == tmp_path / PREVIOUS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", PREVIOUS]
     assert [(folder / "notes/todo.txt").exists() for folder in (tmp_path, tmp_path / PREVIOUS)] == [True, True]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -158,16 +159,18 @@ def audit_crawl(
         known_texts = pq.read_table(texts) if texts is not None and texts.exists() else None
         comparing.compare(facts, script, evaluated, _evaluated_before(before), known, standing, known_texts)
         facts.write_issues(folder / ISSUES)
-        pq.write_table(_check_table(verdicts), folder / CHECKS, compression="zstd")
+        with _whole(folder / CHECKS) as path:
+            pq.write_table(_check_table(verdicts), path, compression="zstd")
         comparing.write(facts, folder)
         titles = {check.id: check.title for check in catalogue.checks}
-        with open(folder / CSV, "w", encoding="utf-8", newline="") as file:
+        with _whole(folder / CSV) as path, open(path, "w", encoding="utf-8", newline="") as file:
             issues_csv.write(file, itertools.starmap(issues_csv.CsvRow, findings.open_rows(facts)), titles)
         if also is not None:
             also.do(facts, verdicts)
         told = _told(name, facts, record, verdicts, None if before.crawl is not None else FIRST_CRAWL)
     text = site_issues.render(told, catalogue, now or record.ended_at or record.started_at, CSV)
-    _put(folder / REPORT, text)
+    with _whole(folder / REPORT) as path:
+        path.write_text(text, encoding="utf-8")
     return Audited(folder, verdicts, told)
 
 
@@ -247,7 +250,8 @@ def _score_links(facts: CrawlFacts, folder: Path, before: Before) -> None:
             "previous_score": pa.array([known.get(key) for key in keys], pa.float64()),
         }
     )
-    pq.write_table(found, folder / LINK_SCORES, compression="zstd")
+    with _whole(folder / LINK_SCORES) as whole:
+        pq.write_table(found, whole, compression="zstd")
     facts.provide("link_score", found, is_whole=bool(known))
 
 
@@ -277,8 +281,9 @@ def _check_table(verdicts: list[Verdict]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=CHECK)
 
 
-def _put(path: Path, text: str) -> None:
-    """By one rename: a reader finds the old page or the new one."""
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Where to write what becomes `path` in the end: a reader, or the next crawl, finds all of it or the one before."""
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(text, encoding="utf-8")
+    yield scratch
     scratch.replace(path)

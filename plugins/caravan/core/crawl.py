@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 Outcome = Literal["fetched", "not_modified", "failed", "blocked", "refused", "skipped"]
 Kind = Literal["page", "resource", "external"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The first of what an address was found as decides: what is linked to is read, though an image shows it too."""
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 IN_WORDS: Mapping[str, str] = {
     "robots_unavailable": "its robots.txt could not be read",
     "host_unavailable": "it did not answer any more",

@@ -12,11 +12,11 @@ from caravan.clients.crawl.archive import Archive, Unchanged
 from caravan.clients.crawl.frontier import Address, Seed
 from caravan.clients.crawl.parts import as_table
 from caravan.clients.crawl.tables import PAGE
-from caravan.core.crawl import Answer, Extracted, Kind, Outcome, Rows
+from caravan.core.crawl import KINDS, Answer, Extracted, Kind, Outcome, Rows
 from caravan.core.urls import host_of, origin_of
 
 _AT = {name: place for place, name in enumerate(PAGE)}
-_RANK: dict[str, int] = {"page": 0, "resource": 1, "external": 2}
+_RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 
 
 def page_row(**values: object) -> tuple[object, ...]:
@@ -129,7 +129,6 @@ def seeds_of(found: pa.Table | None, depth: int, kinds: Iterable[Kind]) -> list[
         return []
     least: dict[int, tuple[str, int]] = {}
     ranks = {_RANK[kind] for kind in kinds}
-    names = list(_RANK)
     columns: list[list[Any]] = [found[name].to_pylist() for name in ("target_key", "target_url", "kind")]
     for key, url, kind in zip(*columns, strict=True):
         rank = _RANK[kind]
@@ -140,7 +139,4 @@ def seeds_of(found: pa.Table | None, depth: int, kinds: Iterable[Kind]) -> list[
             least[key] = url, rank
         elif url < known[0] or rank < known[1]:
             least[key] = min(url, known[0]), min(rank, known[1])
-    return [
-        Seed(key, url, names[rank], depth, origin_of(url))  # type: ignore[arg-type]
-        for key, (url, rank) in sorted(least.items())
-    ]
+    return [Seed(key, url, KINDS[rank], depth, origin_of(url)) for key, (url, rank) in sorted(least.items())]

@@ -13,15 +13,8 @@ STATE = "frontier.sqlite"
 PREVIOUS = "previous"
 """The folder, in that of a crawl, of the one that was there before."""
 LEDGER = "ledger.parquet"
-# The state first: rows that are gone must not count.
-_NAMES = (
-    STATE,
-    f"{STATE}-wal",
-    f"{STATE}-shm",
-    RECORD,
-    f"{RECORD}.tmp",
+_OF_AUDIT = (
     "report.html",
-    "report.tmp",
     "issues.csv",
     "issue.parquet",
     "check.parquet",
@@ -29,6 +22,13 @@ _NAMES = (
     "link_score.parquet",
     "page_change.parquet",
     "page_text.parquet",
+)
+"""Each is written beside its place as `.tmp`, which one that is killed leaves behind."""
+# The state first: rows that are gone must not count.
+_NAMES = (
+    *(STATE, f"{STATE}-wal", f"{STATE}-shm", RECORD, f"{RECORD}.tmp"),
+    *_OF_AUDIT,
+    *(str(Path(name).with_suffix(".tmp")) for name in _OF_AUDIT),
     *SCHEMAS,
 )
 

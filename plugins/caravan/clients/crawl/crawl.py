@@ -317,7 +317,8 @@ class Crawl:
         elif extracted is not None:
             self.batch.add_read(address, answer, extracted, asked.attempts)
         elif answer.status_code == 304 and problem is None:
-            self.batch.add_unchanged(address, replace(answer, attempt_count=asked.attempts))
+            is_first = asked.attempts == answer.attempt_count
+            self.batch.add_unchanged(address, answer if is_first else replace(answer, attempt_count=asked.attempts))
         else:
             origin.failed_count += 1
             refused = answer.reason in ("refused_address", "bad_url")
@@ -327,16 +328,16 @@ class Crawl:
     def _is_to_be_asked_again(self, asked: _Asked, answer: Answer) -> bool:
         """A host that was too busy, and one that does not know HEAD: they said nothing of the page. A 304 with
         X-Robots-Tag says more than that nothing has changed: the page had none."""
-        if asked.ask().method == "HEAD" and not self.work.stop.is_set() and answer.status_code in _ASK_AGAIN_BY_GET:
+        if answer.status_code in _ASK_AGAIN_BY_GET and asked.ask().method == "HEAD" and not self.work.stop.is_set():
             asked.by_get = True
             return True
         if answer.status_code == 304 and asked.validators and answer.header("x-robots-tag") is not None:
             asked.validators = None
             return True
-        if self.closed(self.origin(asked.address.origin)):
-            return False
         is_busy = answer.status_code == _THROTTLED or (answer.status_code == 503 and answer.retry_after_s is not None)
-        return is_busy and asked.tries < self.work.limits.attempts and not self.work.stop.is_set()
+        if not is_busy or self.closed(self.origin(asked.address.origin)):
+            return False
+        return asked.tries < self.work.limits.attempts and not self.work.stop.is_set()
 
     def _learnt(self, origin: Origin, robots: Robots) -> None:
         origin.robots = robots

@@ -17,12 +17,11 @@ from caravan.clients.crawl.sniffing import sniffed_type
 from caravan.clients.crawl.structured import clean
 from caravan.clients.crawl.tables import PAGE
 from caravan.clients.crawl.targets import Target, Targets
-from caravan.core.crawl import Answer, Extracted, Kind, Limits, Rows, Scope
+from caravan.core.crawl import REDIRECTS, Answer, Extracted, Kind, Limits, Rows, Scope
 from caravan.core.urls import BadUrl, host_of, resolve
 
 VERSION = 4
 """Of what pages are read for: with another one a page that has not changed is asked for whole."""
-REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
 _NO_PLACE = frozenset(("about", "data", "javascript", "vbscript"))
 """Schemes of addresses to which no browser goes from a redirect. Others may open a program of the reader's."""

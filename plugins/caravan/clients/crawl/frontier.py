@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from caravan.clients.crawl.room import is_full
-from caravan.core.crawl import Kind, Outcome
+from caravan.core.crawl import KINDS, Kind, Outcome
 from caravan.core.errors import CaravanError
 
 STATES: tuple[Outcome, ...] = ("fetched", "not_modified", "failed", "blocked", "refused", "skipped")
 """Numbered from 1; 0 waits."""
 _STATE = {outcome: number for number, outcome in enumerate(STATES, 1)}
-KINDS: tuple[Kind, ...] = ("page", "resource", "external")
-"""The first of what an address was found as decides: what is linked to is read, though an image shows it too."""
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
 SITEMAP, LAST_RUN = 1, 2
 """Why an address is expected: bits of `expected`."""

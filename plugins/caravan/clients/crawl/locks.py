@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import os
 import re
-import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,44 +15,37 @@ from typing import IO
 
 from caravan.core.errors import Retryable
 
-_POLL_SECONDS = 0.2
-
 
 @contextlib.contextmanager
-def hold_hosts(locks: Path, hosts: Iterable[str], work: str, wait_seconds: float = 0.0) -> Iterator[None]:
+def hold_hosts(locks: Path, hosts: Iterable[str], work: str) -> Iterator[None]:
     """The locks of all these hosts, for the length of the `with`: `<locks>/<host>.lock`.
 
-    `work`: what its holder does, for whoever has to wait, as "crawls into /x". Raises Retryable, which names the
-    holder, where one is held for longer than `wait_seconds`.
+    `work`: what its holder does, for whoever comes meanwhile, as "crawls into /x". Raises Retryable, which names the
+    holder, where one is held.
     """
-    deadline = time.monotonic() + wait_seconds
     with contextlib.ExitStack() as stack:
-        # In order, so that no two wait for each other.
+        # In order: of two crawls that have several hosts in common one goes on.
         for host in sorted(set(hosts)):
-            path = locks / f"{_file_name(host)}.lock"
-            stack.enter_context(_held(path, f"{host} is being crawled", work, deadline))
+            stack.enter_context(_held(locks / f"{_file_name(host)}.lock", f"{host} is being crawled", work))
         yield
 
 
 def hold_folder(locks: Path, folder: Path, work: str) -> contextlib.AbstractContextManager[None]:
-    """The lock of a folder, by whatever path it is reached: `<locks>/<name>-<hash of its path>.lock`. As `hold_hosts`,
-    without waiting. Not in the folder itself, which need not be there, and may be somebody's own."""
+    """The lock of a folder, by whatever path it is reached: `<locks>/<name>-<hash of its path>.lock`. As `hold_hosts`.
+    Not in the folder itself, which need not be there, and may be somebody's own."""
     real = folder.resolve()
-    path = locks / f"{_file_name(real.name)}-{hashlib.sha256(os.fsencode(real)).hexdigest()[:16]}.lock"
-    return _held(path, f"{folder} is in use", work, time.monotonic())
+    name = f"{_file_name(real.name)}-{hashlib.sha256(os.fsencode(real)).hexdigest()[:16]}.lock"
+    return _held(locks / name, f"{folder} is in use", work)
 
 
 @contextlib.contextmanager
-def _held(path: Path, what: str, work: str, deadline: float) -> Iterator[None]:
+def _held(path: Path, what: str, work: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as handle:
-        while not _try(handle):
-            if time.monotonic() >= deadline:
-                raise Retryable(
-                    f"{what}: {_holder(handle)}; let it finish or stop it, then run again",
-                    after=timedelta(minutes=5),
-                )
-            time.sleep(_POLL_SECONDS)
+        if not _try(handle):
+            raise Retryable(
+                f"{what}: {_holder(handle)}; let it finish or stop it, then run again", after=timedelta(minutes=5)
+            )
         handle.truncate(0)
         handle.write(f"process {os.getpid()} {work} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
         handle.flush()

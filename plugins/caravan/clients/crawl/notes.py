@@ -13,7 +13,7 @@ from functools import lru_cache
 from selectolax.lexbor import LexborNode
 
 from caravan.clients.crawl.targets import NOWHERE, Base, Target, Targets
-from caravan.core.crawl import Found, Kind
+from caravan.core.crawl import KINDS, Found
 
 TEXT_CHARACTERS = 500
 CONTENT_CHARACTERS = 4_000
@@ -21,8 +21,6 @@ _PAGE_RELS = frozenset(("canonical", "alternate", "next", "prev", "amphtml"))
 _RESOURCE_RELS = frozenset(
     ("stylesheet", "icon", "apple-touch-icon", "mask-icon", "preload", "modulepreload", "manifest")
 )
-_KINDS: tuple[Kind, ...] = ("page", "resource", "external")
-"""The first of what an address is found as decides."""
 _FEEDS = ("rss", "atom", "json", "xml")
 _HOST = re.compile(r"\s*(?:https?:)?//[^/?#]*", re.IGNORECASE)
 _META_KEYS = ("name", "property", "http-equiv", "itemprop")
@@ -86,7 +84,7 @@ class Notes:
         least is asked for, as in a whole generation."""
         known = self.found.get(found.key, found)
         if known != found:
-            found = Found(found.key, min(known.url, found.url), min(known.kind, found.kind, key=_KINDS.index))
+            found = Found(found.key, min(known.url, found.url), min(known.kind, found.kind, key=KINDS.index))
         self.found[found.key] = found
 
     def row(self, position: int, tag: str, target: Target, rel: list[str], text: str | None) -> Row:

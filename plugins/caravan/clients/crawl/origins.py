@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from caravan.clients.crawl.frontier import Address
@@ -58,7 +59,7 @@ class Origin:
     missing_page_status: int | None = None
     tls_problem: str | None = None
 
-    @property
+    @cached_property
     def host(self) -> str:
         return host_of(f"{self.origin}/")
 

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 from protego import Protego
 
-from caravan.core.crawl import Answer, Ask, Fetcher, Limits
+from caravan.core.crawl import REDIRECTS, Answer, Ask, Fetcher, Limits
 from caravan.core.urls import BadUrl, host_of, resolve, split_fragment
 
 _MOST_REDIRECTS = 5
-_REDIRECTS = (301, 302, 303, 307, 308)
 _THROTTLED = 429
 """The one 4xx that does not say "none": a host that asks for less is not asked for everything."""
 
@@ -76,7 +75,7 @@ def read_robots(origin: str, fetcher: Fetcher, agent: str, limits: Limits) -> Ro
     url, hops = f"{origin}/robots.txt", 0
     while True:
         answer = fetcher.fetch(Ask(url), limits.robots_bytes)
-        if answer.status_code not in _REDIRECTS:
+        if answer.status_code not in REDIRECTS:
             return _judged(origin, url, answer, agent)
         hops += 1
         target = _target(url, answer)

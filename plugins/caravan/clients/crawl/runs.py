@@ -81,7 +81,6 @@ class Means:
     agent: str
     locks: Path
     last: Path | None = None
-    wait_seconds: float = 0.0
     checkpoint: int = 512
     """Addresses after which what was read is committed; sooner where their pages are long, or the host slow."""
     stop: Event = field(default_factory=Event)
@@ -145,7 +144,7 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     """
     configuration_hash = plan.configuration_hash(means.extractor_version)
     with (
-        hold_hosts(means.locks, plan.scope.hosts, f"crawls into {folder}", means.wait_seconds),
+        hold_hosts(means.locks, plan.scope.hosts, f"crawls into {folder}"),
         told_when_full(folder),
         _rarely_collected(),
     ):

@@ -11,14 +11,13 @@ from caravan.clients.crawl.crawl import Crawl
 from caravan.clients.crawl.frontier import LAST_RUN, SITEMAP, Seed, Step
 from caravan.clients.crawl.parts import as_table
 from caravan.clients.crawl.sitemaps import Entry, Sitemap, read_w3c
-from caravan.core.crawl import Answer
+from caravan.core.crawl import REDIRECTS, Answer
 from caravan.core.urls import BadUrl, frontier_key, host_of, is_internal, key_of, origin_of, resolve, split_fragment
 
 _ROWS_OF_PART = 50_000
 _DEEPEST = 3
 """An index names sitemaps; some name indexes, which the protocol does not know."""
 _MOST_SITEMAPS = 2_000
-_PERMANENT_AND_OTHERS = (301, 302, 303, 307, 308)
 Declared = Literal["robots", "index", "config", "guess"]
 
 
@@ -106,7 +105,7 @@ class _Seeding:
                     children += self._named_by(named, entry)
                 else:
                     yield from self._entry(named, position, entry)
-        elif answer.status_code in _PERMANENT_AND_OTHERS and (target := answer.header("location")):
+        elif answer.status_code in REDIRECTS and (target := answer.header("location")):
             children += self._named_by(named, Entry(target))
         self._add("sitemap", self._row(named, key, answer, sitemap))
         for child in children:

@@ -176,7 +176,7 @@ ROBOTS = {
     "is_truncated": _BOOL,
     "crawl_delay_s": pa.float64(),
 }
-SEED = {"page_key": _KEY, "url": _TEXT, "source": _TEXT}  # start, sitemap, last_run, search_console
+SEED = {"page_key": _KEY, "url": _TEXT, "source": _TEXT}  # start, sitemap, last_run
 HOST = {
     "host": _TEXT,
     "is_https": _BOOL,

@@ -159,11 +159,6 @@ def _loaded_identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def simhash_distance(one: int, other: int) -> int:
-    """Bits in which two differ."""
-    return ((one ^ other) & 0xFFFF_FFFF_FFFF_FFFF).bit_count()
-
-
 _MULTIPLIER = 0x9E37_79B9_7F4A_7C15
 _MODULUS = 1 << 64
 
