@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -178,7 +179,18 @@ def test_a_gate_fails_the_run_and_names_the_page_until_it_is_suppressed(world):
         "SELECT url, suppressed_by, is_suppressed FROM mart.fct_site_issue WHERE check_id = 'response-4xx'"
     )
     assert suppressed == [(f"{world.served.url}/de/lost", "Ada", True)]
-    assert world.rows("SELECT suppressed_count FROM mart.rpt_site__health") == [(1,)]
+    assert world.rows("SELECT suppressed_count, error_count FROM mart.rpt_site__health") == [(1, 0)]
+    newest = max(world.home.glob("site/crawls/shop/*/report.html")).parent
+    told = (newest / "report.html").read_text()
+    assert "Left so for now" in told and "relaunch" in told, "the crawl's own report says the same"
+    with open(newest / "issues.csv", newline="") as file:
+        issues = list(csv.DictReader(file))
+    assert [row["url"] for row in issues if row["is_suppressed"] == "True"] == [f"{world.served.url}/de/lost"]
+    world.now = world.now.replace(day=10)
+    world.night()
+    world.now += timedelta(days=1)
+    with pytest.raises(Rejected, match=r"(?s)GATE.*shop: response-4xx at .*/de/lost"):
+        world.night()
 
 
 @one_engine

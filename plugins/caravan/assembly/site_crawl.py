@@ -151,15 +151,15 @@ def _audit(night: _Night, site: Site, run_id: str) -> dict[str, int]:
     def deliver(facts: CrawlFacts, verdicts: Sequence[Verdict]) -> None:
         stamp = _stamp(night, site, folder, record, before, run_id, has_sales=revenue is not None)
         columns = {name.removeprefix(PREFIX): table.columns for name, table in CRAWLS.items()}
-        delivery.deliver(
-            facts, script, stamp, map(_told, verdicts), _suppressions(site), _earned(revenue), columns, folder
-        )
+        delivery.deliver(facts, script, stamp, map(_told, verdicts), _earned(revenue), columns, folder)
         if telling:
             announcing.write(facts, telling, before.crawl, folder)
 
     catalogue = night.catalogue(site)
+    also = Also(script + telling, deliver)
+    suppressions = _suppressions(site, today)
     audited = audit_crawl(
-        site.name, folder, record, catalogue, night.settings, before, inputs, utc_now(), Also(script + telling, deliver)
+        site.name, folder, record, catalogue, night.settings, before, inputs, utc_now(), also, suppressions
     )
     broken = [each for each in audited.verdicts if each.is_broken]
     for each in broken:
@@ -380,10 +380,12 @@ def _told(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _suppressions(site: Site) -> list[dict[str, object]]:
+def _suppressions(site: Site, today: date) -> list[dict[str, object]]:
+    """Those that hold; their last day is one of them."""
     return [
-        {"check_id": each.check, "urls": each.urls, "owner": each.owner, "reason": each.reason, "expires": each.expires}
+        {"check_id": each.check, "urls": each.urls, "owner": each.owner, "reason": each.reason}
         for each in site.suppressions
+        if each.expires >= today
     ]
 
 
