@@ -72,7 +72,7 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
         incomplete_reason=None,
         is_comparable=False,
         not_comparable_reason="the first crawl",
-        **{"config_hash": "h", "currency_code": "EUR", "has_sales": True, "market_default": "ZZ", **stamp},
+        **{"config_hash": "h", "currency_code": "EUR", "sales_problem": None, "market_default": "ZZ", **stamp},
     )
     with CrawlFacts(tables, catalogue.script(*TEXTS.values(), comparing.ASKED), folder, inputs, threads=1) as facts:
         verdicts = [
@@ -147,7 +147,8 @@ def test_what_an_issue_puts_at_risk_or_why_that_is_not_known(tmp_path, path, amo
 
 
 def test_without_sales_in_the_warehouse_nothing_is_known(tmp_path):
-    reasons = {row["revenue_reason"] for row in deliver(tmp_path, has_sales=False)["issue"] if "a_new" in row["url"]}
+    found = deliver(tmp_path, sales_problem="no sales in the warehouse")["issue"]
+    reasons = {row["revenue_reason"] for row in found if "a_new" in row["url"]}
     assert reasons == {"no sales in the warehouse"}
 
 

@@ -149,9 +149,9 @@ def _audit(night: _Night, site: Site, run_id: str) -> dict[str, int]:
     telling = (CHECKS_FOLDER / "after" / "announcement.sql").read_text(encoding="utf-8") if site.announce else ""
 
     def deliver(facts: CrawlFacts, verdicts: Sequence[Verdict]) -> None:
-        stamp = _stamp(night, site, folder, record, before, run_id, has_sales=revenue is not None)
+        stamp = _stamp(night, site, folder, record, before, run_id, revenue.problem)
         columns = {name.removeprefix(PREFIX): table.columns for name, table in CRAWLS.items()}
-        delivery.deliver(facts, script, stamp, map(_told, verdicts), _earned(revenue), columns, folder)
+        delivery.deliver(facts, script, stamp, map(_told, verdicts), _earned(revenue.amounts), columns, folder)
         if telling:
             announcing.write(facts, telling, before.crawl, folder)
 
@@ -293,9 +293,7 @@ def _ended(night: _Night, site: Site) -> list[tuple[Path, Record]]:
     return [each for each in found if each[1].ended_at is not None and each[1].certificate.stopped != NOTHING]
 
 
-def _inputs(
-    night: _Night, site: Site, today: date
-) -> tuple[dict[str, pa.Table | Path], dict[tuple[str, str], object] | None]:
+def _inputs(night: _Night, site: Site, today: date) -> tuple[dict[str, pa.Table | Path], site_inputs.Revenue]:
     from caravan.clients.crawl.facts import INPUT_TABLES
 
     schemas = {name: schema for tables in INPUT_TABLES.values() for name, schema in tables.items()}
@@ -312,7 +310,7 @@ def _inputs(
     for name, rows in (("price", prices), ("stock", stock)):
         if rows:
             found[name] = pa.Table.from_pylist(rows, schema=schemas[name])
-    return found, dict(revenue) if revenue is not None else None
+    return found, revenue
 
 
 def _markets(night: _Night, site: Site) -> list[dict[str, object]]:
@@ -338,7 +336,7 @@ def _markets(night: _Night, site: Site) -> list[dict[str, object]]:
 
 
 def _stamp(
-    night: _Night, site: Site, folder: Path, record: Record, before: Before, run_id: str, *, has_sales: bool
+    night: _Night, site: Site, folder: Path, record: Record, before: Before, run_id: str, sales_problem: str | None
 ) -> Stamp:
     from caravan.assembly.site_audit import FIRST_CRAWL
     from caravan.clients.crawl.delivery import Stamp as Stamped
@@ -360,7 +358,7 @@ def _stamp(
         not_comparable_reason=None if before.crawl is not None else FIRST_CRAWL,
         config_hash=record.configuration_hash,
         currency_code=night.configuration.project.base_currency,
-        has_sales=has_sales,
+        sales_problem=sales_problem,
         market_default=OTHER_MARKET,
     )
 
@@ -389,8 +387,8 @@ def _suppressions(site: Site, today: date) -> list[dict[str, object]]:
     ]
 
 
-def _earned(revenue: Mapping[tuple[str, str], object] | None) -> pa.Table:
+def _earned(revenue: Mapping[tuple[str, str], object]) -> pa.Table:
     from caravan.clients.crawl.delivery import REVENUE
 
-    rows = [{"market_code": market, "sku": sku, "amount": amount} for (market, sku), amount in (revenue or {}).items()]
+    rows = [{"market_code": market, "sku": sku, "amount": amount} for (market, sku), amount in revenue.items()]
     return pa.Table.from_pylist(rows, schema=REVENUE)

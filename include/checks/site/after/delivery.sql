@@ -95,7 +95,7 @@ SELECT
     stamp.currency_code,
     CASE
         WHEN page_revenue.amount IS NOT NULL THEN NULL
-        WHEN NOT stamp.has_sales THEN 'no sales in the warehouse'
+        WHEN stamp.sales_problem IS NOT NULL THEN stamp.sales_problem
         WHEN ledger.page_key IS NULL THEN 'not of one page'
         WHEN COALESCE(ledger.market_code, '') = '' THEN 'the page belongs to no market'
         WHEN product.page_key IS NULL THEN 'no product number on the page'

@@ -47,7 +47,8 @@ class Stamp:
     config_hash: str
     currency_code: str
     """Of revenue: the base currency."""
-    has_sales: bool
+    sales_problem: str | None
+    """Why it is not known what anything earned."""
     market_default: str
 
 
