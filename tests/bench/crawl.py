@@ -150,6 +150,15 @@ def speed(run: Run) -> float:
     return run.pages / run.cpu_seconds
 
 
+def working_folder(below: Path | None) -> Path:
+    """A new one, in the system's place for such unless told; `below` is made where there is none."""
+    if below is not None:
+        below.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="caravan-crawl-", dir=below))
+    folder.chmod(0o755)  # nginx's worker is somebody else
+    return folder
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(PAGES))
@@ -163,8 +172,7 @@ def main() -> int:
         return 0
     if not given.folder.is_dir() or nginx_server.program() is None:
         raise SystemExit(f"no {given.folder} or no nginx: apt install postgresql-doc-15 nginx-light, or give --folder")
-    folder = Path(tempfile.mkdtemp(prefix="caravan-crawl-", dir=given.dir))
-    folder.chmod(0o755)  # nginx's worker is somebody else
+    folder = working_folder(given.dir)
     try:
         return measure(folder, given)
     finally:

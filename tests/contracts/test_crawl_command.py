@@ -108,6 +108,36 @@ def test_private_addresses_need_a_word(site: Site, command: Command) -> None:
     assert site.log == []
 
 
+def test_what_read_nothing_is_in_nobodys_way(tmp_path: Path, site: Site, command: Command) -> None:
+    options = (site.url, "--rate", "500", "--out", str(tmp_path / "out"))
+    assert [command(*options)[0] for _ in range(2)] == [1, 1]
+    code, said = command(*options, "--private")
+    assert code == 0, said
+    assert asked_for(tmp_path / "out") == site.paths() and len(site.paths()) == 42
+    site.die()
+    assert command(*options, "--private")[0] == 1
+    code, said = command(*options, "--private", "--max-pages", "7")
+    assert code == 2 and "another configuration" in said, "what is known of the first crawl is not this one's"
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("file", "file is no folder; name one, or one to be made"),
+        ("file/below", "file/below cannot be made: Not a directory; name another folder"),
+        ("/proc/nowhere", "/proc/nowhere cannot be made: No such file or directory; name another folder"),
+        ("full", "full: is not empty, and holds no crawl; give another folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_used(tmp_path: Path, site: Site, command: Command, out: str, told: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/thesis.txt").write_text("somebody's own")
+    code, said = command(site.url, "--private", "--out", str(tmp_path / out))
+    assert code == 2 and told in said and "CARAVAN_HOME" not in said
+    assert site.log == [] and len(list(tmp_path.rglob("*.txt"))) == 1
+
+
 def test_a_host_that_takes_no_connection(site: Site, command: Command) -> None:
     site.die()
     code, said = command(site.url, "--private", "--rate", "500")
@@ -127,7 +157,8 @@ def test_a_name_that_does_not_resolve(command: Command, monkeypatch: pytest.Monk
     ("route", "told"),
     [
         (lambda path: text("no", 404), "the table above says what it answered"),
-        (lambda path: text("no", 503), "its robots.txt could not be read"),
+        (lambda path: text("no", 503), "its robots.txt answered 503"),
+        (lambda path: text("no", 429), "its robots.txt answered 429"),
         (
             lambda path: Reply(b"", 302, {"Location": "https://example.com/"}) if path == "/" else None,
             "it redirects to another host. Crawl https://example.com/ instead.",
@@ -147,7 +178,7 @@ def test_nobody_there(command: Command) -> None:
     with Site(web).serve() as site:
         url = site.url
     code, said = command(url, "--private", "--rate", "500")
-    assert code == 1 and "its robots.txt could not be read" in said
+    assert code == 1 and said.count("it takes no connection there") == 2, "in the summary and in the end"
 
 
 def test_no_more_pages_than_wanted(tmp_path: Path, site: Site, command: Command) -> None:
@@ -163,7 +194,7 @@ def test_a_folder_is_of_one_crawl_and_of_its_like(tmp_path: Path, site: Site, co
     options = (site.url, "--private", "--rate", "500", "--out", str(tmp_path / "out"))
     assert command(*options)[0] == 0
     code, said = command(*options, "--max-pages", "7")
-    assert code == 1 and "the crawl there is through, and had another configuration" in said and "`--fresh`" in said
+    assert code == 2 and "the crawl there is through, and had another configuration" in said and "`--fresh`" in said
     assert command(*options)[0] == 0
     assert (tmp_path / "out/previous/run.json").exists()
     assert command(*options, "--fresh")[0] == 0

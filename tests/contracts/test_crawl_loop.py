@@ -140,7 +140,7 @@ def test_a_trap_is_left_after_its_budget(tmp_path: Path) -> None:
         record = run(tmp_path / "a", plan)
     assert asked_for(tmp_path / "a") == site.paths()
     assert len([path for path in site.paths() if path.startswith("/day")]) == 15
-    assert dict(record.certificate.skipped) == {"trap": 2}
+    assert dict(record.certificate.skipped) == {"trap": 2} and record.certificate.is_complete
     assert "/about" in site.paths()
 
 
@@ -166,7 +166,7 @@ def test_without_robots_nothing_is_asked_for(tmp_path: Path, status: int) -> Non
     rows = ask(tmp_path / "a", "SELECT outcome, reason FROM page")
     assert rows == [("skipped", "robots_unavailable")]
     assert ask(tmp_path / "a", "SELECT outcome, status_code FROM robots") == [("unavailable", status)]
-    assert dict(record.certificate.failed_hosts) == {site.host: "robots_unavailable"}
+    assert dict(record.certificate.failed_hosts) == {site.host: f"robots_unavailable: status_{status}"}
     assert record.certificate.stopped == NOTHING
 
 
@@ -370,7 +370,7 @@ def test_a_scheme_that_only_a_link_has_does_not_make_a_crawl_incomplete(tmp_path
 
     with Site(route).serve() as site:
         certificate = run(tmp_path / "a", Plan((site.url + "/",), scope_of(site), FAST)).certificate
-    assert dict(certificate.failed_hosts) == ({site.host: "robots_unavailable"} if is_listed else {})
+    assert dict(certificate.failed_hosts) == ({site.host: "robots_unavailable: tls"} if is_listed else {})
     assert certificate.is_complete is not is_listed
 
 

@@ -50,7 +50,7 @@ class Sites:
         self.web, self.home = web, home
         config = home / "config"
         (config / "sites").mkdir(parents=True)
-        (config / "channels").mkdir()
+        (config / "channels").symlink_to(INCLUDE_DIR / "demo" / "channels")
         for name in ("project.yml", "markets", "privacy", "parties.yml", "methods.yml"):
             (config / name).symlink_to(INCLUDE_DIR / "config" / name)
         for name, text in web.site_files().items():

@@ -100,6 +100,14 @@ def test_the_first_crawl_finds_what_is_wrong_and_says_where_the_report_is(comman
     assert issues == len(rows_of(out)) == len(ledger(out)) > 5
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "there is no earlier complete crawl" in report
+    # Neither is the site's fault: it names no resources, and links to nobody.
+    reasons = {row["check_id"]: row["reason"] for row in pq.read_table(out / "check.parquet").to_pylist()}
+    assert reasons["robots-blocks-assets"] == (
+        "Without the answers of the site's own styles, scripts and images (asked for where pages name any, unless its "
+        "file says `check_resources: false`) this cannot be judged."
+    )
+    asked = "(asked for with `--external` or `check_external: true`, where pages link to any)"
+    assert asked in reasons["link-broken-external"]
     assert report.count("data-issue ") == issues
 
 
@@ -189,6 +197,7 @@ def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site
         ("error", 3, "The gate is shut: "),
         ("response-5xx", 0, ""),
         ("perf-lcp", 0, "Of the gate these were not evaluated: perf-lcp."),
+        ("error", 3, " checks were not evaluated; the report says which, and why."),
     ],
 )
 def test_the_gate(command: Command, gate: str, code: int, told: str) -> None:
@@ -196,10 +205,19 @@ def test_the_gate(command: Command, gate: str, code: int, told: str) -> None:
     assert found == code and told in said, said
 
 
+@pytest.mark.parametrize("gate", ["", " , "])
+def test_a_gate_of_nothing(command: Command, site: Site, gate: str) -> None:
+    """As of a variable that is not set."""
+    code, said = command("--gate", gate)
+    assert code == 2 and "--gate: names no check; give `error` or ids (./caravan site checks), or leave it out" in said
+    assert site.log == []
+
+
 @pytest.mark.usefixtures("few_checks")
 def test_a_gate_that_there_is_not(command: Command, site: Site) -> None:
-    code, said = command("--gate", f"{CHECK},title-emty")
+    code, said = command("--gate", f"{CHECK},title-emty,zzz")
     assert code == 2 and "there is no check 'title-emty'; did you mean 'title-empty'?" in said
+    assert "there is no check 'zzz'; `./caravan site checks` lists them" in said and len(said) < 300
     assert site.log == [], "it is said before anybody is asked"
 
 
@@ -247,8 +265,17 @@ def test_dead_pages_are_told_each_night(command: Command, out: Path, web: Web) -
     }
     dead = {("response-timeout", path) for path in ("empty", "packed", "moved", "script")}
     for _ in range(2):
-        assert "no error" in command()[1]
+        assert "With an error: " in command()[1]
         assert {each for each, (state, _) in ledger(out).items() if state == "open"} >= dead
+
+
+def test_redirects_are_no_reason_to_praise_what_is_left(command: Command, out: Path, web: Web) -> None:
+    web.pages = {"/": page("home", ["/a", "/b", "/c"]), **{path: to(f"{path}x") for path in ("/a", "/b", "/c")}}
+    web.pages |= {"/ax": to("/a"), "/bx": to("/b"), "/cx": to("/c")}
+    said = command()[1]
+    judged = [line for line in said.splitlines() if "The crawl is complete" in line]
+    assert judged[0].endswith(" of 1 judged address; 6 more redirect, or were not asked for.") and "%" not in judged[0]
+    assert " have an error; 6 more redirect, or were not asked for<" in (out / "report.html").read_text("utf-8")
 
 
 def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

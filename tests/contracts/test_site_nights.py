@@ -215,8 +215,12 @@ def test_a_site_that_is_gone_for_a_night_ends_nothing(world):
     before = world.rows("SELECT COUNT(*) FROM mart.fct_site_issue")
     kept = dict(world.pages)
     world.pages.clear()
+    with pytest.raises(
+        Rejected, match=r"NOTHING_READ: shop: no page could be read: its addresses answered 404 \(\d+\)$"
+    ):
+        world.night()
     world.pages["/robots.txt"] = text("broken", 503)
-    with pytest.raises(Rejected, match=r"NOTHING_READ.*robots"):
+    with pytest.raises(Rejected, match=r"NOTHING_READ: shop: no page could be read: \S+: its robots.txt answered 503$"):
         world.night()
     assert world.rows("SELECT COUNT(*) FROM mart.fct_site_issue") == before
     world.pages.update(kept)

@@ -65,7 +65,11 @@ def test_it_is_read(config: Path) -> None:
         (", folder: web}", "}", ":8 announce.sitemaps[0]: give either `folder` or `bucket`: where its files are put"),
         (".com/sitemap.xml", ".com/", ":8 announce.sitemaps[0].url: 'https://www.example.com/' is no address of a"),
         (".com/sitemap.xml", ".com/a.xml?b", ":8 announce.sitemaps[0].url: 'https://www.example.com/a.xml?b' is no"),
-        (".com/sitemap.xml", ".fr/sitemap.xml", ":1: the sitemap https://www.example.fr/sitemap.xml is on no host of"),
+        (
+            ".com/sitemap.xml",
+            ".fr/sitemap.xml",
+            ":8 announce.sitemaps[0].url: https://www.example.fr/sitemap.xml is on no",
+        ),
         ("bucket: a-bucket, prefix: de", "folder: web/./", ":4 announce: two of its `sitemaps` are one file"),
     ],
 )

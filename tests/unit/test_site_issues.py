@@ -125,6 +125,14 @@ def test_hostile_texts_stay_texts():
     assert text.count("&lt;script&gt;alert(1)") >= 6
 
 
+def test_the_filter_says_what_it_does_not_search():
+    listed = [issue("title-missing"), issue("title-missing", "https://shop.example/b")]
+    checks = [CheckResult("title-missing", "error", "metadata", "fired", None, 1_000, open) for open in (2, 1_002)]
+    texts = [page(crawl({"title-missing": listed}, checks=[each])) for each in checks]
+    assert ["not searched: " in text for text in texts] == [False, True]
+    assert 'not searched: 1,000 more in <a href="issues.csv">issues.csv</a>' in texts[1]
+
+
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import pytest
 from config_case import edit, write_config
 
 from caravan import PROJECT_ROOT
+from caravan.cli.check import find_notices
 from caravan.config.loader import check
 from caravan.config.sites import DROPPED_PARAMETERS, load_sites
 from caravan.core.crawl import Limits, Scope
@@ -37,14 +38,16 @@ checks:
 suppressions:
   - {check: title-too-long, urls: "/archive/", owner: Ada, reason: old pages, expires: 2027-01-31}
 gate: [response-5xx]
-authorities: /etc/ssl/own.pem
+authorities: own.pem
 """
 PLAIN = "code: plain\nname: Plain\nstart_urls: [https://plain.example/]\n"
 CHECKS = {"title-missing", "title-too-long", "content-spelling", "response-5xx"}
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.pem").touch()
     folder = write_config(tmp_path)
     (folder / "sites").mkdir()
     (folder / "sites" / "shop.yml").write_text(SHOP)
@@ -56,7 +59,7 @@ def test_a_site_is_read(config: Path) -> None:
     sites, faults = load_sites(config, {"NO"}, CHECKS)
     assert faults == [] and sorted(sites) == ["plain", "shop"]
     shop = sites["shop"]
-    assert (shop.authorities, sites["plain"].authorities) == (Path("/etc/ssl/own.pem"), None)
+    assert (shop.authorities, sites["plain"].authorities) == (Path("own.pem"), None)
     assert shop.start_urls == ("https://www.example.com/", "https://www.example.de/")
     assert shop.scope() == Scope(
         hosts=frozenset(["www.example.com", "www.example.de"]),
@@ -86,7 +89,11 @@ FAULTS = [
     ("https://www.example.com/,", "ftp://www.example.com/,", ":3 start_urls[0]: 'ftp://www.example.com/' is no addr"),
     ("https://www.example.com/,", "https://a:b@www.example.com/,", ":3 start_urls[0]: 'https://a:b@www.example.com/'"),
     ("[https://www.example.com/, https://www.example.de/#top]", "[]", ":3 start_urls: is empty"),
-    ("https://www.example.de/#top", "https://www.example.fr/", ":1: https://www.example.fr/ is on none of the `hosts`"),
+    (
+        "https://www.example.de/#top",
+        "https://www.example.fr/",
+        ":3 start_urls[1]: https://www.example.fr/ is on none of t",
+    ),
     ("[www.example.com, w", "[https://www.example.com, w", ":4 hosts[0]: 'https://www.example.com' is no host"),
     ("[www.example.com, w", "[WWW.example.com, w", ":4 hosts[0]: 'WWW.example.com' is no host; it is written www.exam"),
     ("[www.example.com, w", "[www.example.com/de, w", ":4 hosts[0]: 'www.example.com/de' is no host (like www.exampl"),
@@ -100,6 +107,12 @@ FAULTS = [
     ("{market: NO, locale: nb-NO", "{market: NX, locale: nb-NO", ":15 markets[0].market: there is no market 'NX'"),
     ("locale: nb-NO", "locale: nb_NO", ":15 markets[0].locale: 'nb_NO' is written nb-NO"),
     (", prefix: /de/}", "}", ":15 markets[0]: give `prefix`, `host` or both"),
+    ("host: www.example.de", "host: www.example.d", ":16 markets[1].host: 'www.example.d' is no host of the site; did"),
+    (
+        "locale: en, host",
+        "channel: shop_na, locale: en, host",
+        ":16 markets[1].channel: there is no channel 'shop_na'; di",
+    ),
     (
         "market: NO, locale: en, host: www.example.de",
         "market: SE, locale: sv, prefix: /de/",
@@ -114,6 +127,7 @@ FAULTS = [
     ("[content-spelling]", "[content-speling]", ":19 checks.off[0]: there is no check 'content-speling'; did you mean"),
     ("[response-5xx]", "[response-5xx, response-5xx]", ":22 gate: has a value twice"),
     ("[response-5xx]", "[response-6xx]", ":22 gate[0]: there is no check 'response-6xx'; did you mean 'response-5xx'?"),
+    ("[response-5xx]", "[zzz]", ":22 gate[0]: there is no check 'zzz'; `./caravan site checks` lists them"),
     ("check: title-too-long", "check: title-long", ":21 suppressions[0].check: there is no check 'title-long'; did"),
     ("owner: Ada, ", "", ":21 suppressions[0].owner: is required"),
     (
@@ -132,6 +146,51 @@ def test_a_fault_leaves_out_its_site_alone(config: Path, old: str, new: str, fau
     sites, faults = load_sites(config, {"NO"}, CHECKS)
     assert any(str(each).startswith(f"sites/shop.yml{fault}") for each in faults), [str(each) for each in faults]
     assert set(sites) == {"plain"}
+
+
+def test_what_is_wrong_is_told_at_once(config: Path) -> None:
+    """Neither hides the other, and what follows from a fault is none."""
+    (config / "sites/shop.yml").write_text(
+        "code: shop\nstart_urls: [https://a.example/, https://c.example/]\nhosts: [a.example]\n"
+        "markets:\n  - {market: NO, locale: nb_NO}\n"
+        "announce: {sitemaps: [{url: https://b.example/map.xml, folder: web}]}\n"
+    )
+    assert [str(each) for each in load_sites(config, {"NO"}, CHECKS)[1]] == [
+        "sites/shop.yml:1 name: is required",
+        "sites/shop.yml:2 start_urls[1]: https://c.example/ is on none of the `hosts`",
+        "sites/shop.yml:5 markets[0]: give `prefix`, `host` or both: where its pages are",
+        "sites/shop.yml:5 markets[0].locale: 'nb_NO' is written nb-NO",
+        "sites/shop.yml:6 announce.sitemaps[0].url: https://b.example/map.xml is on no host of the site",
+    ]
+    edit(config / "sites/shop.yml", "hosts: [a.example]", "hosts: [A.example]")
+    assert [str(each) for each in load_sites(config, {"NO"}, CHECKS)[1]] == [
+        "sites/shop.yml:1 name: is required",
+        "sites/shop.yml:3 hosts[0]: 'A.example' is no host; it is written a.example",
+        "sites/shop.yml:5 markets[0]: give `prefix`, `host` or both: where its pages are",
+        "sites/shop.yml:5 markets[0].locale: 'nb_NO' is written nb-NO",
+    ]
+
+
+def test_what_a_site_asks_for_in_vain_is_told_and_does_not_stop_its_night(config: Path) -> None:
+    edit(config / "sites/shop.yml", "authorities: own.pem", "authorities: /nowhere/own.pem")
+    edit(config / "sites/shop.yml", "gate: [response-5xx]", "gate: [response-5xx, content-spelling, perf-lcp]")
+    assert [str(each) for each in check(config)] == [
+        "sites/shop.yml:22 gate[1]: 'content-spelling' is `off` above, so it never fires; remove one of both",
+        "sites/shop.yml:22 gate[2]: 'perf-lcp' is not evaluated yet, so it never fires; `./caravan site checks` says "
+        "what it waits for",
+        "sites/shop.yml:23 authorities: there is no file /nowhere/own.pem; it is to hold the certificates of who signs "
+        "for the hosts",
+    ]
+    assert set(load_sites(config, {"NO"}, {*CHECKS, "perf-lcp"})[0]) == {"plain", "shop"}
+
+
+def test_a_suppression_that_has_ended_is_to_be_renewed(config: Path) -> None:
+    told = "sites/shop.yml suppressions[0]: ended on 2027-01-31: what it kept quiet is told again; give another day,"
+    notices = [
+        [str(each) for each in find_notices(config, date(2027, month, day)) if "sites/" in each.where]
+        for month, day in ((1, 31), (2, 1))
+    ]
+    assert notices == [[], [f"{told} or remove it"]]
 
 
 def test_a_market_may_have_two_locales_in_one_place(config: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from caravan.config.settings import Settings
 from caravan.config.site_checks import FOLDER, Catalogue
-from caravan.core.crawl import IN_WORDS, Certificate
+from caravan.core.crawl import IN_WORDS, Certificate, in_words
 from caravan.core.site_audit import AuditedCrawl, CheckResult
 from caravan.functions.site.audit import Verdict, audit
 from caravan.reporting import issues_csv, site_issues
@@ -182,7 +182,7 @@ def why_incomplete(certificate: Certificate) -> str | None:
     if certificate.is_complete:
         return None
     reasons = [_stopped(each) for each in certificate.stopped.split("; ")] if certificate.stopped else []
-    reasons += [f"{host}: {IN_WORDS.get(reason, reason)}" for host, reason in sorted(certificate.failed_hosts.items())]
+    reasons += [f"{host}: {in_words(reason)}" for host, reason in sorted(certificate.failed_hosts.items())]
     share = certificate.share
     if share is not None and share < certificate.required_share:
         # Rounded down: 94.96 % must not be told as the 95 % that were asked for.

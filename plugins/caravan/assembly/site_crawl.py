@@ -15,6 +15,7 @@ import pyarrow as pa
 from caravan.assembly import site as crawls
 from caravan.assembly.clock import utc_now
 from caravan.assembly.site_audit import Also, Before, audit_crawl, why_incomplete
+from caravan.assembly.site_unread import told_of_site, why_unread
 from caravan.assembly.warehouse import catalog, open_store, open_warehouse
 from caravan.config.loader import load as load_configuration
 from caravan.config.settings import Settings
@@ -115,7 +116,7 @@ def crawl(site_code: str) -> dict[str, int]:
     if record.ended_at is None:
         raise Retryable(f"{site_code} was not through after {CRAWL_SECONDS / 3600:g} hours; it goes on from there")
     if record.certificate.stopped == NOTHING:
-        raise Rejected("NOTHING_READ", f"{site_code}: {why_incomplete(record.certificate)}")
+        raise Rejected("NOTHING_READ", f"{site_code}: {NOTHING}: {told_of_site(why_unread(folder, record))}")
     if why := why_incomplete(record.certificate):
         log.warning("%s is incomplete: %s. No issue ends by it", site_code, why)
     return dict(record.counts)

@@ -46,11 +46,14 @@ def release_faults(settings: Settings) -> list[Fault]:
 
 
 def find_notices(config_dir: Path, today: date) -> list[Fault]:
-    """What is no fault yet and has to be renewed: market files that know nothing of the days to come."""
+    """What is no fault and has to be renewed: market files that know nothing of the days to come, suppressions of sites
+    whose days are over."""
     from caravan.config import calendars, loader
+    from caravan.config.sites import ended_suppressions, load_sites
 
     markets = loader.load(config_dir).markets
-    return [notice for _, market in sorted(markets.items()) for notice in calendars.outdated(market, today)]
+    notices = [notice for _, market in sorted(markets.items()) for notice in calendars.outdated(market, today)]
+    return [*notices, *ended_suppressions(load_sites(config_dir)[0], today)]
 
 
 def kpi_faults() -> list[Fault]:

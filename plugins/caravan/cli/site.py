@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from caravan.cli.steps import console, say
 from caravan.config.settings import Settings
-from caravan.core.crawl import IN_WORDS
+from caravan.core.crawl import in_words
 from caravan.core.errors import Fault, Misconfigured
 
 if TYPE_CHECKING:
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Web sites: what they answer, what is wrong with them.", no_args_is_help=True)
 
 _MOST_HOSTS = 10
-_NO_ANSWER: Mapping[str, str] = {
-    "dns": "its name does not resolve",
-    "connect": "it takes no connection there",
-    "tls": "its certificate, or its TLS, cannot be trusted",
-    "timeout": "it does not answer in time",
-}
-"""Why not even robots.txt was answered."""
 
 
 @app.command()
@@ -82,7 +76,7 @@ def crawl(
     catalogue = load_site_checks()
     gates = gated(gate, catalogue)
     leave_out_pandas()
-    folder = crawls.crawls_root(settings, host) if out is None else out.absolute()
+    folder = crawls.crawls_root(settings, host) if out is None else _made(out.absolute())
     with crawls.hold(folder, settings, f"crawls and audits {plan.start_urls[0]}"):
         if out is None:
             ready = site_audit.prepare_below(plan, folder, fresh)
@@ -114,6 +108,20 @@ def _address(text: str) -> str:
         return page_address(text if "://" in text else f"https://{text}")
     except ValueError as error:
         raise Misconfigured([Fault("URL", str(error))]) from error
+
+
+def _made(out: Path) -> Path:
+    """A folder that can be written to; Misconfigured where it cannot be one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise Misconfigured([Fault("--out", f"{out} is no folder; name one, or one to be made")]) from None
+    except OSError as error:
+        message = f"{out} cannot be made: {error.strerror}; name another folder"
+        raise Misconfigured([Fault("--out", message)]) from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise Misconfigured([Fault("--out", f"{out} may not be written to; name another folder")])
+    return out
 
 
 @contextmanager
@@ -176,9 +184,9 @@ def _summarise(folder: Path, record: Record) -> None:
     say(f"{_size(int(wire_bytes))} in {seconds:,.0f} s")
     certificate = record.certificate
     for host, reason in sorted(certificate.failed_hosts.items()):
-        say(f"{host} was not crawled, or not to its end: {IN_WORDS.get(reason, reason)}")
+        say(f"{host} was not crawled, or not to its end: {in_words(reason)}")
     for reason, count in sorted(certificate.skipped.items()):
-        say(f"{count:,} {'address was' if count == 1 else 'addresses were'} left out: {IN_WORDS.get(reason, reason)}")
+        say(f"{count:,} {'address was' if count == 1 else 'addresses were'} left out: {in_words(reason)}")
     say(f"The tables are in {folder}: SELECT * FROM '{folder}/page/*.parquet'")
 
 
@@ -222,25 +230,15 @@ def _pages_read(record: Record) -> bool:
 
 
 def _why_nothing(host: str, folder: Path, record: Record) -> str:
-    import duckdb
+    from caravan.assembly.site_unread import why_unread
 
-    from caravan.clients.crawl.parts import open_views
-
-    reasons = set(record.certificate.failed_hosts.values())
-    if "refused_address" in reasons:
+    unread = why_unread(folder, record)
+    if unread.is_refused:
         return f"{host} leads to this machine or into a private network; `--private` crawls it nevertheless."
-    with duckdb.connect() as tables:
-        open_views(tables, folder)
-        elsewhere = tables.execute(
-            "SELECT location_url FROM page WHERE kind = 'page' AND NOT location_is_internal ORDER BY depth, url LIMIT 1"
-        ).fetchone()
-        unanswered = tables.execute("SELECT DISTINCT reason FROM robots WHERE outcome = 'unavailable'").fetchall()
-    words = {_NO_ANSWER.get(reason) for (reason,) in unanswered}
-    told = sorted(words - {None}, key=str) or [IN_WORDS.get(each, each) for each in sorted(reasons)]
-    if told:
-        return f"No page of {host} could be read: {', '.join(map(str, told))}."
-    if elsewhere is not None:
-        return f"No page of {host} could be read: it redirects to another host. Crawl {elsewhere[0]} instead."
+    if unread.hosts:
+        return f"No page of {host} could be read: {', '.join(sorted(set(unread.hosts.values())))}."
+    if unread.elsewhere is not None:
+        return f"No page of {host} could be read: it redirects to another host. Crawl {unread.elsewhere} instead."
     return f"No page of {host} could be read; the table above says what it answered."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from rich import box
 from rich.table import Table
@@ -11,25 +11,32 @@ from rich.text import Text
 
 from caravan.assembly.site_audit import CSV, Audited
 from caravan.cli.steps import console, say
-from caravan.config.site_checks import SEVERITIES, Catalogue
+from caravan.config.site_checks import LISTED_BY, SEVERITIES, Catalogue
 from caravan.core.errors import Fault, Misconfigured, nearest
 from caravan.core.site_audit import AuditedCrawl
-from caravan.reporting.formats import counted, share
+from caravan.reporting.formats import counted
 
 GATED = 3
 """Exit code where a check of the gate fired. 1 and 2 are taken: nothing read, and an option that is wrong."""
 _CHECKS_SHOWN = 12
 _REASONS_SHOWN = 3
+_NAMED = 5
 _STYLES = {"error": "red", "warning": "yellow", "notice": ""}
 
 
 def gated(text: str | None, catalogue: Catalogue) -> frozenset[str]:
-    """Ids of checks from `ID,ID`, `error` for all of that severity; Misconfigured for what there is not."""
+    """Ids of checks from `ID,ID`, `error` for all of that severity; none for None. Misconfigured for what there is not,
+    and where nothing is named."""
+    if text is None:
+        return frozenset()
     known = {check.id for check in catalogue.checks}
     errors = {check.id for check in catalogue.checks if check.severity == "error"}
-    asked = [part.strip() for part in (text or "").split(",") if part.strip()]
+    asked = [part.strip() for part in text.split(",") if part.strip()]
+    if not asked:
+        # As of a variable that is not set: a gate that nothing can shut would let everything pass.
+        raise Misconfigured([Fault("--gate", f"names no check; give `error` or ids ({LISTED_BY}), or leave it out")])
     faults = [
-        Fault("--gate", f"there is no check '{name}'{nearest(name, {*known, 'error'})}")
+        Fault("--gate", f"there is no check '{name}'{nearest(name, {*known, 'error'}, LISTED_BY)}")
         for name in asked
         if name not in known and name != "error"
     ]
@@ -59,16 +66,26 @@ def show_audit(audited: Audited, gate: Collection[str]) -> int:
         say(f"The gate is shut: {', '.join(fired)} fired.")
     absent = sorted({each.check.id for each in audited.verdicts if each.outcome == "not_evaluated"} & set(gate))
     if absent:
-        say(f"Of the gate these were not evaluated: {', '.join(absent)}.")
+        say(_absent(absent))
     return GATED if fired else 0
+
+
+def _absent(check_ids: Sequence[str]) -> str:
+    """Those of the gate that say nothing."""
+    if len(check_ids) <= _NAMED:
+        return f"Of the gate these were not evaluated: {', '.join(check_ids)}."
+    return f"Of the gate {counted(len(check_ids), 'check')} were not evaluated; the report says which, and why."
 
 
 def _certificate(crawl: AuditedCrawl) -> str:
     if not crawl.is_complete:
         return f"The crawl is not complete: {crawl.incomplete_reason}."
     seen = f" ({crawl.seen_count:,} of {crawl.expected_count:,} expected addresses)" if crawl.expected_count else ""
-    judged = counted(crawl.pages.judged, "address", "addresses")
-    return f"The crawl is complete{seen}; {share(crawl.health)} of {judged} have no error."
+    pages = crawl.pages
+    judged = f"{pages.with_error:,} of {counted(pages.judged, 'judged address', 'judged addresses')}"
+    # No share: what redirects is not judged, so all that is left may be well where hardly anything is.
+    left = f"; {pages.unjudged:,} more redirect, or were not asked for" if pages.unjudged else ""
+    return f"The crawl is complete{seen}. With an error: {judged}{left}."
 
 
 def _checks(crawl: AuditedCrawl, audited: Audited) -> Table:

@@ -29,7 +29,7 @@ from caravan.config.registers import Method, Party, read_methods, read_parties
 from caravan.config.services import ServiceChannel
 from caravan.config.settings import home_dir
 from caravan.config.site_checks import load_site_checks
-from caravan.config.sites import load_sites
+from caravan.config.sites import idle_faults, load_sites
 from caravan.config.types import OTHER_MARKET, Channel, Configuration, Market, Project
 from caravan.config.validation import validate
 from caravan.core.codes import currency_codes
@@ -67,8 +67,9 @@ def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
     reading = _read(config_dir, home)
     aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1]]
     try:
-        ids = [check.id for check in load_site_checks().checks]
-        aside += load_sites(config_dir, reading.market_codes, ids)[1]
+        checks = load_site_checks().checks
+        aside += load_sites(config_dir, reading.market_codes, [check.id for check in checks])[1]
+        aside += idle_faults(config_dir, {check.id for check in checks if not check.is_implemented})
     except Misconfigured as error:
         aside += error.faults
     return in_order([*reading.faults, *aside])

@@ -29,6 +29,9 @@ Severity = Literal["error", "warning", "notice"]
 """error: costs indexing, sales or trust now. warning: likely harm. notice: an opportunity, or information."""
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
+LISTED_BY = "./caravan site checks"
+"""The command that lists them all."""
+
 CATEGORIES = (
     "response",
     "indexability",
@@ -48,8 +51,10 @@ _SHARED = ("macros", "views", "graph")
 """Scripts that those of all categories ask; each asks only what stands in those before it."""
 
 INPUTS: Mapping[str, str] = {
-    "external_links": "the answers of other sites that pages link to (`--external`, or `check_external: true`)",
-    "resources": "the answers of styles, scripts and images (`check_resources: true` in the site's file)",
+    "external_links": "the answers of other sites (asked for with `--external` or `check_external: true`, where pages "
+    "link to any)",
+    "resources": "the answers of the site's own styles, scripts and images (asked for where pages name any, unless its "
+    "file says `check_resources: false`)",
     "previous_crawl": "an earlier complete crawl of the site with the same configuration",
     "link_score": "the internal link score of this and of an earlier comparable crawl",
     "redirect_history": "30 days of crawls of the site",
@@ -231,7 +236,7 @@ def adjusted(
     limits, severities = limits or {}, severities or {}
     by_id = {check.id: check for check in catalogue.checks}
     faults = [
-        Fault(f"{where}.{check_id}", f"there is no check '{check_id}'" + nearest(check_id, by_id))
+        Fault(f"{where}.{check_id}", f"there is no check '{check_id}'" + nearest(check_id, by_id, LISTED_BY))
         for check_id in sorted({*limits, *severities} - set(by_id))
     ]
     for check_id in sorted(set(limits) & set(by_id)):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from caravan.config.announcements import Announcement, outlet_faults, sharing
 from caravan.config.document import Document, files_in, read
@@ -16,6 +17,7 @@ from caravan.config.frozen import Day, Frozen
 from caravan.config.outlets import CODE, Line, language_tag
 from caravan.config.patterns import duckdb_problem
 from caravan.config.search import FOLDER, SearchConsoleSource
+from caravan.config.site_checks import LISTED_BY
 from caravan.config.validation import validate
 from caravan.core.crawl import Limits, Scope
 from caravan.core.errors import Fault, in_order, nearest
@@ -121,12 +123,6 @@ class MarketPages(Frozen):
     channel: Annotated[str, Field(pattern=CODE)] | None = None
     """The channel whose prices and stock its pages show. Without one they show what all channels of the market say."""
 
-    @model_validator(mode="after")
-    def _is_somewhere(self) -> MarketPages:
-        if self.prefix is None and self.host is None:
-            raise ValueError("give `prefix`, `host` or both: where its pages are")
-        return self
-
 
 class Suppression(Frozen):
     """Issues that are known and stay for now. It ends with the day `expires`: from the next on they are told again."""
@@ -177,16 +173,6 @@ class Site(Frozen):
     gate: _CheckIds = ()
     """Ids of checks: where one of these fires, the task `verdict` fails."""
 
-    @model_validator(mode="after")
-    def _starts_inside(self) -> Site:
-        for url in self.start_urls if self.hosts else ():
-            if host_of(url) not in self.hosts:
-                raise ValueError(f"{url} is on none of the `hosts`")
-        for sitemap in self.announce.sitemaps if self.announce else ():
-            if host_of(sitemap.url) not in self.scope().hosts:
-                raise ValueError(f"the sitemap {sitemap.url} is on no host of the site")
-        return self
-
     def scope(self) -> Scope:
         return Scope(
             hosts=frozenset(self.hosts or map(host_of, self.start_urls)),
@@ -211,12 +197,15 @@ def load_sites(
     """
     found: dict[str, Site] = {}
     faults: list[Fault] = []
+    # By name: a channel whose own file has a fault is no fault of the site's.
+    channels = {path.stem for path in files_in(config_dir / "channels")}
     for path in files_in(config_dir / FOLDER):
         document, more = read(path, f"{FOLDER}/{path.name}")
         faults += more
         if document is None:
             continue
-        wrong = [*_own_faults(document, path.stem, markets, checks), *outlet_faults(document, config_dir)]
+        wrong = [*_own_faults(document, path.stem, markets, checks), *_market_faults(document, channels)]
+        wrong += [*_strangers(document), *outlet_faults(document, config_dir)]
         site, more_wrong = validate(document, Site)
         wrong += more_wrong
         faults += wrong
@@ -226,6 +215,37 @@ def load_sites(
         faults.append(Fault(f"{FOLDER}/{code}.yml announce.sitemaps", f"the site {other} writes one of them"))
         del found[code]
     return found, in_order(faults)
+
+
+def idle_faults(config_dir: Path, unbuilt: Collection[str]) -> Iterator[Fault]:
+    """What sites' files ask for and cannot have, though the sites are crawled. `unbuilt`: ids of checks that are never
+    evaluated yet."""
+    for path in files_in(config_dir / FOLDER):
+        document, _ = read(path, f"{FOLDER}/{path.name}")
+        if document is None:
+            continue
+        file = document.text("authorities")
+        if file and not Path(file).is_file():
+            message = f"there is no file {file}; it is to hold the certificates of who signs for the hosts"
+            yield document.fault(("authorities",), message)
+        off = {check for _, check in _texts(document, "checks", "off")}
+        for index, check in _texts(document, "gate"):
+            if check in off:
+                yield document.fault(
+                    ("gate", index), f"'{check}' is `off` above, so it never fires; remove one of both"
+                )
+            elif check in unbuilt:
+                message = f"'{check}' is not evaluated yet, so it never fires; `{LISTED_BY}` says what it waits for"
+                yield document.fault(("gate", index), message)
+
+
+def ended_suppressions(sites: Mapping[str, Site], today: date) -> Iterator[Fault]:
+    """To be told, and no fault: time alone must not stop what ran yesterday."""
+    for code, site in sorted(sites.items()):
+        for index, each in enumerate(site.suppressions):
+            if each.expires < today:
+                message = f"ended on {each.expires}: what it kept quiet is told again; give another day, or remove it"
+                yield Fault(f"{FOLDER}/{code}.yml suppressions[{index}]", message)
 
 
 def _own_faults(
@@ -242,7 +262,54 @@ def _own_faults(
     yield from _shared_places(document)
     for location, check in _named_checks(document) if checks is not None else ():
         if check not in (checks or ()):
-            yield document.fault(location, f"there is no check '{check}'{nearest(check, checks or ())}")
+            yield document.fault(location, f"there is no check '{check}'{nearest(check, checks or (), LISTED_BY)}")
+
+
+def _market_faults(document: Document, channels: Collection[str]) -> Iterator[Fault]:
+    for index, given in enumerate(_items(document, "markets")):
+        here = ("markets", index)
+        if isinstance(given, dict) and given.get("prefix") is None and given.get("host") is None:
+            yield document.fault(here, "give `prefix`, `host` or both: where its pages are")
+        channel = document.text(*here, "channel")
+        if channel is not None and channel not in channels:
+            yield document.fault((*here, "channel"), f"there is no channel '{channel}'{nearest(channel, channels)}")
+
+
+def _strangers(document: Document) -> Iterator[Fault]:
+    """What is said to be the site's and is on another host."""
+    hosts = _hosts(document)
+    if not hosts:
+        return
+    for index, url in _texts(document, "start_urls"):
+        if _host_at(url) not in (*hosts, None):
+            yield document.fault(("start_urls", index), f"{url} is on none of the `hosts`")
+    for index, _ in enumerate(_items(document, "markets")):
+        host = document.text("markets", index, "host")
+        if host is not None and host not in hosts:
+            message = f"'{host}' is no host of the site{nearest(host, hosts)}"
+            yield document.fault(("markets", index, "host"), message)
+    for index, _ in enumerate(_items(document, "announce", "sitemaps")):
+        url = document.text("announce", "sitemaps", index, "url") or ""
+        if _host_at(url) not in (*hosts, None):
+            yield document.fault(("announce", "sitemaps", index, "url"), f"{url} is on no host of the site")
+
+
+def _hosts(document: Document) -> set[str]:
+    """Those of the site; none while one of them is not known, which is told as such."""
+    named = [text for _, text in _texts(document, "hosts")]
+    found = {_host_at(f"https://{host}/") for host in named}
+    if not named:
+        found = {_host_at(url) for _, url in _texts(document, "start_urls")}
+    known = {host for host in found if host is not None}
+    return known if known == (set(named) or found) else set()
+
+
+def _host_at(url: str) -> str | None:
+    """None for what is no address."""
+    try:
+        return host_of(page_address(url))
+    except ValueError:
+        return None
 
 
 def _shared_places(document: Document) -> Iterator[Fault]:
@@ -260,14 +327,17 @@ def _named_checks(document: Document) -> Iterator[tuple[tuple[str | int, ...], s
     for check in document.mapping("checks", "severity"):
         yield ("checks", "severity", check), check
     for place in (("checks", "off"), ("gate",)):
-        for index, _ in enumerate(_items(document, *place)):
-            listed = document.text(*place, index)
-            if listed is not None:
-                yield (*place, index), listed
+        for index, listed in _texts(document, *place):
+            yield (*place, index), listed
     for index, _ in enumerate(_items(document, "suppressions")):
         named = document.text("suppressions", index, "check")
         if named is not None:
             yield ("suppressions", index, "check"), named
+
+
+def _texts(document: Document, *location: str) -> list[tuple[int, str]]:
+    """Of a list, each with its index."""
+    return [(index, each) for index, each in enumerate(_items(document, *location)) if isinstance(each, str)]
 
 
 def _items(document: Document, *location: str) -> list[object]:

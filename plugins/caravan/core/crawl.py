@@ -23,8 +23,24 @@ IN_WORDS: Mapping[str, str] = {
     "refused_address": "its address may not be asked",
 }
 """Why addresses, or a host, were left out."""
+NO_ANSWER: Mapping[str, str] = {
+    "dns": "its name does not resolve",
+    "connect": "it takes no connection there",
+    "tls": "its certificate, or its TLS, cannot be trusted",
+    "timeout": "it does not answer in time",
+    "broken": "its answer breaks off",
+}
+"""Why not even robots.txt was answered."""
 Rows = dict[str, list[tuple[object, ...]]]
 """Table of `clients/crawl/tables.py` to rows, values in the order of its columns."""
+
+
+def in_words(reason: str) -> str:
+    """Of `IN_WORDS`; `robots_unavailable: status_503` says, too, what came of asking for robots.txt."""
+    name, _, came = reason.partition(": ")
+    if came.startswith("status_"):
+        return f"its robots.txt answered {came.removeprefix('status_')}"
+    return NO_ANSWER.get(came, IN_WORDS.get(name, reason))
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,8 @@ class Counts:
 class Certificate:
     """What a crawl saw of what it was to see. `is_complete`: only then an issue may be closed, or "none" be said.
 
-    `expected_count`: addresses of the last comparable crawl and of the sitemaps. `skipped`: reason to count.
+    `expected_count`: addresses of the last comparable crawl and of the sitemaps. `failed_hosts`: each with its reason,
+    as `in_words` takes it. `skipped`: reason to count.
     """
 
     expected_count: int

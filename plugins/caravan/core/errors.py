@@ -90,10 +90,13 @@ def stop_of(error: object) -> BaseException | None:
     return None
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt word: `; did you mean 'x'?`, or the list when nothing is near."""
+def nearest(word: str, known: Iterable[str], listed_by: str = "") -> str:
+    """A hint for a misspelt word: `; did you mean 'x'?`, or the list when nothing is near. `listed_by`: the
+    command that lists them, where they are too many for a message."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
+    if listed_by:
+        return f"; `{listed_by}` lists them"
     return f"; known are {', '.join(names)}" if names else ""

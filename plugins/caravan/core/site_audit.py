@@ -63,6 +63,11 @@ class Pages(NamedTuple):
     judged: int
     with_error: int
 
+    @property
+    def unjudged(self) -> int:
+        """Redirects, and what was not asked for."""
+        return self.known - self.judged
+
 
 @dataclass(frozen=True)
 class CheckResult:

@@ -80,6 +80,7 @@ def values(crawl: AuditedCrawl, catalogue: Catalogue, csv: str | None) -> dict[s
         "crawl": crawl,
         "csv": csv,
         "groups": groups,
+        "unlisted_count": sum(group.more_count for group in groups),
         "chart": categories(crawl),
         "options": {
             "severity": [each for each in SEVERITIES if crawl.severities[each]],

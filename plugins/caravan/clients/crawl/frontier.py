@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from caravan.clients.crawl.room import is_full
 from caravan.core.crawl import KINDS, Kind, Outcome
-from caravan.core.errors import CaravanError
+from caravan.core.errors import CaravanError, Fault, Misconfigured
 
 STATES: tuple[Outcome, ...] = ("fetched", "not_modified", "failed", "blocked", "refused", "skipped")
 """Numbered from 1; 0 waits."""
@@ -84,7 +84,7 @@ class Frontier:
     """One crawl's, of one folder; for one thread."""
 
     def __init__(self, path: Path, configuration_hash: str) -> None:
-        """Made, or opened where there is one. CaravanError for one of another configuration."""
+        """Made, or opened where there is one. Misconfigured for one of another configuration."""
         self.path = path
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
@@ -96,10 +96,11 @@ class Frontier:
             if made_with is None:
                 self._connection.execute("INSERT INTO meta VALUES ('configuration_hash', ?)", [configuration_hash])
             elif made_with != configuration_hash:
-                raise CaravanError(
-                    f"{path.parent}: a crawl was begun there with another configuration (scope, limits or version of "
-                    "the extractor); give another folder, or begin afresh, which removes it"
+                message = (
+                    "a crawl was begun there with another configuration (scope, limits or version of the extractor); "
+                    "give another folder, or begin afresh (`--fresh`), which removes it"
                 )
+                raise Misconfigured([Fault(str(path.parent), message)])
         except sqlite3.DatabaseError as error:
             self.close()
             if is_full(error):

@@ -21,13 +21,13 @@ from caravan.clients.crawl.crawl import Crawl, Work
 from caravan.clients.crawl.downloader import Downloader, Read
 from caravan.clients.crawl.frontier import Frontier
 from caravan.clients.crawl.locks import hold_hosts
-from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT
+from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT, Origin
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts, as_table
 from caravan.clients.crawl.room import told_when_full
 from caravan.clients.crawl.seeds import sow, sow_last_run
 from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
-from caravan.core.errors import CaravanError
+from caravan.core.errors import CaravanError, Fault, Misconfigured
 from caravan.core.urls import origin_of
 
 _NOT_OF_THE_RESULT = frozenset(
@@ -139,8 +139,8 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
     """Crawls into `folder`; goes on with what was begun there, unless `fresh`, which removes it.
 
     Returns when all is asked, or soon after `means.stop` is set. Raises Retryable while another crawls one of the
-    hosts and when the disk is full, CaravanError for a folder with a crawl of another configuration or with one that
-    is through.
+    hosts and when the disk is full, Misconfigured for a folder with a crawl of another configuration or with one that
+    is through; one that read nothing is replaced.
     """
     configuration_hash = plan.configuration_hash(means.extractor_version)
     with (
@@ -201,19 +201,21 @@ def _rarely_collected() -> Iterator[None]:
 
 def _prepare(folder: Path, fresh: bool, configuration_hash: str) -> None:
     was_begun = is_begun(folder)
-    if fresh and was_begun:
+    record = read_record(folder)
+    # Beside one that is kept to compare with it stays: what is known there is of its configuration.
+    is_vain = record is not None and record.certificate.stopped == NOTHING and not any(written(folder / PREVIOUS))
+    if was_begun and (fresh or is_vain):
         remove_written(folder)
+        record = None
     folder.mkdir(parents=True, exist_ok=True)
     # Beside a crawl that was set aside there may be files of its owner: not under the names that this one writes.
     if not was_begun and any(written(folder) if (folder / PREVIOUS).is_dir() else folder.iterdir()):
-        raise CaravanError(f"{folder}: is not empty, and holds no crawl; give another folder")
-    record = read_record(folder)
+        raise Misconfigured([Fault(str(folder), "is not empty, and holds no crawl; give another folder")])
     if record is not None and record.ended_at is not None:
         other = ", and had another configuration (scope, limits or version of the extractor)"
         what = f"is through{other if record.configuration_hash != configuration_hash else ''}"
-        raise CaravanError(
-            f"{folder}: the crawl there {what}; give another folder, or begin afresh (`--fresh`), which replaces it"
-        )
+        message = f"the crawl there {what}; give another folder, or begin afresh (`--fresh`), which replaces it"
+        raise Misconfigured([Fault(str(folder), message)])
 
 
 def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> Record:
@@ -256,7 +258,7 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
     # A link may write http for https, or www where there is none: what only such a link leads to is not to be expected,
     # or it would keep each crawl from being complete.
     wanted = {*map(origin_of, plan.start_urls), *plan.origins, *frontier.expected_origins()}
-    failed = {each.host: each.closed for each in own if each.closed in _FAILURES and each.origin in wanted}
+    failed = {each.host: _failure(each) for each in own if each.closed in _FAILURES and each.origin in wanted}
     spent = {reason: each.host for each in own for reason in (PAGES, SECONDS) if each.skipped[reason]}
     stopped = None
     if not is_through:
@@ -268,6 +270,12 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
     elif spent:
         stopped = "; ".join(f"{reason} of {host}" for reason, host in sorted(spent.items()))
     return Certificate(expected, seen, plan.required_share, failed, frontier.skipped(), stopped)
+
+
+def _failure(origin: Origin) -> str:
+    """As `core.crawl.in_words` takes it."""
+    came = origin.robots.reason if origin.closed == NO_ROBOTS and origin.robots else None
+    return f"{origin.closed}: {came}" if came else str(origin.closed)
 
 
 def _write(folder: Path, record: Record) -> None:
