@@ -5,8 +5,10 @@ Nothing here imports airflow: a pure test must not pay for it.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +36,13 @@ def memory_folder() -> Path | None:
 if "TMPDIR" not in os.environ and (folder := memory_folder()):
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # of the processes that tests start, too
 HOME = Path(tempfile.mkdtemp(prefix="caravan-tests-"))
+
+# Images of containers are made without compiled files, and ask it of all that runs in them: every process of the tests
+# would compile Caravan anew, and every run all tests, whose asserts pytest rewrites.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the processes that tests start, too
+# By default every 700 objects more set the search for cycles off: an eighth of all CPU, for worlds that grow and stay.
+gc.set_threshold(10_000, 10, 10)
 
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "CARAVAN_CONFIG", "CARAVAN_WAREHOUSE"))]:
     del os.environ[name]

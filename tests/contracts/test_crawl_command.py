@@ -217,6 +217,20 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path, site: Site, command: Comm
     assert contents(out) == before and site.log == []
 
 
+def test_a_folder_in_use_from_another_home_is_left_alone(
+    tmp_path: Path, site: Site, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    options = (site.url, "--private", "--rate", "500", "--out", str(out))
+    assert command(*options)[0] == 0
+    before = contents(out)
+    with crawls.hold(out, Settings.from_environment(), "crawls the shop"):
+        monkeypatch.setenv("CARAVAN_HOME", str(tmp_path / "other"))
+        code, said = command(*options, "--fresh")
+    assert code == 1 and f"{out} is in use: a process with another CARAVAN_HOME" in said.replace("\n", " ")
+    assert contents(out) == before
+
+
 @pytest.mark.parametrize("has_folder", [True, False], ids=["in one folder", "in folders of their own"])
 def test_what_is_being_audited_is_left_alone(
     tmp_path: Path, site: Site, command: Command, monkeypatch: pytest.MonkeyPatch, has_folder: bool

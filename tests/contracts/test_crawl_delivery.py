@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from fixture_site import ORIGIN, tables_of
 
-from caravan.clients.crawl import comparing, delivery
+from caravan.clients.crawl import comparing, delivery, findings
 from caravan.clients.crawl.comparing import Standing
 from caravan.clients.crawl.delivery import Stamp
 from caravan.clients.crawl.facts import CrawlFacts
@@ -26,7 +26,10 @@ from caravan.warehouse.crawls import PREFIX
 from caravan.warehouse.raw_tables import CRAWLS
 
 NIGHT = datetime(2026, 3, 2, 2, 0)
-TEXTS = {name: (FOLDER / "after" / f"{name}.sql").read_text(encoding="utf-8") for name in ("comparison", "delivery")}
+TEXTS = {
+    name: (FOLDER / "after" / f"{name}.sql").read_text(encoding="utf-8")
+    for name in ("comparison", "suppression", "delivery")
+}
 COLUMNS = {name.removeprefix(PREFIX): table.columns for name, table in CRAWLS.items()}
 CHECKS = ("response-4xx", "url-underscore")
 
@@ -69,7 +72,7 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
         incomplete_reason=None,
         is_comparable=False,
         not_comparable_reason="the first crawl",
-        **{"config_hash": "h", "currency_code": "EUR", "has_sales": True, "market_default": "ZZ", **stamp},
+        **{"config_hash": "h", "currency_code": "EUR", "sales_problem": None, "market_default": "ZZ", **stamp},
     )
     with CrawlFacts(tables, catalogue.script(*TEXTS.values(), comparing.ASKED), folder, inputs, threads=1) as facts:
         verdicts = [
@@ -83,12 +86,12 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
         score = pa.table({"page_key": keys, "score": np.arange(5) * 1.0, "previous_score": [None] * 5})
         facts.provide("link_score", score)
         comparing.compare(facts, TEXTS["comparison"], [], {}, None, Standing(NIGHT, False, True))
+        findings.suppress(facts, TEXTS["suppression"], suppressions)
         files = delivery.deliver(
             facts,
             TEXTS["delivery"],
             usual,
             verdicts,
-            suppressions,
             pa.Table.from_pylist(revenue, schema=delivery.REVENUE),
             COLUMNS,
             folder,
@@ -144,22 +147,23 @@ def test_what_an_issue_puts_at_risk_or_why_that_is_not_known(tmp_path, path, amo
 
 
 def test_without_sales_in_the_warehouse_nothing_is_known(tmp_path):
-    reasons = {row["revenue_reason"] for row in deliver(tmp_path, has_sales=False)["issue"] if "a_new" in row["url"]}
+    found = deliver(tmp_path, sales_problem="no sales in the warehouse")["issue"]
+    reasons = {row["revenue_reason"] for row in found if "a_new" in row["url"]}
     assert reasons == {"no sales in the warehouse"}
 
 
 @pytest.mark.parametrize(
-    ("suppression", "suppressed"),
+    ("urls", "suppressed"),
     [
-        ({"urls": "/de/", "expires": date(2026, 3, 2)}, {"/de/a_pot", "/de/a_new", "/de/a_text"}),
-        ({"urls": "a_pot$", "expires": date(2026, 4, 1)}, {"/de/a_pot", "/fr/a_pot"}),
-        ({"urls": None, "expires": date(2026, 4, 1)}, {"/de/a_pot", "/de/a_new", "/de/a_text", "/fr/a_pot"}),
-        ({"urls": None, "expires": date(2026, 3, 1)}, set()),
+        ("/de/", {"/de/a_pot", "/de/a_new", "/de/a_text"}),
+        ("a_pot$", {"/de/a_pot", "/fr/a_pot"}),
+        (None, {"/de/a_pot", "/de/a_new", "/de/a_text", "/fr/a_pot"}),
+        ("/it/", set()),
     ],
-    ids=["on its last day", "by expression", "all of a check", "over"],
+    ids=["of a folder", "by its end", "all of a check", "of none"],
 )
-def test_who_leaves_an_issue_as_it_is(tmp_path, suppression, suppressed):
-    given = {"check_id": "url-underscore", "owner": "Ada", "reason": "relaunch", **suppression}
+def test_who_leaves_an_issue_as_it_is(tmp_path, urls, suppressed):
+    given = {"check_id": "url-underscore", "owner": "Ada", "reason": "relaunch", "urls": urls}
     issues = deliver(tmp_path, given)["issue"]
     assert {row["url"].removeprefix(ORIGIN) for row in issues if row["is_suppressed"]} == suppressed
     for row in issues:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, text
 
 from caravan.clients.crawl.crawl import Crawl
-from caravan.clients.crawl.runs import Plan
+from caravan.clients.crawl.runs import LITTLE, Plan
 from caravan.core.crawl import Limits
 
 
@@ -57,12 +58,18 @@ def test_what_a_host_was_too_busy_to_show_was_not_seen(tmp_path: Path) -> None:
     assert rows == [("fetched", None, 200, 2), ("skipped", "told_to_wait", 429, 3)]
 
 
-@pytest.mark.parametrize(("busy", "stopped"), [("bcde", "most pages did not answer"), ("cde", None)])
-def test_a_site_without_a_sitemap_of_which_most_was_too_busy_was_not_seen(tmp_path, busy, stopped) -> None:
+BUSY, FAILING = text("slow down", 429), text("oh", 500)
+_PACKED = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
+CUT = Reply(gzip.compress(b"<title>whole</title>" * 99)[:-9], 200, _PACKED)
+
+
+@pytest.mark.parametrize("answer", [BUSY, FAILING, CUT], ids=["busy", "failing", "cut"])
+@pytest.mark.parametrize(("unseen", "stopped"), [("bcde", LITTLE), ("cde", None)])
+def test_a_site_without_a_sitemap_of_which_most_was_not_to_be_seen(tmp_path, answer, unseen, stopped) -> None:
     def route(path: str) -> Reply | None:
         if path == "/":
             return page(path, [f"/{each}" for each in "abcde"])
-        return text("slow down", 429) if path[1:] in tuple(busy) else page(path, [])
+        return answer if path[1:] in tuple(unseen) else page(path, [])
 
     with Site(route).serve() as site:
         certificate = run(

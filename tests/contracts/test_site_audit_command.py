@@ -14,6 +14,8 @@ import pytest
 from crawl_world import Reply, Site, page, text, to
 
 from caravan.cli.main import main
+from caravan.config import site_checks
+from caravan.config.site_checks import load_site_checks
 
 Command = Callable[..., tuple[int, str]]
 CHECK = "title-empty"
@@ -66,6 +68,14 @@ def command(
     return run
 
 
+@pytest.fixture
+def few_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what becomes of issues, whichever checks found them: to ask all takes twice as long as all else."""
+    every = load_site_checks()
+    few = every.only([check.id for check in every.checks if check.category in ("metadata", "performance", "response")])
+    monkeypatch.setattr(site_checks, "load_site_checks", lambda: few)
+
+
 def ledger(folder: Path) -> dict[tuple[str, str], tuple[str, str | None]]:
     rows = pq.read_table(folder / "ledger.parquet").to_pylist()
     return {(row["check_id"], row["url"].split("/", 3)[3]): (row["state"], row["change"]) for row in rows}
@@ -101,6 +111,7 @@ def test_the_first_crawl_finds_what_is_wrong_and_says_where_the_report_is(comman
     assert report.count("data-issue ") == issues
 
 
+@pytest.mark.usefixtures("few_checks")
 @pytest.mark.parametrize("has_folder", [True, False], ids=["in one folder", "in folders of their own"])
 def test_the_second_crawl_says_what_was_fixed_and_what_is_new(
     command: Command, tmp_path: Path, out: Path, web: Web, has_folder: bool
@@ -141,6 +152,7 @@ def test_other_options_have_a_history_of_their_own(command: Command, tmp_path: P
     assert again == dict.fromkeys(first, ("open", "still")) and seen == {first_seen}
 
 
+@pytest.mark.usefixtures("few_checks")
 def test_what_was_fixed_and_is_there_again_is_back(command: Command, out: Path, web: Web) -> None:
     bad, good = web.pages["/a"], page("All about A", ["/"])
     for each in (bad, good, bad):
@@ -150,6 +162,7 @@ def test_what_was_fixed_and_is_there_again_is_back(command: Command, out: Path, 
     assert " back," in said and " 0 back," not in said
 
 
+@pytest.mark.usefixtures("few_checks")
 def test_half_a_crawl_closes_nothing_and_does_not_say_that_there_is_nothing(
     command: Command, out: Path, web: Web
 ) -> None:
@@ -165,6 +178,7 @@ def test_half_a_crawl_closes_nothing_and_does_not_say_that_there_is_nothing(
     assert "The crawl is not complete." in (out / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("few_checks")
 def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site: Site, out: Path) -> None:
     first = command()[1]
     (out / "report.html").unlink()
@@ -174,6 +188,7 @@ def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site
     assert said.split("Open issues")[1] == first.split("Open issues")[1]
 
 
+@pytest.mark.usefixtures("few_checks")
 @pytest.mark.parametrize(
     ("gate", "code", "told"),
     [
@@ -198,6 +213,7 @@ def test_a_gate_of_nothing(command: Command, site: Site, gate: str) -> None:
     assert site.log == []
 
 
+@pytest.mark.usefixtures("few_checks")
 def test_a_gate_that_there_is_not(command: Command, site: Site) -> None:
     code, said = command("--gate", f"{CHECK},title-emty,zzz")
     assert code == 2 and "there is no check 'title-emty'; did you mean 'title-empty'?" in said
@@ -214,6 +230,7 @@ def test_what_pages_write_stays_text(command: Command, out: Path, web: Web) -> N
     assert not [cell for row in rows_of(out) for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
 
 
+@pytest.mark.usefixtures("few_checks")
 def test_what_a_crawl_that_died_half_moved_is_moved_on(command: Command, out: Path) -> None:
     command()
     aside = out / ".aside"
@@ -225,6 +242,7 @@ def test_what_a_crawl_that_died_half_moved_is_moved_on(command: Command, out: Pa
     assert json.loads((out / "previous/run.json").read_text())["ended_at"] and not aside.exists()
 
 
+@pytest.mark.usefixtures("few_checks")
 def test_what_no_crawl_wrote_is_left_alone(command: Command, out: Path) -> None:
     command()
     first = {path.name for path in out.iterdir()}
@@ -235,6 +253,7 @@ def test_what_no_crawl_wrote_is_left_alone(command: Command, out: Path) -> None:
         assert {path.name for path in (out / "previous").iterdir()} == first, "all that it writes is known"
 
 
+@pytest.mark.usefixtures("few_checks")
 def test_dead_pages_are_told_each_night(command: Command, out: Path, web: Web) -> None:
     packed = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
     web.pages |= {

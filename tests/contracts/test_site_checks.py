@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 from fixture_site import ORIGIN, tables_of
 
+from caravan.clients.crawl import facts as facts_module
 from caravan.clients.crawl.facts import CrawlFacts
 from caravan.config.site_checks import CATEGORIES, Check, load_site_checks
 from caravan.functions.site.audit import Verdict, audit
@@ -28,11 +31,44 @@ CASES: dict[str, Any] = {
 IMPLEMENTED = [check for check in CATALOGUE.checks if check.is_implemented]
 
 
-def judge(check: Check, case: dict[str, Any], tmp_path: Path) -> tuple[Verdict, list[dict[str, Any]]]:
-    tables, inputs = tables_of(case)
-    with CrawlFacts(tables, CATALOGUE.only([check.id]).script(), tmp_path, inputs, threads=1) as facts:
-        (verdict,) = audit(facts, [check])
-        return verdict, facts.issues().to_pylist()
+Judge = Callable[[Check, dict[str, Any]], tuple[Verdict, list[dict[str, Any]]]]
+
+
+@pytest.fixture(scope="module")
+def same_in_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database with the empty tables and the lists of codes: to make them takes longer than to judge a case."""
+    connection = facts_module._connect(tmp_path_factory.mktemp("facts"), "1GB", 1)
+    facts_module._make_tables(connection, {}, {})
+    facts_module._make_codes(connection)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def judge(same_in_all: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Judge:
+    """Judges in a transaction that is never committed: no case sees what another wrote."""
+
+    def connect(*_: object) -> duckdb.DuckDBPyConnection:
+        return same_in_all.cursor().begin()
+
+    def judged(check: Check, case: dict[str, Any]) -> tuple[Verdict, list[dict[str, Any]]]:
+        tables, inputs = tables_of(case)
+        with CrawlFacts(tables, CATALOGUE.only([check.id]).script(), tmp_path, inputs) as facts:
+            (verdict,) = audit(facts, [check])
+            return verdict, facts.issues().to_pylist()
+
+    monkeypatch.setattr(facts_module, "_connect", connect)
+    monkeypatch.setattr(facts_module, "_empty_tables", lambda: "SELECT 1")
+    monkeypatch.setattr(facts_module, "_make_codes", lambda connection: None)
+    return judged
+
+
+def test_a_case_leaves_nothing_to_the_next(judge: Judge, same_in_all: duckdb.DuckDBPyConnection) -> None:
+    check = IMPLEMENTED[0]
+    assert judge(check, CASES[check.id]["fires"])[0].outcome == "fired"
+    found = same_in_all.execute("SELECT COUNT(*) FROM page").fetchall()
+    made = same_in_all.execute("SELECT table_name FROM duckdb_tables() WHERE table_name = 'issue'").fetchall()
+    assert (found, made) == ([(0,)], [])
 
 
 def test_every_implemented_check_has_both_cases_and_no_other_has_any():
@@ -47,9 +83,9 @@ def test_cases_stand_in_the_file_of_their_category():
 
 
 @pytest.mark.parametrize("check", IMPLEMENTED, ids=lambda check: check.id)
-def test_it_fires_where_the_defect_is(check, tmp_path):
+def test_it_fires_where_the_defect_is(check, judge):
     case = CASES[check.id]["fires"]
-    verdict, issues = judge(check, case, tmp_path)
+    verdict, issues = judge(check, case)
     assert verdict.outcome == "fired", verdict.reason
     expected = case["at"] if isinstance(case["at"], dict) else dict.fromkeys(case["at"], 1)
     assert {issue["url"].removeprefix(ORIGIN): issue["affected_count"] for issue in issues} == expected
@@ -62,7 +98,7 @@ def test_it_fires_where_the_defect_is(check, tmp_path):
 
 
 @pytest.mark.parametrize("check", IMPLEMENTED, ids=lambda check: check.id)
-def test_it_passes_where_it_is_not(check, tmp_path):
-    verdict, issues = judge(check, CASES[check.id]["passes"], tmp_path)
+def test_it_passes_where_it_is_not(check, judge):
+    verdict, issues = judge(check, CASES[check.id]["passes"])
     assert issues == []
     assert verdict.outcome == "passed", verdict.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from crawl_world import Site, page, text, to
 from engines import one_engine, slow_on_lake
 from site_nights import DAG, REPORTING, World
 
-from caravan.assembly import reporting, site
+from caravan.assembly import reporting, site, site_crawl
 from caravan.config.settings import Settings
+from caravan.config.site_checks import load_site_checks
 from caravan.core.errors import Misconfigured, Rejected, Retryable
 
 
@@ -30,6 +32,14 @@ def world(new_place: Any, engine: str, tmp_path: Path, monkeypatch: pytest.Monke
     }
     with Site(pages.get).serve() as served:
         yield World(tmp_path / "home", new_place(engine), served, pages, monkeypatch)
+
+
+@pytest.fixture
+def few_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what the steps do with issues, whichever checks found them."""
+    every = load_site_checks()
+    few = every.only([check.id for check in every.checks if check.category in ("metadata", "response")])
+    monkeypatch.setattr(site_crawl, "load_site_checks", lambda: few)
 
 
 @slow_on_lake
@@ -75,6 +85,7 @@ def hide_the_end(world: World) -> None:
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_what_a_complete_crawl_found_changed_is_announced(world):
     (world.home / "config" / "outlets").mkdir()
     (world.home / "config" / "outlets" / "search.yml").write_text(
@@ -103,6 +114,7 @@ def test_what_a_complete_crawl_found_changed_is_announced(world):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_what_was_audited_before_its_file_asked_for_it_is_not_announced(world):
     run = world.crawl()
     world.step("audit", "shop", run)
@@ -136,6 +148,7 @@ def test_any_step_may_be_done_again(world):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_two_runs_do_not_write_into_one_crawl(world):
     run = world.crawl()
     root = world.home / "site" / "crawls" / "shop"
@@ -150,6 +163,7 @@ def test_two_runs_do_not_write_into_one_crawl(world):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_a_gate_fails_the_run_and_names_the_page_until_it_is_suppressed(world):
     gate = "gate: [response-4xx]\n"
     world.configure(gate)
@@ -165,10 +179,22 @@ def test_a_gate_fails_the_run_and_names_the_page_until_it_is_suppressed(world):
         "SELECT url, suppressed_by, is_suppressed FROM mart.fct_site_issue WHERE check_id = 'response-4xx'"
     )
     assert suppressed == [(f"{world.served.url}/de/lost", "Ada", True)]
-    assert world.rows("SELECT suppressed_count FROM mart.rpt_site__health") == [(1,)]
+    assert world.rows("SELECT suppressed_count, error_count FROM mart.rpt_site__health") == [(1, 0)]
+    newest = max(world.home.glob("site/crawls/shop/*/report.html")).parent
+    told = (newest / "report.html").read_text()
+    assert "Left so for now" in told and "relaunch" in told, "the crawl's own report says the same"
+    with open(newest / "issues.csv", newline="") as file:
+        issues = list(csv.DictReader(file))
+    assert [row["url"] for row in issues if row["is_suppressed"] == "True"] == [f"{world.served.url}/de/lost"]
+    world.now = world.now.replace(day=10)
+    world.night()
+    world.now += timedelta(days=1)
+    with pytest.raises(Rejected, match=r"(?s)GATE.*shop: response-4xx at .*/de/lost"):
+        world.night()
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_a_check_that_is_switched_off_leaves_no_issue_open(world, caplog):
     night = world.now.date()
     world.night()
@@ -183,6 +209,7 @@ def test_a_check_that_is_switched_off_leaves_no_issue_open(world, caplog):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_a_site_that_is_gone_for_a_night_ends_nothing(world):
     world.night()
     before = world.rows("SELECT COUNT(*) FROM mart.fct_site_issue")
@@ -203,6 +230,7 @@ def test_a_site_that_is_gone_for_a_night_ends_nothing(world):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_a_faulty_file_disables_its_site_alone(world):
     world.configure("gate: [no-such-check]\n", code="blog")
     assert world.step("list_sites", "run", DAG) == ["shop"]
@@ -219,6 +247,7 @@ def test_a_faulty_file_disables_its_site_alone(world):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_authorities_that_are_not_there_fail_the_crawl_and_name_the_file(world):
     world.configure("authorities: /nowhere/own.pem\n")
     with pytest.raises(Misconfigured, match=r"sites/shop.yml: authorities: there is no file /nowhere/own.pem"):
@@ -226,6 +255,7 @@ def test_authorities_that_are_not_there_fail_the_crawl_and_name_the_file(world):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_a_run_of_some_sites_is_judged_by_their_gates_alone(world):
     world.configure("gate: [response-4xx]\n")
     world.configure(code="blog")
@@ -238,6 +268,7 @@ def test_a_run_of_some_sites_is_judged_by_their_gates_alone(world):
 
 
 @one_engine
+@pytest.mark.usefixtures("few_checks")
 def test_what_a_check_blocked_fails_the_verdict(world, monkeypatch):
     world.step("list_sites", "run", DAG)
     blocked = "mart.fct_page 2026-03-02 DE: the key is not unique"

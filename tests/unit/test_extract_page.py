@@ -239,6 +239,7 @@ def test_a_cut_body_is_marked():
         ({"status": 301}, "no_location"),
         ({"status": 302, "headers": (("location", ""),)}, "no_location"),
         ({"status": 302, "headers": (("location", "javascript:void(0)"),)}, "no_location"),
+        ({"status": 302, "headers": (("location", "file:///etc/hosts"),)}, "no_location"),
         ({"status": 302, "headers": (("location", "http://[bad/"),)}, "no_location"),
         ({"status": 302, "headers": (("location", "tel:+4912345"),)}, None),
         ({"status": 302, "headers": (("location", "/" + "x" * 3_000),)}, None),

@@ -93,11 +93,7 @@ SELECT
             AND COALESCE(page.media_type, 'text/html') IN ('text/html', 'application/xhtml+xml')
             AND (
                 page.reason IN ('timeout', 'broken', 'empty')
-                OR (
-                    page.reason = 'encoding'
-                    AND page.body_bytes = 0
-                    AND LOWER(page.content_encoding) IN ('gzip', 'x-gzip', 'deflate')
-                )
+                OR (page.reason = 'encoding' AND LOWER(page.content_encoding) IN ('gzip', 'x-gzip', 'deflate'))
             )
             THEN 'unreachable'
         WHEN page.status_code IN (301, 302, 303, 307, 308) AND page.location_url IS NOT NULL THEN 'redirect'
@@ -184,16 +180,35 @@ FROM host
 WHERE host.is_https;
 
 -- Pages that might only say that there is none, each with the host's answer to an address that cannot exist, where that
--- is a page. Home pages may look like it: one-page shops.
+-- is a page; and that answer of each host, which is told of its home page. Home pages may look like it: one-page shops.
 CREATE TEMP VIEW page_to_be_missing AS
 SELECT
-    html_page.*,
-    host.missing_page_hash,
+    html_page.url,
+    html_page.market_code,
+    html_page.page_key,
+    html_page.title,
+    html_page.h1,
+    html_page.word_count,
+    html_page.character_count,
+    COALESCE(html_page.text_hash = host.missing_page_hash, FALSE) AS is_as_missing,
     host.missing_page_status
 FROM html_page
 LEFT JOIN host
     ON html_page.host = host.host AND COALESCE(host.is_https = STARTS_WITH(html_page.url, 'https://'), TRUE)
-WHERE html_page.character_count > 0 AND PATH_OF(html_page.url) NOT IN ('', '/');
+WHERE html_page.character_count > 0 AND PATH_OF(html_page.url) NOT IN ('', '/')
+UNION ALL
+SELECT
+    CASE WHEN COALESCE(is_https, TRUE) THEN 'https://' ELSE 'http://' END || host || '/' AS url,
+    '' AS market_code,
+    CAST(NULL AS BIGINT) AS page_key,
+    CAST(NULL AS VARCHAR) AS title,
+    CAST(NULL AS VARCHAR) AS h1,
+    CAST(NULL AS BIGINT) AS word_count,
+    CAST(NULL AS BIGINT) AS character_count,
+    missing_page_status BETWEEN 200 AND 299 AS is_as_missing,
+    missing_page_status
+FROM host
+WHERE missing_page_status IS NOT NULL;
 
 -- What pages say that are not there.
 CREATE TEMP TABLE not_found_words AS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -123,11 +123,13 @@ def audit_crawl(
     inputs: Mapping[str, pa.Table | Path] | None = None,
     now: datetime | None = None,
     also: Also | None = None,
+    suppressions: Iterable[Mapping[str, object]] = (),
 ) -> Audited:
     """Write issue, check, ledger and page_change as Parquet into `folder`, issues.csv and report.html.
 
     `name`: of the site, for its readers. `inputs`: by table name of `clients.crawl.facts.INPUT_TABLES`; those of the
-    crawl before are added. `now`: when it is written, UTC; the end of the crawl when absent.
+    crawl before are added. `now`: when it is written, UTC; the end of the crawl when absent. `suppressions`: rows of
+    `clients.crawl.findings.SUPPRESSION` that hold; their issues are told apart, and counted nowhere else.
     """
     from caravan.clients.crawl import comparing, delivery, findings
     from caravan.clients.crawl.facts import INPUT_TABLES, CrawlFacts
@@ -158,6 +160,7 @@ def audit_crawl(
         texts = before.ledger.with_name(comparing.PAGE_TEXTS) if before.ledger is not None else None
         known_texts = pq.read_table(texts) if texts is not None and texts.exists() else None
         comparing.compare(facts, script, evaluated, _evaluated_before(before), known, standing, known_texts)
+        findings.suppress(facts, (FOLDER / "after" / "suppression.sql").read_text(encoding="utf-8"), suppressions)
         facts.write_issues(folder / ISSUES)
         with _whole(folder / CHECKS) as path:
             pq.write_table(_check_table(verdicts), path, compression="zstd")
@@ -229,6 +232,7 @@ def _told(
         page_changes=findings.page_changes(facts, site_issues.PAGES_SHOWN),
         page_change_counts=findings.page_change_counts(facts),
         slowest=findings.slowest(facts, site_issues.SLOWEST_SHOWN),
+        suppressed=findings.suppressed(facts),
     )
 
 

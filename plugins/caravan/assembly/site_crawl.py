@@ -150,17 +150,17 @@ def _audit(night: _Night, site: Site, run_id: str) -> dict[str, int]:
     telling = (CHECKS_FOLDER / "after" / "announcement.sql").read_text(encoding="utf-8") if site.announce else ""
 
     def deliver(facts: CrawlFacts, verdicts: Sequence[Verdict]) -> None:
-        stamp = _stamp(night, site, folder, record, before, run_id, has_sales=revenue is not None)
+        stamp = _stamp(night, site, folder, record, before, run_id, revenue.problem)
         columns = {name.removeprefix(PREFIX): table.columns for name, table in CRAWLS.items()}
-        delivery.deliver(
-            facts, script, stamp, map(_told, verdicts), _suppressions(site), _earned(revenue), columns, folder
-        )
+        delivery.deliver(facts, script, stamp, map(_told, verdicts), _earned(revenue.amounts), columns, folder)
         if telling:
             announcing.write(facts, telling, before.crawl, folder)
 
     catalogue = night.catalogue(site)
+    also = Also(script + telling, deliver)
+    suppressions = _suppressions(site, today)
     audited = audit_crawl(
-        site.name, folder, record, catalogue, night.settings, before, inputs, utc_now(), Also(script + telling, deliver)
+        site.name, folder, record, catalogue, night.settings, before, inputs, utc_now(), also, suppressions
     )
     broken = [each for each in audited.verdicts if each.is_broken]
     for each in broken:
@@ -294,9 +294,7 @@ def _ended(night: _Night, site: Site) -> list[tuple[Path, Record]]:
     return [each for each in found if each[1].ended_at is not None and each[1].certificate.stopped != NOTHING]
 
 
-def _inputs(
-    night: _Night, site: Site, today: date
-) -> tuple[dict[str, pa.Table | Path], dict[tuple[str, str], object] | None]:
+def _inputs(night: _Night, site: Site, today: date) -> tuple[dict[str, pa.Table | Path], site_inputs.Revenue]:
     from caravan.clients.crawl.facts import INPUT_TABLES
 
     schemas = {name: schema for tables in INPUT_TABLES.values() for name, schema in tables.items()}
@@ -313,7 +311,7 @@ def _inputs(
     for name, rows in (("price", prices), ("stock", stock)):
         if rows:
             found[name] = pa.Table.from_pylist(rows, schema=schemas[name])
-    return found, dict(revenue) if revenue is not None else None
+    return found, revenue
 
 
 def _markets(night: _Night, site: Site) -> list[dict[str, object]]:
@@ -339,7 +337,7 @@ def _markets(night: _Night, site: Site) -> list[dict[str, object]]:
 
 
 def _stamp(
-    night: _Night, site: Site, folder: Path, record: Record, before: Before, run_id: str, *, has_sales: bool
+    night: _Night, site: Site, folder: Path, record: Record, before: Before, run_id: str, sales_problem: str | None
 ) -> Stamp:
     from caravan.assembly.site_audit import FIRST_CRAWL
     from caravan.clients.crawl.delivery import Stamp as Stamped
@@ -361,7 +359,7 @@ def _stamp(
         not_comparable_reason=None if before.crawl is not None else FIRST_CRAWL,
         config_hash=record.configuration_hash,
         currency_code=night.configuration.project.base_currency,
-        has_sales=has_sales,
+        sales_problem=sales_problem,
         market_default=OTHER_MARKET,
     )
 
@@ -381,15 +379,17 @@ def _told(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _suppressions(site: Site) -> list[dict[str, object]]:
+def _suppressions(site: Site, today: date) -> list[dict[str, object]]:
+    """Those that hold; their last day is one of them."""
     return [
-        {"check_id": each.check, "urls": each.urls, "owner": each.owner, "reason": each.reason, "expires": each.expires}
+        {"check_id": each.check, "urls": each.urls, "owner": each.owner, "reason": each.reason}
         for each in site.suppressions
+        if each.expires >= today
     ]
 
 
-def _earned(revenue: Mapping[tuple[str, str], object] | None) -> pa.Table:
+def _earned(revenue: Mapping[tuple[str, str], object]) -> pa.Table:
     from caravan.clients.crawl.delivery import REVENUE
 
-    rows = [{"market_code": market, "sku": sku, "amount": amount} for (market, sku), amount in (revenue or {}).items()]
+    rows = [{"market_code": market, "sku": sku, "amount": amount} for (market, sku), amount in revenue.items()]
     return pa.Table.from_pylist(rows, schema=REVENUE)

@@ -59,11 +59,12 @@ def _check_file(item: Declared, models: Mapping[str, Model]) -> tuple[exp.Query 
         return None, [_at(model, finding.line, finding.message) for finding in findings]
     keys = {name: table.key for name, table in SOURCES.items()} | {name: other.key for name, other in models.items()}
     faults = [_at(model, finding.line, finding.message) for finding in query_findings(sql, tree, keys)]
-    faults += _references(model, tree, models)
+    reads = _tables(tree)
+    faults += _references(model, reads, models)
     faults += _output(model, tree)
     faults += _slices(item, tree)
-    faults += _by_key(item, tree, models)
-    faults += _window(model, tree, models)
+    faults += _by_key(item, reads, models)
+    faults += _window(model, reads, models)
     return tree, faults
 
 
@@ -71,21 +72,22 @@ def _at(model: Model, line: int, message: str) -> Fault:
     return Fault(f"{model.function}/{model.path.name}:{line}", message)
 
 
-def _tables(tree: exp.Query) -> Iterator[tuple[str, exp.Table]]:
-    """References to real tables, as schema.table, with their node."""
+Reads = Sequence[tuple[str, exp.Table]]
+"""References to real tables, as schema.table, with their node."""
+
+
+def _tables(tree: exp.Query) -> Reads:
     real = tables_in(tree)
-    for table in tree.find_all(exp.Table):
-        name = f"{table.db}.{table.name}"
-        if name in real and not isinstance(table.this, exp.Func):
-            yield name, table
+    named = ((f"{table.db}.{table.name}", table) for table in tree.find_all(exp.Table))
+    return [(name, table) for name, table in named if name in real and not isinstance(table.this, exp.Func)]
 
 
-def _references(model: Model, tree: exp.Query, models: Mapping[str, Model]) -> Iterator[Fault]:
-    for name, table in _tables(tree):
+def _references(model: Model, reads: Reads, models: Mapping[str, Model]) -> Iterator[Fault]:
+    for name, table in reads:
         if name not in models and name not in SOURCES:
             hint = nearest(name, [*models, *SOURCES])
             yield _at(model, line_of(table), f"reads '{name}', which no model makes{hint}")
-    for name in sorted(model.look_back_days.keys() - tables_in(tree)):
+    for name in sorted(model.look_back_days.keys() - {name for name, _ in reads}):
         yield _at(model, 1, f"look_back_days names {name}, which the SQL does not read")
 
 
@@ -120,13 +122,13 @@ def _slices(item: Declared, tree: exp.Query) -> Iterator[Fault]:
             yield _at(item.model, 1, f"uses ${name}, and {DECLARATIONS} gives the model no slice")
 
 
-def _by_key(item: Declared, tree: exp.Query, models: Mapping[str, Model]) -> Iterator[Fault]:
+def _by_key(item: Declared, reads: Reads, models: Mapping[str, Model]) -> Iterator[Fault]:
     """What is read by key has slices and the key's column, and each SELECT that reads it names its keys."""
     model = item.model
     for name, key in model.by_key.items():
         source = models.get(name)
         own = {column.name: column.type for column in model.columns}
-        if name not in tables_in(tree):
+        if name not in {read for read, _ in reads}:
             yield item.fault("the SQL does not read it", "by_key", name)
         elif source is None:
             yield item.fault("is no model: raw tables are read by day, in stg", "by_key", name)
@@ -136,7 +138,7 @@ def _by_key(item: Declared, tree: exp.Query, models: Mapping[str, Model]) -> Ite
             yield item.fault(f"has no column '{key}'{nearest(key, source.column_names)}", "by_key", name)
         elif (kind := {column.name: column.type for column in source.columns}[key]) != own.get(key, kind):
             yield item.fault(f"its {key} is {kind}, and here it is {own[key]}", "by_key", name)
-    for name, table in _tables(tree):
+    for name, table in reads:
         select = table.find_ancestor(exp.Select)
         if name not in model.by_key or select is None:
             continue
@@ -153,14 +155,14 @@ def _names_keys(node: exp.Expr, key: str, table: exp.Table) -> bool:
     )
 
 
-def _window(model: Model, tree: exp.Query, models: Mapping[str, Model]) -> Iterator[Fault]:
+def _window(model: Model, reads: Reads, models: Mapping[str, Model]) -> Iterator[Fault]:
     """A model reads only the window it is built for (a history model: nothing after it).
 
     Otherwise its rows would depend on which slices happen to be built together.
     """
     if model.slice_column is None:
         return
-    for name, table in _tables(tree):
+    for name, table in reads:
         if name in model.by_key:
             continue
         source = models.get(name)

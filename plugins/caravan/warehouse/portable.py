@@ -57,7 +57,7 @@ def query_findings(sql: str, tree: exp.Query, keys: Keys | None = None) -> list[
     """
     found = {*_token_findings(sql), *_tree_findings(tree), *_outermost(tree), *_rankings(tree, keys or {})}
     try:
-        sqlglot.transpile(sql, read="duckdb", write="postgres", unsupported_level=ErrorLevel.RAISE)
+        tree.sql("postgres", unsupported_level=ErrorLevel.RAISE)
     except sqlglot.errors.SqlglotError as error:
         found.add(Finding(1, f"does not translate to PostgreSQL: {error}"))
     return sorted(found)

@@ -228,8 +228,7 @@ def append(session: Session, catalog: Catalog, batch: Batch, comparison: _Compar
         slices.bump_version(session, batch.table.name)
         slices.mark_consumers(session, catalog, batch.table.name, changed.days, f"load {batch.load_id}", now)
         if batch.table.date_column is None:
-            for model in catalog.consumers(batch.table.name):
-                slices.mark_whole(session, catalog, model, f"load {batch.load_id}", now)
+            slices.mark_whole(session, catalog, catalog.consumers(batch.table.name), f"load {batch.load_id}", now)
     return changed
 
 

@@ -96,7 +96,7 @@ class Runner:
         until its own DAG builds it: emptying it here would publish reports about nothing.
         """
         with self.warehouse.read() as session:
-            known: dict[str, str] = dict(session.rows("SELECT model_name, definition_hash FROM ops.model"))
+            known = _definitions(session)
         built = {model.name for model in models}
         read = {name for model in models for name in model.references} - built
         digests = {model.name: model.definition_hash(self.constants) for model in self.catalog.models}
@@ -107,21 +107,22 @@ class Runner:
             and known.get(model.name) != digests[model.name]
         ]:
             with self.warehouse.write() as session:
-                for model in new:
-                    self._define(session, model, digests[model.name])
+                self._define(session, new, digests)
 
-    def _define(self, session: Session, model: Model, digest: str) -> None:
+    def _define(self, session: Session, models: Sequence[Model], digests: Mapping[str, str]) -> None:
         # Asked again under the lock: another process may have been faster.
-        if session.rows(
-            "SELECT 1 FROM ops.model WHERE model_name = $m AND definition_hash = $digest",
-            {"m": model.name, "digest": digest},
-        ):
+        known = _definitions(session)
+        new = [model for model in models if known.get(model.name) != digests[model.name]]
+        if not new:
             return
-        if not session.columns(model.name):
-            _create(session, model, self.catalog)
-        slices.mark_whole(session, self.catalog, model, "new definition", _now())
-        session.execute("DELETE FROM ops.model WHERE model_name = $m", {"m": model.name})
-        evidence.insert(session, "ops.model", {"model_name": model.name, "definition_hash": digest})
+        for model in new:
+            if not session.columns(model.name):
+                _create(session, model, self.catalog)
+        slices.mark_whole(session, self.catalog, new, "new definition", _now())
+        names = ", ".join(f"'{model.name}'" for model in new)
+        session.execute(f"DELETE FROM ops.model WHERE model_name IN ({names})")
+        rows = [{"model_name": model.name, "definition_hash": digests[model.name]} for model in new]
+        evidence.insert_many(session, "ops.model", rows)
 
     def _build(self, model: Model, days: DayRange | None) -> Build | None:
         with self.warehouse.read() as session:
@@ -193,7 +194,8 @@ class Runner:
             fresh = f"({_inside(model, ranges)}) AND {_not_kept(model, kept)}"
             slices.hold(session, self.catalog, model, judged, fresh, self.run_id, now)
         # The fault may lie in the rows that stay: these slices are tried again with every build.
-        slices.mark(session, model, sorted({day for day, _ in clashing}), "its key stands in a slice that stays", now)
+        again = {model.name: sorted({day for day, _ in clashing})}
+        slices.mark(session, again, "its key stands in a slice that stays", now)
         evidence.write_results(session, self.dag_id, self.run_id, verdicts.results, now)
         self._note(session, model, now)
         return row_count, verdicts
@@ -248,8 +250,8 @@ class Runner:
             for consumer, days in by_key:
                 slices.mark_from(session, self.catalog, consumer, days, f"{model.name} changed", now)
         else:
-            for consumer in self.catalog.consumers(model.name):
-                slices.mark_whole(session, self.catalog, consumer, f"{model.name} rebuilt", now)
+            consumers = self.catalog.consumers(model.name)
+            slices.mark_whole(session, self.catalog, consumers, f"{model.name} rebuilt", now)
         return expected
 
     def _note(self, session: Session, model: Model, now: datetime) -> None:
@@ -323,6 +325,11 @@ def _reshape(session: Session, model: Model, catalog: Catalog) -> None:
     session.execute(f"DROP TABLE {model.name}")
     _create(session, model, catalog)
     session.append_staged(model.name, model.column_names, rows)
+
+
+def _definitions(session: Session) -> dict[str, str]:
+    """Model to the hash of the definition it was built by."""
+    return dict(session.rows("SELECT model_name, definition_hash FROM ops.model"))
 
 
 def _now() -> datetime:

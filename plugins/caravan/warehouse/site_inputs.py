@@ -12,6 +12,8 @@ from caravan.warehouse.port import Session
 OFFERS_FOR = timedelta(days=90)
 """An offer of which nothing was said for longer is not known any more."""
 REVENUE_OF = timedelta(days=28)
+ENOUGH_DAYS = 21
+"""From the first sale to the last. What fewer days earned must not pass for what four weeks did."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,17 @@ class Offer:
     currency_code: str | None
     availability: str | None
     valid_from: datetime
+
+
+@dataclass(frozen=True)
+class Revenue:
+    """`amounts`: by market and number of the product. `problem`: why there are none."""
+
+    amounts: Mapping[tuple[str, str], Decimal]
+    problem: str | None = None
+
+
+NO_SALES = Revenue({}, "no sales in the warehouse")
 
 
 def is_there(session: Session, table: str) -> bool:
@@ -62,22 +75,31 @@ def _agreed(market: str, sku: str, told: list[tuple[str, Decimal | None, str | N
     return Offer(market, sku, price, currency, known, max(at for *_, at in told))
 
 
-def revenue(session: Session, today: date) -> dict[tuple[str, str], Decimal] | None:
+def revenue(session: Session, today: date) -> Revenue:
     """What each product earned in each market in the 28 days before today, net before refunds, in the base currency.
 
-    0 for one that is offered and earned nothing. None where no order has ever been loaded. Lines without an exchange
-    rate earn nothing here: a report of sales says how much that is.
+    0 for one that is offered and earned nothing. Lines without an exchange rate earn nothing here: a report of sales
+    says how much that is.
     """
+    since = today - REVENUE_OF
     if not is_there(session, "mart.fct_order_line"):
-        return None
+        return NO_SALES
+    ((first, last),) = session.rows(
+        "SELECT MIN(order_local_date), MAX(order_local_date) FROM mart.fct_order_line "
+        "WHERE order_local_date < CAST($today AS DATE)",
+        {"today": today},
+    )
+    if first is None:
+        return NO_SALES
+    covered = max((last - max(first, since)).days + 1, 0)
+    if covered < ENOUGH_DAYS:
+        return Revenue({}, f"the warehouse has sales of {covered} of the {REVENUE_OF.days} days before")
     rows = session.rows(
         "SELECT market_code, sku, SUM(net_before_refunds_amount_base) FROM mart.fct_order_line "
         "WHERE order_local_date >= CAST($since AS DATE) AND order_local_date < CAST($today AS DATE) "
         "AND sku IS NOT NULL GROUP BY market_code, sku",
-        {"since": today - REVENUE_OF, "today": today},
+        {"since": since, "today": today},
     )
     earned = {(market, sku): amount if amount is not None else Decimal(0) for market, sku, amount in rows}
-    if not earned and not session.rows("SELECT 1 FROM mart.fct_order_line LIMIT 1"):
-        return None
     known = {(each.market_code, each.sku): Decimal(0) for each in offers(session, today, {})}
-    return known | earned
+    return Revenue(known | earned)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cache, partial
 
 from caravan.core.window import merge, slice_of
 from caravan.warehouse import evidence
@@ -13,6 +14,9 @@ from caravan.warehouse.quality import CheckKind
 from caravan.warehouse.raw_tables import SOURCES
 
 _NO_DAY = "CAST('0001-01-01' AS DATE)"
+Slices = Sequence[date | None]
+WHOLE: Slices = (None,)
+"""A model without slices."""
 
 
 def slice_column(catalog: Catalog, table: str) -> str | None:
@@ -67,26 +71,32 @@ def mark_consumers(
     """
     if not days:
         return
+    stale: dict[str, Slices] = {}
     for model in catalog.consumers(table):
         if table in model.by_key:
             continue
         if model.slice_column is None:
-            mark_whole(session, catalog, model, reason, now)
+            stale[model.name] = WHOLE
             continue
         reach = range(model.look_back_days.get(table, 0) + 1)
-        stale = {day + timedelta(days=offset) for day in days for offset in reach}
-        mark_from(session, catalog, model, stale, reason, now)
+        reached = {day + timedelta(days=offset) for day in days for offset in reach}
+        stale[model.name] = _stale_from(session, catalog, model, reached)
+    mark(session, stale, reason, now)
 
 
 def mark_from(
     session: Session, catalog: Catalog, model: Model, days: Iterable[date], reason: str, now: datetime
 ) -> None:
     """Mark the slices of these days stale and, of a history model, all later ones."""
+    mark(session, {model.name: _stale_from(session, catalog, model, days)}, reason, now)
+
+
+def _stale_from(session: Session, catalog: Catalog, model: Model, days: Iterable[date]) -> list[date]:
     stale = {slice_of(day, model.slice_grain) for day in days}
     if stale and model.depends_on == "history":
         # Of the sources too: a change may give rows to a later slice that has none so far.
         stale |= {day for day in all_slices(session, catalog, model) if day > min(stale)}
-    mark(session, model, sorted(stale), reason, now)
+    return sorted(stale)
 
 
 def holding_changed_keys(
@@ -126,24 +136,31 @@ def _changed(old: str, new: str) -> str:
     return f"({old} EXCEPT {new}) UNION ALL ({new} EXCEPT {old})"
 
 
-def mark_whole(session: Session, catalog: Catalog, model: Model, reason: str, now: datetime) -> None:
-    """Mark all of a model stale."""
-    mark(session, model, all_slices(session, catalog, model) if model.slice_column else [None], reason, now)
+def mark_whole(session: Session, catalog: Catalog, models: Iterable[Model], reason: str, now: datetime) -> None:
+    """Mark all of these models stale."""
+    days_in = cache(partial(_days_in, session, catalog))  # what several of them read is asked once
+    stale = {model.name: _slices_with(model, days_in) if model.slice_column else WHOLE for model in models}
+    mark(session, stale, reason, now)
 
 
-def mark(session: Session, model: Model, slices: Sequence[date | None], reason: str, now: datetime) -> None:
-    """Mark slices of one model stale; None stands for a model without slices."""
-    if not slices:
-        return
-    dates = ", ".join("(CAST(NULL AS DATE))" if day is None else f"(CAST('{day}' AS DATE))" for day in slices)
-    session.execute(
-        "INSERT INTO ops.dirty_slice SELECT $model, d.slice_date, $reason, $now "
-        f"FROM (VALUES {dates}) AS d (slice_date) "
-        "WHERE NOT EXISTS (SELECT 1 FROM ops.dirty_slice AS m WHERE m.model_name = $model "
-        # Equality on a stand-in for NULL: a join both engines can hash.
-        f"AND COALESCE(m.slice_date, {_NO_DAY}) = COALESCE(d.slice_date, {_NO_DAY}))",
-        {"model": model.name, "reason": reason, "now": now},
-    )
+def mark(session: Session, stale: Mapping[str, Slices], reason: str, now: datetime) -> None:
+    """Mark slices of models stale, by the model's name. Models with the same slices, as most consumers of a table are,
+    take one statement together."""
+    alike: dict[Slices, list[str]] = {}
+    for model, slices in stale.items():
+        if slices:
+            alike.setdefault(tuple(slices), []).append(model)
+    for slices, models in alike.items():
+        names = ", ".join(f"('{model}')" for model in models)
+        dates = ", ".join("(CAST(NULL AS DATE))" if day is None else f"(CAST('{day}' AS DATE))" for day in slices)
+        session.execute(
+            "INSERT INTO ops.dirty_slice SELECT n.model_name, d.slice_date, $reason, $now "
+            f"FROM (VALUES {names}) AS n (model_name) CROSS JOIN (VALUES {dates}) AS d (slice_date) "
+            "WHERE NOT EXISTS (SELECT 1 FROM ops.dirty_slice AS m WHERE m.model_name = n.model_name "
+            # Equality on a stand-in for NULL: a join both engines can hash.
+            f"AND COALESCE(m.slice_date, {_NO_DAY}) = COALESCE(d.slice_date, {_NO_DAY}))",
+            {"reason": reason, "now": now},
+        )
 
 
 def dirty(session: Session, model: Model) -> list[date | None]:
@@ -161,15 +178,22 @@ def clear(session: Session, model: Model, slices: Sequence[date] | None) -> None
 
 def all_slices(session: Session, catalog: Catalog, model: Model) -> list[date]:
     """Every slice the model has or could have, from the days in its table and its sources."""
-    found: set[date] = set()
-    for table in (model.name, *sorted(model.references - model.by_key.keys())):
-        column = slice_column(catalog, table)
-        if column in session.columns(table):
-            days = session.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")
-            reach = range(model.look_back_days.get(table, 0) + 1)
-            if len(reach) == 1:
-                found |= {slice_of(row[0], model.slice_grain) for row in days}
-    return sorted(found)
+    return _slices_with(model, partial(_days_in, session, catalog))
+
+
+def _slices_with(model: Model, days_in: Callable[[str], list[date]]) -> list[date]:
+    by_day = model.references - model.by_key.keys() - model.look_back_days.keys()
+    return sorted(
+        {slice_of(day, model.slice_grain) for table in (model.name, *sorted(by_day)) for day in days_in(table)}
+    )
+
+
+def _days_in(session: Session, catalog: Catalog, table: str) -> list[date]:
+    column = slice_column(catalog, table)
+    if column not in session.columns(table):
+        return []
+    found = session.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")
+    return [row[0] for row in found]
 
 
 Block = tuple[date, str]
@@ -285,5 +309,4 @@ def set_blocks(
     ]
     evidence.insert_many(session, "ops.blocked_slice", rows)
     freed = sorted({day for day, _ in before.keys() - failed.keys()})
-    for model in above:
-        mark(session, model, freed, f"{cause.name} passes again", now)
+    mark(session, {model.name: freed for model in above}, f"{cause.name} passes again", now)

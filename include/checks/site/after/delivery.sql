@@ -1,8 +1,8 @@
 -- What of a crawl goes into the warehouse (raw.crawl__*), after the audit and the comparison.
 --
 -- stamp: one row, what all rows carry. `market_default`: for addresses that no market has. verdict: each check with its
--- outcome. suppression: who answers for issues that are left as they are. revenue: what each market's products earned
--- in 28 days, 0 for those that are known and earned nothing. link_score: by page.
+-- outcome. issue_suppression: of suppression.sql. revenue: what each market's products earned in 28 days, 0 for those
+-- that are known and earned nothing. link_score: by page.
 
 CREATE TEMP TABLE delivered_page AS
 SELECT
@@ -70,20 +70,6 @@ INNER JOIN page_product ON address.page_key = page_product.page_key
 INNER JOIN revenue ON page_product.sku = revenue.sku AND address.market_code = revenue.market_code
 GROUP BY address.page_key;
 
-CREATE TEMP TABLE issue_suppression AS
-SELECT
-    ledger.check_id,
-    ledger.url,
-    MIN(suppression.owner) AS owner,
-    MIN_BY(suppression.reason, suppression.owner) AS reason
-FROM ledger
-INNER JOIN suppression ON ledger.check_id = suppression.check_id
-CROSS JOIN stamp
-WHERE
-    suppression.expires >= stamp.crawl_date
-    AND (suppression.urls IS NULL OR REGEXP_MATCHES(ledger.url, suppression.urls))
-GROUP BY ledger.check_id, ledger.url;
-
 -- Open issues, and those that ended with this crawl.
 CREATE TEMP TABLE delivered_issue AS
 SELECT
@@ -109,7 +95,7 @@ SELECT
     stamp.currency_code,
     CASE
         WHEN page_revenue.amount IS NOT NULL THEN NULL
-        WHEN NOT stamp.has_sales THEN 'no sales in the warehouse'
+        WHEN stamp.sales_problem IS NOT NULL THEN stamp.sales_problem
         WHEN ledger.page_key IS NULL THEN 'not of one page'
         WHEN COALESCE(ledger.market_code, '') = '' THEN 'the page belongs to no market'
         WHEN product.page_key IS NULL THEN 'no product number on the page'

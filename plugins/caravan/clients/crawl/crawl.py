@@ -30,7 +30,7 @@ from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TO
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts
 from caravan.clients.crawl.robots import Robots
-from caravan.core.crawl import Answer, Ask, Counts, Kind, Limits, Scope
+from caravan.core.crawl import Answer, Ask, Counts, Extracted, Kind, Limits, Scope
 from caravan.core.urls import host_of, key_of, pattern_of
 
 _FLUSH_ROWS = 20_000
@@ -90,6 +90,14 @@ class Work:
     progress: Callable[[Counts], None] = lambda counts: None
     certificates: Mapping[str, datetime] = field(default_factory=dict)
     checkpoint: int = 512
+
+
+def _is_seen(answer: Answer, extracted: Extracted | None) -> bool:
+    """Whether it says how the page is. Not that the server is too busy, or fails; nor a part of the page."""
+    if answer.status_code == 304:
+        return True
+    is_failing = answer.status_code == _THROTTLED or (answer.status_code or 0) >= 500
+    return extracted is not None and not is_failing and answer.body_reason in (None, "size")
 
 
 class Crawl:
@@ -307,8 +315,7 @@ class Crawl:
         origin.answered(answer)
         origin.asked[address.kind] += 1
         self.batch.patterns[asked.pattern] += 1
-        is_seen = answer.status_code != _THROTTLED and (extracted is not None or answer.status_code == 304)
-        origin.unseen_count += address.kind == "page" and not is_seen
+        origin.unseen_count += address.kind == "page" and not _is_seen(answer, extracted)
         if answer.status_code == _THROTTLED:
             # It was asked for, and nobody has seen it: it is neither covered nor judged.
             origin.skipped[TOLD_TO_WAIT] += 1

@@ -18,8 +18,6 @@ ASKED = "indexable internal_link"
 _INT, _TEXT, _BOOL, _AT = pa.int64(), pa.string(), pa.bool_(), pa.timestamp("us")
 _TYPES = {"str": _TEXT, "str | None": _TEXT, "int": _INT, "bool": _BOOL, "date": pa.date32(), "datetime": _AT}
 
-SUPPRESSION = pa.schema({"check_id": _TEXT, "urls": _TEXT, "owner": _TEXT, "reason": _TEXT, "expires": pa.date32()})
-"""`urls`: a regular expression (RE2) that finds a match; NULL for all. It holds on the day `expires` too."""
 REVENUE = pa.schema({"market_code": _TEXT, "sku": _TEXT, "amount": pa.decimal128(18, 4)})
 """Of 28 days, in the base currency; 0 for a product that is known and earned nothing."""
 VERDICT = pa.schema(
@@ -49,7 +47,8 @@ class Stamp:
     config_hash: str
     currency_code: str
     """Of revenue: the base currency."""
-    has_sales: bool
+    sales_problem: str | None
+    """Why it is not known what anything earned."""
     market_default: str
 
 
@@ -70,7 +69,6 @@ def deliver(
     script: str,
     stamp: Stamp,
     verdicts: Iterable[Mapping[str, object]],
-    suppressions: Iterable[Mapping[str, object]],
     revenue: pa.Table,
     columns: Mapping[str, Mapping[str, str]],
     folder: Path,
@@ -80,7 +78,6 @@ def deliver(
     schema = pa.schema([(field.name, _TYPES[str(field.type)]) for field in fields(stamp)])
     facts.register("stamp", pa.Table.from_pylist([asdict(stamp)], schema=schema))
     facts.register("verdict", pa.Table.from_pylist([dict(each) for each in verdicts], schema=VERDICT))
-    facts.register("suppression", pa.Table.from_pylist([dict(each) for each in suppressions], schema=SUPPRESSION))
     facts.register("revenue", revenue.cast(REVENUE))
     facts.run_script(script)
     paths = {}

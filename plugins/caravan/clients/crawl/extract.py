@@ -23,7 +23,7 @@ from caravan.core.urls import BadUrl, host_of, resolve
 VERSION = 4
 """Of what pages are read for: with another one a page that has not changed is asked for whole."""
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
-_NO_PLACE = frozenset(("about", "data", "javascript", "vbscript"))
+_NO_PLACE = frozenset(("about", "blob", "data", "file", "filesystem", "javascript", "vbscript"))
 """Schemes of addresses to which no browser goes from a redirect. Others may open a program of the reader's."""
 _REFUSED = frozenset(("refused_address", "bad_url"))
 _HEADER_CHARACTERS = 8_000

@@ -5,25 +5,28 @@ Lists are cut off where they are read: a site may have a million issues, and a p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from caravan.clients.crawl.facts import CrawlFacts
-from caravan.core.site_audit import Ended, Issue, PageChange, Pages, Slow
+from caravan.core.site_audit import Ended, Issue, PageChange, Pages, Slow, Suppressed
 
 ASKED = "known_page indexable"
 """Views, besides those that checks and comparison ask for."""
 
-# Tonight's issues and those that are open and were not judged tonight.
-_OPEN = """
-SELECT
-    ledger.check_id, ledger.url, ledger.market_code, ledger.change, ledger.first_seen_at,
-    issue.affected_count, issue.evidence, ledger.severity, ledger.category
-FROM ledger LEFT JOIN issue ON ledger.check_id = issue.check_id AND ledger.url = issue.url
-WHERE ledger.state = 'open'
-"""
+SUPPRESSION = pa.schema({"check_id": pa.string(), "urls": pa.string(), "owner": pa.string(), "reason": pa.string()})
+"""`urls`: a regular expression; NULL for any address."""
 NEWEST_FIRST = "CASE change WHEN 'new' THEN 0 WHEN 'regressed' THEN 1 WHEN 'still' THEN 2 ELSE 3 END"
 _AT_ONCE = 10_000
+
+
+def suppress(facts: CrawlFacts, script: str, suppressions: Iterable[Mapping[str, object]]) -> None:
+    """After the comparison, and before anything here is asked. `script`: include/checks/site/after/suppression.sql.
+    `suppressions`: rows of SUPPRESSION."""
+    facts.register("suppression", pa.Table.from_pylist([dict(each) for each in suppressions], schema=SUPPRESSION))
+    facts.run_script(script)
 
 
 def pages(facts: CrawlFacts) -> Pages:
@@ -38,7 +41,7 @@ def pages(facts: CrawlFacts) -> Pages:
             (SELECT COUNT(*) FROM indexable),
             (SELECT COUNT(*) FROM judged),
             (SELECT COUNT(*) FROM judged SEMI JOIN (
-                SELECT url FROM ledger WHERE state = 'open' AND severity = 'error'
+                SELECT url FROM open_issue WHERE severity = 'error' AND NOT is_suppressed
             ) AS wrong ON judged.url = wrong.url)
         """
     )
@@ -49,7 +52,7 @@ def issues(facts: CrawlFacts, of_check: int) -> dict[str, list[Issue]]:
     """By check; of each the newest `of_check`, in order of their market and address."""
     rows = facts.rows(
         f"""
-        SELECT * FROM ({_OPEN})
+        SELECT * EXCLUDE (is_suppressed) FROM open_issue WHERE NOT is_suppressed
         QUALIFY ROW_NUMBER() OVER (PARTITION BY check_id ORDER BY {NEWEST_FIRST}, market_code, url) <= $most
         ORDER BY check_id, {NEWEST_FIRST}, market_code, url
         """,
@@ -63,7 +66,15 @@ def issues(facts: CrawlFacts, of_check: int) -> dict[str, list[Issue]]:
 
 def open_counts(facts: CrawlFacts) -> dict[str, int]:
     """By check."""
-    return dict(facts.rows("SELECT check_id, COUNT(*) FROM ledger WHERE state = 'open' GROUP BY check_id"))
+    return dict(facts.rows("SELECT check_id, COUNT(*) FROM open_issue WHERE NOT is_suppressed GROUP BY check_id"))
+
+
+def suppressed(facts: CrawlFacts) -> list[Suppressed]:
+    rows = facts.rows(
+        "SELECT open_issue.check_id, issue_suppression.reason, COUNT(*) FROM open_issue"
+        " INNER JOIN issue_suppression USING (check_id, url) GROUP BY ALL ORDER BY ALL"
+    )
+    return [Suppressed(*row) for row in rows]
 
 
 def change_counts(facts: CrawlFacts) -> dict[str, int]:
@@ -105,11 +116,12 @@ def slowest(facts: CrawlFacts, most: int) -> list[Slow]:
 
 def open_rows(facts: CrawlFacts) -> Iterator[tuple[Any, ...]]:
     """Every open issue, the worst first: severity, category, check_id, market_code, url, change, first_seen_at,
-    affected_count, evidence. Nothing else may be asked until the last one was taken."""
+    affected_count, evidence, revenue (not known here), is_suppressed. Nothing else may be asked until the last one was
+    taken."""
     ranks = "CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
     cursor = facts.cursor(
-        "SELECT severity, category, check_id, market_code, url, change, first_seen_at, affected_count, evidence"
-        f" FROM ({_OPEN}) ORDER BY {ranks}, check_id, market_code, url"
+        "SELECT severity, category, check_id, market_code, url, change, first_seen_at, affected_count, evidence, NULL,"
+        f" is_suppressed FROM open_issue ORDER BY {ranks}, check_id, market_code, url"
     )
     while rows := cursor.fetchmany(_AT_ONCE):
         yield from rows

@@ -30,12 +30,22 @@ def hold_hosts(locks: Path, hosts: Iterable[str], work: str) -> Iterator[None]:
         yield
 
 
-def hold_folder(locks: Path, folder: Path, work: str) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def hold_folder(locks: Path, folder: Path, work: str) -> Iterator[None]:
     """The lock of a folder, by whatever path it is reached: `<locks>/<name>-<hash of its path>.lock`. As `hold_hosts`.
-    Not in the folder itself, which need not be there, and may be somebody's own."""
+
+    Not a file in the folder, which need not be there, and may be somebody's own. Where it is there, it is locked too:
+    for who keeps locks elsewhere, and does not say who it is.
+    """
     real = folder.resolve()
     name = f"{_file_name(real.name)}-{hashlib.sha256(os.fsencode(real)).hexdigest()[:16]}.lock"
-    return _held(locks / name, f"{folder} is in use", work)
+    with _held(locks / name, f"{folder} is in use", work), contextlib.ExitStack() as stack:
+        if real.is_dir():
+            handle = os.open(real, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            if not _try(handle):
+                raise _in_use(f"{folder} is in use", "a process with another CARAVAN_HOME")
+        yield
 
 
 @contextlib.contextmanager
@@ -43,16 +53,18 @@ def _held(path: Path, what: str, work: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as handle:
         if not _try(handle):
-            raise Retryable(
-                f"{what}: {_holder(handle)}; let it finish or stop it, then run again", after=timedelta(minutes=5)
-            )
+            raise _in_use(what, _holder(handle))
         handle.truncate(0)
         handle.write(f"process {os.getpid()} {work} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
         handle.flush()
         yield
 
 
-def _try(handle: IO[str]) -> bool:
+def _in_use(what: str, holder: str) -> Retryable:
+    return Retryable(f"{what}: {holder}; let it finish or stop it, then run again", after=timedelta(minutes=5))
+
+
+def _try(handle: IO[str] | int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -47,7 +47,7 @@ class Origin:
     asked: Counter[str] = field(default_factory=Counter)
     failed_count: int = 0
     unseen_count: int = 0
-    """Pages that were asked for, and gave nothing to judge: no answer, or that they were too busy."""
+    """Pages that were asked for, and not seen: no answer, a part of one, or a server that is busy or fails."""
     skipped: Counter[str] = field(default_factory=Counter)
     in_a_row: int = 0
     seconds_before: float = 0.0

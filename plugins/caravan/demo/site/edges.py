@@ -32,6 +32,7 @@ PLANTED: frozenset[Found] = frozenset(
         ("sec-cert-expiry", "{stranger}/"),
         ("robots-unavailable", "{stranger}/robots.txt"),
         ("robots-unavailable", "{closed}/robots.txt"),
+        ("response-soft-404", "{lenient}/"),
         ("response-soft-404", "{lenient}/lost/"),
         ("sitemap-too-many-urls", "{lenient}/many.xml"),
         ("sitemap-too-large", "{lenient}/large.xml"),
