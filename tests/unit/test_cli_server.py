@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -96,14 +98,29 @@ def test_callers_variables_change_tuning_but_not_safety(settings: Settings, monk
     assert found["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
+@contextmanager
+def taken_port(free_below: int) -> Iterator[int]:
+    """A port that is listened on, above some that are not; other tests take ports too."""
+    while True:
+        with socket.socket() as taken, ExitStack() as below:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            try:
+                for number in range(port - free_below, port):
+                    below.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            below.close()
+            yield port
+            return
+
+
 @pytest.mark.parametrize("offset", [0, 1, 2])
 def test_taken_port_is_refused_with_a_hint(offset: int) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        taken = other.getsockname()[1]
-        with pytest.raises(Rejected, match=rf"uses port {taken}.*try `caravan up --port \d+`"):
-            check_ports(taken - offset)
+    with taken_port(free_below=offset) as taken, pytest.raises(Rejected) as refused:
+        check_ports(taken - offset)
+    assert re.search(rf"uses port {taken}.*try `caravan up --port \d+`", str(refused.value))
 
 
 def test_nothing_runs(places: Places) -> None:
