@@ -48,6 +48,7 @@ _SHARED = ("macros", "views", "graph")
 """Scripts that those of all categories ask; each asks only what stands in those before it."""
 
 INPUTS: Mapping[str, str] = {
+    "complete_crawl": "a complete crawl",
     "external_links": "the answers of other sites that pages link to (`--external`, or `check_external: true`)",
     "resources": "the answers of styles, scripts and images (`check_resources: true` in the site's file)",
     "previous_crawl": "an earlier complete crawl of the site with the same configuration",
@@ -63,7 +64,10 @@ INPUTS: Mapping[str, str] = {
     "analytics": "sessions and revenue by page and day",
     "ai_answers": "citations in answers of AI assistants",
 }
-"""What a check may need beyond the crawl itself, in the words of a report: `Without ... this cannot be judged.`"""
+"""What a check may need beyond the crawl itself, in the words of a report: `Without ... this cannot be judged.`
+
+`complete_crawl`: of what tells that something is nowhere (no link to a page, no page of a market), for it may be where
+the crawl did not come to."""
 
 JUDGED: Mapping[str, str] = {
     "announced_page": "page that a sitemap, Search Console or a log names",
