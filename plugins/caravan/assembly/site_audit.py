@@ -146,7 +146,7 @@ def audit_crawl(
         _score_links(facts, folder, before)
         verdicts = audit(facts, catalogue.checks)
         evaluated = [
-            comparing.Evaluated(each.check.id, each.check.version, str(each.check.over))
+            comparing.Evaluated(each.check.id, each.check.version, str(each.check.over), each.check.rests_on)
             for each in verdicts
             if each.outcome != "not_evaluated"
         ]

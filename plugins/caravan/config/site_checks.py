@@ -120,6 +120,10 @@ JUDGED: Mapping[str, str] = {
 }
 """What checks look at, by the view that they are `over`: `... the crawl found no page with hreflang.`"""
 
+RestsOn = Literal["links", "targets", "alternates", "canonical", "others"]
+"""links: the pages that link to it. targets: those that it leads to, by link or redirect. alternates: of its hreflang.
+canonical: the one that it names. others: those in the evidence."""
+
 _Text = Annotated[str, Field(min_length=1)]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -139,6 +143,8 @@ class Check(Frozen):
     """Of `INPUTS`; where one is absent the check is not evaluated."""
     over: _Name | None = None
     """The view whose rows are judged. What is found elsewhere is no issue, and where it is empty nothing passed."""
+    rests_on: tuple[RestsOn, ...] = ()
+    """Which other pages have a share in what it tells of one: it is over only where they were seen, too."""
     limits: Mapping[_Name, Decimal] = {}
     """Thresholds by the name that `sql` knows them by, as `$words`."""
     sql: _Text | None = None
