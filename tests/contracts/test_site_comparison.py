@@ -37,6 +37,7 @@ class Nights:
         self.folder = folder
         self.number = 0
         self.known: pa.Table | None = None
+        self.texts: pa.Table | None = None
         self.tables: dict[str, pa.Table] = {}
         self.evaluated: dict[str, int] = {}
 
@@ -68,9 +69,10 @@ class Nights:
                 for each in verdicts
             ]
             standing = Standing(at, comparable and bool(self.tables), complete)
-            comparing.compare(facts, COMPARISON, evaluated, self.evaluated, self.known, standing)
+            comparing.compare(facts, COMPARISON, evaluated, self.evaluated, self.known, standing, self.texts)
             comparing.write(facts, self.folder)
         self.known = pq.read_table(self.folder / "ledger.parquet")
+        self.texts = pq.read_table(self.folder / comparing.PAGE_TEXTS)
         changes = pq.read_table(self.folder / "page_change.parquet").to_pylist()
         self.tables, self.evaluated = tables, {each.check_id: each.version for each in evaluated}
         issues = {

@@ -140,6 +140,40 @@ def test_a_link_that_was_taken_away_is_fixed_whatever_its_target_does(nights):
     assert issues["link-fragment-missing", "/a"] == ("fixed", "fixed")
 
 
+def worded(text: str) -> dict[str, Any]:
+    return {"body": f"<p>{text}</p>"}
+
+
+@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["breaks off"]], ids=["503", "breaks off"])
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (worded("as ever"), worded("as ever"), {}),
+        (worded("as ever"), worded("another"), {"/b": "changed"}),
+        (worded("as ever"), {"status": 404}, {"/b": "removed"}),
+        (worded("as ever"), MOVED, {"/b": "moved"}),
+        (HIDDEN, HIDDEN, {}),
+        ({"status": 404}, {"status": 404}, {}),
+        (None, worded("new"), {}),
+    ],
+    ids=["as ever", "reworded", "taken down", "moved", "noindex", "never there", "never seen"],
+)
+def test_a_page_that_answers_again_is_held_against_what_was_known_of_it(nights, before, failed, after, expected):
+    rest = {"/": GOOD, "/new": GOOD}
+    nights.crawl(rest | ({"/b": before} if before else {}))
+    for _ in range(2):
+        _, changes = nights.crawl(rest | {"/b": failed})
+        assert changes == {}
+    _, changes = nights.crawl(rest | {"/b": after})
+    assert changes == expected
+
+
+def test_a_page_that_was_missing_before_is_added(nights):
+    nights.crawl({"/": GOOD, "/b": {"status": 404}})
+    _, changes = nights.crawl({"/": GOOD, "/b": GOOD, "/c": GOOD})
+    assert changes == {"/b": "added", "/c": "added"}
+
+
 BY_ITSELF = {
     "hreflang-missing-self": "what it names itself",
     "hreflang-missing-x-default": "what it names itself",

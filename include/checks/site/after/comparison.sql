@@ -310,31 +310,57 @@ WHERE
         ELSE NOT IS_OVER(address.state, address.status_code, address.is_truncated)
     END;
 
--- Pages that were there in one of the two crawls. One that could not be asked for is neither there nor gone.
+-- What the last crawl itself read whole of each page; where it could not, what was known of the page before, if anything.
+CREATE TEMP TABLE page_before AS
+SELECT
+    previous_page.page_key,
+    previous_page.url,
+    CASE WHEN seen.was_seen THEN previous_page.text_hash ELSE known_text.text_hash END AS text_hash,
+    CASE
+        WHEN seen.was_seen THEN COALESCE(previous_page.status_code = 200 AND previous_page.is_html, FALSE)
+        ELSE known_text.page_key IS NOT NULL
+    END AS was_there,
+    seen.was_seen,
+    seen.was_seen OR known_text.page_key IS NOT NULL AS is_known
+FROM previous_page
+INNER JOIN (
+    SELECT
+        page_key,
+        outcome IN ('fetched', 'not_modified', 'blocked')
+        AND COALESCE(status_code BETWEEN 200 AND 499 AND status_code <> 429, TRUE)
+        AND NOT COALESCE(is_truncated, FALSE)
+        AND COALESCE(reason NOT IN ('timeout', 'broken', 'encoding', 'empty'), TRUE) AS was_seen
+    FROM previous_page
+) AS seen ON previous_page.page_key = seen.page_key
+LEFT JOIN known_text ON previous_page.page_key = known_text.page_key
+WHERE previous_page.kind = 'page';
+
+-- Pages that were there in one of the two crawls. One that could not be seen in either is neither there nor gone: seen
+-- again it is held against what was known of it before.
 CREATE TEMP TABLE page_change AS
 WITH both_crawls AS (
     SELECT
-        COALESCE(address.page_key, previous_page.page_key) AS page_key,
-        COALESCE(address.url, previous_page.url) AS url,
+        COALESCE(address.page_key, page_before.page_key) AS page_key,
+        COALESCE(address.url, page_before.url) AS url,
         address.market_code,
         address.status_code,
-        address.text_hash,
-        previous_page.text_hash AS previous_text_hash,
         redirect_path.final_url,
-        COALESCE(address.state = 'ok' AND address.is_html, FALSE) AS is_there,
-        COALESCE(previous_page.status_code = 200 AND previous_page.is_html, FALSE) AS was_there,
-        address.page_key IS NULL OR COALESCE(address.status_code IN (404, 410), FALSE) AS is_absent,
+        COALESCE(address.state = 'ok' AND address.is_html, FALSE) AND COALESCE(page_before.is_known, TRUE) AS is_there,
+        COALESCE(page_before.was_there, FALSE) AS was_there,
+        NOT COALESCE(address.is_truncated, FALSE) AND address.text_hash IS DISTINCT FROM page_before.text_hash
+            AS has_changed,
+        (address.page_key IS NULL AND page_before.was_seen)
+        OR COALESCE(address.status_code IN (404, 410), FALSE) AS is_absent,
         COALESCE(address.status_code IN (301, 308) AND redirect_path.final_state = 'ok', FALSE) AS has_moved
     FROM (SELECT * FROM address WHERE kind = 'page') AS address
-    FULL JOIN (SELECT * FROM previous_page WHERE kind = 'page') AS previous_page
-        ON address.page_key = previous_page.page_key
+    FULL JOIN page_before ON address.page_key = page_before.page_key
     LEFT JOIN redirect_path ON address.page_key = redirect_path.page_key
 )
 
 SELECT
     CASE
         WHEN is_there AND NOT was_there THEN 'added'
-        WHEN is_there AND text_hash IS DISTINCT FROM previous_text_hash THEN 'changed'
+        WHEN is_there AND has_changed THEN 'changed'
         WHEN was_there AND has_moved THEN 'moved'
         WHEN was_there AND is_absent THEN 'removed'
     END AS change,
@@ -348,7 +374,7 @@ CROSS JOIN comparison
 WHERE
     comparison.is_comparable
     AND (
-        (is_there AND (NOT was_there OR text_hash IS DISTINCT FROM previous_text_hash))
+        (is_there AND (NOT was_there OR has_changed))
         OR (was_there AND has_moved)
         -- What a crawl did not come to is not known to be gone; what answers 404 is.
         OR (was_there AND is_absent AND (comparison.is_complete OR status_code IS NOT NULL))
