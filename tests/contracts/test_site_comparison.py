@@ -27,7 +27,11 @@ NOINDEX = {"head": "<meta name=robots content=noindex>"}
 CANONICAL = (
     "<!doctype html><html lang=en><head><title>a</title><link rel=canonical href=/b></head><body>a</body></html>"
 )
-GOOD, GONE, MOVED = "<p>text</p>", {"status": 404}, {"status": 301, "headers": {"Location": "/new"}}
+GOOD, GONE, MOVED = (
+    "<p>text <a href=/lost>more</a></p>",
+    {"status": 404},
+    {"status": 301, "headers": {"Location": "/new"}},
+)
 
 
 class Nights:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_site import ORIGIN
+from test_site_checks import judge
 from test_site_comparison import GOOD, MOVED, Nights, says
 
 from caravan.config.site_checks import load_site_checks
@@ -174,6 +176,33 @@ def test_a_page_that_was_missing_before_is_added(nights):
     assert changes == {"/b": "added", "/c": "added"}
 
 
+@pytest.mark.parametrize(
+    ("leading", "more"),
+    [
+        ({"/": "<a href=/x>x</a>"}, {}),
+        ({"/": "<img src=/x alt=x>"}, {}),
+        ({"/old": {"status": 301, "headers": {"Location": "/x"}}}, {}),
+        ({"/": {"alternates": {"de": "/x"}}}, {}),
+        ({"/": {"html": "<html><head><link rel=canonical href=/x></head><body>a</body></html>"}}, {}),
+        ({}, {"sitemap_url": [{"sitemap_url": "/1.xml", "url": "/x", "position": 0}]}),
+        ({}, {"hreflang": [{"url": "/", "source": "sitemap", "code": "de", "href": "/x", "target_url": "/x"}]}),
+        ({}, {"seed": [{"url": "/x", "source": "start"}]}),
+        ({}, {"inputs": {"search_page": [{"url": "/x", "impression_count": 3}]}}),
+        ({}, {"inputs": {"logged_page": [{"url": "/x", "request_count": 3}]}}),
+        ({}, {"seed": [{"url": "/x", "source": "last_run"}]}),
+        ({"/x": {"status": 404, "body": "<a href=/x>x</a>"}}, {}),
+    ],
+    ids=[
+        *("link", "image", "redirect", "alternate", "canonical", "sitemap", "alternate in a sitemap", "start"),
+        *("search", "log", "nothing but the last crawl", "nothing"),
+    ],
+)
+def test_a_missing_page_is_wrong_where_something_leads_to_it(tmp_path, request, leading, more):
+    case = {"site": {"/": GOOD, "/x": {"status": 404}} | leading} | more
+    _, issues = judge(CATALOGUE["response-4xx"], case, tmp_path)
+    assert [issue["url"] for issue in issues] == ([] if "nothing" in request.node.callspec.id else [f"{ORIGIN}/x"])
+
+
 BY_ITSELF = {
     "hreflang-missing-self": "what it names itself",
     "hreflang-missing-x-default": "what it names itself",
@@ -182,7 +211,6 @@ BY_ITSELF = {
     "link-orphan-page": "a link to it ends it, wherever that is",
     "link-score-drop": "held against the crawl before, and told once",
     "market-without-pages": "a page of the market ends it",
-    "response-4xx": "its own answer",
 }
 """Checks that look at other pages, and end without them."""
 _OF_OTHERS = re.compile(

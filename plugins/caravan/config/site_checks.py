@@ -108,6 +108,7 @@ JUDGED: Mapping[str, str] = {
     "page_with_known_stock": "page with a product whose stock the warehouse knows",
     "rated_page": "page with an aggregate rating",
     "readable_text": "page with enough prose in a language that the formula is made for",
+    "reached_address": "address that something leads to, and that could be asked for",
     "redirect_page": "redirect",
     "resource": "style, script or image of the site",
     "robots_file": "robots.txt",

@@ -119,7 +119,7 @@ WITH about AS (
         -- What answers otherwise itself is neither a broken link nor one to a redirect, whoever has it.
         COALESCE(
             CASE
-                WHEN compared.over IN ('asked_address', 'external_target', 'known_page', 'resource')
+                WHEN compared.over IN ('asked_address', 'reached_address', 'external_target', 'known_page', 'resource')
                     THEN address.state = 'ok'
                 WHEN compared.over IN ('redirect_page', 'canonicalised', 'html_page')
                     THEN judged.url IS NULL AND address.state IN ('ok', 'redirect', 'client_error')
