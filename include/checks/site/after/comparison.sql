@@ -310,7 +310,7 @@ WHERE
         ELSE NOT IS_OVER(address.state, address.status_code, address.is_truncated)
     END;
 
--- What the last crawl itself read whole of each page; where it could not, what was known of the page before, if anything.
+-- What the last crawl read whole of each page; where it could not, what was known of the page before, if anything.
 CREATE TEMP TABLE page_before AS
 SELECT
     previous_page.page_key,
