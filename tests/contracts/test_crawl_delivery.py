@@ -40,7 +40,7 @@ def product(*skus: str) -> str:
 
 
 SITE = {
-    "/": '<a href="/de/a_pot">pot</a>',
+    "/": '<a href="/de/a_pot">pot</a><a href="/lost">lost</a>',
     "/de/a_pot": product("POT", "POT", "CUP"),
     "/de/a_new": product("NEW"),
     "/de/a_text": "<p>No product here</p>",

@@ -20,13 +20,18 @@ from caravan.functions.site.audit import audit
 CATALOGUE = load_site_checks()
 COMPARISON = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
 CHECKS = ("response-4xx", "url-underscore", "title-same-as-h1")
+BEFORE = ("page", "link", "sitemap_url", "robots", "host")
 FIRST = datetime(2026, 3, 1, 2, 0)
 
 NOINDEX = {"head": "<meta name=robots content=noindex>"}
 CANONICAL = (
     "<!doctype html><html lang=en><head><title>a</title><link rel=canonical href=/b></head><body>a</body></html>"
 )
-GOOD, GONE, MOVED = "<p>text</p>", {"status": 404}, {"status": 301, "headers": {"Location": "/new"}}
+GOOD, GONE, MOVED = (
+    "<p>text <a href=/lost>more</a></p>",
+    {"status": 404},
+    {"status": 301, "headers": {"Location": "/new"}},
+)
 
 
 class Nights:
@@ -36,7 +41,8 @@ class Nights:
         self.folder = folder
         self.number = 0
         self.known: pa.Table | None = None
-        self.pages: pa.Table | None = None
+        self.texts: pa.Table | None = None
+        self.tables: dict[str, pa.Table] = {}
         self.evaluated: dict[str, int] = {}
 
     def crawl(
@@ -53,7 +59,7 @@ class Nights:
         self.number += 1
         at = FIRST + timedelta(days=self.number)
         tables, _ = tables_of({"site": site, **(sitemaps or {})})
-        inputs = {"previous_page": self.pages} if self.pages is not None else {}
+        inputs = {f"previous_{name}": self.tables[name] for name in BEFORE} if self.tables else {}
         asked = [
             CATALOGUE[name].model_copy(update={"version": (versions or {}).get(name, CATALOGUE[name].version)})
             for name in checks
@@ -62,13 +68,17 @@ class Nights:
             tables, CATALOGUE.only(checks).script(COMPARISON, comparing.ASKED), self.folder, inputs, threads=1
         ) as facts:
             verdicts = [each for each in audit(facts, asked) if each.outcome != "not_evaluated"]
-            evaluated = [Evaluated(each.check.id, each.check.version, str(each.check.over)) for each in verdicts]
-            standing = Standing(at, comparable and self.pages is not None, complete)
-            comparing.compare(facts, COMPARISON, evaluated, self.evaluated, self.known, standing)
+            evaluated = [
+                Evaluated(each.check.id, each.check.version, str(each.check.over), each.check.rests_on)
+                for each in verdicts
+            ]
+            standing = Standing(at, comparable and bool(self.tables), complete)
+            comparing.compare(facts, COMPARISON, evaluated, self.evaluated, self.known, standing, self.texts)
             comparing.write(facts, self.folder)
         self.known = pq.read_table(self.folder / "ledger.parquet")
+        self.texts = pq.read_table(self.folder / comparing.PAGE_TEXTS)
         changes = pq.read_table(self.folder / "page_change.parquet").to_pylist()
-        self.pages, self.evaluated = tables["page"], {each.check_id: each.version for each in evaluated}
+        self.tables, self.evaluated = tables, {each.check_id: each.version for each in evaluated}
         issues = {
             (row["check_id"], row["url"].removeprefix(ORIGIN)): (row["state"], row["change"])
             for row in self.known.to_pylist()
@@ -219,7 +229,7 @@ def test_what_is_wrong_with_an_alternate_is_over_only_when_it_was_read(nights, c
     assert issues == {(check, "/a"): expected}
 
 
-def says(title: str, links: str = "") -> dict[str, str]:
+def says(title: str, links: str = "") -> dict[str, Any]:
     return {"html": f"<!doctype html><html lang=en><head><title>{title}</title></head><body>text{links}</body></html>"}
 
 

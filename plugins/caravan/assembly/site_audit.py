@@ -140,18 +140,18 @@ def audit_crawl(
     if before.crawl is not None:
         for table in INPUT_TABLES["previous_crawl"]:
             given.setdefault(table, before.crawl / table.removeprefix("previous_"))
+    certificate = record.certificate
     with (
         Scratch(settings.staging_dir) as scratch,
-        CrawlFacts(folder, catalogue.script(*asked), scratch, given) as facts,
+        CrawlFacts(folder, catalogue.script(*asked), scratch, given, is_complete=certificate.is_complete) as facts,
     ):
         _score_links(facts, folder, before)
         verdicts = audit(facts, catalogue.checks)
         evaluated = [
-            comparing.Evaluated(each.check.id, each.check.version, str(each.check.over))
+            comparing.Evaluated(each.check.id, each.check.version, str(each.check.over), each.check.rests_on)
             for each in verdicts
             if each.outcome != "not_evaluated"
         ]
-        certificate = record.certificate
         standing = comparing.Standing(record.started_at, before.crawl is not None, certificate.is_complete)
         # Of a check that is not asked any more nobody would ever say that an issue is over: it is known no more.
         of_asked = [("check_id", "in", [check.id for check in catalogue.checks])]

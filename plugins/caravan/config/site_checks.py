@@ -51,6 +51,7 @@ _SHARED = ("macros", "views", "graph")
 """Scripts that those of all categories ask; each asks only what stands in those before it."""
 
 INPUTS: Mapping[str, str] = {
+    "complete_crawl": "a complete crawl",
     "external_links": "the answers of other sites (asked for with `--external` or `check_external: true`, where pages "
     "link to any)",
     "resources": "the answers of the site's own styles, scripts and images (asked for where pages name any, unless its "
@@ -68,7 +69,10 @@ INPUTS: Mapping[str, str] = {
     "analytics": "sessions and revenue by page and day",
     "ai_answers": "citations in answers of AI assistants",
 }
-"""What a check may need beyond the crawl itself, in the words of a report: `Without ... this cannot be judged.`"""
+"""What a check may need beyond the crawl itself, in the words of a report: `Without ... this cannot be judged.`
+
+`complete_crawl`: of what tells that something is nowhere (no link to a page, no page of a market), for it may be where
+the crawl did not come to."""
 
 JUDGED: Mapping[str, str] = {
     "announced_page": "page that a sitemap, Search Console or a log names",
@@ -109,6 +113,7 @@ JUDGED: Mapping[str, str] = {
     "page_with_known_stock": "page with a product whose stock the warehouse knows",
     "rated_page": "page with an aggregate rating",
     "readable_text": "page with enough prose in a language that the formula is made for",
+    "reached_address": "address that something leads to, and that could be asked for",
     "redirect_page": "redirect",
     "resource": "style, script or image of the site",
     "robots_file": "robots.txt",
@@ -120,6 +125,10 @@ JUDGED: Mapping[str, str] = {
     "translated_page": "page with a translation to compare it with",
 }
 """What checks look at, by the view that they are `over`: `... the crawl found no page with hreflang.`"""
+
+RestsOn = Literal["links", "targets", "alternates", "canonical", "others"]
+"""links: the pages that link to it. targets: those that it leads to, by link or redirect. alternates: of its hreflang.
+canonical: the one that it names. others: those in the evidence."""
 
 _Text = Annotated[str, Field(min_length=1)]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -140,6 +149,8 @@ class Check(Frozen):
     """Of `INPUTS`; where one is absent the check is not evaluated."""
     over: _Name | None = None
     """The view whose rows are judged. What is found elsewhere is no issue, and where it is empty nothing passed."""
+    rests_on: tuple[RestsOn, ...] = ()
+    """Which other pages have a share in what it tells of one: it is over only where they were seen, too."""
     limits: Mapping[_Name, Decimal] = {}
     """Thresholds by the name that `sql` knows them by, as `$words`."""
     sql: _Text | None = None

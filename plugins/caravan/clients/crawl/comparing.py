@@ -58,20 +58,16 @@ ASKED = "unread_sitemap"
 """Views, besides those that checks and the script ask for."""
 _BY_SITEMAPS = frozenset(("listed_page", "page_to_list", "page_of_sitemap_hreflang", "announced_page"))
 """Views of what sitemaps list: a page that is not in them tonight may be in one that was not read."""
-_BY_OTHERS = (
-    *("title-duplicate", "description-duplicate", "h1-duplicate", "content-exact-duplicate", "content-near-duplicate"),
-    *("link-broken-internal", "link-to-non-canonical", "link-follow-nofollow-mix"),
-)
-"""Checks that tell of a page by what other pages say: of one that is unread nobody knows whether it says so still."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A check that fired or passed. `over`: the view whose rows it judged."""
+    """A check that fired or passed. `over`: the view whose rows it judged. `rests_on`: `config.site_checks.RestsOn`."""
 
     check_id: str
     version: int
     over: str
+    rests_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,6 @@ def compare(
     # One that an older version wrote has fewer columns.
     ledgers = [LEDGER.empty_table(), *([known] if known is not None else [])]
     facts.register("known", pa.concat_tables(ledgers, promote_options="default").cast(LEDGER))
-    facts.register("by_others", pa.table({"check_id": pa.array(_BY_OTHERS, _TEXT)}))
     facts.register("known_text", (known_texts if known_texts is not None else PAGE_TEXT.empty_table()).cast(PAGE_TEXT))
     facts.register(
         "comparison",
@@ -113,6 +108,10 @@ def compare(
         ),
     )
     unknown = _BY_SITEMAPS if facts.count("unread_sitemap") else frozenset()
+    evaluated = list(evaluated)
+    resting = [(each.check_id, what) for each in evaluated for what in each.rests_on]
+    columns = {"check_id": [check_id for check_id, _ in resting], "rests_on": [what for _, what in resting]}
+    facts.register("resting", pa.table(columns, pa.schema({"check_id": _TEXT, "rests_on": _TEXT})))
     same = [
         each
         for each in evaluated

@@ -104,10 +104,13 @@ class CrawlFacts:
         inputs: Mapping[str, pa.Table | Path] | None = None,
         memory_limit: str = "1GB",
         threads: int | None = None,
+        is_complete: bool = True,
     ) -> None:
         """`tables`: the crawl's folder, or its tables in memory. `views`: statements of the catalogue. `inputs`: by the
-        names of tables in `INPUT_TABLES`, in memory or a folder of parts."""
+        names of tables in `INPUT_TABLES`, in memory or a folder of parts. `is_complete`: the crawl saw enough of the
+        site to say that something is nowhere."""
         given = dict(inputs or {})
+        self._is_complete = is_complete
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
         try:
@@ -132,7 +135,7 @@ class CrawlFacts:
     @property
     def inputs(self) -> frozenset[str]:
         given = frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= self._given)
-        return given | self._seen_inputs
+        return given | self._seen_inputs | ({"complete_crawl"} if self._is_complete else frozenset())
 
     def provide(self, name: str, table: pa.Table, *, is_whole: bool = True) -> None:
         """An input's table that could be made only of the crawl itself. `is_whole`: checks may ask it."""

@@ -19,7 +19,6 @@ NEEDS_A_NIGHT_BEFORE = frozenset(
 PAGE_CHANGES: frozenset[tuple[str, str]] = frozenset(
     [
         ("added", "/de-de/ratgeber/neu/"),
-        ("added", "/fr-fr/guides/response-5xx/"),
         ("added", "/sv-se/rad/flyttad/"),
         ("changed", "/de-de/ratgeber/sitemap-lastmod-frozen/"),
         ("changed", "/en-gb/guides/content-thin/"),

@@ -320,7 +320,6 @@ OF_MARKETS = (
     Plant("", "", nothing, nights=(2,), also=(("link-broken-external", f"{ASIDE}/gone/"),)),
     Plant("", "de-de", nothing, "neu", nights=(2,), goes=True),
     Plant("h1-multiple", "fr-fr", lambda page, shop: page.h1s.append("Kontor"), "adieu", nights=(1,), goes=True),
-    Plant("", "", nothing, nights=(2,), also=(("response-4xx", at("fr-fr", "adieu")),)),
     Plant("", "sv-se", nothing, "flytt", nights=(1,)),
     Plant("", "sv-se", _moves, on=at("sv-se", "flytt"), nights=(2,)),
     Plant("", "sv-se", nothing, "flyttad", nights=(2,), goes=True),
