@@ -292,3 +292,22 @@ def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch
     table = capsys.readouterr().out
     assert f"{len(listed)} checks (" in table and CHECK in table
     assert main(["site", "checks", "--format", "xml"]) == 2
+
+
+def test_a_page_that_fails_for_a_night_ends_nothing_and_brings_nothing_back(
+    command: Command, out: Path, web: Web
+) -> None:
+    others = [f"/p{number}" for number in range(40)]
+    hub = page("hub", ["/r", "/m", "/only-b"])
+    web.pages |= {"/": page("home", ["/a", "/b", *others]), "/b": hub, "/r": to("/a"), "/only-b": page("only", [])}
+    web.pages |= {path: page(f"Page {path}", ["/"]) for path in others}
+    found = {("response-internal-redirect", "r"), ("response-4xx", "m"), ("link-broken-internal", "m")}
+    command()
+    assert found <= set(ledger(out))
+    web.pages["/b"] = text("broken", 503)
+    command()
+    assert {which: ledger(out)[which] for which in found} == dict.fromkeys(found, ("open", "unverified"))
+    web.pages["/b"] = hub
+    command()
+    assert {which: ledger(out)[which] for which in found} == dict.fromkeys(found, ("open", "still"))
+    assert pq.read_table(out / "page_change.parquet").num_rows == 0
