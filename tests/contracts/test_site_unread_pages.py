@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_site import ORIGIN
-from test_site_checks import judge
+from fixture_site import ORIGIN, tables_of
 from test_site_comparison import GOOD, MOVED, Nights, says
 
+from caravan.clients.crawl.facts import CrawlFacts
 from caravan.config.site_checks import load_site_checks
+from caravan.functions.site.audit import audit
 
 CATALOGUE = load_site_checks()
 FAILED = {
@@ -77,7 +78,7 @@ def test_it_is_over_when_that_page_was_read_and_leads_there_no_more(nights, coun
 
 def test_what_answers_otherwise_itself_waits_for_nobody(nights):
     nights.crawl(WHOLE, checks=CHECKS)
-    mended = {"/b": {"status": 503}, "/r": GOOD, "/m": GOOD}
+    mended = {"/": says("home", "<a href=/b>b</a><a href=/m>m</a>"), "/b": {"status": 503}, "/r": GOOD, "/m": GOOD}
     issues, _ = nights.crawl(WHOLE | mended, checks=CHECKS)
     assert issues["response-internal-redirect", "/r"] == ("gone", "gone")
     assert issues["response-4xx", "/m"] == issues["link-broken-internal", "/m"] == ("fixed", "fixed")
@@ -99,12 +100,12 @@ def test_what_only_an_unread_sitemap_listed_waits_for_it(nights):
         read = {"url": "/1.xml", "declared_in": "robots", "outcome": "fetched", "status_code": status}
         return {"sitemap": [read], "sitemap_url": rows}
 
-    issue = ("response-4xx", "/m")
-    nights.crawl({"/": GOOD, "/m": {"status": 404}}, checks=("response-4xx",), sitemaps=listed(200))
+    issue, site = ("response-4xx", "/m"), {"/": HOME, "/b": GOOD}
+    nights.crawl(site | {"/m": {"status": 404}}, checks=("response-4xx",), sitemaps=listed(200))
     for _ in range(2):
-        issues, _ = nights.crawl({"/": GOOD}, checks=("response-4xx",), sitemaps=listed(503))
+        issues, _ = nights.crawl(site, checks=("response-4xx",), sitemaps=listed(503))
         assert issues == {issue: ("open", "unverified")}
-    issues, _ = nights.crawl({"/": GOOD}, checks=("response-4xx",), sitemaps=listed(404))
+    issues, _ = nights.crawl(site, checks=("response-4xx",), sitemaps=listed(404))
     assert issues == {issue: ("gone", "gone")}
 
 
@@ -198,8 +199,10 @@ def test_a_page_that_was_missing_before_is_added(nights):
     ],
 )
 def test_a_missing_page_is_wrong_where_something_leads_to_it(tmp_path, request, leading, more):
-    case = {"site": {"/": GOOD, "/x": {"status": 404}} | leading} | more
-    _, issues = judge(CATALOGUE["response-4xx"], case, tmp_path)
+    tables, inputs = tables_of({"site": {"/": GOOD, "/x": {"status": 404}} | leading} | more)
+    with CrawlFacts(tables, CATALOGUE.only(["response-4xx"]).script(), tmp_path, inputs) as facts:
+        audit(facts, [CATALOGUE["response-4xx"]])
+        issues = facts.issues().to_pylist()
     assert [issue["url"] for issue in issues] == ([] if "nothing" in request.node.callspec.id else [f"{ORIGIN}/x"])
 
 
