@@ -27,7 +27,7 @@ ORIGIN = "https://shop.test"
 CRAWLED_AT = datetime(2026, 3, 1, 2, 0)
 SCOPE = Scope(frozenset(["shop.test"]))
 _ROWS = ("robots", "host", "seed", "sitemap", "sitemap_url", "hreflang")
-_HEADERS = {
+HEADERS = {
     "content-type": "text/html; charset=utf-8",
     "strict-transport-security": "max-age=31536000",
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'",
@@ -99,7 +99,7 @@ def _add_page(extractor: Extractor, rows: dict[str, list[dict[str, Any]]], url: 
     by_hand = {name: value for name, value in given.items() if name in TABLES["page"].names}
     unknown = set(given) - _PARTS - set(by_hand)
     assert not unknown, f"{url}: {unknown} are no parts of a page; is a comma inside braces quoted?"
-    headers = {**_HEADERS, **{name.lower(): value for name, value in given.get("headers", {}).items()}}
+    headers = {**HEADERS, **{name.lower(): value for name, value in given.get("headers", {}).items()}}
     status = given.get("status", 200)
     answer = Answer(
         Ask(url),

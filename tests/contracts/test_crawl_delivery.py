@@ -74,7 +74,7 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
         not_comparable_reason="the first crawl",
         **{"config_hash": "h", "currency_code": "EUR", "sales_problem": None, "market_default": "ZZ", **stamp},
     )
-    with CrawlFacts(tables, catalogue.script(*TEXTS.values(), comparing.ASKED), folder, inputs, threads=1) as facts:
+    with CrawlFacts(tables, catalogue.script(*TEXTS.values()), folder, inputs, threads=1) as facts:
         verdicts = [
             {"check_id": each.check.id, "check_version": each.check.version, "severity": each.check.severity}
             | {"category": each.check.category, "outcome": each.outcome, "reason": each.reason}

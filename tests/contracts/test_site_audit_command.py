@@ -260,8 +260,10 @@ def test_what_no_crawl_wrote_is_left_alone(command: Command, out: Path) -> None:
 @pytest.mark.usefixtures("few_checks")
 def test_dead_pages_are_told_each_night(command: Command, out: Path, web: Web) -> None:
     packed = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
+    alive = [f"/p{number}" for number in range(5)]
+    web.pages |= {path: page(f"Page {path}", ["/"]) for path in alive}
     web.pages |= {
-        "/": page("home", ["/empty", "/packed", "/moved", "/script"]),
+        "/": page("home", ["/empty", "/packed", "/moved", "/script", *alive]),
         "/empty": Reply(b"", headers={"Content-Type": "text/html", "ETag": '"1"'}),
         "/packed": Reply(b"<html>", headers=packed),
         "/moved": Reply(b"", 301),
@@ -306,7 +308,7 @@ def test_a_page_that_fails_for_a_night_ends_nothing_and_brings_nothing_back(
     assert found <= set(ledger(out))
     web.pages["/b"] = text("broken", 503)
     command()
-    assert {which: ledger(out)[which] for which in found} == dict.fromkeys(found, ("open", "unverified"))
+    assert {which: ledger(out)[which] for which in found} == dict.fromkeys(found, ("open", "still"))
     web.pages["/b"] = hub
     command()
     assert {which: ledger(out)[which] for which in found} == dict.fromkeys(found, ("open", "still"))

@@ -20,13 +20,9 @@ from caravan.functions.site.audit import audit
 CATALOGUE = load_site_checks()
 COMPARISON = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
 CHECKS = ("response-4xx", "url-underscore", "title-same-as-h1")
-BEFORE = ("page", "link", "sitemap_url", "robots", "host")
+BEFORE = ("page", "sitemap_url", "robots", "host")
 FIRST = datetime(2026, 3, 1, 2, 0)
 
-NOINDEX = {"head": "<meta name=robots content=noindex>"}
-CANONICAL = (
-    "<!doctype html><html lang=en><head><title>a</title><link rel=canonical href=/b></head><body>a</body></html>"
-)
 GOOD, GONE, MOVED = (
     "<p>text <a href=/lost>more</a></p>",
     {"status": 404},
@@ -53,25 +49,20 @@ class Nights:
         complete: bool = True,
         checks: tuple[str, ...] = CHECKS,
         versions: dict[str, int] | None = None,
-        sitemaps: dict[str, list[dict[str, Any]]] | None = None,
     ) -> tuple[dict[tuple[str, str], tuple[str, str | None]], dict[str, str]]:
         """(check, path) to (state, change); path to what became of the page."""
         self.number += 1
         at = FIRST + timedelta(days=self.number)
-        tables, _ = tables_of({"site": site, **(sitemaps or {})})
+        tables, _ = tables_of({"site": site})
         inputs = {f"previous_{name}": self.tables[name] for name in BEFORE} if self.tables else {}
         asked = [
             CATALOGUE[name].model_copy(update={"version": (versions or {}).get(name, CATALOGUE[name].version)})
             for name in checks
         ]
-        with CrawlFacts(
-            tables, CATALOGUE.only(checks).script(COMPARISON, comparing.ASKED), self.folder, inputs, threads=1
-        ) as facts:
+        script = CATALOGUE.only(checks).script(COMPARISON)
+        with CrawlFacts(tables, script, self.folder, inputs, threads=1) as facts:
             verdicts = [each for each in audit(facts, asked) if each.outcome != "not_evaluated"]
-            evaluated = [
-                Evaluated(each.check.id, each.check.version, str(each.check.over), each.check.rests_on)
-                for each in verdicts
-            ]
+            evaluated = [Evaluated(each.check.id, each.check.version, each.check.judges) for each in verdicts]
             standing = Standing(at, comparable and bool(self.tables), complete)
             comparing.compare(facts, COMPARISON, evaluated, self.evaluated, self.known, standing, self.texts)
             comparing.write(facts, self.folder)
@@ -178,85 +169,6 @@ def test_a_check_that_was_not_evaluated_before_finds_nothing_new(nights):
     nights.crawl({"/": GOOD, "/lost": GONE}, checks=("url-underscore",))
     issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
     assert issues == {BROKEN: ("open", None)}
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ({"outcome": "fetched", "status_code": 200}, ("gone", "gone")),
-        ({"outcome": "fetched", "status_code": 404}, ("gone", "gone")),
-        ({"outcome": "fetched", "status_code": 503}, ("open", "unverified")),
-        ({"outcome": "failed", "reason": "timeout"}, ("open", "unverified")),
-        ({"outcome": "fetched", "status_code": 200, "reason": "broken"}, ("open", "unverified")),
-        ({"outcome": "skipped", "reason": "told_to_wait"}, ("open", "unverified")),
-    ],
-)
-def test_what_a_sitemap_listed_is_over_only_when_it_was_read(nights, answer, expected):
-    def listed(*pages: tuple[str, str], **second: Any) -> dict[str, list[dict[str, Any]]]:
-        found = [{"sitemap_url": f"{ORIGIN}/{of}.xml", "url": ORIGIN + path, "position": 0} for of, path in pages]
-        read = {"outcome": "fetched", "status_code": 200}
-        rows = [
-            {"url": f"{ORIGIN}/{of}.xml", "declared_in": "robots", **how} for of, how in (("1", read), ("2", second))
-        ]
-        return {"sitemap_url": found, "sitemap": rows}
-
-    checks = ("sitemap-url-noindex", "sitemap-missing-page")
-    site = {"/": GOOD, "/a": {"head": "<meta name=robots content=noindex>"}, "/b": GOOD}
-    both = listed(("1", "/"), ("2", "/a"), ("2", "/b"), outcome="fetched", status_code=200)
-    issues, _ = nights.crawl(site, checks=checks, sitemaps=both)
-    assert issues == {("sitemap-url-noindex", "/a"): ("open", None)}
-    issues, _ = nights.crawl(site, checks=checks, sitemaps=listed(("1", "/"), **answer))
-    assert issues["sitemap-url-noindex", "/a"] == expected
-    assert (("sitemap-missing-page", "/b") in issues) is (expected[0] == "gone"), "nobody knows what lists it"
-
-
-@pytest.mark.parametrize("check", ["hreflang-missing-return", "hreflang-to-noindex"])
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        ({"outcome": "failed", "status": None, "reason": "timeout"}, ("open", "unverified")),
-        ({"status": 503}, ("open", "unverified")),
-        ({"status": 429}, ("open", "unverified")),
-        ({"alternates": {"en": "/a", "de": "/b"}}, ("fixed", "fixed")),
-        ({"status": 404}, ("fixed", "fixed")),
-    ],
-)
-def test_what_is_wrong_with_an_alternate_is_over_only_when_it_was_read(nights, check, other, expected):
-    one = {"alternates": {"en": "/a", "de": "/b"}}
-    wrong = {"head": "<meta name=robots content=noindex>"} if check == "hreflang-to-noindex" else {}
-    nights.crawl({"/a": one, "/b": wrong}, checks=(check,))
-    issues, _ = nights.crawl({"/a": one, "/b": other}, checks=(check,))
-    assert issues == {(check, "/a"): expected}
-
-
-def says(title: str, links: str = "") -> dict[str, Any]:
-    return {"html": f"<!doctype html><html lang=en><head><title>{title}</title></head><body>text{links}</body></html>"}
-
-
-@pytest.mark.parametrize(
-    ("check", "first", "where"),
-    [
-        ("title-duplicate", {"/a": says("Same"), "/b": says("Same")}, "/a"),
-        ("canonical-to-noindex", {"/a": {"html": CANONICAL}, "/b": NOINDEX}, "/a"),
-        ("link-broken-internal", {"/x": GONE, "/b": says("b", "<a href=/x>x</a>")}, "/x"),
-    ],
-)
-@pytest.mark.parametrize("count", [1, 3])
-def test_what_rests_on_another_page_is_over_only_when_that_was_read(nights, check, first, where, count):
-    issues, _ = nights.crawl(first, checks=(check,))
-    assert issues[check, where] == ("open", None)
-    for _ in range(count):
-        issues, _ = nights.crawl(first | {"/b": {"status": 503}}, checks=(check,))
-        assert issues[check, where] == ("open", "unverified")
-    issues, _ = nights.crawl(first | {"/b": says("Other")}, checks=(check,))
-    assert issues[check, where][0] in ("fixed", "gone")
-
-
-def test_a_link_is_broken_no_more_where_its_target_answers(nights):
-    check = "link-broken-internal"
-    nights.crawl({"/x": GONE, "/b": says("b", "<a href=/x>x</a>")}, checks=(check,))
-    issues, _ = nights.crawl({"/x": GOOD, "/b": {"status": 503}}, checks=(check,))
-    assert issues[check, "/x"] == ("fixed", "fixed")
 
 
 def test_pages_come_go_move_and_change(nights):

@@ -1,33 +1,36 @@
-"""A page that fails for a night: what only it led to is neither over, nor back when it answers again."""
+"""A page or a sitemap that fails for a night stands as it was last read: what it has a share in goes on."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from fixture_site import ORIGIN, tables_of
-from test_site_comparison import GOOD, MOVED, Nights, says
+from crawl_world import sitemap
+from fixture_site import ORIGIN
+from paper_nights import FAILED, PaperNights
 
-from caravan.clients.crawl.facts import CrawlFacts
 from caravan.config.site_checks import load_site_checks
-from caravan.functions.site.audit import audit
 
 CATALOGUE = load_site_checks()
-FAILED = {
-    "503": {"status": 503},
-    "429": {"status": 429},
-    "no answer": {"outcome": "failed", "status": None, "reason": "connect"},
-    "left alone": {"outcome": "skipped", "status": None, "reason": "host_unavailable"},
-    "breaks off": {"reason": "broken", "is_truncated": True},
-}
-HUB = says("hub", "<a href=/r>r</a><a href=/m>m</a><a href=/n>n</a><a href=/only>o</a>")
-HOME = says("home", "<a href=/b>b</a>")
+GOOD = "<p>text</p>"
+GONE = {"status": 404}
+MOVED = {"status": 301, "headers": {"Location": "/new"}}
 HIDDEN = {"head": "<meta name=robots content=noindex>"}
-WHOLE: dict[str, Any] = {
-    "/": HOME, "/b": HUB, "/r": MOVED, "/new": GOOD, "/m": {"status": 404}, "/n": HIDDEN, "/only": GOOD,
-    "/moved": MOVED,
+
+
+def links(*paths: str) -> str:
+    return "".join(f"<a href={path}>about {path}</a> " for path in paths)
+
+
+LEAVES = {f"/leaf/{number}": GOOD for number in range(30)}
+"""So many pages that a crawl is complete without one of them."""
+HOME = links("/b", *LEAVES)
+WHOLE: Mapping[str, Any] = {
+    **LEAVES, "/": HOME, "/b": links("/r", "/m", "/n", "/only"), "/r": MOVED, "/new": GOOD, "/m": GONE, "/n": HIDDEN,
+    "/only": GOOD,
 }  # fmt: skip
 CHECKS = (
     "response-internal-redirect", "response-4xx", "link-broken-internal", "index-noindex", "link-single-inlink",
@@ -40,111 +43,155 @@ FOUND = {
     ("link-single-inlink", "/only"),
 }
 
+Of = Callable[..., PaperNights]
+
 
 @pytest.fixture
-def nights(tmp_path: Path) -> Nights:
-    return Nights(tmp_path)
+def nights(tmp_path: Path) -> Of:
+    """Of some checks."""
+
+    def of(*checks: str) -> PaperNights:
+        return PaperNights(tmp_path, CATALOGUE.only(checks))
+
+    return of
 
 
-def without(*paths: str) -> dict[str, Any]:
-    """What nothing leads to while the hub fails is asked for again where it was a page, and not where it was none."""
-    return {path: page for path, page in WHOLE.items() if path not in paths}
+def of_hub(nights: PaperNights) -> dict[tuple[str, str], str | None]:
+    return {which: change for which, (_, change) in nights.issues().items() if which in FOUND}
 
 
-def of_hub(issues: dict[tuple[str, str], tuple[str, str | None]]) -> dict[tuple[str, str], str | None]:
-    return {which: change for which, (_, change) in issues.items() if which in FOUND}
-
-
-@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
-def test_what_only_a_failed_page_led_to_waits_for_it(nights, failed, count):
-    issues, _ = nights.crawl(WHOLE, checks=CHECKS)
-    assert set(of_hub(issues)) == FOUND
-    for _ in range(count):
-        issues, _ = nights.crawl(without("/r", "/m") | {"/b": failed}, checks=CHECKS)
-        assert of_hub(issues) == dict.fromkeys(FOUND, "unverified")
-    issues, _ = nights.crawl(WHOLE, checks=CHECKS)
-    assert of_hub(issues) == dict.fromkeys(FOUND, "still")
+def test_what_only_a_failed_page_led_to_is_asked_and_judged_as_ever(nights: Of, failed: Mapping[str, Any]) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
+    assert set(of_hub(several)) == FOUND
+    asked = set(several.asked)
+    for _ in range(3):
+        assert several.night({**WHOLE, "/b": failed}).certificate.is_complete
+        assert of_hub(several) == dict.fromkeys(FOUND, "still")
+        assert {where for _, _, where in several.changed("new", "fixed", "gone", "regressed")} <= {"/b"}
+        assert set(several.asked) == asked and several.pages() == {}
+    several.night(WHOLE)
+    assert of_hub(several) == dict.fromkeys(FOUND, "still")
+    assert several.changed("new", "regressed", "gone") == set() and several.pages() == {}
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_it_is_over_when_that_page_was_read_and_leads_there_no_more(nights, count):
-    nights.crawl(WHOLE, checks=CHECKS)
+def test_it_is_over_when_that_page_was_read_and_leads_there_no_more(nights: Of, count: int) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
     for _ in range(count):
-        nights.crawl(without("/r", "/m") | {"/b": {"status": 503}}, checks=CHECKS)
-    issues, _ = nights.crawl(without("/r", "/m") | {"/b": GOOD}, checks=CHECKS)
-    assert of_hub(issues) == {which: "gone" if which[1] in ("/r", "/m") else "fixed" for which in FOUND}
+        several.night({**WHOLE, "/b": FAILED["503"]})
+    several.night({**WHOLE, "/b": GOOD})
+    over = {("response-internal-redirect", "/r"): "fixed"}  # it still redirects, and nobody is sent there
+    assert of_hub(several) == {which: over.get(which, "gone" if which[1] == "/m" else "fixed") for which in FOUND}
 
 
-def test_what_answers_otherwise_itself_waits_for_nobody(nights):
-    nights.crawl(WHOLE, checks=CHECKS)
-    mended = {"/": says("home", "<a href=/b>b</a><a href=/m>m</a>"), "/b": {"status": 503}, "/r": GOOD, "/m": GOOD}
-    issues, _ = nights.crawl(WHOLE | mended, checks=CHECKS)
-    assert issues["response-internal-redirect", "/r"] == ("gone", "gone")
-    assert issues["response-4xx", "/m"] == issues["link-broken-internal", "/m"] == ("fixed", "fixed")
+def test_what_answers_otherwise_itself_waits_for_nobody(nights: Of) -> None:
+    several = nights(*CHECKS)
+    site = {**WHOLE, "/": links("/b", "/r2", *LEAVES), "/r2": MOVED}
+    several.night(site)
+    several.night({**site, "/b": FAILED["503"], "/r": GOOD, "/m": GOOD})
+    found = of_hub(several)
+    assert found["response-internal-redirect", "/r"] == "gone"
+    assert found["response-4xx", "/m"] == found["link-broken-internal", "/m"] == "fixed"
 
 
-def test_what_is_behind_what_was_not_asked_waits_too(nights):
-    site = {"/": HOME, "/b": says("b", "<a href=/r>r</a>"), "/r": MOVED, "/new": {"status": 404}}
-    nights.crawl(site, checks=("response-4xx",))
-    for _ in range(2):
-        issues, _ = nights.crawl({"/": HOME, "/b": {"status": 503}}, checks=("response-4xx",))
-        assert issues == {("response-4xx", "/new"): ("open", "unverified")}
-    issues, _ = nights.crawl({"/": HOME, "/b": GOOD}, checks=("response-4xx",))
-    assert issues == {("response-4xx", "/new"): ("gone", "gone")}
+def test_a_page_that_is_taken_down_while_it_fails_is_told(nights: Of) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
+    several.night({**WHOLE, "/": links(*LEAVES), "/b": FAILED["503"]})
+    assert "/b" in several.asked, "nothing leads to it any more, and it was there"
+    several.night({**WHOLE, "/": links(*LEAVES), "/b": GONE})
+    assert several.pages() == {"/b": "removed"}
+    assert of_hub(several)["index-noindex", "/n"] == "fixed", "what it said stands no longer"
+    several.night({**WHOLE, "/": links(*LEAVES), "/b": GONE})
+    assert "/b" not in several.asked and several.pages() == {}
 
 
-def test_what_only_an_unread_sitemap_listed_waits_for_it(nights):
-    def listed(status: int) -> dict[str, list[dict[str, Any]]]:
-        rows = [{"sitemap_url": "/1.xml", "url": "/m", "position": 0}] if status == 200 else []
-        read = {"url": "/1.xml", "declared_in": "robots", "outcome": "fetched", "status_code": status}
-        return {"sitemap": [read], "sitemap_url": rows}
-
-    issue, site = ("response-4xx", "/m"), {"/": HOME, "/b": GOOD}
-    nights.crawl(site | {"/m": {"status": 404}}, checks=("response-4xx",), sitemaps=listed(200))
-    for _ in range(2):
-        issues, _ = nights.crawl(site, checks=("response-4xx",), sitemaps=listed(503))
-        assert issues == {issue: ("open", "unverified")}
-    issues, _ = nights.crawl(site, checks=("response-4xx",), sitemaps=listed(404))
-    assert issues == {issue: ("gone", "gone")}
+def test_an_outage_in_between_loses_nothing(nights: Of) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
+    several.night({**WHOLE, "/b": FAILED["503"]})
+    assert not several.night(dict.fromkeys(WHOLE, FAILED["503"])).certificate.is_complete
+    several.night({**WHOLE, "/b": FAILED["breaks off"]})
+    assert of_hub(several) == dict.fromkeys(FOUND, "still")
 
 
-PART = says("a", "<a href='/b#part'>b</a>")
+@pytest.mark.parametrize("failing", ["/", "/b", "/r"])
+@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["breaks off"]], ids=["503", "breaks off"])
+def test_no_check_tells_anything_but_the_failure(tmp_path: Path, failing: str, failed: Mapping[str, Any]) -> None:
+    of_answers = {"response-5xx", "response-timeout", "link-broken-internal"}
+    site = {**WHOLE, "/b": links("/r", "/m", "/n", "/only"), "/r": {**MOVED, "headers": {"Location": "/b/deep"}}}
+    site["/b/deep"] = links("/b")
+    every = PaperNights(tmp_path, CATALOGUE)
+    every.night(site)
+    known = set(every.issues())
+    every.night({**site, failing: failed})
+    assert every.changed("new", "regressed", "fixed", "gone") <= {("new", check, failing) for check in of_answers}
+    assert every.changed("new")
+    every.night(site)
+    assert every.changed("new", "regressed", "fixed", "gone") <= {("fixed", check, failing) for check in of_answers}
+    assert {which for which, (state, _) in every.issues().items() if state == "open"} == known
+
+
+PART = "<a href='/b#part'>b</a>"
+BOTH = {"alternates": {"en": "/a", "de": "/b"}}
+CANONICAL = "<!doctype html><html><head><link rel=canonical href=/b></head><body>a</body></html>"
+
+
+def titled(title: str) -> dict[str, str]:
+    return {"html": f"<!doctype html><html lang=en><head><title>{title}</title></head><body>text</body></html>"}
 
 
 @pytest.mark.parametrize(
-    ("check", "first", "failing", "where"),
+    ("check", "site", "failing", "where"),
     [
         ("link-fragment-missing", {"/a": PART, "/b": GOOD}, "/b", "/a"),
-        ("link-nofollow-internal", {"/a": says("a", "<a rel=nofollow href=/b>b</a>"), "/b": GOOD}, "/b", "/a"),
+        ("link-nofollow-internal", {"/a": "<a rel=nofollow href=/b>b</a>", "/b": GOOD}, "/b", "/a"),
         ("response-redirect-chain", {"/a": {**MOVED, "headers": {"Location": "/r"}}, "/r": MOVED}, "/r", "/a"),
         ("response-redirect-loop", {"/new": {**MOVED, "headers": {"Location": "/r"}}, "/r": MOVED}, "/r", "/new"),
         (
             "hreflang-unlinked-target",
-            {"/a": {"alternates": {"en": "/a", "de": "/b"}}, "/b": {"alternates": {"de": "/b"}}},
+            {"/a": BOTH, "/b": {"alternates": {"de": "/b"}}, "/": links(*LEAVES, "/a")},
             "/a",
             "/b",
         ),
+        ("hreflang-missing-return", {"/a": BOTH, "/b": GOOD}, "/b", "/a"),
+        ("hreflang-to-noindex", {"/a": BOTH, "/b": HIDDEN}, "/b", "/a"),
+        ("title-duplicate", {"/a": titled("Same"), "/b": titled("Same")}, "/b", "/a"),
+        ("canonical-to-noindex", {"/a": {"html": CANONICAL}, "/b": HIDDEN}, "/b", "/a"),
+        ("link-score-drop", {}, "/", None),
     ],
-)
-def test_what_rests_on_a_page_that_it_leads_to_waits_for_that(nights, check, first, failing, where):
-    issues, _ = nights.crawl(first, checks=(check,))
-    assert issues[check, where] == ("open", None)
+)  # fmt: skip
+def test_it_stands_for_whatever_is_told_of_another_page(
+    nights: Of, check: str, site: Mapping[str, Any], failing: str, where: str | None
+) -> None:
+    several = nights(check)
+    site = {**LEAVES, "/": links(*LEAVES, "/a", "/b", "/new"), "/new": GOOD, **site}
+    several.night(site)
+    expected = {(check, where)} if where else set()
+    assert {which for which in several.issues() if which[1] in (where, failing)} >= expected
+    known = set(several.issues())
     for _ in range(2):
-        issues, _ = nights.crawl(first | {failing: {"status": 503}}, checks=(check,))
-        assert issues[check, where] == ("open", "unverified")
-    issues, _ = nights.crawl(first, checks=(check,))
-    assert issues[check, where] == ("open", "still")
+        assert several.night({**site, failing: FAILED["503"]}).certificate.is_complete
+        assert set(several.issues()) == known
+        changes = {which: change for which, (_, change) in several.issues().items()}
+        assert changes == {which: "unverified" if which[1] == failing else "still" for which in known}
+    several.night(site)
+    assert {change for _, change in several.issues().values()} <= {"still"}
 
 
-def test_a_link_that_was_taken_away_is_fixed_whatever_its_target_does(nights):
-    nights.crawl({"/a": PART, "/b": GOOD}, checks=("link-fragment-missing",))
-    issues, _ = nights.crawl({"/a": says("a"), "/b": {"status": 503}}, checks=("link-fragment-missing",))
-    assert issues["link-fragment-missing", "/a"] == ("fixed", "fixed")
+def test_a_link_that_was_taken_away_is_fixed_whatever_its_target_does(nights: Of) -> None:
+    several = nights("link-fragment-missing")
+    site = {**LEAVES, "/": links(*LEAVES, "/a", "/b"), "/a": PART, "/b": GOOD}
+    several.night(site)
+    several.night({**site, "/a": GOOD, "/b": FAILED["503"]})
+    assert several.issues()["link-fragment-missing", "/a"] == ("fixed", "fixed")
 
 
-def worded(text: str) -> dict[str, Any]:
-    return {"body": f"<p>{text}</p>"}
+def worded(text: str) -> str:
+    return f"<p>{text}</p>"
 
 
 @pytest.mark.parametrize("failed", [FAILED["503"], FAILED["breaks off"]], ids=["503", "breaks off"])
@@ -153,76 +200,91 @@ def worded(text: str) -> dict[str, Any]:
     [
         (worded("as ever"), worded("as ever"), {}),
         (worded("as ever"), worded("another"), {"/b": "changed"}),
-        (worded("as ever"), {"status": 404}, {"/b": "removed"}),
+        (worded("as ever"), GONE, {"/b": "removed"}),
         (worded("as ever"), MOVED, {"/b": "moved"}),
         (HIDDEN, HIDDEN, {}),
-        ({"status": 404}, {"status": 404}, {}),
-        (None, worded("new"), {}),
+        (GONE, GONE, {}),
     ],
-    ids=["as ever", "reworded", "taken down", "moved", "noindex", "never there", "never seen"],
+    ids=["as ever", "reworded", "taken down", "moved", "noindex", "never there"],
 )
-def test_a_page_that_answers_again_is_held_against_what_was_known_of_it(nights, before, failed, after, expected):
-    rest = {"/": GOOD, "/new": GOOD}
-    nights.crawl(rest | ({"/b": before} if before else {}))
+def test_a_page_that_answers_again_is_held_against_what_was_known_of_it(
+    nights: Of, before: Any, failed: Mapping[str, Any], after: Any, expected: Mapping[str, str]
+) -> None:
+    several = nights("response-4xx")
+    rest = {**LEAVES, "/": links(*LEAVES, "/b", "/new"), "/new": GOOD}
+    several.night({**rest, "/b": before})
     for _ in range(2):
-        _, changes = nights.crawl(rest | {"/b": failed})
-        assert changes == {}
-    _, changes = nights.crawl(rest | {"/b": after})
-    assert changes == expected
+        several.night({**rest, "/b": failed})
+        assert several.pages() == {}
+    several.night({**rest, "/b": after})
+    assert several.pages() == expected
 
 
-def test_a_page_that_was_missing_before_is_added(nights):
-    nights.crawl({"/": GOOD, "/b": {"status": 404}})
-    _, changes = nights.crawl({"/": GOOD, "/b": GOOD, "/c": GOOD})
-    assert changes == {"/b": "added", "/c": "added"}
+def test_a_page_that_nobody_has_read_yet_is_neither_added_nor_judged(nights: Of) -> None:
+    several = nights("response-5xx", "title-missing")
+    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": {"html": "<!doctype html><p>text</p>"}}
+    several.night({**site, "/b": FAILED["503"]})
+    several.night(site)
+    assert several.pages() == {}
+    assert several.issues() == {("response-5xx", "/b"): ("fixed", "fixed"), ("title-missing", "/b"): ("open", "new")}
 
 
-@pytest.mark.parametrize(
-    ("leading", "more"),
-    [
-        ({"/": "<a href=/x>x</a>"}, {}),
-        ({"/": "<img src=/x alt=x>"}, {}),
-        ({"/old": {"status": 301, "headers": {"Location": "/x"}}}, {}),
-        ({"/": {"alternates": {"de": "/x"}}}, {}),
-        ({"/": {"html": "<html><head><link rel=canonical href=/x></head><body>a</body></html>"}}, {}),
-        ({}, {"sitemap_url": [{"sitemap_url": "/1.xml", "url": "/x", "position": 0}]}),
-        ({}, {"hreflang": [{"url": "/", "source": "sitemap", "code": "de", "href": "/x", "target_url": "/x"}]}),
-        ({}, {"seed": [{"url": "/x", "source": "start"}]}),
-        ({}, {"inputs": {"search_page": [{"url": "/x", "impression_count": 3}]}}),
-        ({}, {"inputs": {"logged_page": [{"url": "/x", "request_count": 3}]}}),
-        ({}, {"seed": [{"url": "/x", "source": "last_run"}]}),
-        ({"/x": {"status": 404, "body": "<a href=/x>x</a>"}}, {}),
-    ],
-    ids=[
-        *("link", "image", "redirect", "alternate", "canonical", "sitemap", "alternate in a sitemap", "start"),
-        *("search", "log", "nothing but the last crawl", "nothing"),
-    ],
-)
-def test_a_missing_page_is_wrong_where_something_leads_to_it(tmp_path, request, leading, more):
-    tables, inputs = tables_of({"site": {"/": GOOD, "/x": {"status": 404}} | leading} | more)
-    with CrawlFacts(tables, CATALOGUE.only(["response-4xx"]).script(), tmp_path, inputs) as facts:
-        audit(facts, [CATALOGUE["response-4xx"]])
-        issues = facts.issues().to_pylist()
-    assert [issue["url"] for issue in issues] == ([] if "nothing" in request.node.callspec.id else [f"{ORIGIN}/x"])
+def test_of_itself_only_what_it_answered_is_judged(nights: Of) -> None:
+    several = nights("title-missing", "response-5xx")
+    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": {"html": "<!doctype html><p>text</p>"}}
+    several.night(site)
+    several.night({**site, "/b": FAILED["503"]})
+    assert several.issues() == {
+        ("title-missing", "/b"): ("open", "unverified"),
+        ("response-5xx", "/b"): ("open", "new"),
+    }
+    checks = pq.read_table(several.folder / "check.parquet").to_pylist()
+    assert {row["check_id"]: row["judged_count"] for row in checks} == {"title-missing": 31, "response-5xx": 32}
 
 
-BY_ITSELF = {
-    "hreflang-missing-self": "what it names itself",
-    "hreflang-missing-x-default": "what it names itself",
-    "hreflang-sources-disagree": "what it names itself",
-    "link-dead-end": "what it links to itself",
-    "link-orphan-page": "a link to it ends it, wherever that is",
-    "link-score-drop": "held against the crawl before, and told once",
-    "market-without-pages": "a page of the market ends it",
-}
-"""Checks that look at other pages, and end without them."""
-_OF_OTHERS = re.compile(
-    r"\b(inlink|internal_link|link_pair|redirect_path|alternate\w*|edge|click_depth|link_score|translation|named_\w+"
-    r"|clustered_\w+|market_in_search|target_state|indexable AS|html_page AS|address AS)\b"
+def test_robots_txt_is_no_failure(nights: Of) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
+    several.night({**WHOLE, "/robots.txt": b"User-agent: *\nDisallow: /b\n"})
+    assert of_hub(several)["index-noindex", "/n"] == "fixed", "nobody is led there any more"
+
+
+# --- sitemaps ---
+
+LISTING = {"response-4xx": "/m", "sitemap-url-noindex": "/n", "sitemap-url-error": "/m"}
+
+
+def listed(*paths: str) -> bytes:
+    return sitemap([ORIGIN + path for path in paths]).body
+
+
+INDEX = (
+    b'<?xml version="1.0"?><sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    + f"<sitemap><loc>{ORIGIN}/1.xml</loc></sitemap></sitemapindex>".encode()
 )
 
 
-def test_what_looks_at_other_pages_says_on_which_it_rests():
-    looking = {check.id for check in CATALOGUE.checks if check.sql and _OF_OTHERS.search(f"{check.sql} {check.over}")}
-    resting = {check.id for check in CATALOGUE.checks if check.rests_on}
-    assert looking - resting == set(BY_ITSELF)
+@pytest.mark.parametrize("failing", ["/sitemap.xml", "/1.xml"])
+@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["429"], FAILED["no answer"]], ids=["503", "429", "no answer"])
+def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, failed: Mapping[str, Any]) -> None:
+    several = nights(*LISTING, "sitemap-missing-page", "sitemap-unreachable")
+    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": GOOD, "/n": HIDDEN}
+    files = {"/sitemap.xml": INDEX, "/1.xml": listed("/", *LEAVES, "/m", "/n")}
+    several.night({**site, **files})
+    expected = set(LISTING.items())
+    assert set(several.issues()) == expected | {("sitemap-missing-page", "/b")}
+    for _ in range(2):
+        several.night({**site, **files, failing: failed, "/new": GOOD, "/": links(*LEAVES, "/b", "/new")})
+        found = several.issues()
+        assert {which: found[which] for which in expected} == dict.fromkeys(expected, ("open", "still"))
+        assert found["sitemap-missing-page", "/b"] == ("open", "unverified")
+        assert ("sitemap-missing-page", "/new") not in found, "nobody knows what it lists by now"
+    several.night({**site, **files, failing: GONE})
+    assert several.issues()["response-4xx", "/m"] == ("gone", "gone")
+
+
+def test_a_sitemap_that_nobody_has_read_yet_lists_nothing(nights: Of) -> None:
+    several = nights("sitemap-missing-page")
+    several.night({**LEAVES, "/": HOME, "/b": GOOD, "/sitemap.xml": FAILED["503"]})
+    several.night({**LEAVES, "/": HOME, "/b": GOOD, "/sitemap.xml": FAILED["503"]})
+    assert several.issues() == {}

@@ -21,8 +21,8 @@ class Told:
         self.counts, self.found = counts, found
         self.asked: list[Mapping[str, object]] = []
 
-    def count(self, view: str) -> int:
-        return self.counts[view]
+    def count(self, rows: str) -> int:
+        return self.counts[rows.removeprefix("(SELECT * FROM ").split()[0]]
 
     def columns(self, sql: str, parameters: Mapping[str, object]) -> Sequence[str]:
         return ["page_key", "source_url"]

@@ -96,7 +96,7 @@ WHERE
     outcome = 'failed'
     OR status_code >= 500
     OR status_code = 429
-    OR reason IN ('timeout', 'broken', 'told_to_wait', 'robots_unavailable', 'host_unavailable');
+    OR reason IN ('timeout', 'broken', 'encoding', 'told_to_wait', 'robots_unavailable', 'host_unavailable');
 
 -- What pages of the site say about themselves in sitemaps.
 CREATE TEMP TABLE listed AS

@@ -18,6 +18,7 @@ SELECT DISTINCT
     address.page_key AS target_key,
     address.url AS target_url,
     address.state AS target_state,
+    address.standing AS target_standing,
     address.status_code AS target_status_code,
     address.reason AS target_reason,
     address.is_noindex AS target_is_noindex,

@@ -68,6 +68,11 @@ CREATE TEMP VIEW external_target AS
 SELECT * FROM address
 WHERE kind = 'external' AND state <> 'unasked';
 
+-- Those of them that were there, redirected, or said that there is nothing.
+CREATE TEMP VIEW external_answer AS
+SELECT * FROM external_target
+WHERE state IN ('ok', 'redirect', 'client_error');
+
 -- Words of links that say nothing of where they lead, by language.
 CREATE TEMP TABLE vague_anchor AS
 SELECT

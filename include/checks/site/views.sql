@@ -74,6 +74,8 @@ LEFT JOIN market
 GROUP BY page.page_key;
 
 -- Every address of the crawl, with what came of it in a word, whether it may be indexed and what it names as canonical.
+-- standing: the same word, but for a page that failed tonight of the answer that was read last: so it stands in all that
+-- is told of other pages. Of itself only what it answered is judged (`kept_page`).
 CREATE TEMP TABLE address AS
 SELECT
     page.*,
@@ -87,19 +89,24 @@ SELECT
         WHEN page.status_code BETWEEN 500 AND 599 THEN 'server_error'
         WHEN page.status_code BETWEEN 400 AND 499 THEN 'client_error'
         WHEN page.outcome = 'failed' OR page.reason = 'no_location' THEN 'unreachable'
+        -- Packed as it was not asked for. Browsers ask for these two, and may well read it.
+        WHEN page.reason = 'encoding' AND LOWER(page.content_encoding) IN ('br', 'zstd') THEN 'ok'
         -- No browser has more of it: it breaks off, has nothing in it, or cannot be unpacked.
+        WHEN page.kept_status_code IS NOT NULL AND page.status_code < 400 THEN 'unreachable'
         WHEN
             page.kind = 'page'
             AND COALESCE(page.media_type, 'text/html') IN ('text/html', 'application/xhtml+xml')
-            AND (
-                page.reason IN ('timeout', 'broken', 'empty')
-                OR (page.reason = 'encoding' AND LOWER(page.content_encoding) IN ('gzip', 'x-gzip', 'deflate'))
-            )
+            AND page.reason IN ('timeout', 'broken', 'empty', 'encoding')
             THEN 'unreachable'
         WHEN page.status_code IN (301, 302, 303, 307, 308) AND page.location_url IS NOT NULL THEN 'redirect'
         WHEN page.status_code BETWEEN 200 AND 299 THEN 'ok'
         ELSE 'odd'
     END AS state,
+    CASE
+        WHEN page.kept_status_code BETWEEN 300 AND 399 THEN 'redirect'
+        WHEN page.kept_status_code IS NOT NULL THEN 'ok'
+        ELSE state
+    END AS standing,
     COALESCE(directives.is_noindex, FALSE) AS is_noindex,
     COALESCE(directives.is_nofollow, FALSE) AS is_nofollow,
     stated_canonical.canonical_key,
@@ -133,19 +140,27 @@ CREATE TEMP VIEW asked_address AS
 SELECT * FROM address
 WHERE kind IN ('page', 'resource') AND state NOT IN ('blocked', 'unasked');
 
+-- Pages that failed tonight, and stand as they were last read.
+CREATE TEMP VIEW kept_page AS
+SELECT page_key FROM page
+WHERE kept_status_code IS NOT NULL;
+
 -- Documents of any type that are there.
 CREATE TEMP VIEW ok_page AS
 SELECT * FROM known_page
-WHERE state = 'ok';
+WHERE standing = 'ok';
 
 CREATE TEMP VIEW redirect_page AS
 SELECT * FROM known_page
-WHERE state = 'redirect';
+WHERE standing = 'redirect';
 
 -- What was read whole as HTML: pages that were cut off are not judged by what they may have after the cut.
 CREATE TEMP VIEW html_page AS
 SELECT * FROM ok_page
-WHERE is_html AND NOT COALESCE(is_truncated, FALSE) AND (status_code = 200 OR outcome = 'not_modified');
+WHERE
+    is_html
+    AND NOT COALESCE(is_truncated, FALSE)
+    AND (COALESCE(kept_status_code, status_code) = 200 OR outcome = 'not_modified');
 
 -- What search engines may show under its own address.
 CREATE TEMP VIEW indexable AS
@@ -225,6 +240,7 @@ CREATE TEMP VIEW canonicalised AS
 SELECT
     html_page.*,
     target.state AS target_state,
+    target.standing AS target_standing,
     target.status_code AS target_status_code,
     target.reason AS target_reason,
     target.is_noindex AS target_is_noindex,

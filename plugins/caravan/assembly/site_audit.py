@@ -135,7 +135,7 @@ def audit_crawl(
     from caravan.clients.crawl.facts import INPUT_TABLES, CrawlFacts
 
     script = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
-    asked = (script, comparing.ASKED, findings.ASKED, delivery.ASKED, also.asked if also else "")
+    asked = (script, findings.ASKED, delivery.ASKED, also.asked if also else "")
     given = dict(inputs or {})
     if before.crawl is not None:
         for table in INPUT_TABLES["previous_crawl"]:
@@ -148,7 +148,7 @@ def audit_crawl(
         _score_links(facts, folder, before)
         verdicts = audit(facts, catalogue.checks)
         evaluated = [
-            comparing.Evaluated(each.check.id, each.check.version, str(each.check.over), each.check.rests_on)
+            comparing.Evaluated(each.check.id, each.check.version, each.check.judges)
             for each in verdicts
             if each.outcome != "not_evaluated"
         ]

@@ -83,6 +83,7 @@ JUDGED: Mapping[str, str] = {
     "clustered_market_page": "page of a configured market that names alternates",
     "clustered_page": "indexable page that names alternates",
     "configured_market": "answer from the site of any market",
+    "external_answer": "link to another site that answered",
     "external_target": "link to another site that was asked for",
     "hreflang_page": "page with hreflang",
     "html_answer": "HTML page",
@@ -126,9 +127,9 @@ JUDGED: Mapping[str, str] = {
 }
 """What checks look at, by the view that they are `over`: `... the crawl found no page with hreflang.`"""
 
-RestsOn = Literal["links", "targets", "alternates", "canonical", "others"]
-"""links: the pages that link to it. targets: those that it leads to, by link or redirect. alternates: of its hreflang.
-canonical: the one that it names. others: those in the evidence."""
+OF_ANSWERS = frozenset(("asked_address", "reached_address", "known_page", "listed_page", "page_of_sitemap_hreflang"))
+"""Of them, views of what addresses answered, or of what others say of them. The others are of what pages say: one that
+failed tonight stands there as it was last read, for what is told of other pages, and is not judged itself."""
 
 _Text = Annotated[str, Field(min_length=1)]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -149,8 +150,6 @@ class Check(Frozen):
     """Of `INPUTS`; where one is absent the check is not evaluated."""
     over: _Name | None = None
     """The view whose rows are judged. What is found elsewhere is no issue, and where it is empty nothing passed."""
-    rests_on: tuple[RestsOn, ...] = ()
-    """Which other pages have a share in what it tells of one: it is over only where they were seen, too."""
     limits: Mapping[_Name, Decimal] = {}
     """Thresholds by the name that `sql` knows them by, as `$words`."""
     sql: _Text | None = None
@@ -169,6 +168,13 @@ class Check(Frozen):
     def is_implemented(self) -> bool:
         return self.sql is not None
 
+    @property
+    def judges(self) -> str:
+        """What stands behind FROM where its view's rows are meant without those that could not be read tonight."""
+        if self.over is None or self.over in OF_ANSWERS:
+            return str(self.over)
+        return f"(SELECT * FROM {self.over} ANTI JOIN kept_page USING (page_key))"
+
 
 class Catalogue(Frozen):
     """Checks in the order of `CATEGORIES` and of their files. `views`: the scripts' statements by what each makes."""
@@ -185,7 +191,7 @@ class Catalogue(Frozen):
     def script(self, *asked: str) -> list[str]:
         """The statements that its checks, and the SQL that is `asked` besides, need, directly or through others."""
         needed: set[str] = set()
-        asking = " ".join([*asked, *(f"{check.over} {check.sql}" for check in self.checks if check.sql)])
+        asking = " ".join([*asked, *(f"{check.judges} {check.sql}" for check in self.checks if check.sql)])
         for name, statement in reversed(list(self.views.items())):
             # What a statement asks stands before it, so one way back finds all.
             if re.search(rf"(?i)\b{name}\b", asking):

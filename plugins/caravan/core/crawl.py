@@ -141,12 +141,18 @@ class Found:
     kind: Kind
 
 
+UNREAD = frozenset(("timeout", "broken", "encoding", "empty", "no_location"))
+"""Reasons of an answer that no browser would make a page of either."""
+
+
 @dataclass(frozen=True)
 class Extracted:
     """One page as rows of all tables, and where it leads."""
 
     rows: Rows
     found: Sequence[Found] = ()
+    is_read: bool = True
+    """Whether it says how the page is. Not where the server is too busy, fails, or breaks off."""
 
 
 @dataclass

@@ -32,7 +32,23 @@ SELECT
     address.character_count,
     address.text_hash,
     link_score.score AS link_score
-FROM known_page AS address
+FROM (
+    SELECT * FROM known_page
+    WHERE kept_status_code IS NULL
+    UNION ALL BY NAME
+    -- What it said before is not what it says tonight.
+    SELECT
+        page_key,
+        url,
+        market_code,
+        depth,
+        outcome,
+        reason,
+        requested_at,
+        status_code
+    FROM known_page
+    WHERE kept_status_code IS NOT NULL
+) AS address
 LEFT JOIN indexable ON address.page_key = indexable.page_key
 LEFT JOIN listed ON address.page_key = listed.page_key
 LEFT JOIN inlink ON address.page_key = inlink.page_key

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from caravan.clients.crawl.archive import Archive, Unchanged
+from caravan.clients.crawl.archive import Archive, Kept, Unchanged
 from caravan.clients.crawl.frontier import Address, Seed
 from caravan.clients.crawl.parts import as_table
 from caravan.clients.crawl.tables import PAGE
@@ -28,13 +28,16 @@ def page_row(**values: object) -> tuple[object, ...]:
 
 
 class Batch:
-    """Of one generation."""
+    """Of one generation. A page that could not be read tonight stands in it as it was last read, where `archive` has
+    that."""
 
-    def __init__(self) -> None:
+    def __init__(self, archive: Archive | None = None) -> None:
+        self.archive = archive
         self.rows: Rows = defaultdict(list)
         self.row_count = 0
         self.done: list[tuple[int, Outcome]] = []
         self.unchanged: list[Unchanged] = []
+        self.kept: list[Kept] = []
         self.patterns: Counter[int] = Counter()
         self.skipped: Counter[str] = Counter()
         self.asked_count = 0
@@ -50,7 +53,12 @@ class Batch:
         self.row_count += 1
 
     def add_read(self, address: Address, answer: Answer, extracted: Extracted, attempts: int) -> None:
-        """A page that was answered, and where it leads."""
+        """An address that was answered, and where it leads."""
+        if not extracted.is_read and self._is_known(address):
+            reason = extracted.rows["page"][0][_AT["reason"]]
+            self._keep(address, "fetched", None if reason is None else str(reason), answer, attempts)
+            self._count(address, "fetched", answer)
+            return
         for table, rows in extracted.rows.items():
             if table != "page":
                 self.rows[table] += rows
@@ -71,49 +79,54 @@ class Batch:
 
     def add_failed(self, address: Address, outcome: Outcome, reason: str, answer: Answer, attempts: int) -> None:
         """One without an answer that could be read."""
-        self.add(
-            "page",
-            page_row(
-                page_key=address.key,
-                url=address.url,
-                host=host_of(address.url),
-                kind=address.kind,
-                depth=address.depth,
-                outcome=outcome,
-                reason=reason,
-                requested_at=answer.requested_at,
-                attempt_count=attempts,
-                status_code=answer.status_code,
-                total_ms=answer.total_ms,
-            ),
-        )
+        self._add_unread(address, outcome, reason, answer, attempts)
         self._count(address, outcome, answer)
 
     def add_unasked(self, address: Address, outcome: Outcome, reason: str) -> None:
-        self.add(
-            "page",
-            page_row(
-                page_key=address.key,
-                url=address.url,
-                host=host_of(address.url),
-                kind=address.kind,
-                depth=address.depth,
-                outcome=outcome,
-                reason=reason,
-                attempt_count=0,
-            ),
-        )
+        self._add_unread(address, outcome, reason, None, 0)
         self.done.append((address.key, outcome))
         if outcome == "skipped":
             self.skipped[reason] += 1
 
-    def tables(self, archive: Archive | None) -> dict[str, pa.Table]:
-        """All rows, those of unchanged pages included; of a page together, the pages in the order of their keys."""
+    def tables(self) -> dict[str, pa.Table]:
+        """All rows, those of the last crawl included; of a page together, the pages in the order of their keys."""
         tables = {name: as_table(name, rows) for name, rows in self.rows.items() if rows}
-        if self.unchanged and archive is not None:
-            for name, carried in archive.carry(self.unchanged).items():
+        if self.archive is not None and (self.unchanged or self.kept):
+            for name, carried in self.archive.carry(self.unchanged, self.kept).items():
                 tables[name] = pa.concat_tables([tables[name], carried]) if name in tables else carried
         return tables
+
+    def _add_unread(
+        self, address: Address, outcome: Outcome, reason: str, answer: Answer | None, attempts: int
+    ) -> None:
+        # What robots.txt forbids is known to be forbidden.
+        if outcome != "blocked" and self._is_known(address):
+            self._keep(address, outcome, reason, answer, attempts)
+            return
+        self.add(
+            "page",
+            page_row(
+                page_key=address.key,
+                url=address.url,
+                host=host_of(address.url),
+                kind=address.kind,
+                depth=address.depth,
+                outcome=outcome,
+                reason=reason,
+                requested_at=answer and answer.requested_at,
+                attempt_count=attempts,
+                status_code=answer and answer.status_code,
+                total_ms=answer and answer.total_ms,
+            ),
+        )
+
+    def _is_known(self, address: Address) -> bool:
+        return address.kind == "page" and self.archive is not None and self.archive.was_read(address.key)
+
+    def _keep(
+        self, address: Address, outcome: Outcome, reason: str | None, answer: Answer | None, attempts: int
+    ) -> None:
+        self.kept.append(Kept(address.key, address.url, address.depth, outcome, reason, answer, attempts))
 
     def _count(self, address: Address, outcome: Outcome, answer: Answer) -> None:
         self.asked_count += 1

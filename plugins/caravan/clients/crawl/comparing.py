@@ -31,7 +31,6 @@ LEDGER = pa.schema(
         "state_since": _AT,
         "regressed_count": _INT,
         "change": _TEXT,  # tonight: new, regressed, still, fixed, gone, unverified; NULL
-        "other_urls": pa.list_(_TEXT),  # pages that it is about besides its own, as it was last seen; some of them
     }
 )
 PAGE_CHANGE = pa.schema(
@@ -54,20 +53,15 @@ PAGE_TEXT = pa.schema(
 )
 """Of what search engines may show."""
 PAGE_TEXTS = "page_text.parquet"
-ASKED = "unread_sitemap"
-"""Views, besides those that checks and the script ask for."""
-_BY_SITEMAPS = frozenset(("listed_page", "page_to_list", "page_of_sitemap_hreflang", "announced_page"))
-"""Views of what sitemaps list: a page that is not in them tonight may be in one that was not read."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A check that fired or passed. `over`: the view whose rows it judged. `rests_on`: `config.site_checks.RestsOn`."""
+    """A check that fired or passed. `judges`: the rows that it judged, as they stand behind FROM."""
 
     check_id: str
     version: int
-    over: str
-    rests_on: tuple[str, ...] = ()
+    judges: str
 
 
 @dataclass(frozen=True)
@@ -93,9 +87,8 @@ def compare(
     `script`: include/checks/site/after/comparison.sql. `evaluated_before`: check to version, of the last crawl.
     `known`: its ledger, None before there was one. `known_texts`: PAGE_TEXT, the same.
     """
-    # One that an older version wrote has fewer columns.
-    ledgers = [LEDGER.empty_table(), *([known] if known is not None else [])]
-    facts.register("known", pa.concat_tables(ledgers, promote_options="default").cast(LEDGER))
+    # One that an older version wrote has other columns besides.
+    facts.register("known", (known if known is not None else LEDGER.empty_table()).select(LEDGER.names).cast(LEDGER))
     facts.register("known_text", (known_texts if known_texts is not None else PAGE_TEXT.empty_table()).cast(PAGE_TEXT))
     facts.register(
         "comparison",
@@ -107,23 +100,16 @@ def compare(
             }
         ),
     )
-    unknown = _BY_SITEMAPS if facts.count("unread_sitemap") else frozenset()
-    evaluated = list(evaluated)
-    resting = [(each.check_id, what) for each in evaluated for what in each.rests_on]
-    columns = {"check_id": [check_id for check_id, _ in resting], "rests_on": [what for _, what in resting]}
-    facts.register("resting", pa.table(columns, pa.schema({"check_id": _TEXT, "rests_on": _TEXT})))
     same = [
-        each
-        for each in evaluated
-        if standing.is_comparable and evaluated_before.get(each.check_id) == each.version and each.over not in unknown
+        each for each in evaluated if standing.is_comparable and evaluated_before.get(each.check_id) == each.version
     ]
-    over = {"check_id": [each.check_id for each in same], "over": [each.over for each in same]}
-    facts.register("compared", pa.table(over, pa.schema({"check_id": _TEXT, "over": _TEXT})))
+    compared = {"check_id": [each.check_id for each in same]}
+    facts.register("compared", pa.table(compared, pa.schema({"check_id": _TEXT})))
     facts.rows("CREATE TEMP TABLE judged (check_id VARCHAR, url VARCHAR)")
     for each in same:
         facts.rows(
             "INSERT INTO judged SELECT DISTINCT known.check_id, known.url FROM known "
-            f"SEMI JOIN {each.over} AS looked_at ON known.url = looked_at.url "
+            f"SEMI JOIN {each.judges} AS looked_at ON known.url = looked_at.url "
             "WHERE known.check_id = $check_id AND known.state = 'open'",
             {"check_id": each.check_id},
         )

@@ -30,7 +30,7 @@ from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TO
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts
 from caravan.clients.crawl.robots import Robots
-from caravan.core.crawl import Answer, Ask, Counts, Extracted, Kind, Limits, Scope
+from caravan.core.crawl import Answer, Ask, Counts, Kind, Limits, Scope
 from caravan.core.urls import host_of, key_of, pattern_of
 
 _FLUSH_ROWS = 20_000
@@ -92,18 +92,10 @@ class Work:
     checkpoint: int = 512
 
 
-def _is_seen(answer: Answer, extracted: Extracted | None) -> bool:
-    """Whether it says how the page is. Not that the server is too busy, or fails; nor a part of the page."""
-    if answer.status_code == 304:
-        return True
-    is_failing = answer.status_code == _THROTTLED or (answer.status_code or 0) >= 500
-    return extracted is not None and not is_failing and answer.body_reason in (None, "size")
-
-
 class Crawl:
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.batch = Batch()
+        self.batch = Batch(work.archive)
         self.part = work.frontier.part
         told = work.frontier.origins()
         self.origins = {origin: self._known(origin, of) for origin, of in told.items()}
@@ -146,10 +138,10 @@ class Crawl:
     def flush(self, depth: int) -> None:
         """Everything so far on disk, then in the frontier."""
         self._flushed_at = time.monotonic()
-        batch, self.batch = self.batch, Batch()
+        batch, self.batch = self.batch, Batch(self.work.archive)
         if not batch:
             return
-        tables = batch.tables(self.work.archive)
+        tables = batch.tables()
         self.write(tables)
         step = Step(
             done=batch.done,
@@ -315,7 +307,8 @@ class Crawl:
         origin.answered(answer)
         origin.asked[address.kind] += 1
         self.batch.patterns[asked.pattern] += 1
-        origin.unseen_count += address.kind == "page" and not _is_seen(answer, extracted)
+        is_seen = answer.status_code == 304 or (extracted is not None and extracted.is_read)
+        origin.unseen_count += address.kind == "page" and not is_seen
         if answer.status_code == _THROTTLED:
             # It was asked for, and nobody has seen it: it is neither covered nor judged.
             origin.skipped[TOLD_TO_WAIT] += 1

@@ -17,10 +17,10 @@ from caravan.clients.crawl.sniffing import sniffed_type
 from caravan.clients.crawl.structured import clean
 from caravan.clients.crawl.tables import PAGE
 from caravan.clients.crawl.targets import Target, Targets
-from caravan.core.crawl import REDIRECTS, Answer, Extracted, Kind, Limits, Rows, Scope
+from caravan.core.crawl import REDIRECTS, UNREAD, Answer, Extracted, Kind, Limits, Rows, Scope
 from caravan.core.urls import BadUrl, host_of, resolve
 
-VERSION = 4
+VERSION = 5
 """Of what pages are read for: with another one a page that has not changed is asked for whole."""
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
 _NO_PLACE = frozenset(("about", "blob", "data", "file", "filesystem", "javascript", "vbscript"))
@@ -66,7 +66,8 @@ class Extractor:
             if 200 <= status < 300:
                 self._read_link_headers(answer, asked, notes, rows)
         rows["page"] = [tuple(map(facts.get, _COLUMNS))]
-        return Extracted(rows, tuple(each for each in notes.found.values() if each.key != asked.key))
+        found = tuple(each for each in notes.found.values() if each.key != asked.key)
+        return Extracted(rows, found, is_read=_is_read(status, facts))
 
     def _read_location(self, answer: Answer, kind: Kind, facts: Facts, notes: Notes) -> None:
         written = answer.header("location")
@@ -135,6 +136,14 @@ def _why_not_whole(answer: Answer, kind: Kind) -> str | None:
     """Of a success."""
     is_empty = kind == "page" and answer.status_code == 200 and not answer.body
     return answer.body_reason or ("empty" if is_empty else None)
+
+
+def _is_read(status: int | None, facts: Facts) -> bool:
+    if status is None or status == 429 or status >= 500:
+        return False
+    # Of another document than a page nothing is read but that it is there.
+    is_page = facts["media_type"] is None or facts["media_type"] in _HTML or facts["reason"] == "no_location"
+    return not (is_page and facts["reason"] in UNREAD)
 
 
 def _leads_nowhere(url: str, location: str) -> bool:

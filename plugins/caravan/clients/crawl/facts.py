@@ -55,7 +55,7 @@ INPUT_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
             }
         )
     },
-    "previous_crawl": {f"previous_{name}": TABLES[name] for name in ("page", "link", "sitemap_url", "robots", "host")},
+    "previous_crawl": {f"previous_{name}": TABLES[name] for name in ("page", "sitemap_url", "robots", "host")},
     "redirect_history": {
         "redirect_history": pa.schema(
             {"page_key": _INT, "status_code": _INT, "location_key": _INT, "unchanged_days": _INT}
@@ -159,10 +159,10 @@ class CrawlFacts:
         """The rows of a query, to be fetched some at a time before anything else is asked."""
         return self._execute(sql)
 
-    def count(self, view: str) -> int:
-        if view not in self._counts:
-            ((self._counts[view],),) = self.rows(f"SELECT COUNT(*) FROM {view}")
-        return self._counts[view]
+    def count(self, rows: str) -> int:
+        if rows not in self._counts:
+            ((self._counts[rows],),) = self.rows(f"SELECT COUNT(*) FROM {rows}")
+        return self._counts[rows]
 
     def columns(self, sql: str, parameters: Mapping[str, object]) -> Sequence[str]:
         described = self._execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters).description

@@ -13,7 +13,7 @@ import pyarrow as pa
 from caravan.clients.crawl.facts import CrawlFacts
 from caravan.core.site_audit import Ended, Issue, PageChange, Pages, Slow, Suppressed
 
-ASKED = "known_page indexable"
+ASKED = "known_page indexable kept_page"
 """Views, besides those that checks and comparison ask for."""
 
 SUPPRESSION = pa.schema({"check_id": pa.string(), "urls": pa.string(), "owner": pa.string(), "reason": pa.string()})
@@ -38,7 +38,7 @@ def pages(facts: CrawlFacts) -> Pages:
         )
         SELECT
             (SELECT COUNT(*) FROM known_page),
-            (SELECT COUNT(*) FROM indexable),
+            (SELECT COUNT(*) FROM indexable ANTI JOIN kept_page USING (page_key)),
             (SELECT COUNT(*) FROM judged),
             (SELECT COUNT(*) FROM judged SEMI JOIN (
                 SELECT url FROM open_issue WHERE severity = 'error' AND NOT is_suppressed

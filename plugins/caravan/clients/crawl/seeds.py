@@ -11,7 +11,7 @@ from caravan.clients.crawl.crawl import Crawl
 from caravan.clients.crawl.frontier import LAST_RUN, SITEMAP, Seed, Step
 from caravan.clients.crawl.parts import as_table
 from caravan.clients.crawl.sitemaps import Entry, Sitemap, read_w3c
-from caravan.core.crawl import REDIRECTS, Answer
+from caravan.core.crawl import REDIRECTS, UNREAD, Answer
 from caravan.core.urls import BadUrl, frontier_key, host_of, is_internal, key_of, origin_of, resolve, split_fragment
 
 _ROWS_OF_PART = 50_000
@@ -85,10 +85,11 @@ class _Seeding:
             return
         self.seen.add(key)
         origin = self.crawl.origin(origin_of(named.url))
+        archive = self.crawl.work.archive
         if closed := self.crawl.closed(origin):
             self._add("sitemap", self._unread(named, key, closed))
+            yield from self._kept(named, archive)
             return
-        archive = self.crawl.work.archive
         known = archive.sitemap(named.url) if archive is not None else None
         validators = known.validators if known is not None else NO_VALIDATORS
         answer = self.crawl.work.downloader.get(named.url, self.crawl.work.limits.sitemap_bytes, validators)
@@ -98,6 +99,10 @@ class _Seeding:
             yield from self._carried(named, key, answer, archive, known)
             return
         sitemap = Sitemap(answer, self.crawl.work.limits.sitemap_bytes)
+        if archive is not None and archive.has_sitemap(named.url) and _fails(answer):
+            self._add("sitemap", self._row(named, key, answer, sitemap))
+            yield from self._kept(named, archive)
+            return
         children: list[_Named] = []
         if answer.status_code == 200:
             for position, entry in enumerate(sitemap):
@@ -115,6 +120,22 @@ class _Seeding:
         self, named: _Named, key: int, answer: Answer, archive: Archive, known: KnownSitemap
     ) -> Iterator[Seed]:
         """The addresses of one that has not changed, with its rows as they were; when it was asked is new."""
+        yield from self._listed_before(named, archive)
+        parent = named.parents[-1] if named.parents else None
+        told = (key, named.url, parent, named.declared_in, known.kind, "not_modified", None, answer.requested_at, 200)
+        etag = answer.header("etag") or known.validators.etag
+        modified = answer.header("last-modified") or known.validators.last_modified
+        self._add("sitemap", (*told, known.byte_count, known.url_count, etag, modified))
+
+    def _kept(self, named: _Named, archive: Archive | None) -> Iterator[Seed]:
+        """The addresses of one that cannot be read tonight, as it was last read, and those of all that it named."""
+        if archive is None:
+            return
+        yield from self._listed_before(named, archive)
+        for url in archive.sitemaps_named_by(named.url):
+            yield from self._sitemap(_Named(url, "index", (*named.parents, named.url)))
+
+    def _listed_before(self, named: _Named, archive: Archive) -> Iterator[Seed]:
         for tables in archive.sitemap_rows(named.url):
             self._stop_if_told()
             self.crawl.write(tables)
@@ -122,11 +143,6 @@ class _Seeding:
             for url, problem in zip(listed["url"].to_pylist(), listed["problem"].to_pylist(), strict=True):
                 if problem is None and is_internal(url, self.crawl.work.scope):
                     yield self._seed(url, "sitemap", SITEMAP)
-        parent = named.parents[-1] if named.parents else None
-        told = (key, named.url, parent, named.declared_in, known.kind, "not_modified", None, answer.requested_at, 200)
-        etag = answer.header("etag") or known.validators.etag
-        modified = answer.header("last-modified") or known.validators.last_modified
-        self._add("sitemap", (*told, known.byte_count, known.url_count, etag, modified))
 
     def _named_by(self, parent: _Named, entry: Entry) -> Iterator[_Named]:
         try:
@@ -192,6 +208,12 @@ class _Seeding:
     def _stop_if_told(self) -> None:
         if self.crawl.work.stop.is_set():
             raise Stopped
+
+
+def _fails(answer: Answer) -> bool:
+    """Whether it says nothing of what is listed: no answer, one that says to come back, or half of one."""
+    status = answer.status_code
+    return status is None or status == 429 or status >= 500 or answer.body_reason in UNREAD
 
 
 def sow(crawl: Crawl, start_urls: tuple[str, ...], sitemaps: tuple[str, ...], origins: tuple[str, ...]) -> bool:

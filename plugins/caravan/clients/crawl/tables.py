@@ -30,6 +30,8 @@ PAGE = {
     "requested_at": _AT,
     "attempt_count": _INT,
     "status_code": _INT,
+    "kept_status_code": _INT,  # of a page that could not be read tonight (failed, 5xx, broken off, left out) and was
+    # before: what it answered then. All that it said then stands below and in the other tables, until it is read again
     "location_url": _TEXT,  # of a redirect, absolute
     "location_key": _KEY,
     "location_is_internal": _BOOL,

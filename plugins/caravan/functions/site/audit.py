@@ -34,7 +34,9 @@ class Facts(Protocol):
         """Those of `INPUTS` that are there."""
         ...
 
-    def count(self, view: str) -> int: ...
+    def count(self, rows: str) -> int:
+        """Of a view, or of what else stands behind FROM."""
+        ...
 
     def columns(self, sql: str, parameters: Mapping[str, object]) -> Sequence[str]:
         """What the rows of a SELECT are called; none is computed."""
@@ -72,7 +74,7 @@ def _verdict(facts: Facts, check: Check) -> Verdict:
     if check.sql is None or check.over is None:
         return Verdict(check, "not_evaluated", reason=f"Not built yet: it waits for {check.later}.")
     try:
-        judged = facts.count(check.over)
+        judged = facts.count(check.judges)
         if not judged:
             none = f"There was nothing to judge: the crawl found no {JUDGED.get(check.over, check.over)}."
             return Verdict(check, "not_evaluated", reason=none)
@@ -112,7 +114,7 @@ SELECT
 FROM (
 {check.sql}
 ) AS found
-INNER JOIN {check.over} AS judged ON found.{place} = judged.{place}
+INNER JOIN {check.judges} AS judged ON found.{place} = judged.{place}
 GROUP BY judged.market_code, judged.page_key, judged.url
 """
 
