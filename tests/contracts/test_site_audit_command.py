@@ -100,14 +100,20 @@ def test_the_first_crawl_finds_what_is_wrong_and_says_where_the_report_is(comman
     assert issues == len(rows_of(out)) == len(ledger(out)) > 5
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "there is no earlier complete crawl" in report
-    # Neither is the site's fault: it names no resources, and links to nobody.
-    reasons = {row["check_id"]: row["reason"] for row in pq.read_table(out / "check.parquet").to_pylist()}
-    assert reasons["robots-blocks-assets"] == (
-        "Without the answers of the site's own styles, scripts and images (asked for where pages name any, unless its "
-        "file says `check_resources: false`) this cannot be judged."
+    # The one was asked for, and the site names none; for the other nobody has asked.
+    checks = {
+        row["check_id"]: (row["judged_count"], row["reason"])
+        for row in pq.read_table(out / "check.parquet").to_pylist()
+    }
+    assert checks["robots-blocks-assets"] == (
+        0,
+        "There was nothing to judge: the crawl found no style, script or image of the site.",
     )
-    asked = "(asked for with `--external` or `check_external: true`, where pages link to any)"
-    assert asked in reasons["link-broken-external"]
+    assert checks["link-external-redirect"] == (
+        None,
+        "Without the answers of other sites (asked for with `--external` or `check_external: true`) this cannot be "
+        "judged.",
+    )
     assert report.count("data-issue ") == issues
 
 
@@ -202,6 +208,11 @@ def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site
 def test_the_gate(command: Command, gate: str, code: int, told: str) -> None:
     found, said = command("--gate", gate)
     assert found == code and told in said, said
+
+
+def test_no_name_of_a_folder_is_not_the_one_that_somebody_is_in(command: Command) -> None:
+    code, said = command("--out", "", folder=None)
+    assert code == 2 and "is empty; give a folder" in said
 
 
 def test_a_gate_of_all_errors_counts_what_was_not_evaluated(command: Command) -> None:

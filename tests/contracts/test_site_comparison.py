@@ -12,7 +12,7 @@ import pytest
 from fixture_site import ORIGIN, tables_of
 
 from caravan.clients.crawl import comparing
-from caravan.clients.crawl.comparing import Evaluated, Standing
+from caravan.clients.crawl.comparing import Asked, Standing
 from caravan.clients.crawl.facts import CrawlFacts
 from caravan.config.site_checks import FOLDER, load_site_checks
 from caravan.functions.site.audit import audit
@@ -20,6 +20,7 @@ from caravan.functions.site.audit import audit
 CATALOGUE = load_site_checks()
 COMPARISON = (FOLDER / "after" / "comparison.sql").read_text(encoding="utf-8")
 CHECKS = ("response-4xx", "url-underscore", "title-same-as-h1")
+REDIRECTS = ("response-internal-redirect",)
 BEFORE = ("page", "sitemap_url", "robots", "host")
 FIRST = datetime(2026, 3, 1, 2, 0)
 
@@ -39,7 +40,7 @@ class Nights:
         self.known: pa.Table | None = None
         self.texts: pa.Table | None = None
         self.tables: dict[str, pa.Table] = {}
-        self.evaluated: dict[str, int] = {}
+        self.asked: dict[str, int] = {}
 
     def crawl(
         self,
@@ -61,15 +62,15 @@ class Nights:
         ]
         script = CATALOGUE.only(checks).script(COMPARISON)
         with CrawlFacts(tables, script, self.folder, inputs, threads=1) as facts:
-            verdicts = [each for each in audit(facts, asked) if each.outcome != "not_evaluated"]
-            evaluated = [Evaluated(each.check.id, each.check.version, each.check.judges) for each in verdicts]
+            verdicts = [each for each in audit(facts, asked) if each.was_asked]
+            tonight = [Asked(each.check.id, each.check.version, each.check.judges) for each in verdicts]
             standing = Standing(at, comparable and bool(self.tables), complete)
-            comparing.compare(facts, COMPARISON, evaluated, self.evaluated, self.known, standing, self.texts)
+            comparing.compare(facts, COMPARISON, tonight, self.asked, self.known, standing, self.texts)
             comparing.write(facts, self.folder)
         self.known = pq.read_table(self.folder / "ledger.parquet")
         self.texts = pq.read_table(self.folder / comparing.PAGE_TEXTS)
         changes = pq.read_table(self.folder / "page_change.parquet").to_pylist()
-        self.tables, self.evaluated = tables, {each.check_id: each.version for each in evaluated}
+        self.tables, self.asked = tables, {each.check_id: each.version for each in tonight}
         issues = {
             (row["check_id"], row["url"].removeprefix(ORIGIN)): (row["state"], row["change"])
             for row in self.known.to_pylist()
@@ -165,10 +166,20 @@ def test_what_cannot_be_compared_is_not_new(nights, crawled):
     assert issues == {BROKEN: ("open", "still")}
 
 
-def test_a_check_that_was_not_evaluated_before_finds_nothing_new(nights):
+def test_a_check_that_was_not_asked_before_finds_nothing_new(nights):
     nights.crawl({"/": GOOD, "/lost": GONE}, checks=("url-underscore",))
     issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
     assert issues == {BROKEN: ("open", None)}
+
+
+def test_a_check_that_had_nothing_to_judge_was_asked_all_the_same(nights):
+    nights.crawl({"/": GOOD, "/lost": GOOD}, checks=REDIRECTS)
+    issues, _ = nights.crawl({"/": GOOD, "/lost": MOVED, "/new": GOOD}, checks=REDIRECTS)
+    assert issues == {(REDIRECTS[0], "/lost"): ("open", "new")}, "the site's first"
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GOOD}, checks=REDIRECTS, complete=False)
+    assert issues == {(REDIRECTS[0], "/lost"): ("open", "unverified")}
+    issues, _ = nights.crawl({"/": GOOD, "/lost": GOOD}, checks=REDIRECTS)
+    assert issues == {(REDIRECTS[0], "/lost"): ("gone", "gone")}, "and its last"
 
 
 def test_pages_come_go_move_and_change(nights):

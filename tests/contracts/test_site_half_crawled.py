@@ -37,7 +37,7 @@ def test_what_tells_that_something_is_nowhere_needs_the_whole_site():
 def test_half_a_crawl_does_not_evaluate_it(check_id, tmp_path):
     tables, inputs = tables_of(CASES[check_id]["fires"])
     catalogue = CATALOGUE.only([check_id])
-    with CrawlFacts(tables, catalogue.script(), tmp_path, inputs, threads=1, is_complete=False) as facts:
+    with CrawlFacts(tables, catalogue.script(), tmp_path, inputs, threads=1, of_crawl=()) as facts:
         (verdict,) = audit(facts, catalogue.checks)
         assert facts.issues().num_rows == 0
     assert (verdict.outcome, verdict.reason) == ("not_evaluated", "Without a complete crawl this cannot be judged.")
@@ -55,7 +55,7 @@ def test_a_page_that_was_not_asked_makes_no_check_fire(check: Check, tmp_path: P
         ):
             tables, inputs = tables_of(case | {"site": rest})
             catalogue = CATALOGUE.only([check.id])
-            with CrawlFacts(tables, catalogue.script(), tmp_path, inputs, threads=1, is_complete=False) as facts:
+            with CrawlFacts(tables, catalogue.script(), tmp_path, inputs, threads=1, of_crawl=()) as facts:
                 audit(facts, catalogue.checks)
                 assert facts.issues().to_pylist() == [], f"without {path}"
 

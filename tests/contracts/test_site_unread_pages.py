@@ -89,7 +89,7 @@ def test_it_is_over_when_that_page_was_read_and_leads_there_no_more(nights: Of, 
 
 def test_what_answers_otherwise_itself_waits_for_nobody(nights: Of) -> None:
     several = nights(*CHECKS)
-    site = {**WHOLE, "/": links("/b", "/r2", *LEAVES), "/r2": MOVED}
+    site = {**WHOLE, "/": links("/b", *LEAVES)}
     several.night(site)
     several.night({**site, "/b": FAILED["503"], "/r": GOOD, "/m": GOOD})
     found = of_hub(several)

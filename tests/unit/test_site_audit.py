@@ -56,17 +56,17 @@ def check(id: str, **given: object) -> Check:
             {"sql": "SELECT 1 FROM two", "needs": ["price", "stock"]},
             "not_evaluated",
             "Without the warehouse's availability by market and sku this cannot be judged.",
-            (0, 0, 0),
+            (None, 0, 0),
         ),
         (
             {"sql": "SELECT 1 FROM two", "needs": ["stock", "dictionary", "crux"]},
             "not_evaluated",
             "Without the warehouse's availability by market and sku, a spelling dictionary of the page's language and "
             "the Chrome UX Report by page and form factor this cannot be judged.",
-            (0, 0, 0),
+            (None, 0, 0),
         ),
-        ({"later": "a dictionary"}, "not_evaluated", "Not built yet: it waits for a dictionary.", (0, 0, 0)),
-        ({"sql": "SELECT 1 FROM broken"}, "not_evaluated", "The check is broken: no such column", (0, 0, 0)),
+        ({"later": "a dictionary"}, "not_evaluated", "Not built yet: it waits for a dictionary.", (None, 0, 0)),
+        ({"sql": "SELECT 1 FROM broken"}, "not_evaluated", "The check is broken: no such column", (None, 0, 0)),
     ],
 )
 def test_outcomes(given, outcome, reason, counts):
@@ -77,6 +77,7 @@ def test_outcomes(given, outcome, reason, counts):
     (verdict,) = audit(facts, [check("some-check", **given)])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
     assert (verdict.judged_count, verdict.issue_count, verdict.affected_count) == counts
+    assert verdict.was_asked == (verdict.judged_count is not None)
 
 
 def test_a_broken_check_is_told_loudly_and_stops_no_other(caplog):

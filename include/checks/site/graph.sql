@@ -89,15 +89,6 @@ FROM link_pair
 INNER JOIN led_on ON link_pair.target_key = led_on.page_key
 ANTI JOIN direct ON link_pair.page_key = direct.page_key AND led_on.final_key = direct.target_key;
 
--- Sitemaps of which nobody knows tonight what they list: without an answer, or one that says to come back.
-CREATE TEMP VIEW unread_sitemap AS
-SELECT * FROM sitemap
-WHERE
-    outcome = 'failed'
-    OR status_code >= 500
-    OR status_code = 429
-    OR reason IN ('timeout', 'broken', 'encoding', 'told_to_wait', 'robots_unavailable', 'host_unavailable');
-
 -- What pages of the site say about themselves in sitemaps.
 CREATE TEMP TABLE listed AS
 SELECT

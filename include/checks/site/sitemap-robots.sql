@@ -9,24 +9,24 @@ SELECT
 FROM known_page
 INNER JOIN listed ON known_page.page_key = listed.page_key;
 
--- Sitemaps that somebody declared: an address that was only tried may be missing.
+-- Sitemaps that somebody declared: an address that was only tried may be missing, or be a page that says so.
 CREATE TEMP VIEW sitemap_file AS
 SELECT
     sitemap.*,
     CAST(NULL AS BIGINT) AS page_key,
     '' AS market_code
 FROM sitemap
-WHERE sitemap.declared_in <> 'guess' OR sitemap.status_code = 200;
+WHERE sitemap.declared_in <> 'guess' OR (sitemap.status_code = 200 AND sitemap.kind IS NOT NULL);
 
 -- Pages with alternates in a sitemap.
 CREATE TEMP VIEW page_of_sitemap_hreflang AS
 SELECT * FROM known_page
 WHERE page_key IN (SELECT hreflang.page_key FROM hreflang WHERE hreflang.source = 'sitemap');
 
--- Pages of a site that has a sitemap at all, and whose sitemaps were all read: one that was not may list them.
+-- Pages of a site that has a sitemap at all.
 CREATE TEMP VIEW page_to_list AS
 SELECT * FROM indexable
-WHERE EXISTS (SELECT 1 FROM listed) AND NOT EXISTS (SELECT 1 FROM unread_sitemap);
+WHERE EXISTS (SELECT 1 FROM listed);
 
 -- robots.txt by host.
 CREATE TEMP VIEW robots_file AS

@@ -35,7 +35,7 @@ CHECK = pa.schema(
         "category": pa.string(),
         "outcome": pa.string(),  # fired, passed, not_evaluated
         "reason": pa.string(),  # of what was not evaluated
-        "judged_count": pa.int64(),
+        "judged_count": pa.int64(),  # NULL where it could not be asked
         "issue_count": pa.int64(),
         "affected_count": pa.int64(),
     }
@@ -143,14 +143,12 @@ def audit_crawl(
     certificate = record.certificate
     with (
         Scratch(settings.staging_dir) as scratch,
-        CrawlFacts(folder, catalogue.script(*asked), scratch, given, is_complete=certificate.is_complete) as facts,
+        CrawlFacts(folder, catalogue.script(*asked), scratch, given, of_crawl=record.inputs) as facts,
     ):
         _score_links(facts, folder, before)
         verdicts = audit(facts, catalogue.checks)
-        evaluated = [
-            comparing.Evaluated(each.check.id, each.check.version, each.check.judges)
-            for each in verdicts
-            if each.outcome != "not_evaluated"
+        asked_of = [
+            comparing.Asked(each.check.id, each.check.version, each.check.judges) for each in verdicts if each.was_asked
         ]
         standing = comparing.Standing(record.started_at, before.crawl is not None, certificate.is_complete)
         # Of a check that is not asked any more nobody would ever say that an issue is over: it is known no more.
@@ -159,7 +157,7 @@ def audit_crawl(
         # Both are what was known after the same crawl.
         texts = before.ledger.with_name(comparing.PAGE_TEXTS) if before.ledger is not None else None
         known_texts = pq.read_table(texts) if texts is not None and texts.exists() else None
-        comparing.compare(facts, script, evaluated, _evaluated_before(before), known, standing, known_texts)
+        comparing.compare(facts, script, asked_of, _asked_before(before), known, standing, known_texts)
         findings.suppress(facts, (FOLDER / "after" / "suppression.sql").read_text(encoding="utf-8"), suppressions)
         facts.write_issues(folder / ISSUES)
         with _whole(folder / CHECKS) as path:
@@ -212,7 +210,7 @@ def _told(
             each.check.category,
             each.outcome,
             each.reason,
-            each.judged_count,
+            each.judged_count or 0,
             counts.get(each.check.id, 0),
         )
         for each in verdicts
@@ -259,12 +257,12 @@ def _score_links(facts: CrawlFacts, folder: Path, before: Before) -> None:
     facts.provide("link_score", found, is_whole=bool(known))
 
 
-def _evaluated_before(before: Before) -> dict[str, int]:
+def _asked_before(before: Before) -> dict[str, int]:
     """Check to version, of the crawl before; empty where it was not audited."""
     if before.crawl is None or not (before.crawl / CHECKS).exists():
         return {}
-    table = pq.read_table(before.crawl / CHECKS, columns=["check_id", "check_version", "outcome"])
-    return {row["check_id"]: row["check_version"] for row in table.to_pylist() if row["outcome"] != "not_evaluated"}
+    table = pq.read_table(before.crawl / CHECKS, columns=["check_id", "check_version", "judged_count"])
+    return {row["check_id"]: row["check_version"] for row in table.to_pylist() if row["judged_count"] is not None}
 
 
 def _check_table(verdicts: list[Verdict]) -> pa.Table:

@@ -21,7 +21,7 @@ from caravan.config.loader import load as load_configuration
 from caravan.config.settings import Settings
 from caravan.config.site_checks import FOLDER as CHECKS_FOLDER
 from caravan.config.site_checks import Catalogue, adjusted, load_site_checks
-from caravan.config.sites import Site, load_sites
+from caravan.config.sites import Site, authorities_problem, load_sites
 from caravan.config.types import OTHER_MARKET, Configuration
 from caravan.core.errors import Fault, Misconfigured, Rejected, Retryable, nearest
 from caravan.core.money import decimal_marks
@@ -123,9 +123,8 @@ def crawl(site_code: str) -> dict[str, int]:
 
 
 def _authorities(site: Site) -> Path | None:
-    if site.authorities is not None and not site.authorities.is_file():
-        message = f"there is no file {site.authorities}; it is to hold the certificates of who signs for the hosts"
-        raise Misconfigured([Fault(f"sites/{site.code}.yml: authorities", message, str(site.authorities))])
+    if site.authorities is not None and (problem := authorities_problem(site.authorities)):
+        raise Misconfigured([Fault(f"sites/{site.code}.yml authorities", problem)])
     return site.authorities
 
 

@@ -49,7 +49,11 @@ def crawl(
     max_pages: Annotated[int | None, typer.Option(min=1, help="Ask for so many pages at most.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write there; the next crawl there is compared with it. A folder of its own unless given."),
+        typer.Option(
+            metavar="DIR",
+            parser=_folder,
+            help="Write there; the next crawl there is compared with it. A folder of its own unless given.",
+        ),
     ] = None,
     rate: Annotated[float | None, typer.Option(min=0.01, max=1000, help="Requests a second; 5 unless given.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Also on this machine and in private networks.")] = False,
@@ -98,6 +102,13 @@ def crawl(
         with console().status("asking the checks"):
             audited = site_audit.audit_crawl(host, ready.folder, record, catalogue, settings, ready.before)
     raise typer.Exit(show_audit(audited, gates))
+
+
+def _folder(text: str) -> Path:
+    """An empty name would be the folder that one is in."""
+    if not text:
+        raise typer.BadParameter("is empty; give a folder")
+    return Path(text)
 
 
 def _address(text: str) -> str:

@@ -52,10 +52,10 @@ _SHARED = ("macros", "views", "graph")
 
 INPUTS: Mapping[str, str] = {
     "complete_crawl": "a complete crawl",
-    "external_links": "the answers of other sites (asked for with `--external` or `check_external: true`, where pages "
-    "link to any)",
-    "resources": "the answers of the site's own styles, scripts and images (asked for where pages name any, unless its "
-    "file says `check_resources: false`)",
+    "external_links": "the answers of other sites (asked for with `--external` or `check_external: true`)",
+    "resources": "the answers of the site's own styles, scripts and images (asked for unless its file says "
+    "`check_resources: false`)",
+    "sitemaps": "an answer of each of the site's sitemaps",
     "previous_crawl": "an earlier complete crawl of the site with the same configuration",
     "link_score": "the internal link score of this and of an earlier comparable crawl",
     "redirect_history": "30 days of crawls of the site",
@@ -105,7 +105,7 @@ JUDGED: Mapping[str, str] = {
     "page_of_sitemap_hreflang": "alternate in a sitemap",
     "page_template": "template with enough pages to tell how fast it is",
     "page_to_be_missing": "page to compare with a not-found page",
-    "page_to_list": "indexable page of a site whose sitemaps were all read",
+    "page_to_list": "indexable page of a site that has a sitemap",
     "page_with_both_availabilities": "page that states an availability both to readers and in structured data",
     "page_with_both_currencies": "page that states a currency both to readers and in structured data",
     "page_with_both_prices": "page that states a price both to readers and in structured data",

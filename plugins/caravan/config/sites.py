@@ -225,9 +225,8 @@ def idle_faults(config_dir: Path, unbuilt: Collection[str]) -> Iterator[Fault]:
         if document is None:
             continue
         file = document.text("authorities")
-        if file and not Path(file).is_file():
-            message = f"there is no file {file}; it is to hold the certificates of who signs for the hosts"
-            yield document.fault(("authorities",), message)
+        if file and (problem := authorities_problem(Path(file))):
+            yield document.fault(("authorities",), problem)
         off = {check for _, check in _texts(document, "checks", "off")}
         for index, check in _texts(document, "gate"):
             if check in off:
@@ -237,6 +236,15 @@ def idle_faults(config_dir: Path, unbuilt: Collection[str]) -> Iterator[Fault]:
             elif check in unbuilt:
                 message = f"'{check}' is not evaluated yet, so it never fires; `{LISTED_BY}` says what it waits for"
                 yield document.fault(("gate", index), message)
+
+
+def authorities_problem(file: Path) -> str | None:
+    """Why nobody can be believed by what is said to be in `file`."""
+    return (
+        None
+        if file.is_file()
+        else f"there is no file {file}; it is to hold the certificates of who signs for the hosts"
+    )
 
 
 def ended_suppressions(sites: Mapping[str, Site], today: date) -> Iterator[Fault]:

@@ -85,6 +85,12 @@ class Scope:
     check_resources: bool = True
     """Whether styles, scripts and images of own hosts are asked for, by HEAD."""
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What is asked for."""
+        resources: tuple[Kind, ...] = ("resource",) if self.check_resources else ()
+        return ("page", *resources, *(("external",) if self.check_external else ()))
+
 
 @dataclass(frozen=True)
 class Ask:

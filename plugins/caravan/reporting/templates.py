@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -27,6 +28,7 @@ def filter_source() -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
+@cache
 def environment() -> Environment:
     """Everything is escaped; a name that is not given is an error; None prints as "unknown"."""
     made = Environment(

@@ -4,7 +4,7 @@
 -- comparison: one row. `is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one saw
 -- enough of what was expected to say that something is over.
 -- known: each issue ever found, by check and url; `state` open, fixed or gone.
--- compared: checks that were evaluated by the same rule in both crawls.
+-- compared: checks that were asked by the same rule in both crawls.
 -- judged: what those with open issues looked at tonight.
 -- known_text: `page_text` as it was last known.
 

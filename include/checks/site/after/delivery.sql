@@ -133,7 +133,7 @@ SELECT
     category,
     outcome,
     reason AS outcome_reason,
-    CASE WHEN outcome <> 'not_evaluated' THEN judged_count END AS judged_count,
+    judged_count,
     CASE WHEN outcome <> 'not_evaluated' THEN issue_count END AS issue_count,
     CASE WHEN outcome <> 'not_evaluated' THEN affected_count END AS affected_count
 FROM verdict;

@@ -56,8 +56,8 @@ PAGE_TEXTS = "page_text.parquet"
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """A check that fired or passed. `judges`: the rows that it judged, as they stand behind FROM."""
+class Asked:
+    """A check whose inputs were there. `judges`: the rows that it judged, as they stand behind FROM; perhaps none."""
 
     check_id: str
     version: int
@@ -76,15 +76,15 @@ class Standing:
 def compare(
     facts: CrawlFacts,
     script: str,
-    evaluated: Iterable[Evaluated],
-    evaluated_before: Mapping[str, int],
+    asked: Iterable[Asked],
+    asked_before: Mapping[str, int],
     known: pa.Table | None,
     standing: Standing,
     known_texts: pa.Table | None = None,
 ) -> None:
     """Make `ledger`, `page_text` and `page_change` in the database of `facts`, after the audit.
 
-    `script`: include/checks/site/after/comparison.sql. `evaluated_before`: check to version, of the last crawl.
+    `script`: include/checks/site/after/comparison.sql. `asked_before`: check to version, of the last crawl.
     `known`: its ledger, None before there was one. `known_texts`: PAGE_TEXT, the same.
     """
     # One that an older version wrote has other columns besides.
@@ -100,9 +100,7 @@ def compare(
             }
         ),
     )
-    same = [
-        each for each in evaluated if standing.is_comparable and evaluated_before.get(each.check_id) == each.version
-    ]
+    same = [each for each in asked if standing.is_comparable and asked_before.get(each.check_id) == each.version]
     compared = {"check_id": [each.check_id for each in same]}
     facts.register("compared", pa.table(compared, pa.schema({"check_id": _TEXT})))
     facts.rows("CREATE TEMP TABLE judged (check_id VARCHAR, url VARCHAR)")

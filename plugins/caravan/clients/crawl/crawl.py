@@ -30,7 +30,7 @@ from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TO
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts
 from caravan.clients.crawl.robots import Robots
-from caravan.core.crawl import Answer, Ask, Counts, Kind, Limits, Scope
+from caravan.core.crawl import Answer, Ask, Counts, Limits, Scope
 from caravan.core.urls import host_of, key_of, pattern_of
 
 _FLUSH_ROWS = 20_000
@@ -109,9 +109,6 @@ class Crawl:
         self._by_outcome = Counter(work.frontier.counts())
         self._by_outcome.pop("waiting", None)
         self._began = self._flushed_at = self._told_at = time.monotonic()
-        self.kinds: list[Kind] = ["page"]
-        self.kinds += ["resource"] if work.scope.check_resources else []
-        self.kinds += ["external"] if work.scope.check_external else []
 
     def run_generation(self, depth: int) -> None:
         """All that waits at this depth, unless it is stopped."""
@@ -145,7 +142,7 @@ class Crawl:
         self.write(tables)
         step = Step(
             done=batch.done,
-            found=seeds_of(tables.get("found"), depth + 1, self.kinds),
+            found=seeds_of(tables.get("found"), depth + 1, self.work.scope.kinds),
             patterns=batch.patterns,
             origins=self._told(),
             skipped=batch.skipped,

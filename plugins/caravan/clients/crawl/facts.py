@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
@@ -72,6 +72,9 @@ INPUT_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
     "logs": {"logged_page": pa.schema({"page_key": _INT, "url": _TEXT, "request_count": _INT})},
 }
 
+OF_WHOLE_CRAWLS = frozenset(("complete_crawl", "external_links", "resources"))
+"""Of `config.site_checks.INPUTS`, those that a crawl has by its configuration and certificate."""
+
 ISSUE = pa.schema(
     {
         "check_id": _TEXT,
@@ -104,13 +107,13 @@ class CrawlFacts:
         inputs: Mapping[str, pa.Table | Path] | None = None,
         memory_limit: str = "1GB",
         threads: int | None = None,
-        is_complete: bool = True,
+        of_crawl: Collection[str] = OF_WHOLE_CRAWLS,
     ) -> None:
         """`tables`: the crawl's folder, or its tables in memory. `views`: statements of the catalogue. `inputs`: by the
-        names of tables in `INPUT_TABLES`, in memory or a folder of parts. `is_complete`: the crawl saw enough of the
-        site to say that something is nowhere."""
+        names of tables in `INPUT_TABLES`, in memory or a folder of parts. `of_crawl`: which of `OF_WHOLE_CRAWLS` are
+        there."""
         given = dict(inputs or {})
-        self._is_complete = is_complete
+        self._of_crawl = frozenset(of_crawl)
         self._counts: dict[str, int] = {}
         self._connection = _connect(temp_dir, memory_limit, threads)
         try:
@@ -135,7 +138,7 @@ class CrawlFacts:
     @property
     def inputs(self) -> frozenset[str]:
         given = frozenset(name for name, needed in INPUT_TABLES.items() if set(needed) <= self._given)
-        return given | self._seen_inputs | ({"complete_crawl"} if self._is_complete else frozenset())
+        return given | self._of_crawl | ({"sitemaps"} if self._has_sitemaps else frozenset())
 
     def provide(self, name: str, table: pa.Table, *, is_whole: bool = True) -> None:
         """An input's table that could be made only of the crawl itself. `is_whole`: checks may ask it."""
@@ -145,12 +148,13 @@ class CrawlFacts:
             self._given.add(name)
 
     @cached_property
-    def _seen_inputs(self) -> frozenset[str]:
-        """What the crawl itself was told to ask for."""
-        kinds = {str(kind) for (kind,) in self.rows("SELECT DISTINCT kind FROM page WHERE outcome <> 'skipped'")}
-        return frozenset(
-            name for name, kind in (("external_links", "external"), ("resources", "resource")) if kind in kinds
+    def _has_sitemaps(self) -> bool:
+        """Not where tonight nobody knows what one lists: without an answer, or with one that says to come back."""
+        ((unread,),) = self.rows(
+            "SELECT COUNT(*) FROM sitemap WHERE outcome = 'failed' OR status_code >= 500 OR status_code = 429 "
+            "OR reason IN ('timeout', 'broken', 'encoding', 'told_to_wait', 'robots_unavailable', 'host_unavailable')"
         )
+        return not unread
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         return self._execute(sql, parameters).fetchall()

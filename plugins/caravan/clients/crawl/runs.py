@@ -26,7 +26,7 @@ from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts, as_table
 from caravan.clients.crawl.room import told_when_full
 from caravan.clients.crawl.seeds import sow, sow_last_run
-from caravan.core.crawl import Certificate, Counts, Fetcher, Limits, Scope
+from caravan.core.crawl import Certificate, Counts, Fetcher, Kind, Limits, Scope
 from caravan.core.errors import CaravanError, Fault, Misconfigured
 from caravan.core.urls import origin_of
 
@@ -101,6 +101,18 @@ class Record:
     ended_at: datetime | None
     counts: Mapping[str, int]
     certificate: Certificate
+    kinds: tuple[Kind, ...] = ()
+    """What it was told to ask for."""
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Of `config.site_checks.INPUTS`, those that it has for the audit."""
+        has = {
+            "complete_crawl": self.certificate.is_complete,
+            "external_links": "external" in self.kinds,
+            "resources": "resource" in self.kinds,
+        }
+        return frozenset(name for name, is_there in has.items() if is_there)
 
     def as_json(self) -> str:
         told = dataclasses.asdict(self)
@@ -114,7 +126,7 @@ class Record:
         certificate = {name: value for name, value in certificate.items() if name not in ("share", "is_complete")}
         started_at, ended_at = told.pop("started_at"), told.pop("ended_at")
         return cls(
-            **{**told, "start_urls": tuple(told["start_urls"])},
+            **{**told, "start_urls": tuple(told["start_urls"]), "kinds": tuple(told.get("kinds", ()))},
             started_at=datetime.fromisoformat(started_at),
             ended_at=datetime.fromisoformat(ended_at) if ended_at else None,
             certificate=Certificate(**certificate),
@@ -223,7 +235,16 @@ def _begin(plan: Plan, folder: Path, means: Means, configuration_hash: str) -> R
     record = read_record(folder)
     if record is None:
         nothing = Certificate(0, 0, plan.required_share, stopped=STOPPED)
-        record = Record(configuration_hash, means.extractor_version, plan.start_urls, means.now(), None, {}, nothing)
+        record = Record(
+            configuration_hash,
+            means.extractor_version,
+            plan.start_urls,
+            means.now(),
+            None,
+            {},
+            nothing,
+            plan.scope.kinds,
+        )
         _write(folder, record)
     return record
 

@@ -2,6 +2,8 @@
 
 fired: found something. passed: there was something to judge, and nothing was found. not evaluated: an input is absent,
 nothing was there to judge, or the check itself is broken; that is never a pass. A broken check stops no other.
+
+Where nothing was there to judge the check was asked all the same: what it had found before is over.
 """
 
 from __future__ import annotations
@@ -49,17 +51,22 @@ class Facts(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """`judged_count`: rows of the check's view. `reason`: why it was not evaluated, one sentence that also holds for
-    several checks."""
+    """`judged_count`: rows of the check's view; None where it could not be asked. `reason`: why it was not evaluated,
+    one sentence that also holds for several checks."""
 
     check: Check
     outcome: Outcome
-    judged_count: int = 0
+    judged_count: int | None = None
     issue_count: int = 0
     affected_count: int = 0
     reason: str | None = None
     is_broken: bool = False
     """The check failed as such: a defect of the catalogue, or too little memory."""
+
+    @property
+    def was_asked(self) -> bool:
+        """All that it needs was there; perhaps nothing to judge."""
+        return self.judged_count is not None
 
 
 def audit(facts: Facts, checks: Iterable[Check]) -> list[Verdict]:
@@ -77,7 +84,7 @@ def _verdict(facts: Facts, check: Check) -> Verdict:
         judged = facts.count(check.judges)
         if not judged:
             none = f"There was nothing to judge: the crawl found no {JUDGED.get(check.over, check.over)}."
-            return Verdict(check, "not_evaluated", reason=none)
+            return Verdict(check, "not_evaluated", judged, reason=none)
         parameters = {name: _number(limit) for name, limit in check.limits.items()}
         sql = issue_sql(check, facts.columns(check.sql, parameters))
         issues, affected = facts.record(sql, parameters)
