@@ -250,7 +250,7 @@ def test_a_faulty_file_disables_its_site_alone(world):
 @pytest.mark.usefixtures("few_checks")
 def test_authorities_that_are_not_there_fail_the_crawl_and_name_the_file(world):
     world.configure("authorities: /nowhere/own.pem\n")
-    with pytest.raises(Misconfigured, match=r"sites/shop.yml: authorities: there is no file /nowhere/own.pem"):
+    with pytest.raises(Misconfigured, match=r"sites/shop.yml authorities: there is no file /nowhere/own.pem"):
         world.step("crawl", "shop")
 
 
