@@ -104,7 +104,10 @@ def compare(
     compared = {"check_id": [each.check_id for each in same]}
     facts.register("compared", pa.table(compared, pa.schema({"check_id": _TEXT})))
     facts.rows("CREATE TEMP TABLE judged (check_id VARCHAR, url VARCHAR)")
+    waiting = {check_id for (check_id,) in facts.rows("SELECT DISTINCT check_id FROM known WHERE state = 'open'")}
     for each in same:
+        if each.check_id not in waiting:
+            continue
         facts.rows(
             "INSERT INTO judged SELECT DISTINCT known.check_id, known.url FROM known "
             f"SEMI JOIN {each.judges} AS looked_at ON known.url = looked_at.url "
