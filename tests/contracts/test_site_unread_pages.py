@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -240,6 +242,17 @@ def test_of_itself_only_what_it_answered_is_judged(nights: Of) -> None:
     }
     checks = pq.read_table(several.folder / "check.parquet").to_pylist()
     assert {row["check_id"]: row["judged_count"] for row in checks} == {"title-missing": 31, "response-5xx": 32}
+
+
+def test_what_a_trap_leaves_out_is_expected_for_one_night(nights: Of) -> None:
+    several = nights("response-4xx")
+    several.plan = replace(several.plan, limits=replace(several.plan.limits, pages_of_pattern=10))
+    shelf = {f"/{letter}": GOOD for letter in ascii_lowercase}
+    for number in range(8):
+        days = {f"/day/{day}": GOOD for day in range(number, number + 10)}
+        certificate = several.night({**shelf, **days, "/": links(*shelf, *days)}).certificate
+        assert certificate.skipped == ({"trap": 1} if number else {})
+        assert certificate.is_complete, f"night {number}: {certificate.seen_count} of {certificate.expected_count}"
 
 
 def test_robots_txt_is_no_failure(nights: Of) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from caravan.clients.crawl.origins import DEPTH, TRAP
 from caravan.clients.crawl.parts import SCHEMAS, part_numbers, read_part
 from caravan.core.crawl import UNREAD, Answer, Outcome
 
@@ -111,14 +112,17 @@ class Archive:
         return any(key in self._known_of(part).read for part in self._by_part([key]))
 
     def addresses(self) -> Iterator[tuple[int, str]]:
-        """Key and address of the site's pages that answered well, or did before they failed."""
-        columns = ["page_key", "url", "kind", "outcome", "status_code", "kept_status_code"]
+        """Key and address of the site's pages that answered well, or did before they failed. Not of those that were
+        left out as too many or too deep: they would be so each night, expected by one more crawl, and seen by none."""
+        columns = ["page_key", "url", "kind", "outcome", "reason", "status_code", "kept_status_code"]
         for number in part_numbers(self.folder, "page"):
             page = read_part(self.folder, "page", number, columns)
             answered = pc.is_in(page["outcome"], pa.array(["fetched", "not_modified"]))
             well = pc.and_kleene(answered, pc.less(page["status_code"], 400))
+            is_left_out = pc.is_in(page["reason"], pa.array([TRAP, DEPTH]))
+            failed = pc.and_kleene(pc.is_valid(page["kept_status_code"]), pc.invert(is_left_out))
             is_page = pc.equal(page["kind"], "page")
-            page = page.filter(pc.and_kleene(is_page, pc.or_kleene(well, pc.is_valid(page["kept_status_code"]))))
+            page = page.filter(pc.and_kleene(is_page, pc.or_kleene(well, failed)))
             yield from zip(page["page_key"].to_pylist(), page["url"].to_pylist(), strict=True)
 
     def carry(self, unchanged: Sequence[Unchanged], kept: Sequence[Kept] = ()) -> dict[str, pa.Table]:
