@@ -137,6 +137,7 @@ def test_no_check_tells_anything_but_the_failure(tmp_path: Path, failing: str, f
     assert {which for which, (state, _) in every.issues().items() if state == "open"} == known
 
 
+NEXT = "<a rel=next href=/b>next</a>"
 PART = "<a href='/b#part'>b</a>"
 BOTH = {"alternates": {"en": "/a", "de": "/b"}}
 CANONICAL = "<!doctype html><html><head><link rel=canonical href=/b></head><body>a</body></html>"
@@ -163,11 +164,13 @@ def titled(title: str) -> dict[str, str]:
         ("hreflang-to-noindex", {"/a": BOTH, "/b": HIDDEN}, "/b", "/a"),
         ("title-duplicate", {"/a": titled("Same"), "/b": titled("Same")}, "/b", "/a"),
         ("canonical-to-noindex", {"/a": {"html": CANONICAL}, "/b": HIDDEN}, "/b", "/a"),
+        ("link-pagination-broken", {"/a": NEXT, "/b": HIDDEN}, "/b", "/a"),
         ("link-score-drop", {}, "/", None),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["429"]], ids=["503", "429"])
 def test_it_stands_for_whatever_is_told_of_another_page(
-    nights: Of, check: str, site: Mapping[str, Any], failing: str, where: str | None
+    nights: Of, check: str, site: Mapping[str, Any], failing: str, where: str | None, failed: Mapping[str, Any]
 ) -> None:
     several = nights(check)
     site = {**LEAVES, "/": links(*LEAVES, "/a", "/b", "/new"), "/new": GOOD, **site}
@@ -176,7 +179,7 @@ def test_it_stands_for_whatever_is_told_of_another_page(
     assert {which for which in several.issues() if which[1] in (where, failing)} >= expected
     known = set(several.issues())
     for _ in range(2):
-        assert several.night({**site, failing: FAILED["503"]}).certificate.is_complete
+        assert several.night({**site, failing: failed}).certificate.is_complete
         assert set(several.issues()) == known
         changes = {which: change for which, (_, change) in several.issues().items()}
         assert changes == {which: "unverified" if which[1] == failing else "still" for which in known}
@@ -229,6 +232,14 @@ def test_a_page_that_nobody_has_read_yet_is_neither_added_nor_judged(nights: Of)
     several.night(site)
     assert several.pages() == {}
     assert several.issues() == {("response-5xx", "/b"): ("fixed", "fixed"), ("title-missing", "/b"): ("open", "new")}
+
+
+def test_what_browsers_may_well_unpack_was_not_judged(nights: Of) -> None:
+    several = nights("title-missing", "response-timeout")
+    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": {"html": "<!doctype html><p>text</p>"}}
+    several.night(site)
+    several.night({**site, "/b": {"cut": "encoding", "headers": {"Content-Encoding": "br"}}})
+    assert several.issues() == {("title-missing", "/b"): ("open", "unverified")}
 
 
 def test_of_itself_only_what_it_answered_is_judged(nights: Of) -> None:

@@ -34,11 +34,12 @@ SELECT
     issue.check_id IS NOT NULL AS fires,
     compared.check_id IS NOT NULL AS is_compared,
     judged.url IS NOT NULL AS is_judged,
-    -- No more, moved, or there and no longer one of those that the check looks at. What failed, was not asked for or was
-    -- cut off says nothing.
+    -- No more, moved, or there and no longer one of those that the check looks at. What failed, was not asked for, was
+    -- cut off or could not be unpacked says nothing.
     address.page_key IS NULL
     OR COALESCE(address.status_code IN (404, 410) OR address.state = 'redirect', FALSE)
-    OR (address.state = 'ok' AND NOT COALESCE(address.is_truncated, FALSE)) AS is_absent
+    OR (address.state = 'ok' AND address.kept_status_code IS NULL AND NOT COALESCE(address.is_truncated, FALSE))
+        AS is_absent
 FROM issue
 FULL JOIN known ON issue.check_id = known.check_id AND issue.url = known.url
 LEFT JOIN compared ON COALESCE(issue.check_id, known.check_id) = compared.check_id
