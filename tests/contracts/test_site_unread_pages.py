@@ -289,7 +289,7 @@ INDEX = (
 
 
 @pytest.mark.parametrize("failing", ["/sitemap.xml", "/1.xml"])
-@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["429"], FAILED["no answer"]], ids=["503", "429", "no answer"])
+@pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
 def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, failed: Mapping[str, Any]) -> None:
     several = nights(*LISTING, "sitemap-missing-page", "sitemap-unreachable")
     site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": GOOD, "/n": HIDDEN}

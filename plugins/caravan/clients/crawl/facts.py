@@ -152,7 +152,8 @@ class CrawlFacts:
         """Not where tonight nobody knows what one lists: without an answer, or with one that says to come back."""
         ((unread,),) = self.rows(
             "SELECT COUNT(*) FROM sitemap WHERE outcome = 'failed' OR status_code >= 500 OR status_code = 429 "
-            "OR reason IN ('timeout', 'broken', 'encoding', 'told_to_wait', 'robots_unavailable', 'host_unavailable')"
+            "OR reason IN ('timeout', 'broken', 'encoding', 'empty')"
+            " OR reason IN ('told_to_wait', 'robots_unavailable', 'host_unavailable')"
         )
         return not unread
 
