@@ -266,6 +266,15 @@ def test_what_a_trap_leaves_out_is_expected_for_one_night(nights: Of) -> None:
         assert certificate.is_complete, f"night {number}: {certificate.seen_count} of {certificate.expected_count}"
 
 
+def test_what_was_only_shown_by_pages_was_not_read(nights: Of) -> None:
+    several = nights("response-5xx")
+    image = "<img src=/b alt=b>"
+    several.night({**LEAVES, "/": links(*LEAVES) + image, "/b": GOOD})
+    several.night({**LEAVES, "/": links(*LEAVES, "/b") + image, "/b": FAILED["503"]})
+    rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
+    assert [(row["kind"], row["status_code"], row["kept_status_code"]) for row in rows] == [("page", 503, None)]
+
+
 def test_robots_txt_is_no_failure(nights: Of) -> None:
     several = nights(*CHECKS)
     several.night(WHOLE)

@@ -29,7 +29,7 @@ CARRIED = tuple(
 _OF_SITEMAPS = ("sitemap_url", "hreflang")
 _PARTS_KEPT = 6
 _KNOWN = (
-    *("page_key", "outcome", "status_code", "kept_status_code", "reason", "is_truncated", "robots_http"),
+    *("page_key", "kind", "outcome", "status_code", "kept_status_code", "reason", "is_truncated", "robots_http"),
     *("etag", "last_modified"),
 )
 _Cached = TypeVar("_Cached")
@@ -210,9 +210,11 @@ class Archive:
             return self._known[part]
         page = read_part(self.folder, "page", part, _KNOWN)
         validators, read = {}, set()
-        for key, outcome, status, kept_status, reason, is_cut, robots, etag, last_modified in zip(
+        for key, kind, outcome, status, kept_status, reason, is_cut, robots, etag, last_modified in zip(
             *(page[name].to_pylist() for name in _KNOWN), strict=True
         ):
+            if kind != "page":
+                continue  # it was asked for by HEAD, and may be linked to by now
             is_answer = outcome in ("fetched", "not_modified") and kept_status is None
             if is_answer and status == 200 and not (reason or is_cut or robots) and (etag or last_modified):
                 validators[key] = Validators(etag, last_modified)
