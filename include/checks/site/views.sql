@@ -141,7 +141,7 @@ SELECT * FROM address
 WHERE kind IN ('page', 'resource') AND state NOT IN ('blocked', 'unasked');
 
 -- Pages that failed tonight, and stand as they were last read.
-CREATE TEMP VIEW kept_page AS
+CREATE TEMP TABLE kept_page AS
 SELECT page_key FROM page
 WHERE kept_status_code IS NOT NULL;
 
