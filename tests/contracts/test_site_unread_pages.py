@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -14,7 +15,7 @@ from crawl_world import sitemap
 from fixture_site import ORIGIN
 from paper_nights import FAILED, PaperNights
 
-from caravan.config.site_checks import load_site_checks
+from caravan.config.site_checks import adjusted, load_site_checks
 
 CATALOGUE = load_site_checks()
 GOOD = "<p>text</p>"
@@ -314,6 +315,35 @@ def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, fai
         assert ("sitemap-missing-page", "/new") not in found, "nobody knows what it lists by now"
     several.night({**site, **files, failing: GONE})
     assert several.issues()["response-4xx", "/m"] == ("gone", "gone")
+
+
+@pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
+def test_what_is_wrong_with_a_sitemap_itself_is_over_only_when_it_was_read(
+    nights: Of, failed: Mapping[str, Any]
+) -> None:
+    several = nights("sitemap-too-many-urls")
+    several.catalogue = adjusted(several.catalogue, {"sitemap-too-many-urls": {"urls": Decimal(10)}})
+    robots = f"User-agent: *\nDisallow:\nSitemap: {ORIGIN}/1.xml\n".encode()
+    site = {**LEAVES, "/": HOME, "/b": GOOD, "/robots.txt": robots, "/1.xml": listed("/", *LEAVES)}
+    several.night(site)
+    several.night({**site, "/1.xml": failed})
+    assert several.issues() == {("sitemap-too-many-urls", "/1.xml"): ("open", "unverified")}
+    several.night({**site, "/1.xml": listed("/", *list(LEAVES)[:9])})
+    assert several.issues() == {("sitemap-too-many-urls", "/1.xml"): ("fixed", "fixed")}
+
+
+def test_a_template_of_which_nothing_was_sent_is_as_slow_as_it_was(nights: Of) -> None:
+    several = nights("perf-ttfb-slow")
+    several.catalogue = adjusted(several.catalogue, {"perf-ttfb-slow": {"milliseconds": Decimal(1)}})
+    tagged = {"body": GOOD, "headers": {"ETag": '"1"'}}
+    several.night({"/": HOME, "/b": GOOD, **dict.fromkeys(LEAVES, tagged)})
+    slow = ("perf-ttfb-slow", "/leaf/*")
+    assert slow in several.issues()
+    unchanged = {"status": 304, "headers": {"ETag": '"1"'}}
+    several.night({"/": HOME, "/b": GOOD, **dict.fromkeys(LEAVES, unchanged)})
+    assert several.issues()[slow] == ("open", "unverified")
+    several.night({"/": links("/b"), "/b": GOOD, **dict.fromkeys(LEAVES, GONE)})
+    assert several.issues()[slow] == ("gone", "gone")
 
 
 def test_a_sitemap_that_nobody_has_read_yet_lists_nothing(nights: Of) -> None:
