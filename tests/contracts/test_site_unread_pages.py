@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -12,7 +15,7 @@ from crawl_world import sitemap
 from fixture_site import ORIGIN
 from paper_nights import FAILED, PaperNights
 
-from caravan.config.site_checks import load_site_checks
+from caravan.config.site_checks import adjusted, load_site_checks
 
 CATALOGUE = load_site_checks()
 GOOD = "<p>text</p>"
@@ -136,6 +139,7 @@ def test_no_check_tells_anything_but_the_failure(tmp_path: Path, failing: str, f
     assert {which for which, (state, _) in every.issues().items() if state == "open"} == known
 
 
+NEXT = "<a rel=next href=/b>next</a>"
 PART = "<a href='/b#part'>b</a>"
 BOTH = {"alternates": {"en": "/a", "de": "/b"}}
 CANONICAL = "<!doctype html><html><head><link rel=canonical href=/b></head><body>a</body></html>"
@@ -162,11 +166,13 @@ def titled(title: str) -> dict[str, str]:
         ("hreflang-to-noindex", {"/a": BOTH, "/b": HIDDEN}, "/b", "/a"),
         ("title-duplicate", {"/a": titled("Same"), "/b": titled("Same")}, "/b", "/a"),
         ("canonical-to-noindex", {"/a": {"html": CANONICAL}, "/b": HIDDEN}, "/b", "/a"),
+        ("link-pagination-broken", {"/a": NEXT, "/b": HIDDEN}, "/b", "/a"),
         ("link-score-drop", {}, "/", None),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["429"]], ids=["503", "429"])
 def test_it_stands_for_whatever_is_told_of_another_page(
-    nights: Of, check: str, site: Mapping[str, Any], failing: str, where: str | None
+    nights: Of, check: str, site: Mapping[str, Any], failing: str, where: str | None, failed: Mapping[str, Any]
 ) -> None:
     several = nights(check)
     site = {**LEAVES, "/": links(*LEAVES, "/a", "/b", "/new"), "/new": GOOD, **site}
@@ -175,7 +181,7 @@ def test_it_stands_for_whatever_is_told_of_another_page(
     assert {which for which in several.issues() if which[1] in (where, failing)} >= expected
     known = set(several.issues())
     for _ in range(2):
-        assert several.night({**site, failing: FAILED["503"]}).certificate.is_complete
+        assert several.night({**site, failing: failed}).certificate.is_complete
         assert set(several.issues()) == known
         changes = {which: change for which, (_, change) in several.issues().items()}
         assert changes == {which: "unverified" if which[1] == failing else "still" for which in known}
@@ -230,6 +236,14 @@ def test_a_page_that_nobody_has_read_yet_is_neither_added_nor_judged(nights: Of)
     assert several.issues() == {("response-5xx", "/b"): ("fixed", "fixed"), ("title-missing", "/b"): ("open", "new")}
 
 
+def test_what_browsers_may_well_unpack_was_not_judged(nights: Of) -> None:
+    several = nights("title-missing", "response-timeout")
+    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": {"html": "<!doctype html><p>text</p>"}}
+    several.night(site)
+    several.night({**site, "/b": {"cut": "encoding", "headers": {"Content-Encoding": "br"}}})
+    assert several.issues() == {("title-missing", "/b"): ("open", "unverified")}
+
+
 def test_of_itself_only_what_it_answered_is_judged(nights: Of) -> None:
     several = nights("title-missing", "response-5xx")
     site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": {"html": "<!doctype html><p>text</p>"}}
@@ -241,6 +255,26 @@ def test_of_itself_only_what_it_answered_is_judged(nights: Of) -> None:
     }
     checks = pq.read_table(several.folder / "check.parquet").to_pylist()
     assert {row["check_id"]: row["judged_count"] for row in checks} == {"title-missing": 31, "response-5xx": 32}
+
+
+def test_what_a_trap_leaves_out_is_expected_for_one_night(nights: Of) -> None:
+    several = nights("response-4xx")
+    several.plan = replace(several.plan, limits=replace(several.plan.limits, pages_of_pattern=10))
+    shelf = {f"/{letter}": GOOD for letter in ascii_lowercase}
+    for number in range(8):
+        days = {f"/day/{day}": GOOD for day in range(number, number + 10)}
+        certificate = several.night({**shelf, **days, "/": links(*shelf, *days)}).certificate
+        assert certificate.skipped == ({"trap": 1} if number else {})
+        assert certificate.is_complete, f"night {number}: {certificate.seen_count} of {certificate.expected_count}"
+
+
+def test_what_was_only_shown_by_pages_was_not_read(nights: Of) -> None:
+    several = nights("response-5xx")
+    image = "<img src=/b alt=b>"
+    several.night({**LEAVES, "/": links(*LEAVES) + image, "/b": GOOD})
+    several.night({**LEAVES, "/": links(*LEAVES, "/b") + image, "/b": FAILED["503"]})
+    rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
+    assert [(row["kind"], row["status_code"], row["kept_status_code"]) for row in rows] == [("page", 503, None)]
 
 
 def test_robots_txt_is_no_failure(nights: Of) -> None:
@@ -266,7 +300,7 @@ INDEX = (
 
 
 @pytest.mark.parametrize("failing", ["/sitemap.xml", "/1.xml"])
-@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["429"], FAILED["no answer"]], ids=["503", "429", "no answer"])
+@pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
 def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, failed: Mapping[str, Any]) -> None:
     several = nights(*LISTING, "sitemap-missing-page", "sitemap-unreachable")
     site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": GOOD, "/n": HIDDEN}
@@ -282,6 +316,35 @@ def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, fai
         assert ("sitemap-missing-page", "/new") not in found, "nobody knows what it lists by now"
     several.night({**site, **files, failing: GONE})
     assert several.issues()["response-4xx", "/m"] == ("gone", "gone")
+
+
+@pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
+def test_what_is_wrong_with_a_sitemap_itself_is_over_only_when_it_was_read(
+    nights: Of, failed: Mapping[str, Any]
+) -> None:
+    several = nights("sitemap-too-many-urls")
+    several.catalogue = adjusted(several.catalogue, {"sitemap-too-many-urls": {"urls": Decimal(10)}})
+    robots = f"User-agent: *\nDisallow:\nSitemap: {ORIGIN}/1.xml\n".encode()
+    site = {**LEAVES, "/": HOME, "/b": GOOD, "/robots.txt": robots, "/1.xml": listed("/", *LEAVES)}
+    several.night(site)
+    several.night({**site, "/1.xml": failed})
+    assert several.issues() == {("sitemap-too-many-urls", "/1.xml"): ("open", "unverified")}
+    several.night({**site, "/1.xml": listed("/", *list(LEAVES)[:9])})
+    assert several.issues() == {("sitemap-too-many-urls", "/1.xml"): ("fixed", "fixed")}
+
+
+def test_a_template_of_which_nothing_was_sent_is_as_slow_as_it_was(nights: Of) -> None:
+    several = nights("perf-ttfb-slow")
+    several.catalogue = adjusted(several.catalogue, {"perf-ttfb-slow": {"milliseconds": Decimal(1)}})
+    tagged = {"body": GOOD, "headers": {"ETag": '"1"'}}
+    several.night({"/": HOME, "/b": GOOD, **dict.fromkeys(LEAVES, tagged)})
+    slow = ("perf-ttfb-slow", "/leaf/*")
+    assert slow in several.issues()
+    unchanged = {"status": 304, "headers": {"ETag": '"1"'}}
+    several.night({"/": HOME, "/b": GOOD, **dict.fromkeys(LEAVES, unchanged)})
+    assert several.issues()[slow] == ("open", "unverified")
+    several.night({"/": links("/b"), "/b": GOOD, **dict.fromkeys(LEAVES, GONE)})
+    assert several.issues()[slow] == ("gone", "gone")
 
 
 def test_a_sitemap_that_nobody_has_read_yet_lists_nothing(nights: Of) -> None:

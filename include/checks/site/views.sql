@@ -74,8 +74,9 @@ LEFT JOIN market
 GROUP BY page.page_key;
 
 -- Every address of the crawl, with what came of it in a word, whether it may be indexed and what it names as canonical.
--- standing: the same word, but for a page that failed tonight of the answer that was read last: so it stands in all that
--- is told of other pages. Of itself only what it answered is judged (`kept_page`).
+-- standing: the same word, but for a page that failed tonight of the answer that was read last: so it stands in what is
+-- told of other pages, except that they lead to an error tonight (`state`). Of itself only what it answered is judged
+-- (`kept_page`).
 CREATE TEMP TABLE address AS
 SELECT
     page.*,
@@ -141,7 +142,7 @@ SELECT * FROM address
 WHERE kind IN ('page', 'resource') AND state NOT IN ('blocked', 'unasked');
 
 -- Pages that failed tonight, and stand as they were last read.
-CREATE TEMP VIEW kept_page AS
+CREATE TEMP TABLE kept_page AS
 SELECT page_key FROM page
 WHERE kept_status_code IS NOT NULL;
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from caravan.clients.crawl.origins import DEPTH, TRAP
 from caravan.clients.crawl.parts import SCHEMAS, part_numbers, read_part
 from caravan.core.crawl import UNREAD, Answer, Outcome
 
@@ -28,7 +29,7 @@ CARRIED = tuple(
 _OF_SITEMAPS = ("sitemap_url", "hreflang")
 _PARTS_KEPT = 6
 _KNOWN = (
-    *("page_key", "outcome", "status_code", "kept_status_code", "reason", "is_truncated", "robots_http"),
+    *("page_key", "kind", "outcome", "status_code", "kept_status_code", "reason", "is_truncated", "robots_http"),
     *("etag", "last_modified"),
 )
 _Cached = TypeVar("_Cached")
@@ -111,14 +112,17 @@ class Archive:
         return any(key in self._known_of(part).read for part in self._by_part([key]))
 
     def addresses(self) -> Iterator[tuple[int, str]]:
-        """Key and address of the site's pages that answered well, or did before they failed."""
-        columns = ["page_key", "url", "kind", "outcome", "status_code", "kept_status_code"]
+        """Key and address of the site's pages that answered well, or did before they failed. Not of those that were
+        left out as too many or too deep: they would be so each night, expected by one more crawl, and seen by none."""
+        columns = ["page_key", "url", "kind", "outcome", "reason", "status_code", "kept_status_code"]
         for number in part_numbers(self.folder, "page"):
             page = read_part(self.folder, "page", number, columns)
             answered = pc.is_in(page["outcome"], pa.array(["fetched", "not_modified"]))
             well = pc.and_kleene(answered, pc.less(page["status_code"], 400))
+            is_left_out = pc.is_in(page["reason"], pa.array([TRAP, DEPTH]))
+            failed = pc.and_kleene(pc.is_valid(page["kept_status_code"]), pc.invert(is_left_out))
             is_page = pc.equal(page["kind"], "page")
-            page = page.filter(pc.and_kleene(is_page, pc.or_kleene(well, pc.is_valid(page["kept_status_code"]))))
+            page = page.filter(pc.and_kleene(is_page, pc.or_kleene(well, failed)))
             yield from zip(page["page_key"].to_pylist(), page["url"].to_pylist(), strict=True)
 
     def carry(self, unchanged: Sequence[Unchanged], kept: Sequence[Kept] = ()) -> dict[str, pa.Table]:
@@ -206,9 +210,11 @@ class Archive:
             return self._known[part]
         page = read_part(self.folder, "page", part, _KNOWN)
         validators, read = {}, set()
-        for key, outcome, status, kept_status, reason, is_cut, robots, etag, last_modified in zip(
+        for key, kind, outcome, status, kept_status, reason, is_cut, robots, etag, last_modified in zip(
             *(page[name].to_pylist() for name in _KNOWN), strict=True
         ):
+            if kind != "page":
+                continue  # it was asked for by HEAD, and may be linked to by now
             is_answer = outcome in ("fetched", "not_modified") and kept_status is None
             if is_answer and status == 200 and not (reason or is_cut or robots) and (etag or last_modified):
                 validators[key] = Validators(etag, last_modified)

@@ -99,8 +99,9 @@ class _Seeding:
             yield from self._carried(named, key, answer, archive, known)
             return
         sitemap = Sitemap(answer, self.crawl.work.limits.sitemap_bytes)
-        if archive is not None and archive.has_sitemap(named.url) and _fails(answer):
-            self._add("sitemap", self._row(named, key, answer, sitemap))
+        if archive is not None and _fails(answer) and archive.has_sitemap(named.url):
+            half = (answer.body_reason or "empty") if answer.status_code == 200 else None
+            self._add("sitemap", self._row(named, key, answer, sitemap, half))
             yield from self._kept(named, archive)
             return
         children: list[_Named] = []
@@ -170,9 +171,12 @@ class _Seeding:
         is_other = host_of(url) not in self.crawl.work.scope.hosts
         return url, self._key(url), "other_host" if is_other else None
 
-    def _row(self, named: _Named, key: int, answer: Answer, sitemap: Sitemap) -> tuple[object, ...]:
+    def _row(
+        self, named: _Named, key: int, answer: Answer, sitemap: Sitemap, half: str | None = None
+    ) -> tuple[object, ...]:
+        """`half`: why nothing was read of what came."""
         parent = named.parents[-1] if named.parents else None
-        reason = answer.reason or sitemap.reason
+        reason = answer.reason or sitemap.reason or half
         if sitemap.reason and sitemap.detail:
             reason = f"{sitemap.reason}: {sitemap.detail}"
         outcome = "failed" if answer.reason else "fetched"
@@ -211,9 +215,10 @@ class _Seeding:
 
 
 def _fails(answer: Answer) -> bool:
-    """Whether it says nothing of what is listed: no answer, one that says to come back, or half of one."""
+    """Whether it says nothing of what is listed: no answer, one that says to come back, half of one, or nothing."""
     status = answer.status_code
-    return status is None or status == 429 or status >= 500 or answer.body_reason in UNREAD
+    is_empty = status == 200 and not answer.body
+    return status is None or status == 429 or status >= 500 or answer.body_reason in UNREAD or is_empty
 
 
 def sow(crawl: Crawl, start_urls: tuple[str, ...], sitemaps: tuple[str, ...], origins: tuple[str, ...]) -> bool:
