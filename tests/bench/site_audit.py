@@ -241,7 +241,8 @@ TABLES = {
     "host": """
         SELECT
             'shop.example.com' AS host, TRUE AS is_https, {pages} AS request_count,
-            TIMESTAMP '2027-01-01' AS certificate_ends_at, 1234 AS missing_page_hash, 404 AS missing_page_status
+            TIMESTAMP '2027-01-01' AS certificate_ends_at,
+            TRUE AS is_probed, 1234 AS missing_page_hash, 404 AS missing_page_status
     """,
 }
 INPUTS = {

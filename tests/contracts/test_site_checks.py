@@ -31,7 +31,8 @@ CASES: dict[str, Any] = {
 IMPLEMENTED = [check for check in CATALOGUE.checks if check.is_implemented]
 
 
-Judge = Callable[[Check, dict[str, Any]], tuple[Verdict, list[dict[str, Any]]]]
+Judge = Callable[[Check, dict[str, Any]], tuple[Verdict, list[dict[str, Any]], list[str]]]
+"""Its verdict, issues and the places that it cannot judge tonight."""
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +52,13 @@ def judge(same_in_all: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatc
     def connect(*_: object) -> duckdb.DuckDBPyConnection:
         return same_in_all.cursor().begin()
 
-    def judged(check: Check, case: dict[str, Any]) -> tuple[Verdict, list[dict[str, Any]]]:
+    def judged(check: Check, case: dict[str, Any]) -> tuple[Verdict, list[dict[str, Any]], list[str]]:
         tables, inputs = tables_of(case)
         with CrawlFacts(tables, CATALOGUE.only([check.id]).script(), tmp_path, inputs) as facts:
             (verdict,) = audit(facts, [check])
-            return verdict, facts.issues().to_pylist()
+            unknown = facts.rows("SELECT check_id, url FROM unknown")
+            assert {check_id for check_id, _ in unknown} <= {check.id}
+            return verdict, facts.issues().to_pylist(), [url for _, url in unknown]
 
     monkeypatch.setattr(facts_module, "_connect", connect)
     monkeypatch.setattr(facts_module, "_empty_tables", lambda: "SELECT 1")
@@ -73,7 +76,11 @@ def test_a_case_leaves_nothing_to_the_next(judge: Judge, same_in_all: duckdb.Duc
 
 def test_every_implemented_check_has_both_cases_and_no_other_has_any():
     assert {check.id for check in IMPLEMENTED} == set(CASES)
-    assert {check_id: set(cases) for check_id, cases in CASES.items() if set(cases) != {"fires", "passes"}} == {}
+    expected = {
+        check.id: {"fires", "passes"} | ({"unknown"} if "is_unknown" in str(check.sql) else set())
+        for check in IMPLEMENTED
+    }
+    assert {check_id: set(cases) for check_id, cases in CASES.items()} == expected
 
 
 def test_cases_stand_in_the_file_of_their_category():
@@ -85,10 +92,11 @@ def test_cases_stand_in_the_file_of_their_category():
 @pytest.mark.parametrize("check", IMPLEMENTED, ids=lambda check: check.id)
 def test_it_fires_where_the_defect_is(check, judge):
     case = CASES[check.id]["fires"]
-    verdict, issues = judge(check, case)
+    verdict, issues, unknown = judge(check, case)
     assert verdict.outcome == "fired", verdict.reason
     expected = case["at"] if isinstance(case["at"], dict) else dict.fromkeys(case["at"], 1)
     assert {issue["url"].removeprefix(ORIGIN): issue["affected_count"] for issue in issues} == expected
+    assert not set(unknown) & {issue["url"] for issue in issues}
     for issue in issues:
         evidence = json.loads(issue["evidence"])
         assert evidence["total"] == issue["affected_count"]
@@ -99,6 +107,15 @@ def test_it_fires_where_the_defect_is(check, judge):
 
 @pytest.mark.parametrize("check", IMPLEMENTED, ids=lambda check: check.id)
 def test_it_passes_where_it_is_not(check, judge):
-    verdict, issues = judge(check, CASES[check.id]["passes"])
-    assert issues == []
+    verdict, issues, unknown = judge(check, CASES[check.id]["passes"])
+    assert issues == unknown == []
     assert verdict.outcome == "passed", verdict.reason
+
+
+@pytest.mark.parametrize("check_id", [check_id for check_id, cases in CASES.items() if "unknown" in cases])
+def test_it_says_nothing_of_what_cannot_be_told_tonight(check_id, judge):
+    case = CASES[check_id]["unknown"]
+    verdict, issues, unknown = judge(CATALOGUE[check_id], case)
+    assert sorted(url.removeprefix(ORIGIN) for url in unknown) == sorted(case["at"])
+    assert issues == [] and verdict.outcome != "fired"
+    assert verdict.was_asked and (verdict.outcome == "passed") == bool(verdict.judged_count)

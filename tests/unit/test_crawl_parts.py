@@ -29,7 +29,7 @@ def test_tables_without_rows_have_their_columns(tmp_path: Path) -> None:
 def test_types_are_those_of_the_schema(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
     parts.begin(0)
-    row = ("example.com", True, 3, 0, 1, "trap", 20, 5.0, datetime(2026, 1, 2), None, -(2**63), 404)
+    row = ("example.com", True, 3, 0, 1, "trap", 20, 5.0, datetime(2026, 1, 2), None, True, -(2**63), 404)
     parts.write(1, {"host": as_table("host", [row])})
     with duckdb.connect() as connection:
         open_views(connection, tmp_path)

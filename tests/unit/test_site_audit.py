@@ -25,7 +25,10 @@ class Told:
         return self.counts[rows.removeprefix("(SELECT * FROM ").split()[0]]
 
     def columns(self, sql: str, parameters: Mapping[str, object]) -> Sequence[str]:
-        return ["page_key", "source_url"]
+        return ["page_key", "source_url", *(["is_unknown"] if "is_unknown" in sql else [])]
+
+    def set_aside(self, sql: str, parameters: Mapping[str, object]) -> int:
+        return self.record(sql, parameters)[0]
 
     def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int]:
         self.asked.append(parameters)
@@ -90,6 +93,16 @@ def test_a_broken_check_is_told_loudly_and_stops_no_other(caplog):
     (record,) = caplog.records
     assert record.levelname == "ERROR"
     assert "broken-one" in record.message
+
+
+@pytest.mark.parametrize(
+    ("pages", "outcome", "judged"), [(7, "passed", 4), (3, "not_evaluated", 0)], ids=["some are known", "none is"]
+)
+def test_what_cannot_be_told_tonight_was_not_judged(pages, outcome, judged):
+    facts = Told({"html_page": pages}, {"unknown": (3, 3), "issues": (0, 0)})
+    facts.record = lambda sql, parameters: (3, 3) if "HAVING BOOL_AND(found.is_unknown)" in sql else (0, 0)
+    (verdict,) = audit(facts, [check("some-check", sql="SELECT page_key, is_unknown FROM html_page")])
+    assert (verdict.outcome, verdict.judged_count, verdict.was_asked) == (outcome, judged, True)
 
 
 def test_limits_are_handed_over_as_numbers():

@@ -5,18 +5,19 @@ CREATE TEMP MACRO TEMPLATE_OF(address) AS
 REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*')
 || REGEXP_REPLACE(REGEXP_REPLACE(PATH_OF(address), '[^/]+/?$', '*'), '[0-9]+', '#', 'g');
 
--- The time to the first byte of each template, where enough pages of it were sent to tell.
+-- The time to the first byte of each template. page_count: of pages that were sent tonight, not only known to be the
+-- same; is_few: too few to tell.
 CREATE TEMP TABLE page_template AS
 SELECT
     CAST(NULL AS BIGINT) AS page_key,
     TEMPLATE_OF(url) AS url,
     market_code,
-    COUNT(*) AS page_count,
-    CAST(QUANTILE_CONT(ttfb_ms, 0.75) AS BIGINT) AS p75_ms,
-    MAX(ttfb_ms) AS slowest_ms,
-    MAX_BY(url, {'ttfb_ms': ttfb_ms, 'url': url}) AS slowest_url
-FROM html_page
-WHERE outcome = 'fetched' AND ttfb_ms IS NOT NULL
+    COUNT(sent_ms) AS page_count,
+    page_count < 5 AS is_few,
+    CAST(QUANTILE_CONT(sent_ms, 0.75) AS BIGINT) AS p75_ms,
+    MAX(sent_ms) AS slowest_ms,
+    MAX_BY(url, {'ttfb_ms': sent_ms, 'url': url}) FILTER (WHERE sent_ms IS NOT NULL) AS slowest_url
+FROM (SELECT *, CASE WHEN outcome = 'fetched' THEN ttfb_ms END AS sent_ms FROM html_page) AS html_page
 GROUP BY TEMPLATE_OF(url), market_code
 HAVING COUNT(*) >= 5;
 

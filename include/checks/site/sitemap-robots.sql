@@ -13,9 +13,11 @@ INNER JOIN listed ON known_page.page_key = listed.page_key;
 CREATE TEMP VIEW sitemap_file AS
 SELECT
     sitemap.*,
+    unread_sitemap.url IS NOT NULL AS is_unread,
     CAST(NULL AS BIGINT) AS page_key,
     '' AS market_code
 FROM sitemap
+LEFT JOIN (SELECT DISTINCT url FROM unread_sitemap) AS unread_sitemap ON sitemap.url = unread_sitemap.url
 WHERE sitemap.declared_in <> 'guess' OR (sitemap.status_code = 200 AND sitemap.kind IS NOT NULL);
 
 -- Pages with alternates in a sitemap.

@@ -197,7 +197,19 @@ WHERE host.is_https;
 
 -- Pages that might only say that there is none, each with the host's answer to an address that cannot exist, where that
 -- is a page; and that answer of each host, which is told of its home page. Home pages may look like it: one-page shops.
+-- is_as_missing: NULL where the host was asked and did not tell.
 CREATE TEMP VIEW page_to_be_missing AS
+WITH probe AS (
+    SELECT
+        host,
+        is_https,
+        missing_page_hash,
+        missing_page_status,
+        COALESCE(missing_page_status >= 500 OR missing_page_status = 429, TRUE) AS is_silent
+    FROM host
+    WHERE is_probed
+)
+
 SELECT
     html_page.url,
     html_page.market_code,
@@ -206,11 +218,12 @@ SELECT
     html_page.h1,
     html_page.word_count,
     html_page.character_count,
-    COALESCE(html_page.text_hash = host.missing_page_hash, FALSE) AS is_as_missing,
-    host.missing_page_status
+    CASE WHEN NOT COALESCE(probe.is_silent, FALSE) THEN COALESCE(html_page.text_hash = probe.missing_page_hash, FALSE) END
+        AS is_as_missing,
+    probe.missing_page_status
 FROM html_page
-LEFT JOIN host
-    ON html_page.host = host.host AND COALESCE(host.is_https = STARTS_WITH(html_page.url, 'https://'), TRUE)
+LEFT JOIN probe
+    ON html_page.host = probe.host AND COALESCE(probe.is_https = STARTS_WITH(html_page.url, 'https://'), TRUE)
 WHERE html_page.character_count > 0 AND PATH_OF(html_page.url) NOT IN ('', '/')
 UNION ALL
 SELECT
@@ -221,10 +234,9 @@ SELECT
     CAST(NULL AS VARCHAR) AS h1,
     CAST(NULL AS BIGINT) AS word_count,
     CAST(NULL AS BIGINT) AS character_count,
-    missing_page_status BETWEEN 200 AND 299 AS is_as_missing,
+    CASE WHEN NOT is_silent THEN missing_page_status BETWEEN 200 AND 299 END AS is_as_missing,
     missing_page_status
-FROM host
-WHERE missing_page_status IS NOT NULL;
+FROM probe;
 
 -- What pages say that are not there.
 CREATE TEMP TABLE not_found_words AS

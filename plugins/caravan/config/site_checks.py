@@ -2,7 +2,8 @@
 and `graph.sql` what they ask, and `<category>.sql` what only those of one category do.
 
 A check is a query over a crawl's tables. Its rows are what it found: `page_key` (or `url`, where `over` has no pages)
-says where, `affected_count` how many a row stands for (1 when absent), every other column is evidence.
+says where, `affected_count` how many a row stands for (1 when absent), every other column is evidence. A row that
+`is_unknown` is no issue: what it would take to judge this place did not come tonight, and no issue of it ends.
 
 The checks are the code's own and come with it. A site may set limits and severities of its own (`adjusted`).
 """

@@ -1,11 +1,11 @@
 -- What tonight's crawl says about issues that were known, and about pages of the last comparable crawl. Runs after the
--- audit, in the same database (`views.sql`: address; `facts.py`: issue, previous_page, unread_sitemap).
+-- audit, in the same database (`views.sql`: address; `facts.py`: issue, unknown, previous_page).
 --
 -- comparison: one row. `is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one saw
 -- enough of what was expected to say that something is over.
 -- known: each issue ever found, by check and url; `state` open, fixed or gone.
 -- compared: checks that were asked by the same rule in both crawls.
--- judged: what those with open issues looked at tonight.
+-- judged: what those with open issues looked at tonight. unknown: what of it they could not judge.
 -- known_text: `page_text` as it was last known.
 
 -- Whether tonight shows that search engines may show an address no more, were it what they could show before: it is no
@@ -14,22 +14,6 @@ CREATE TEMP MACRO IS_OVER(state, status_code, is_truncated) AS
 COALESCE(status_code IN (301, 308, 404, 410), FALSE)
 OR state = 'blocked'
 OR (state = 'ok' AND NOT COALESCE(is_truncated, FALSE));
-
--- What is no page, is there, and says nothing tonight: a sitemap that could not be read, a template of which too few
--- pages were sent to tell how fast it is.
-CREATE TEMP TABLE unread_place AS
-SELECT url FROM unread_sitemap
-UNION
-SELECT template.url
-FROM (
-    SELECT
-        TEMPLATE_OF(html_page.url) AS url,
-        COUNT(*) AS page_count
-    FROM html_page
-    GROUP BY TEMPLATE_OF(html_page.url)
-) AS template
-ANTI JOIN page_template ON template.url = page_template.url
-WHERE template.page_count >= 5;
 
 CREATE TEMP TABLE weighed AS
 SELECT
@@ -49,19 +33,21 @@ SELECT
     issue.affected_count,
     issue.check_id IS NOT NULL AS fires,
     compared.check_id IS NOT NULL AS is_compared,
-    judged.url IS NOT NULL AND unread_place.url IS NULL AS is_judged,
+    judged.url IS NOT NULL AND unknown.url IS NULL AS is_judged,
     -- No more, moved, or there and no longer one of those that the check looks at. What failed, was not asked for, was
     -- cut off or could not be unpacked says nothing.
-    (address.page_key IS NULL AND unread_place.url IS NULL)
-    OR COALESCE(address.status_code IN (404, 410) OR address.state = 'redirect', FALSE)
-    OR (address.state = 'ok' AND address.kept_status_code IS NULL AND NOT COALESCE(address.is_truncated, FALSE))
-        AS is_absent
+    unknown.url IS NULL
+    AND (
+        address.page_key IS NULL
+        OR COALESCE(address.status_code IN (404, 410) OR address.state = 'redirect', FALSE)
+        OR (address.state = 'ok' AND address.kept_status_code IS NULL AND NOT COALESCE(address.is_truncated, FALSE))
+    ) AS is_absent
 FROM issue
 FULL JOIN known ON issue.check_id = known.check_id AND issue.url = known.url
 LEFT JOIN compared ON COALESCE(issue.check_id, known.check_id) = compared.check_id
 LEFT JOIN judged ON known.check_id = judged.check_id AND known.url = judged.url
 LEFT JOIN address ON COALESCE(issue.page_key, known.page_key) = address.page_key
-LEFT JOIN unread_place ON known.page_key IS NULL AND known.url = unread_place.url
+LEFT JOIN unknown ON known.check_id = unknown.check_id AND known.url = unknown.url
 CROSS JOIN comparison;
 
 -- change: new, regressed (it was over before), still, fixed (its page was judged and passed), gone (its page is no

@@ -42,7 +42,7 @@ class Batch:
         self.skipped: Counter[str] = Counter()
         self.asked_count = 0
         self.well_count = 0
-        """Pages of the site that were read, or that are as they were."""
+        """Pages of the site that answered 200, or are as they were."""
         self.wire_bytes = 0
 
     def __bool__(self) -> bool:

@@ -99,7 +99,8 @@ WHERE
     outcome = 'failed'
     OR status_code >= 500
     OR status_code = 429
-    OR reason IN ('timeout', 'broken', 'encoding', 'empty', 'told_to_wait', 'robots_unavailable', 'host_unavailable')
+    OR reason IN ('timeout', 'broken', 'encoding', 'empty')
+    OR (outcome = 'skipped' AND reason <> 'loop')
 """
 
 
@@ -132,6 +133,7 @@ class CrawlFacts:
             _make_views(self._connection, [_UNREAD_SITEMAP, *views])
             self._connection.register("issue_schema", ISSUE.empty_table())
             self._connection.execute("CREATE TABLE issue AS SELECT * FROM issue_schema")
+            self._connection.execute("CREATE TABLE unknown (check_id VARCHAR, url VARCHAR)")
             self._given = set(given)
         except BaseException:
             self._connection.close()
@@ -184,6 +186,10 @@ class CrawlFacts:
         self._execute("INSERT INTO issue BY NAME SELECT * FROM recorded")
         ((issues, affected),) = self.rows("SELECT COUNT(*), COALESCE(SUM(affected_count), 0) FROM recorded")
         return issues, int(affected)
+
+    def set_aside(self, sql: str, parameters: Mapping[str, object]) -> int:
+        ((count,),) = self.rows(f"INSERT INTO unknown BY NAME {sql}", parameters)
+        return int(count)
 
     def issues(self) -> pa.Table:
         """By check and url."""

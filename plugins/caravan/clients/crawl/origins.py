@@ -139,6 +139,7 @@ class Origin:
             rate,
             certificate_ends_at,
             self.tls_problem,
+            self.is_probed,
             self.missing_page_hash,
             self.missing_page_status,
         )

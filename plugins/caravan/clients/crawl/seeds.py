@@ -240,7 +240,7 @@ def sow_last_run(crawl: Crawl) -> bool:
     archive, frontier = crawl.work.archive, crawl.work.frontier
     if archive is None or frontier.meta("sown_last_run"):
         return False
-    depth = frontier.last_generation() + 1
+    depth = min(frontier.last_generation() + 1, crawl.work.limits.depth)
 
     def seeds() -> Iterator[Seed]:
         rows: list[tuple[object, ...]] = []

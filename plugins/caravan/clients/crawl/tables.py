@@ -190,7 +190,8 @@ HOST = {
     "final_rate": pa.float64(),  # requests a second that it was asked in the end
     "certificate_ends_at": _AT,
     "certificate_problem": _TEXT,
-    "missing_page_hash": _KEY,  # text_hash of its answer to an address that cannot exist
+    "is_probed": _BOOL,  # it was asked for an address that cannot exist
+    "missing_page_hash": _KEY,  # text_hash of its answer to that
     "missing_page_status": _INT,
 }
 

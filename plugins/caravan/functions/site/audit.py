@@ -20,7 +20,8 @@ from caravan.core.errors import Rejected
 EVIDENCE_ITEMS = 20
 """Of one issue; how many there are in all is told beside them."""
 
-_OWN = frozenset(["page_key", "url", "affected_count"])
+_UNKNOWN = "is_unknown"
+_OWN = frozenset(["page_key", "url", "affected_count", _UNKNOWN])
 """Columns of a check's rows that are no evidence."""
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,10 @@ class Facts(Protocol):
 
     def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int]:
         """Keep the rows of a SELECT as issues: how many they are, and how many they affect."""
+        ...
+
+    def set_aside(self, sql: str, parameters: Mapping[str, object]) -> int:
+        """Keep the rows of a SELECT (check_id, url) as places that a check cannot judge tonight: how many they are."""
         ...
 
 
@@ -82,15 +87,18 @@ def _verdict(facts: Facts, check: Check) -> Verdict:
         return Verdict(check, "not_evaluated", reason=f"Not built yet: it waits for {check.later}.")
     try:
         judged = facts.count(check.judges)
-        if not judged:
-            none = f"There was nothing to judge: the crawl found no {JUDGED.get(check.over, check.over)}."
-            return Verdict(check, "not_evaluated", judged, reason=none)
-        parameters = {name: _number(limit) for name, limit in check.limits.items()}
-        sql = issue_sql(check, facts.columns(check.sql, parameters))
-        issues, affected = facts.record(sql, parameters)
+        if judged:
+            parameters = {name: _number(limit) for name, limit in check.limits.items()}
+            columns = facts.columns(check.sql, parameters)
+            issues, affected = facts.record(issue_sql(check, columns), parameters)
+            if _UNKNOWN in columns:
+                judged -= facts.set_aside(unknown_sql(check, columns), parameters)
     except Rejected as error:
         _log.error("check %s is broken and was not evaluated: %s", check.id, error.message)
         return Verdict(check, "not_evaluated", reason=f"The check is broken: {error.message}", is_broken=True)
+    if not judged:
+        none = f"There was nothing to judge: the crawl found no {JUDGED.get(check.over, check.over)}."
+        return Verdict(check, "not_evaluated", judged, reason=none)
     return Verdict(check, "fired" if issues else "passed", judged, issues, affected)
 
 
@@ -99,9 +107,7 @@ def issue_sql(check: Check, columns: Sequence[str]) -> str:
 
     Raises Rejected where nothing says which place is meant.
     """
-    place = next((name for name in ("page_key", "url") if name in columns), None)
-    if place is None:
-        raise Rejected("NO_PLACE", f"its rows have neither page_key nor url, but {', '.join(columns)}")
+    place = _place(columns)
     evidence = [name for name in columns if name not in _OWN]
     affected = "SUM(found.affected_count)" if "affected_count" in columns else "COUNT(*)"
     # The first in order of their text: the same whatever the threads did, and bounded while it is computed.
@@ -122,8 +128,32 @@ FROM (
 {check.sql}
 ) AS found
 INNER JOIN {check.judges} AS judged ON found.{place} = judged.{place}
+{f"WHERE NOT found.{_UNKNOWN}" if _UNKNOWN in columns else ""}
 GROUP BY judged.market_code, judged.page_key, judged.url
 """
+
+
+def unknown_sql(check: Check, columns: Sequence[str]) -> str:
+    """The places of which a check's rows say nothing but that it cannot judge them tonight. Raises as `issue_sql`."""
+    place = _place(columns)
+    return f"""
+SELECT
+    '{check.id}' AS check_id,
+    judged.url
+FROM (
+{check.sql}
+) AS found
+INNER JOIN {check.judges} AS judged ON found.{place} = judged.{place}
+GROUP BY judged.url
+HAVING BOOL_AND(found.{_UNKNOWN})
+"""
+
+
+def _place(columns: Sequence[str]) -> str:
+    found = next((name for name in ("page_key", "url") if name in columns), None)
+    if found is None:
+        raise Rejected("NO_PLACE", f"its rows have neither page_key nor url, but {', '.join(columns)}")
+    return found
 
 
 def _number(limit: Decimal) -> int | float:
