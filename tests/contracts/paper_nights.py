@@ -27,6 +27,8 @@ FAILED: Mapping[str, Mapping[str, Any]] = {
     "breaks off": {"cut": "broken"},
     "empty": {"html": ""},
 }
+REFUSED: Mapping[str, Mapping[str, Any]] = {str(status): {"status": status} for status in (401, 403, 408, 425, 451)}
+"""More often to robots than to readers."""
 _MANNERS = {"/robots.txt": "User-agent: *\nDisallow:\n"}
 Site = Mapping[str, Any]
 """Path to a page as tests/contracts/fixture_site.py has it; `cut`: why its body is not whole; bytes: any other file."""

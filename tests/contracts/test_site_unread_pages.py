@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from crawl_world import sitemap
 from fixture_site import ORIGIN
-from paper_nights import FAILED, PaperNights
+from paper_nights import FAILED, REFUSED, PaperNights
 
+from caravan.clients.crawl.runs import LITTLE
 from caravan.config.site_checks import adjusted, load_site_checks
 
 CATALOGUE = load_site_checks()
@@ -63,7 +64,7 @@ def of_hub(nights: PaperNights) -> dict[tuple[str, str], str | None]:
     return {which: change for which, (_, change) in nights.issues().items() if which in FOUND}
 
 
-@pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
+@pytest.mark.parametrize("failed", [*FAILED.values(), *REFUSED.values()], ids=[*FAILED, *REFUSED])
 def test_what_only_a_failed_page_led_to_is_asked_and_judged_as_ever(nights: Of, failed: Mapping[str, Any]) -> None:
     several = nights(*CHECKS)
     several.night(WHOLE)
@@ -123,9 +124,19 @@ def test_an_outage_in_between_loses_nothing(nights: Of) -> None:
 
 
 @pytest.mark.parametrize("failing", ["/", "/b", "/r"])
-@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["breaks off"]], ids=["503", "breaks off"])
-def test_no_check_tells_anything_but_the_failure(tmp_path: Path, failing: str, failed: Mapping[str, Any]) -> None:
-    of_answers = {"response-5xx", "response-timeout", "link-broken-internal"}
+@pytest.mark.parametrize(
+    ("failed", "told"),
+    [
+        (FAILED["503"], "response-5xx"),
+        (FAILED["breaks off"], "response-timeout"),
+        (REFUSED["403"], "response-4xx"),
+    ],
+    ids=["503", "breaks off", "403"],
+)
+def test_no_check_tells_anything_but_the_failure(
+    tmp_path: Path, failing: str, failed: Mapping[str, Any], told: str
+) -> None:
+    of_answers = {told, "link-broken-internal"}
     site = {**WHOLE, "/b": links("/r", "/m", "/n", "/only"), "/r": {**MOVED, "headers": {"Location": "/b/deep"}}}
     site["/b/deep"] = links("/b")
     every = PaperNights(tmp_path, CATALOGUE)
@@ -133,7 +144,7 @@ def test_no_check_tells_anything_but_the_failure(tmp_path: Path, failing: str, f
     known = set(every.issues())
     every.night({**site, failing: failed})
     assert every.changed("new", "regressed", "fixed", "gone") <= {("new", check, failing) for check in of_answers}
-    assert every.changed("new")
+    assert ("new", told, failing) in every.changed("new")
     every.night(site)
     assert every.changed("new", "regressed", "fixed", "gone") <= {("fixed", check, failing) for check in of_answers}
     assert {which for which, (state, _) in every.issues().items() if state == "open"} == known
@@ -170,7 +181,7 @@ def titled(title: str) -> dict[str, str]:
         ("link-score-drop", {}, "/", None),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["429"]], ids=["503", "429"])
+@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["429"], REFUSED["403"]], ids=["503", "429", "403"])
 def test_it_stands_for_whatever_is_told_of_another_page(
     nights: Of, check: str, site: Mapping[str, Any], failing: str, where: str | None, failed: Mapping[str, Any]
 ) -> None:
@@ -201,7 +212,9 @@ def worded(text: str) -> str:
     return f"<p>{text}</p>"
 
 
-@pytest.mark.parametrize("failed", [FAILED["503"], FAILED["breaks off"]], ids=["503", "breaks off"])
+@pytest.mark.parametrize(
+    "failed", [FAILED["503"], FAILED["breaks off"], REFUSED["403"]], ids=["503", "breaks off", "403"]
+)
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
@@ -255,6 +268,56 @@ def test_of_itself_only_what_it_answered_is_judged(nights: Of) -> None:
     }
     checks = pq.read_table(several.folder / "check.parquet").to_pylist()
     assert {row["check_id"]: row["judged_count"] for row in checks} == {"title-missing": 31, "response-5xx": 32}
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_to_who_could_read_it_before_is_told_the_same_night(
+    nights: Of, refused: Mapping[str, Any]
+) -> None:
+    several = nights("title-missing", "response-4xx", "link-broken-internal")
+    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": {"html": "<!doctype html><p>text</p>"}}
+    of_itself = ("response-4xx", "/b"), ("link-broken-internal", "/b")
+    several.night(site)
+    for change in ("new", "still"):
+        assert several.night({**site, "/b": refused}).certificate.is_complete
+        told = {("title-missing", "/b"): ("open", "unverified"), **dict.fromkeys(of_itself, ("open", change))}
+        assert several.issues() == told
+        rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
+        assert [(row["status_code"], row["kept_status_code"]) for row in rows] == [(refused["status"], 200)]
+    several.night(site)
+    assert several.issues() == {("title-missing", "/b"): ("open", "still"), **dict.fromkeys(of_itself, ("fixed",) * 2)}
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 418])
+def test_another_4xx_is_an_answer_of_the_page(nights: Of, status: int) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
+    several.night({**WHOLE, "/b": {"status": status}})
+    assert of_hub(several)["index-noindex", "/n"] == "fixed"
+    rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
+    assert [(row["status_code"], row["kept_status_code"]) for row in rows] == [(status, None)]
+
+
+def test_what_was_never_to_be_read_stands_for_nothing(nights: Of) -> None:
+    several = nights("response-4xx", "title-missing")
+    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": REFUSED["403"]}
+    for change in (None, "still"):
+        several.night(site)
+        assert several.issues() == {("response-4xx", "/b"): ("open", change)}
+        rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
+        assert [(row["status_code"], row["kept_status_code"]) for row in rows] == [(403, None)]
+
+
+def test_a_night_in_which_most_is_refused_ends_nothing_and_is_no_night_to_compare_with(nights: Of) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
+    baseline = several.folder
+    record = several.night({**WHOLE, **dict.fromkeys(WHOLE, REFUSED["403"]), "/": HOME})
+    assert (record.certificate.stopped, record.certificate.is_complete) == (LITTLE, False)
+    assert several.before.crawl == baseline
+    assert several.changed("fixed", "gone") == set()
+    several.night(WHOLE)
+    assert of_hub(several) == dict.fromkeys(FOUND, "still")
 
 
 def test_what_a_trap_leaves_out_is_expected_for_one_night(nights: Of) -> None:

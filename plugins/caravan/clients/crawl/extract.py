@@ -17,7 +17,7 @@ from caravan.clients.crawl.sniffing import sniffed_type
 from caravan.clients.crawl.structured import clean
 from caravan.clients.crawl.tables import PAGE
 from caravan.clients.crawl.targets import Target, Targets
-from caravan.core.crawl import REDIRECTS, UNREAD, Answer, Extracted, Kind, Limits, Rows, Scope
+from caravan.core.crawl import REDIRECTS, UNREAD, UNREAD_STATUSES, Answer, Extracted, Kind, Limits, Rows, Scope
 from caravan.core.urls import BadUrl, host_of, resolve
 
 VERSION = 6
@@ -139,7 +139,7 @@ def _why_not_whole(answer: Answer, kind: Kind) -> str | None:
 
 
 def _is_read(status: int | None, facts: Facts) -> bool:
-    if status is None or status == 429 or status >= 500:
+    if status is None or status in UNREAD_STATUSES or status >= 500:
         return False
     # Of another document than a page nothing is read but that it is there.
     is_page = facts["media_type"] is None or facts["media_type"] in _HTML or facts["reason"] == "no_location"

@@ -39,7 +39,7 @@ _COLLECTED_AFTER = (100_000, 20, 100)
 """For `gc.set_threshold`."""
 STOPPED = "stopped before it was through"
 NOTHING = "no page could be read"
-LITTLE = "most pages did not answer, or not as pages: the server was busy, failed, or broke off"
+LITTLE = "most pages did not answer, or not as pages: the server was busy, refused, failed, or broke off"
 """Of a site of which nothing was expected, too."""
 
 
