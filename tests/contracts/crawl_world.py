@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from caravan.clients.crawl.tables import TABLES
 from caravan.core.crawl import Limits, Scope
 
 FAST = Limits(requests_per_second=1000)
+IMPATIENT = replace(FAST, attempts=1)
+"""Nobody waits for a second attempt at what fails."""
 TIMING = {"requested_at", "ttfb_ms", "total_ms", "wait_ms", "final_rate"}
 """Columns that differ from one crawl to the next."""
 HTML = "text/html; charset=utf-8"

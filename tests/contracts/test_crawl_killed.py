@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crawl_world import FAST, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text
+from crawl_world import FAST, IMPATIENT, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text
 
 from caravan import PROJECT_ROOT
-from caravan.clients.crawl.runs import Plan, read_record
+from caravan.clients.crawl.runs import LITTLE, Plan, read_record
 
 PAGES = 240
 WORKER = Path(__file__).parent / "crawl_worker.py"
@@ -51,8 +51,9 @@ def _with_port(reply: Reply | None, port: int) -> Reply | None:
     return Reply(reply.body.replace(b"{port}", str(port).encode()), reply.status, reply.headers)
 
 
-def start(folder: Path, site: Site, checkpoint: int) -> subprocess.Popen[bytes]:
+def start(folder: Path, site: Site, checkpoint: int, last: Path | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", str(WORKER), str(folder), f"{site.url}/", str(checkpoint), "0.002"]
+    command += [str(last)] if last else []
     environment = {**os.environ, "PYTHONPATH": f"{PROJECT_ROOT / 'plugins'}:{WORKER.parent}"}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
 
@@ -67,14 +68,14 @@ def kill_at(process: subprocess.Popen[bytes], site: Site, asked: int) -> bool:
     return was_running
 
 
-def crawl_with_kills(folder: Path, site: Site, moments: list[int], checkpoint: int) -> int:
+def crawl_with_kills(folder: Path, site: Site, moments: list[int], checkpoint: int, last: Path | None = None) -> int:
     """How often it was killed; at the end it is through."""
     killed = 0
     for moment in moments:
-        killed += kill_at(start(folder, site, checkpoint), site, len(site.log) + moment)
+        killed += kill_at(start(folder, site, checkpoint, last), site, len(site.log) + moment)
         if (record := read_record(folder)) is not None and record.ended_at is not None:
             return killed
-    process = start(folder, site, checkpoint)
+    process = start(folder, site, checkpoint, last)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said.decode()
     return killed
@@ -108,6 +109,42 @@ def test_killed_at_any_moment(tmp_path: Path, site: Site, seed: int) -> None:
     moments = [chance.randrange(1, 150) for _ in range(chance.randrange(1, 5))]
     assert crawl_with_kills(tmp_path / "killed", site, moments, chance.choice([3, 20, 100])) > 0
     assert tables(tmp_path / "killed") == tables(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("failing", "status", "stopped"),
+    [
+        # Among the first that are asked for; not many: each halves the rate.
+        ({1, 2, 30}, 503, None),
+        ({number for number in range(PAGES) if number % 5}, 500, LITTLE),
+    ],
+    ids=["several", "most"],
+)
+def test_pages_that_fail_stand_as_they_were_last_read_whenever_it_is_killed(
+    tmp_path: Path, site: Site, failing: set[int], status: int, stopped: str | None
+) -> None:
+    plan, last, killed = Plan((site.url + "/",), scope_of(site), IMPATIENT), tmp_path / "last", tmp_path / "killed"
+    assert run(last, plan).certificate.is_complete
+    well = site.route
+    site.route = lambda path: text("oh", status) if _number(path) in failing else well(path)
+    whole = run(tmp_path / "whole", plan, last=last)
+    asked = set(site.paths())
+    site.log.clear()
+    kept = "SELECT count(*) FROM page WHERE kept_status_code = 200"
+    assert kill_at(start(killed, site, 7, last), site, 80)
+    [(before,)] = ask(killed, kept)
+    assert crawl_with_kills(killed, site, [60, 40], 7, last) == 2
+    assert set(site.paths()) == asked
+    assert before > 0 and ask(killed, kept) == [(sum(_number(path) in failing for path in asked),)]
+    assert tables(killed) == tables(tmp_path / "whole")
+    record = read_record(killed)
+    assert record is not None and record.ended_at is not None and record.certificate == whole.certificate
+    assert (whole.certificate.stopped, whole.certificate.is_complete) == (stopped, stopped is None)
+
+
+def _number(path: str) -> int:
+    """-1 for what is no page with a number."""
+    return int(path.removeprefix("/p/").partition("?")[0]) if path.startswith("/p/") else -1
 
 
 def test_parts_that_nobody_committed_are_removed(tmp_path: Path, site: Site) -> None:
