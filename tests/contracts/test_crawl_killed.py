@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crawl_world import FAST, IMPATIENT, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text
+from crawl_world import FAST, IMPATIENT, Reply, Site, ask, asked_for, page, run, scope_of, sitemap, tables, text, to
 
 from caravan import PROJECT_ROOT
-from caravan.clients.crawl.runs import LITTLE, Plan, read_record
+from caravan.clients.crawl.runs import AWAY, LITTLE, Plan, read_record
 
 PAGES = 240
 WORKER = Path(__file__).parent / "crawl_worker.py"
@@ -140,6 +140,19 @@ def test_pages_that_fail_stand_as_they_were_last_read_whenever_it_is_killed(
     record = read_record(killed)
     assert record is not None and record.ended_at is not None and record.certificate == whole.certificate
     assert (whole.certificate.stopped, whole.certificate.is_complete) == (stopped, stopped is None)
+
+
+def test_a_site_that_is_elsewhere_is_so_after_a_kill(tmp_path: Path, site: Site) -> None:
+    plan, last, killed = Plan((site.url + "/",), scope_of(site), IMPATIENT), tmp_path / "last", tmp_path / "killed"
+    assert run(last, plan).certificate.is_complete
+    well = site.route
+    site.route = lambda path: page("away", []) if path == "/away" else to("/away", 302) if "/p/" in path else well(path)
+    whole = run(tmp_path / "whole", plan, last=last)
+    assert whole.certificate.stopped == AWAY
+    assert crawl_with_kills(killed, site, [80, 60], 7, last) == 2
+    record = read_record(killed)
+    assert record is not None and record.certificate == whole.certificate
+    assert tables(killed) == tables(tmp_path / "whole")
 
 
 def _number(path: str) -> int:

@@ -15,7 +15,7 @@ from crawl_world import sitemap
 from fixture_site import ORIGIN
 from paper_nights import FAILED, REFUSED, PaperNights
 
-from caravan.clients.crawl.runs import LITTLE
+from caravan.clients.crawl.runs import AWAY, LITTLE
 from caravan.config.site_checks import adjusted, load_site_checks
 
 CATALOGUE = load_site_checks()
@@ -318,6 +318,51 @@ def test_a_night_in_which_most_is_refused_ends_nothing_and_is_no_night_to_compar
     assert several.changed("fixed", "gone") == set()
     several.night(WHOLE)
     assert of_hub(several) == dict.fromkeys(FOUND, "still")
+
+
+def sent(to: str, status: int = 302) -> dict[str, Any]:
+    return {"status": status, "headers": {"Location": to}}
+
+
+THERE = [path for path in WHOLE if path not in ("/r", "/m")]
+
+
+@pytest.mark.parametrize("status", [302, 303, 307])
+@pytest.mark.parametrize("to", ["/away", "/away?from={path}"])
+def test_a_site_that_is_elsewhere_for_a_night_ends_nothing(nights: Of, status: int, to: str) -> None:
+    several = nights(*CHECKS)
+    several.night(WHOLE)
+    baseline = several.folder
+    away = {path: sent(to.format(path=path), status) for path in THERE}
+    places = dict.fromkeys((to.format(path=path) for path in THERE), GOOD)
+    for _ in range(2):
+        record = several.night({**WHOLE, **places, **away})
+        assert (record.certificate.stopped, record.certificate.is_complete) == (AWAY, False)
+        assert several.before.crawl == baseline and several.changed("fixed", "gone") == set()
+    several.night(WHOLE)
+    assert of_hub(several) == dict.fromkeys(FOUND, "still")
+
+
+@pytest.mark.parametrize(
+    ("tonight", "stopped"),
+    [
+        ({path: sent("/away") for path in list(LEAVES)[:17]}, None),
+        ({path: sent("/away") for path in list(LEAVES)[:18]}, AWAY),
+        ({path: sent("/away") for path in list(LEAVES)[:17]} | {"/m": sent("/away"), "/r": sent("/away")}, None),
+        ({path: sent(f"/moved{path}") for path in LEAVES}, None),
+        ({path: sent("/de" if int(path[6:]) % 2 else "/en") for path in LEAVES}, AWAY),
+        ({path: sent("/away", 301) for path in LEAVES}, None),
+        ({path: sent("/away", 308) for path in LEAVES}, None),
+        ({"/": links("/b", *LEAVES, *(f"/new/{number}" for number in range(60)))}, None),
+    ],
+    ids=["half", "more", "not 200 before", "page by page", "by market", "for good", "for good, 308", "new ones"],
+)
+def test_when_a_site_is_elsewhere(nights: Of, tonight: Mapping[str, Any], stopped: str | None) -> None:
+    several = nights("response-4xx")
+    several.night(WHOLE)  # of which 35 answer 200
+    places = dict.fromkeys(["/away", "/de", "/en", *(f"/moved{path}" for path in LEAVES)], GOOD)
+    new = {f"/new/{number}": sent("/away") for number in range(60)}
+    assert several.night({**WHOLE, **places, **new, **tonight}).certificate.stopped == stopped
 
 
 def test_what_a_trap_leaves_out_is_expected_for_one_night(nights: Of) -> None:

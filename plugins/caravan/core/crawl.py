@@ -12,6 +12,7 @@ Kind = Literal["page", "resource", "external"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The first of what an address was found as decides: what is linked to is read, though an image shows it too."""
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
+TEMPORARY_REDIRECTS = frozenset((302, 303, 307))
 IN_WORDS: Mapping[str, str] = {
     "robots_unavailable": "its robots.txt could not be read",
     "host_unavailable": "it did not answer any more",

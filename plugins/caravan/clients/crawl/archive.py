@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from caravan.clients.crawl.origins import DEPTH, TRAP
 from caravan.clients.crawl.parts import SCHEMAS, part_numbers, read_part
-from caravan.core.crawl import UNREAD, Answer, Outcome
+from caravan.core.crawl import TEMPORARY_REDIRECTS, UNREAD, Answer, Outcome
 
 CARRIED = tuple(
     name
@@ -32,6 +32,7 @@ _KNOWN = (
     *("page_key", "kind", "outcome", "status_code", "kept_status_code", "reason", "is_truncated", "robots_http"),
     *("etag", "last_modified"),
 )
+_TEMPORARY = pa.array(sorted(TEMPORARY_REDIRECTS), SCHEMAS["page"].field("status_code").type)
 _Cached = TypeVar("_Cached")
 _Columns = dict[str, "list[Any] | pa.ChunkedArray"]
 
@@ -125,6 +126,28 @@ class Archive:
             page = page.filter(pc.and_kleene(is_page, pc.or_kleene(well, failed)))
             yield from zip(page["page_key"].to_pylist(), page["url"].to_pylist(), strict=True)
 
+    def is_away(self, folder: Path) -> bool:
+        """Whether the crawl in `folder` met the site while it was elsewhere for a while, as under maintenance: of the
+        pages that answered 200 more than half redirect temporarily, two or more to one place on average.
+
+        A move page by page is no absence, though it is redirected with 302: it would be one each night, and no crawl
+        complete any more. Counted in what is on disk, the same however often the crawl was killed.
+        """
+        asked, sent = [np.empty(0, dtype=np.int64)], {}
+        for number in part_numbers(folder, "page"):
+            page = read_part(folder, "page", number, ["page_key", "requested_at", "status_code", "location_url"])
+            page = page.filter(pc.is_valid(page["requested_at"]))
+            asked.append(page["page_key"].to_numpy())
+            page = page.filter(pc.is_in(page["status_code"], _TEMPORARY))
+            for key, url in zip(page["page_key"].to_pylist(), page["location_url"].to_pylist(), strict=True):
+                if url is not None:
+                    sent[key] = url.partition("?")[0]
+        if not sent:
+            return False
+        was_there = np.intersect1d(self._answered_well(), np.concatenate(asked))
+        places = [sent[key] for key in was_there.tolist() if key in sent]
+        return 2 * len(places) > len(was_there) and 2 * len(set(places)) <= len(places)
+
     def carry(self, unchanged: Sequence[Unchanged], kept: Sequence[Kept] = ()) -> dict[str, pa.Table]:
         """All rows of these pages, with what was measured tonight. `unchanged`: those that had validators. `kept`:
         those that were read."""
@@ -160,6 +183,15 @@ class Archive:
         for number in self._parts_of_sitemaps.get(url, ()):
             parts = {name: read_part(self.folder, name, number) for name in _OF_SITEMAPS}
             yield {name: part.filter(pc.equal(part["sitemap_url"], url)) for name, part in parts.items()}
+
+    def _answered_well(self) -> np.ndarray:
+        """Keys of the pages that answered 200, or did before they failed."""
+        found = [np.empty(0, dtype=np.int64)]
+        for number in part_numbers(self.folder, "page"):
+            page = read_part(self.folder, "page", number, ["page_key", "kind", "status_code", "kept_status_code"])
+            is_well = pc.equal(pc.coalesce(page["kept_status_code"], page["status_code"]), 200)
+            found.append(page.filter(pc.and_kleene(is_well, pc.equal(page["kind"], "page")))["page_key"].to_numpy())
+        return np.concatenate(found)
 
     @cached_property
     def _sitemaps(self) -> Mapping[str, KnownSitemap]:

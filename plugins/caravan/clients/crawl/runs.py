@@ -41,6 +41,10 @@ STOPPED = "stopped before it was through"
 NOTHING = "no page could be read"
 LITTLE = "most pages did not answer, or not as pages: the server was busy, refused, failed, or broke off"
 """Of a site of which nothing was expected, too."""
+AWAY = (
+    "most pages that were there redirect for now (302, 303, 307), and many to one place, as under maintenance: "
+    "what has moved for good answers 301"
+)
 
 
 @dataclass(frozen=True)
@@ -288,6 +292,8 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
         stopped = NOTHING
     elif 2 * sum(each.unseen_count for each in own) > sum(each.asked["page"] for each in own):
         stopped = LITTLE
+    elif (archive := crawling.work.archive) is not None and archive.is_away(crawling.work.parts.folder):
+        stopped = AWAY
     elif spent:
         stopped = "; ".join(f"{reason} of {host}" for reason, host in sorted(spent.items()))
     return Certificate(expected, seen, plan.required_share, failed, frontier.skipped(), stopped)
