@@ -133,7 +133,7 @@ class CrawlFacts:
             _make_views(self._connection, [_UNREAD_SITEMAP, *views])
             self._connection.register("issue_schema", ISSUE.empty_table())
             self._connection.execute("CREATE TABLE issue AS SELECT * FROM issue_schema")
-            self._connection.execute("CREATE TABLE unknown (check_id VARCHAR, url VARCHAR)")
+            self._connection.execute("CREATE TABLE unknown (check_id VARCHAR, page_key BIGINT, url VARCHAR)")
             self._given = set(given)
         except BaseException:
             self._connection.close()
