@@ -99,7 +99,8 @@ WHERE
     outcome = 'failed'
     OR status_code >= 500
     OR status_code = 429
-    OR reason IN ('timeout', 'broken', 'encoding', 'empty')
+    OR reason IN ('timeout', 'broken', 'encoding', 'empty', 'too_large', 'broken_gzip')
+    OR STARTS_WITH(reason, 'not_well_formed')
     OR (outcome = 'skipped' AND reason <> 'loop')
 """
 
