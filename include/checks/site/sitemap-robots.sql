@@ -42,9 +42,7 @@ SELECT
     CAST(NULL AS BIGINT) AS page_key,
     '' AS market_code
 FROM robots
-WHERE
-    robots.host NOT IN (SELECT page.host FROM page WHERE page.kind = 'external')
-    OR robots.host IN (SELECT page.host FROM page WHERE page.kind <> 'external');
+WHERE robots.host IN (SELECT page.host FROM page WHERE page.kind <> 'external');
 
 -- robots.txt of this and the last comparable crawl.
 CREATE TEMP VIEW robots_pair AS

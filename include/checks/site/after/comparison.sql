@@ -127,12 +127,16 @@ SELECT
     COALESCE(page.market_code, '') AS market_code,
     page.status_code,
     redirect_path.final_url,
-    COALESCE(page.text_hash, there_before.text_hash) AS text_hash,
     there_before.page_key IS NOT NULL AS was_there,
     COALESCE(there_before.is_read, FALSE) AS was_read,
     -- Before the first comparison nobody knows whether a page that fails is new.
     NOT comparison.knows_pages AND COALESCE(page.state IN ('server_error', 'unreachable', 'unasked'), FALSE) AS may_be_there,
     COALESCE(page.state = 'ok' AND page.is_html AND page.kept_status_code IS NULL, FALSE) AS is_there,
+    -- The text as it was last read whole.
+    CASE
+        WHEN is_there AND NOT (was_there AND COALESCE(page.is_truncated, FALSE)) THEN page.text_hash
+        ELSE there_before.text_hash
+    END AS text_hash,
     is_there AND was_there AND NOT COALESCE(page.is_truncated, FALSE)
     AND COALESCE(page.text_hash <> there_before.text_hash, FALSE) AS has_changed,
     was_there AND COALESCE(page.status_code IN (301, 308) AND redirect_path.final_state = 'ok', FALSE) AS has_moved,
