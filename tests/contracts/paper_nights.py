@@ -97,7 +97,7 @@ class PaperNights:
         self.audit(record)
         self.asked = sorted(site.asked)
         last = self.folder if record.certificate.is_complete else self.before.crawl
-        self.before = Before(last, self.folder / LEDGER)
+        self.before = Before(last, self.folder)
         return record
 
     def audit(self, record: Record) -> Audited:

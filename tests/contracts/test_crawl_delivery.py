@@ -85,7 +85,7 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
         assert (len(keys), len(sources)) == (5, 1)
         score = pa.table({"page_key": keys, "score": np.arange(5) * 1.0, "previous_score": [None] * 5})
         facts.provide("link_score", score)
-        comparing.compare(facts, TEXTS["comparison"], [], {}, None, Standing(NIGHT, False, True))
+        comparing.compare(facts, TEXTS["comparison"], [], {}, comparing.Known(), Standing(NIGHT, False, True))
         findings.suppress(facts, TEXTS["suppression"], suppressions)
         files = delivery.deliver(
             facts,

@@ -66,7 +66,7 @@ class Sites:
         with standing_at(LATER if last else NIGHT):
             record = crawls.crawl(plan, folder, self.settings, last=last, authorities=site.authorities)
         inputs = {**_inputs("market", _markets(night, site)), **(_known(shop) if shop else {})}
-        before = Before(last, last / "ledger.parquet" if last else None)
+        before = Before(last, last)
         audited = audit_crawl(site.name, folder, record, CATALOGUE, self.settings, before, inputs)
         assert not [each for each in audited.verdicts if each.is_broken]
         found: dict[str, set[str]] = {}

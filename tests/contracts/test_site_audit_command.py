@@ -195,6 +195,24 @@ def test_a_crawl_that_is_through_only_waits_for_its_audit(command: Command, site
 
 
 @pytest.mark.usefixtures("few_checks")
+def test_an_audit_that_died_is_done_before_anything_is_crawled_again(
+    command: Command, tmp_path: Path, site: Site, web: Web
+) -> None:
+    command(folder=None)
+    web.pages |= {"/": page("home", ["/a", "/b", "/new"]), "/new": page("", ["/"])}
+    command(folder=None)
+    newest = max((tmp_path / "home/site/crawls").glob("*/*"))
+    told = ledger(newest)
+    for name in ("report.html", "issues.csv", "ledger.parquet", "check.parquet", "page_there.parquet"):
+        (newest / name).unlink()
+    site.log.clear()
+    code, _ = command(folder=None)
+    assert code == 0 and site.log == [], "nothing is asked again"
+    assert ledger(newest) == told and told[CHECK, "new"] == ("open", "new")
+    assert pq.read_table(newest / "page_change.parquet")["change"].to_pylist() == ["added", "changed"]
+
+
+@pytest.mark.usefixtures("few_checks")
 @pytest.mark.parametrize(
     ("gate", "code", "told"),
     [

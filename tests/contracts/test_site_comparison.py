@@ -12,7 +12,7 @@ import pytest
 from fixture_site import ORIGIN, tables_of
 
 from caravan.clients.crawl import comparing
-from caravan.clients.crawl.comparing import Asked, Standing
+from caravan.clients.crawl.comparing import Asked, Known, Standing, read_known
 from caravan.clients.crawl.facts import CrawlFacts
 from caravan.config.site_checks import FOLDER, load_site_checks
 from caravan.functions.site.audit import audit
@@ -37,8 +37,7 @@ class Nights:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.number = 0
-        self.known: pa.Table | None = None
-        self.texts: pa.Table | None = None
+        self.known = Known()
         self.tables: dict[str, pa.Table] = {}
         self.asked: dict[str, int] = {}
 
@@ -65,15 +64,14 @@ class Nights:
             verdicts = [each for each in audit(facts, asked) if each.was_asked]
             tonight = [Asked(each.check.id, each.check.version, each.check.judges) for each in verdicts]
             standing = Standing(at, comparable and bool(self.tables), complete)
-            comparing.compare(facts, COMPARISON, tonight, self.asked, self.known, standing, self.texts)
+            comparing.compare(facts, COMPARISON, tonight, self.asked, self.known, standing)
             comparing.write(facts, self.folder)
-        self.known = pq.read_table(self.folder / "ledger.parquet")
-        self.texts = pq.read_table(self.folder / comparing.PAGE_TEXTS)
+        self.known = read_known(self.folder, [check.id for check in CATALOGUE.checks])
         changes = pq.read_table(self.folder / "page_change.parquet").to_pylist()
         self.tables, self.asked = tables, {each.check_id: each.version for each in tonight}
         issues = {
             (row["check_id"], row["url"].removeprefix(ORIGIN)): (row["state"], row["change"])
-            for row in self.known.to_pylist()
+            for row in pq.read_table(self.folder / "ledger.parquet").to_pylist()
         }
         return issues, {row["url"].removeprefix(ORIGIN): row["change"] for row in changes}
 
@@ -105,7 +103,7 @@ def test_new_still_fixed_and_back(nights):
     assert issues == {BROKEN: ("fixed", None)}, "it was told once"
     issues, _ = nights.crawl({"/": GOOD, "/lost": GONE})
     assert issues == {BROKEN: ("open", "regressed")}
-    (row,) = nights.known.to_pylist()
+    (row,) = pq.read_table(nights.folder / "ledger.parquet").to_pylist()
     assert row["first_seen_at"] == FIRST + timedelta(days=2), "it is the same issue"
     assert row["state_since"] == row["last_seen_at"] == FIRST + timedelta(days=6)
     assert row["regressed_count"] == 1
@@ -211,3 +209,45 @@ def test_another_configuration_changes_no_pages(nights):
     nights.crawl({"/": GOOD, "/a": GOOD})
     _, pages = nights.crawl({"/": GOOD, "/b": GOOD}, comparable=False)
     assert pages == {}
+
+
+FORBIDDEN, ELSEWHERE, FAILS = (
+    {"status": 403},
+    {"status": 302, "headers": {"Location": "/later"}},
+    {"status": 500},
+)
+
+
+@pytest.mark.parametrize("answer", [FORBIDDEN, ELSEWHERE, FAILS], ids=["403", "302", "500"])
+def test_a_page_that_answers_otherwise_for_a_night_neither_goes_nor_comes(nights, answer):
+    site = {"/": GOOD, "/later": GOOD, "/a": {"body": "a", "text_hash": 1}}
+    nights.crawl(site)
+    assert nights.crawl({**site, "/a": answer})[1] == {}
+    assert nights.crawl(site)[1] == {}
+    nights.crawl({**site, "/a": answer})
+    assert nights.crawl({**site, "/a": {"body": "b", "text_hash": 2}})[1] == {"/a": "changed"}
+    nights.crawl({**site, "/a": answer})
+    assert nights.crawl({**site, "/a": GONE})[1] == {"/a": "removed"}
+
+
+def test_what_fails_in_between_loses_no_word(nights):
+    nights.crawl({"/": GOOD, "/old": GOOD})
+    assert nights.crawl({"/": GOOD, "/old": MOVED, "/new": FAILS})[1] == {}
+    assert nights.crawl({"/": GOOD, "/old": MOVED, "/new": GOOD})[1] == {"/old": "moved", "/new": "added"}
+    assert nights.crawl({"/": GOOD, "/new": GONE})[1] == {"/new": "removed"}
+    assert nights.crawl({"/": GOOD, "/new": FAILS})[1] == {}
+    assert nights.crawl({"/": GOOD, "/new": GOOD})[1] == {"/new": "added"}
+
+
+def test_half_a_crawl_tells_each_page_once(nights):
+    nights.crawl({"/": GOOD})
+    assert nights.crawl({"/": GOOD, "/a": GOOD}, complete=False)[1] == {"/a": "added"}
+    assert nights.crawl({"/": GOOD, "/a": GOOD})[1] == {}
+
+
+def test_another_spelling_of_an_address_is_the_same_issue(nights):
+    nights.crawl({"/": GOOD, "/a_b%c3%a9": GOOD})
+    issues, pages = nights.crawl({"/": GOOD, "/a_b%C3%A9": GOOD})
+    assert (issues, pages) == ({("url-underscore", "/a_b%C3%A9"): ("open", "still")}, {})
+    issues, pages = nights.crawl({"/": GOOD, "/a_b%c3%a9": GONE})
+    assert (issues["url-underscore", "/a_b%C3%A9"], pages) == (("gone", "gone"), {"/a_b%c3%a9": "removed"})

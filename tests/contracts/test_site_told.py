@@ -12,7 +12,8 @@ import pytest
 from fixture_site import ORIGIN, tables_of
 
 from caravan.clients.crawl import announcing, comparing
-from caravan.clients.crawl.comparing import PAGE_TEXTS, Standing
+from caravan.clients.crawl.comparing import Standing
+from caravan.clients.crawl.contents import PAGE_TEXTS
 from caravan.clients.crawl.facts import CrawlFacts
 from caravan.config.site_checks import FOLDER, load_site_checks
 
@@ -50,7 +51,7 @@ class Nights:
         tables, _ = tables_of({"site": site})
         with CrawlFacts(tables, CATALOGUE.script(COMPARISON, ANNOUNCEMENT), folder, threads=1) as facts:
             standing = Standing(FIRST + timedelta(days=self.number), before is not None, complete)
-            comparing.compare(facts, COMPARISON, (), {}, None, standing, self.known)
+            comparing.compare(facts, COMPARISON, (), {}, comparing.Known(texts=self.known), standing)
             comparing.write(facts, folder)
             announcing.write(facts, ANNOUNCEMENT, before, folder)
         self.number += 1

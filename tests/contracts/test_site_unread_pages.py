@@ -385,6 +385,15 @@ def test_what_was_only_shown_by_pages_was_not_read(nights: Of) -> None:
     assert [(row["kind"], row["status_code"], row["kept_status_code"]) for row in rows] == [("page", 503, None)]
 
 
+def test_what_the_last_crawl_saw_is_asked_for_however_deep_the_site_is(nights: Of) -> None:
+    several = nights("response-5xx")
+    several.plan = replace(several.plan, limits=replace(several.plan.limits, depth=2))
+    site = {**LEAVES, "/": links(*LEAVES, "/1"), "/1": links("/2"), "/2": links("/3"), "/3": GOOD, "/b": GOOD}
+    several.night({**site, "/": links(*LEAVES, "/1", "/b")})
+    several.night({**site, "/b": GONE})
+    assert "/b" in several.asked and several.pages()["/b"] == "removed"
+
+
 def test_robots_txt_is_no_failure(nights: Of) -> None:
     several = nights(*CHECKS)
     several.night(WHOLE)
@@ -422,6 +431,8 @@ def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, fai
         assert {which: found[which] for which in expected} == dict.fromkeys(expected, ("open", "still"))
         assert found["sitemap-missing-page", "/b"] == ("open", "unverified")
         assert ("sitemap-missing-page", "/new") not in found, "nobody knows what it lists by now"
+    several.night({**site, **files, "/new": GOOD, "/": links(*LEAVES, "/b", "/new")})
+    assert several.issues()["sitemap-missing-page", "/new"] == ("open", "new"), "since it was last asked"
     several.night({**site, **files, failing: GONE})
     assert several.issues()["response-4xx", "/m"] == ("gone", "gone")
 

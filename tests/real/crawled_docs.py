@@ -17,7 +17,6 @@ from nginx_server import Logged
 
 from caravan.assembly import site as crawls
 from caravan.assembly.site_audit import Audited, Before, audit_crawl
-from caravan.clients.crawl.contents import LEDGER
 from caravan.clients.crawl.runs import Record
 from caravan.clients.crawl.tables import TABLES
 from caravan.config.settings import Settings
@@ -108,6 +107,6 @@ class CrawledDocs:
         last = before.folder if before else None
         record = crawls.crawl(plan, folder, self._settings, last=last)
         logged = nginx_server.logged(self._folder, port)[known:]
-        standing = Before(before.folder, before.folder / LEDGER) if before else Before()
+        standing = Before(before.folder, before.folder) if before else Before()
         audited = audit_crawl(site.code, folder, record, self._catalogue, self._settings, standing)
         return Crawled(site, origin, folder, record, audited, logged)

@@ -71,7 +71,7 @@ def test_the_first_page_and_the_list_say_how_each_site_does(pages, page):
         ("site_shop.html", "1 new, 0 back, 2 over"),
         ("site_shop.html", "(400 − 16) / 400"),
         ("site_shop.html", '30 more in <a href="site_shop.csv">site_shop.csv</a>'),
-        ("site_shop.html", "gone with its page"),
+        ("site_shop.html", "gone, nothing left to judge"),
         ("site_shop.html", "1 moved, 1 removed"),
         ("site_shop.html", "no Chrome UX Report by page and form factor"),
         ("site_shop.html", "Left so for now"),

@@ -4,6 +4,9 @@ CREATE TEMP MACRO PATH_OF(address) AS REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*
 
 CREATE TEMP MACRO QUERY_OF(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)', 1);
 
+-- What an issue is about, whichever spelling of a page's address the crawl met first.
+CREATE TEMP MACRO PLACE_OF(page_key, url) AS COALESCE(CAST(page_key AS VARCHAR), url);
+
 CREATE TEMP MACRO HOSTNAME_OF(host) AS REGEXP_REPLACE(host, ':[0-9]+$', '');
 
 -- Characters as a reader counts them: without marks that stand on others, as in Thai. ASCII has none, and no time is

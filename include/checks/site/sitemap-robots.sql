@@ -18,7 +18,12 @@ SELECT
     '' AS market_code
 FROM sitemap
 LEFT JOIN (SELECT DISTINCT url FROM unread_sitemap) AS unread_sitemap ON sitemap.url = unread_sitemap.url
-WHERE sitemap.declared_in <> 'guess' OR (sitemap.status_code = 200 AND sitemap.kind IS NOT NULL);
+WHERE
+    sitemap.declared_in <> 'guess'
+    OR (sitemap.status_code = 200 AND sitemap.kind IS NOT NULL)
+    -- It was read before, and stands for what it listed.
+    OR sitemap.url IN (SELECT sitemap_url.sitemap_url FROM sitemap_url)
+    OR sitemap.url IN (SELECT child.parent_url FROM sitemap AS child);
 
 -- Pages with alternates in a sitemap.
 CREATE TEMP VIEW page_of_sitemap_hreflang AS
@@ -30,13 +35,14 @@ CREATE TEMP VIEW page_to_list AS
 SELECT * FROM indexable
 WHERE EXISTS (SELECT 1 FROM listed);
 
--- robots.txt by host.
+-- robots.txt by host of the site: those of other sites were read to ask for what pages link to there.
 CREATE TEMP VIEW robots_file AS
 SELECT
     robots.*,
     CAST(NULL AS BIGINT) AS page_key,
     '' AS market_code
-FROM robots;
+FROM robots
+WHERE robots.host IN (SELECT page.host FROM page WHERE page.kind <> 'external');
 
 -- robots.txt of this and the last comparable crawl.
 CREATE TEMP VIEW robots_pair AS

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from caravan.assembly.clock import utc_now
+from caravan.clients.crawl.contents import REPORT, is_audited
 from caravan.config.settings import Settings
 from caravan.config.site_checks import FOLDER, Catalogue
 from caravan.core.crawl import IN_WORDS, Certificate, in_words
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from caravan.clients.crawl.facts import CrawlFacts
     from caravan.clients.crawl.runs import Plan, Record
 
-ISSUES, CHECKS, CSV, REPORT = "issue.parquet", "check.parquet", "issues.csv", "report.html"
+ISSUES, CHECKS, CSV = "issue.parquet", "check.parquet", "issues.csv"
 LINK_SCORES = "link_score.parquet"
 CHECK = pa.schema(
     {
@@ -36,6 +38,7 @@ CHECK = pa.schema(
         "outcome": pa.string(),  # fired, passed, not_evaluated
         "reason": pa.string(),  # of what was not evaluated
         "judged_count": pa.int64(),  # NULL where it could not be asked
+        "asked_version": pa.int64(),  # with which it was asked last, in this or an earlier comparable crawl
         "issue_count": pa.int64(),
         "affected_count": pa.int64(),
     }
@@ -45,11 +48,11 @@ FIRST_CRAWL = "there is no earlier complete crawl of the same configuration"
 
 @dataclass(frozen=True)
 class Before:
-    """`crawl`: the folder of the last complete crawl of the same configuration, audited. `ledger`: of what is known of
-    issues, which a crawl that was not complete carries on too."""
+    """`crawl`: the folder of the last complete crawl of the same configuration, audited. `known`: the one with what is
+    known of issues and pages, which a crawl that was not complete carries on too."""
 
     crawl: Path | None = None
-    ledger: Path | None = None
+    known: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,11 @@ class Also:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Where to crawl. `record`: of the crawl there, where it is through and only waits for its audit."""
+    """Where to crawl. `last`: the crawl whose pages need not be sent again. `record`: of the crawl there, where it is
+    through and only waits for its audit."""
 
     folder: Path
+    last: Path | None = None
     before: Before = Before()
     record: Record | None = None
 
@@ -96,21 +101,28 @@ def prepare(plan: Plan, folder: Path) -> Prepared:
         and record.ended_at is not None
         and record.configuration_hash == same
         and record.certificate.stopped != NOTHING
-        and not (folder / REPORT).exists()
+        and not is_audited(folder)
     )
     previous = set_aside(folder, same, keep=waits)
-    ledger = folder / PREVIOUS / LEDGER
-    return Prepared(folder, Before(previous, ledger if ledger.exists() else None), record if waits else None)
+    kept = folder / PREVIOUS
+    known = kept if (kept / LEDGER).exists() else None
+    return Prepared(folder, previous, Before(previous, known), record if waits else None)
 
 
 def prepare_below(plan: Plan, root: Path, fresh: bool) -> Prepared:
-    """A folder of its own for each crawl. `fresh`: as if there had been none."""
+    """A folder of its own for each crawl; the newest, where it only waits for its audit. `fresh`: as if there had been
+    none."""
     from caravan.assembly.site import choose_folders, configuration_hash
-    from caravan.clients.crawl.folders import newest_ledger
+    from caravan.clients.crawl.folders import comparable, crawls, unaudited
 
-    folder, last = choose_folders(plan, root, fresh)
-    ledger = None if fresh else newest_ledger(root, configuration_hash(plan), folder)
-    return Prepared(folder, Before(last, ledger))
+    if fresh:
+        return Prepared(choose_folders(plan, root, fresh)[0])
+    same = configuration_hash(plan)
+    waiting = unaudited(root, same, utc_now())
+    folder, last = (waiting[0], None) if waiting else choose_folders(plan, root)
+    older = [each for each in crawls(root) if each[0] != folder and each[1].configuration_hash == same]
+    known = next((path for path, _ in older if is_audited(path)), None)
+    return Prepared(folder, last, Before(comparable(older, same), known), waiting[1] if waiting else None)
 
 
 def audit_crawl(
@@ -151,17 +163,14 @@ def audit_crawl(
             comparing.Asked(each.check.id, each.check.version, each.check.judges) for each in verdicts if each.was_asked
         ]
         standing = comparing.Standing(record.started_at, before.crawl is not None, certificate.is_complete)
+        asked_before = _asked_before(before)
         # Of a check that is not asked any more nobody would ever say that an issue is over: it is known no more.
-        of_asked = [("check_id", "in", [check.id for check in catalogue.checks])]
-        known = pq.read_table(before.ledger, filters=of_asked) if before.ledger is not None else None
-        # Both are what was known after the same crawl.
-        texts = before.ledger.with_name(comparing.PAGE_TEXTS) if before.ledger is not None else None
-        known_texts = pq.read_table(texts) if texts is not None and texts.exists() else None
-        comparing.compare(facts, script, asked_of, _asked_before(before), known, standing, known_texts)
+        known = comparing.read_known(before.known, [check.id for check in catalogue.checks])
+        comparing.compare(facts, script, asked_of, asked_before, known, standing)
         findings.suppress(facts, (FOLDER / "after" / "suppression.sql").read_text(encoding="utf-8"), suppressions)
         facts.write_issues(folder / ISSUES)
         with _whole(folder / CHECKS) as path:
-            pq.write_table(_check_table(verdicts), path, compression="zstd")
+            pq.write_table(_check_table(verdicts, asked_before), path, compression="zstd")
         comparing.write(facts, folder)
         titles = {check.id: check.title for check in catalogue.checks}
         with _whole(folder / CSV) as path, open(path, "w", encoding="utf-8", newline="") as file:
@@ -258,14 +267,14 @@ def _score_links(facts: CrawlFacts, folder: Path, before: Before) -> None:
 
 
 def _asked_before(before: Before) -> dict[str, int]:
-    """Check to version, of the crawl before; empty where it was not audited."""
-    if before.crawl is None or not (before.crawl / CHECKS).exists():
+    """Check to version with which it was asked last, up to the crawl before."""
+    if before.crawl is None:
         return {}
-    table = pq.read_table(before.crawl / CHECKS, columns=["check_id", "check_version", "judged_count"])
-    return {row["check_id"]: row["check_version"] for row in table.to_pylist() if row["judged_count"] is not None}
+    table = pq.read_table(before.crawl / CHECKS, columns=["check_id", "asked_version"])
+    return {row["check_id"]: row["asked_version"] for row in table.to_pylist() if row["asked_version"] is not None}
 
 
-def _check_table(verdicts: list[Verdict]) -> pa.Table:
+def _check_table(verdicts: list[Verdict], asked_before: Mapping[str, int]) -> pa.Table:
     rows = [
         {
             "check_id": each.check.id,
@@ -275,6 +284,7 @@ def _check_table(verdicts: list[Verdict]) -> pa.Table:
             "outcome": each.outcome,
             "reason": each.reason,
             "judged_count": each.judged_count,
+            "asked_version": each.check.version if each.was_asked else asked_before.get(each.check.id),
             "issue_count": each.issue_count,
             "affected_count": each.affected_count,
         }

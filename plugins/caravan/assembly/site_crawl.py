@@ -265,23 +265,16 @@ def _gated(night: _Night, site: Site) -> list[str]:
 
 def _newest(night: _Night, site: Site) -> tuple[Path, Record, Before]:
     """The newest crawl that is through, and what it is held against."""
-    from caravan.clients.crawl.contents import LEDGER
+    from caravan.clients.crawl.contents import is_audited
+    from caravan.clients.crawl.folders import comparable
 
     ended = _ended(night, site)
     if not ended:
         raise Rejected("NOT_CRAWLED", f"{site.code} has no crawl that is through; see the task `crawl`")
-    folder, record = ended[0]
-    comparable = next(
-        (
-            path
-            for path, older in ended[1:]
-            if older.configuration_hash == record.configuration_hash and older.certificate.is_complete
-        ),
-        None,
-    )
+    (folder, record), *older = ended
     # What is known of issues goes on, however the site is crawled.
-    ledger = next((path / LEDGER for path, _ in ended[1:] if (path / LEDGER).exists()), None)
-    return folder, record, Before(comparable, ledger)
+    known = next((path for path, _ in older if is_audited(path)), None)
+    return folder, record, Before(comparable(older, record.configuration_hash), known)
 
 
 def _ended(night: _Night, site: Site) -> list[tuple[Path, Record]]:

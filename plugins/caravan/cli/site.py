@@ -90,7 +90,7 @@ def crawl(
         if record is None:
             with _stopped_by_signals() as stop, _shown() as show:
                 record = crawls.crawl(
-                    plan, ready.folder, settings, last=ready.before.crawl, fresh=fresh, stop=stop, progress=show
+                    plan, ready.folder, settings, last=ready.last, fresh=fresh, stop=stop, progress=show
                 )
         _summarise(ready.folder, record)
         if record.ended_at is None:

@@ -106,7 +106,7 @@ def _checks(crawl: AuditedCrawl, audited: Audited) -> Table:
 
 def _changes(crawl: AuditedCrawl) -> str:
     count = crawl.change_counts.get
-    over = f"{count('fixed', 0):,} fixed, {count('gone', 0):,} gone with their pages"
+    over = f"{count('fixed', 0):,} fixed, {count('gone', 0):,} gone"
     told = over if crawl.is_complete else "what is fixed is not known"
     more = f", {count('unverified', 0):,} not judged again" if count("unverified", 0) else ""
     return f"Since the last complete crawl: {count('new', 0):,} new, {count('regressed', 0):,} back, {told}{more}."

@@ -28,7 +28,7 @@ class Issue(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """An issue that was over with this crawl. `change`: fixed, or gone with its page."""
+    """An issue that was over with this crawl. `change`: fixed, or gone: nothing is left to judge."""
 
     check_id: str
     url: str

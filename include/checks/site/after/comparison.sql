@@ -1,12 +1,12 @@
 -- What tonight's crawl says about issues that were known, and about pages of the last comparable crawl. Runs after the
--- audit, in the same database (`views.sql`: address; `facts.py`: issue, unknown, previous_page).
+-- audit, in the same database (`views.sql`: address; `facts.py`: issue, unknown).
 --
 -- comparison: one row. `is_comparable`: the last crawl asked the same of the same site. `is_complete`: this one saw
--- enough of what was expected to say that something is over.
+-- enough of what was expected to say that something is over. `knows_pages`: there_before is known.
 -- known: each issue ever found, by check and url; `state` open, fixed or gone.
 -- compared: checks that were asked by the same rule in both crawls.
 -- judged: what those with open issues looked at tonight. unknown: what of it they could not judge.
--- known_text: `page_text` as it was last known.
+-- known_text, there_before: `page_text` and `page_there` as they were last known.
 
 -- Whether tonight shows that search engines may show an address no more, were it what they could show before: it is no
 -- more, has moved for good, is blocked, or is there and says so.
@@ -43,11 +43,13 @@ SELECT
         OR (address.state = 'ok' AND address.kept_status_code IS NULL AND NOT COALESCE(address.is_truncated, FALSE))
     ) AS is_absent
 FROM issue
-FULL JOIN known ON issue.check_id = known.check_id AND issue.url = known.url
+FULL JOIN known
+    ON issue.check_id = known.check_id AND PLACE_OF(issue.page_key, issue.url) = PLACE_OF(known.page_key, known.url)
 LEFT JOIN compared ON COALESCE(issue.check_id, known.check_id) = compared.check_id
 LEFT JOIN judged ON known.check_id = judged.check_id AND known.url = judged.url
 LEFT JOIN address ON COALESCE(issue.page_key, known.page_key) = address.page_key
-LEFT JOIN unknown ON known.check_id = unknown.check_id AND known.url = unknown.url
+LEFT JOIN unknown
+    ON known.check_id = unknown.check_id AND PLACE_OF(known.page_key, known.url) = PLACE_OF(unknown.page_key, unknown.url)
 CROSS JOIN comparison;
 
 -- change: new, regressed (it was over before), still, fixed (its page was judged and passed), gone (its page is no
@@ -116,64 +118,63 @@ WHERE
         ELSE NOT IS_OVER(address.state, address.status_code, address.is_truncated)
     END;
 
--- What the last crawl knew of each page: one that failed then stood as it had been read before. was_seen: not where
--- nobody had ever read it.
-CREATE TEMP TABLE page_before AS
+-- What became of each page that is there, or was when it was last known. What answers otherwise for a night (it fails, is
+-- forbidden, leads on for now) is still there: its answer is told by checks.
+CREATE TEMP TABLE page_standing AS
+SELECT
+    COALESCE(page.page_key, there_before.page_key) AS page_key,
+    COALESCE(page.url, there_before.url) AS url,
+    COALESCE(page.market_code, '') AS market_code,
+    page.status_code,
+    redirect_path.final_url,
+    there_before.page_key IS NOT NULL AS was_there,
+    COALESCE(there_before.is_read, FALSE) AS was_read,
+    -- Before the first comparison nobody knows whether a page that fails is new.
+    NOT comparison.knows_pages AND COALESCE(page.state IN ('server_error', 'unreachable', 'unasked'), FALSE) AS may_be_there,
+    COALESCE(page.state = 'ok' AND page.is_html AND page.kept_status_code IS NULL, FALSE) AS is_there,
+    -- The text as it was last read whole.
+    CASE
+        WHEN is_there AND NOT (was_there AND COALESCE(page.is_truncated, FALSE)) THEN page.text_hash
+        ELSE there_before.text_hash
+    END AS text_hash,
+    is_there AND was_there AND NOT COALESCE(page.is_truncated, FALSE)
+    AND COALESCE(page.text_hash <> there_before.text_hash, FALSE) AS has_changed,
+    was_there AND COALESCE(page.status_code IN (301, 308) AND redirect_path.final_state = 'ok', FALSE) AS has_moved,
+    -- What a crawl did not come to is not known to be gone.
+    was_there
+    AND CASE
+        WHEN page.page_key IS NULL THEN comparison.is_complete
+        ELSE COALESCE(page.status_code IN (404, 410), FALSE)
+    END AS is_removed
+FROM (SELECT * FROM address WHERE kind = 'page') AS page
+FULL JOIN there_before ON page.page_key = there_before.page_key
+LEFT JOIN redirect_path ON page.page_key = redirect_path.page_key
+CROSS JOIN comparison;
+
+CREATE TEMP TABLE page_there AS
 SELECT
     page_key,
     url,
     text_hash,
-    COALESCE(is_html AND COALESCE(kept_status_code, status_code) = 200, FALSE) AS was_there,
-    kept_status_code IS NOT NULL
-    OR (
-        outcome IN ('fetched', 'not_modified', 'blocked')
-        AND COALESCE(status_code BETWEEN 200 AND 499 AND status_code <> 429, TRUE)
-        AND NOT COALESCE(is_truncated, FALSE)
-        AND COALESCE(reason NOT IN ('timeout', 'broken', 'encoding', 'empty'), TRUE)
-    ) AS was_seen
-FROM previous_page
-WHERE kind = 'page';
+    is_there OR was_read AS is_read
+FROM page_standing
+WHERE is_there OR may_be_there OR (was_there AND NOT has_moved AND NOT is_removed);
 
--- Pages that were there in one of the two crawls. One that could not be seen in either is neither there nor gone.
 CREATE TEMP TABLE page_change AS
-WITH both_crawls AS (
-    SELECT
-        COALESCE(address.page_key, page_before.page_key) AS page_key,
-        COALESCE(address.url, page_before.url) AS url,
-        address.market_code,
-        address.status_code,
-        redirect_path.final_url,
-        COALESCE(address.state = 'ok' AND address.is_html, FALSE) AND COALESCE(page_before.was_seen, TRUE) AS is_there,
-        COALESCE(page_before.was_there AND page_before.was_seen, FALSE) AS was_there,
-        NOT COALESCE(address.is_truncated, FALSE) AND address.text_hash IS DISTINCT FROM page_before.text_hash
-            AS has_changed,
-        (address.page_key IS NULL AND page_before.was_seen)
-        OR COALESCE(address.status_code IN (404, 410), FALSE) AS is_absent,
-        COALESCE(address.status_code IN (301, 308) AND redirect_path.final_state = 'ok', FALSE) AS has_moved
-    FROM (SELECT * FROM address WHERE kind = 'page') AS address
-    FULL JOIN page_before ON address.page_key = page_before.page_key
-    LEFT JOIN redirect_path ON address.page_key = redirect_path.page_key
-)
-
 SELECT
     CASE
-        WHEN is_there AND NOT was_there THEN 'added'
-        WHEN is_there AND has_changed THEN 'changed'
-        WHEN was_there AND has_moved THEN 'moved'
-        WHEN was_there AND is_absent THEN 'removed'
+        WHEN has_moved THEN 'moved'
+        WHEN is_removed THEN 'removed'
+        WHEN has_changed THEN 'changed'
+        ELSE 'added'
     END AS change,
     page_key,
     url,
-    COALESCE(market_code, '') AS market_code,
+    market_code,
     status_code,
-    CASE WHEN was_there AND has_moved THEN final_url END AS other_url
-FROM both_crawls
+    CASE WHEN has_moved THEN final_url END AS other_url
+FROM page_standing
 CROSS JOIN comparison
 WHERE
-    comparison.is_comparable
-    AND (
-        (is_there AND (NOT was_there OR has_changed))
-        OR (was_there AND has_moved)
-        -- What a crawl did not come to is not known to be gone; what answers 404 is.
-        OR (was_there AND is_absent AND (comparison.is_complete OR status_code IS NOT NULL))
-    );
+    comparison.knows_pages
+    AND (has_changed OR (is_there AND NOT was_there) OR (was_read AND (has_moved OR is_removed)));

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from caravan.clients.crawl.comparing import PAGE_TEXT, PAGE_TEXTS
+from caravan.clients.crawl.comparing import PAGE_TEXT
+from caravan.clients.crawl.contents import PAGE_TEXTS
 from caravan.clients.crawl.facts import CrawlFacts
 
 _TEXT = pa.string()

@@ -6,13 +6,16 @@ by a comparable and complete crawl that judged the same address again and found 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from caravan.clients.crawl import contents
 from caravan.clients.crawl.facts import CrawlFacts
 
 _INT, _TEXT, _AT = pa.int64(), pa.string(), pa.timestamp("us")
@@ -52,7 +55,18 @@ PAGE_TEXT = pa.schema(
     }
 )
 """Of what search engines may show."""
-PAGE_TEXTS = "page_text.parquet"
+PAGE_THERE = pa.schema({"page_key": _INT, "url": _TEXT, "text_hash": _INT, "is_read": pa.bool_()})
+"""Of pages that are there, or were when they last said so: the text as it was last read, if ever."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """After the crawl before, complete or not. None: not known. `ledger`: LEDGER; `texts`: PAGE_TEXT; `there`:
+    PAGE_THERE."""
+
+    ledger: pa.Table | None = None
+    texts: pa.Table | None = None
+    there: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -78,18 +92,21 @@ def compare(
     script: str,
     asked: Iterable[Asked],
     asked_before: Mapping[str, int],
-    known: pa.Table | None,
+    known: Known,
     standing: Standing,
-    known_texts: pa.Table | None = None,
 ) -> None:
-    """Make `ledger`, `page_text` and `page_change` in the database of `facts`, after the audit.
+    """Make `ledger`, `page_text`, `page_there` and `page_change` in the database of `facts`, after the audit.
 
-    `script`: include/checks/site/after/comparison.sql. `asked_before`: check to version, of the last crawl.
-    `known`: its ledger, None before there was one. `known_texts`: PAGE_TEXT, the same.
+    `script`: include/checks/site/after/comparison.sql. `asked_before`: check to version, as it was last asked.
     """
     # One that an older version wrote has other columns besides.
-    facts.register("known", (known if known is not None else LEDGER.empty_table()).select(LEDGER.names).cast(LEDGER))
-    facts.register("known_text", (known_texts if known_texts is not None else PAGE_TEXT.empty_table()).cast(PAGE_TEXT))
+    there = known.there if standing.is_comparable else None
+    for name, table, schema in (
+        ("known", known.ledger, LEDGER),
+        ("known_text", known.texts, PAGE_TEXT),
+        ("there_before", there, PAGE_THERE),
+    ):
+        facts.register(name, (table if table is not None else schema.empty_table()).select(schema.names).cast(schema))
     facts.register(
         "comparison",
         pa.table(
@@ -97,6 +114,7 @@ def compare(
                 "crawled_at": pa.array([standing.at], _AT),
                 "is_comparable": [standing.is_comparable],
                 "is_complete": [standing.is_complete],
+                "knows_pages": [there is not None],
             }
         ),
     )
@@ -110,7 +128,8 @@ def compare(
             continue
         facts.rows(
             "INSERT INTO judged SELECT DISTINCT known.check_id, known.url FROM known "
-            f"SEMI JOIN {each.judges} AS looked_at ON known.url = looked_at.url "
+            f"SEMI JOIN {each.judges} AS looked_at "
+            "ON PLACE_OF(known.page_key, known.url) = PLACE_OF(looked_at.page_key, looked_at.url) "
             "WHERE known.check_id = $check_id AND known.state = 'open'",
             {"check_id": each.check_id},
         )
@@ -118,7 +137,21 @@ def compare(
 
 
 def write(facts: CrawlFacts, folder: Path) -> None:
-    """`ledger.parquet`, `page_change.parquet` and `page_text.parquet`."""
-    facts.write("SELECT * FROM ledger ORDER BY check_id, url", LEDGER, folder / "ledger.parquet")
+    """What is known now, and `page_change.parquet`."""
+    facts.write("SELECT * FROM ledger ORDER BY check_id, url", LEDGER, folder / contents.LEDGER)
     facts.write("SELECT * FROM page_change ORDER BY change, url", PAGE_CHANGE, folder / "page_change.parquet")
-    facts.write("SELECT * FROM page_text ORDER BY page_key", PAGE_TEXT, folder / PAGE_TEXTS)
+    facts.write("SELECT * FROM page_text ORDER BY page_key", PAGE_TEXT, folder / contents.PAGE_TEXTS)
+    facts.write("SELECT * FROM page_there ORDER BY page_key", PAGE_THERE, folder / contents.PAGES_THERE)
+
+
+def read_known(folder: Path | None, check_ids: Collection[str]) -> Known:
+    """As `write` left it in a crawl's folder; issues of these checks."""
+    if folder is None:
+        return Known()
+
+    def read(name: str, filters: Any = None) -> pa.Table | None:
+        path = folder / name
+        return pq.read_table(path, filters=filters) if path.exists() else None
+
+    of_checks = [("check_id", "in", list(check_ids))]
+    return Known(read(contents.LEDGER, of_checks), read(contents.PAGE_TEXTS), read(contents.PAGES_THERE))

@@ -12,16 +12,19 @@ RECORD = "run.json"
 STATE = "frontier.sqlite"
 PREVIOUS = "previous"
 """The folder, in that of a crawl, of the one that was there before."""
-LEDGER = "ledger.parquet"
+LEDGER, PAGE_TEXTS, PAGES_THERE = "ledger.parquet", "page_text.parquet", "page_there.parquet"
+KNOWN = (LEDGER, PAGE_TEXTS, PAGES_THERE)
+"""What goes on from crawl to crawl, complete or not."""
+REPORT = "report.html"
+"""The last that an audit writes."""
 _OF_AUDIT = (
-    "report.html",
+    REPORT,
     "issues.csv",
     "issue.parquet",
     "check.parquet",
-    LEDGER,
+    *KNOWN,
     "link_score.parquet",
     "page_change.parquet",
-    "page_text.parquet",
 )
 """Each is written beside its place as `.tmp`, which one that is killed leaves behind."""
 # The state first: rows that are gone must not count.
@@ -36,6 +39,10 @@ _NAMES = (
 def written(folder: Path) -> Iterator[Path]:
     """Those that are there, in an order in which they can be removed."""
     return (folder / name for name in _NAMES if (folder / name).exists())
+
+
+def is_audited(folder: Path) -> bool:
+    return (folder / REPORT).exists()
 
 
 def remove_written(folder: Path) -> None:

@@ -99,7 +99,8 @@ WHERE
     outcome = 'failed'
     OR status_code >= 500
     OR status_code = 429
-    OR reason IN ('timeout', 'broken', 'encoding', 'empty')
+    OR reason IN ('timeout', 'broken', 'encoding', 'empty', 'too_large', 'broken_gzip')
+    OR STARTS_WITH(reason, 'not_well_formed')
     OR (outcome = 'skipped' AND reason <> 'loop')
 """
 
@@ -133,7 +134,7 @@ class CrawlFacts:
             _make_views(self._connection, [_UNREAD_SITEMAP, *views])
             self._connection.register("issue_schema", ISSUE.empty_table())
             self._connection.execute("CREATE TABLE issue AS SELECT * FROM issue_schema")
-            self._connection.execute("CREATE TABLE unknown (check_id VARCHAR, url VARCHAR)")
+            self._connection.execute("CREATE TABLE unknown (check_id VARCHAR, page_key BIGINT, url VARCHAR)")
             self._given = set(given)
         except BaseException:
             self._connection.close()

@@ -4,11 +4,12 @@ newest, which keeps the one before as `<folder>/previous`."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from caravan.clients.crawl.contents import LEDGER, PREVIOUS, remove_written, written
-from caravan.clients.crawl.runs import Record, read_record
+from caravan.clients.crawl.contents import KNOWN, PREVIOUS, is_audited, remove_written, written
+from caravan.clients.crawl.runs import NOTHING, Record, read_record
 
 GOES_ON = timedelta(hours=36)
 """The night after, a crawl that was stopped goes on. Later its pages and its robots.txt are of another time."""
@@ -24,32 +25,33 @@ def crawls(root: Path) -> list[tuple[Path, Record]]:
 
 
 def newest_complete(root: Path, configuration_hash: str) -> Path | None:
-    """What a crawl of this configuration can be compared with."""
-    for path, record in crawls(root):
+    """Whose pages need not be sent again to a crawl of this configuration."""
+    return _complete(crawls(root), configuration_hash)
+
+
+def comparable(found: Iterable[tuple[Path, Record]], configuration_hash: str) -> Path | None:
+    """The first of these crawls that one of this configuration can be compared with. One whose audit never came to its
+    end told nobody what it found: what is new since then would be told by none."""
+    return _complete(((path, record) for path, record in found if is_audited(path)), configuration_hash)
+
+
+def _complete(found: Iterable[tuple[Path, Record]], configuration_hash: str) -> Path | None:
+    for path, record in found:
         is_same = record.configuration_hash == configuration_hash
         if is_same and record.ended_at is not None and record.certificate.is_complete:
             return path
     return None
 
 
-def newest_ledger(root: Path, configuration_hash: str, before: Path) -> Path | None:
-    """What is known of issues up to a crawl; also one that was not complete knew them."""
-    for path, record in crawls(root):
-        if path != before and record.configuration_hash == configuration_hash and (path / LEDGER).exists():
-            return path / LEDGER
-    return None
-
-
 def prune(root: Path, keep: int) -> list[Path]:
-    """Remove crawls but the newest `keep`. The newest complete one of each of their configurations stays, and the
-    newest that knows of issues: the next crawl needs them. Returns what was removed."""
+    """Remove crawls but the newest `keep`. The newest complete and the newest comparable one of each of their
+    configurations stay, and the newest that was audited: the next crawl needs them. Returns what was removed."""
     found = crawls(root)
     kept = {path for path, _ in found[:keep]}
     for wanted in {record.configuration_hash for _, record in found[:keep]}:
-        complete = newest_complete(root, wanted)
-        kept |= {complete} if complete else set()
-    known = next((path for path, _ in found if (path / LEDGER).exists()), None)
-    removed = [path for path, _ in found if path not in kept and path != known]
+        kept |= {path for path in (_complete(found, wanted), comparable(found, wanted)) if path}
+    kept |= {path for path, _ in [each for each in found if is_audited(each[0])][:1]}
+    removed = [path for path, _ in found if path not in kept]
     for path in removed:
         shutil.rmtree(path)
     return removed
@@ -84,8 +86,9 @@ def _settle(aside: Path, previous: Path) -> None:
         aside.rename(previous)
         return
     previous.mkdir(exist_ok=True)
-    if (aside / LEDGER).exists():
-        (aside / LEDGER).replace(previous / LEDGER)
+    for name in KNOWN:
+        if (aside / name).exists():
+            (aside / name).replace(previous / name)
     shutil.rmtree(aside)
 
 
@@ -95,6 +98,15 @@ def unfinished(root: Path, configuration_hash: str, now: datetime) -> Path | Non
         is_young = now - record.started_at <= GOES_ON
         if record.ended_at is None and record.configuration_hash == configuration_hash and is_young:
             return path
+    return None
+
+
+def unaudited(root: Path, configuration_hash: str, now: datetime) -> tuple[Path, Record] | None:
+    """The newest, if it is through and only its audit is left, of this configuration and ended within `GOES_ON`."""
+    for path, record in crawls(root)[:1]:
+        is_same = record.configuration_hash == configuration_hash and record.certificate.stopped != NOTHING
+        if is_same and record.ended_at is not None and now - record.ended_at <= GOES_ON and not is_audited(path):
+            return path, record
     return None
 
 

@@ -50,7 +50,7 @@ class Facts(Protocol):
         ...
 
     def set_aside(self, sql: str, parameters: Mapping[str, object]) -> int:
-        """Keep the rows of a SELECT (check_id, url) as places that a check cannot judge tonight: how many they are."""
+        """Keep the rows of a SELECT (check_id, page_key, url) as places that a check cannot judge: how many."""
         ...
 
 
@@ -139,12 +139,13 @@ def unknown_sql(check: Check, columns: Sequence[str]) -> str:
     return f"""
 SELECT
     '{check.id}' AS check_id,
+    judged.page_key,
     judged.url
 FROM (
 {check.sql}
 ) AS found
 INNER JOIN {check.judges} AS judged ON found.{place} = judged.{place}
-GROUP BY judged.url
+GROUP BY judged.page_key, judged.url
 HAVING BOOL_AND(found.{_UNKNOWN})
 """
 
