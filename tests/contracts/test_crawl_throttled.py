@@ -58,12 +58,12 @@ def test_what_a_host_was_too_busy_to_show_was_not_seen(tmp_path: Path) -> None:
     assert rows == [("fetched", None, 200, 2), ("skipped", "told_to_wait", 429, 3)]
 
 
-BUSY, FAILING, REFUSING = text("slow down", 429), text("oh", 500), text("no robots here", 403)
+BUSY, FAILING = text("slow down", 429), text("oh", 500)
 _PACKED = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
 CUT = Reply(gzip.compress(b"<title>whole</title>" * 99)[:-9], 200, _PACKED)
 
 
-@pytest.mark.parametrize("answer", [BUSY, FAILING, REFUSING, CUT], ids=["busy", "failing", "refusing", "cut"])
+@pytest.mark.parametrize("answer", [BUSY, FAILING, CUT], ids=["busy", "failing", "cut"])
 @pytest.mark.parametrize(("unseen", "stopped"), [("bcde", LITTLE), ("cde", None)])
 def test_a_site_without_a_sitemap_of_which_most_was_not_to_be_seen(tmp_path, answer, unseen, stopped) -> None:
     def route(path: str) -> Reply | None:

@@ -308,6 +308,14 @@ def test_what_was_never_to_be_read_stands_for_nothing(nights: Of) -> None:
         assert [(row["status_code"], row["kept_status_code"]) for row in rows] == [(403, None)]
 
 
+def test_a_site_that_shows_little_to_anybody_can_be_compared(nights: Of) -> None:
+    several = nights("response-4xx")
+    members = {f"/account/{number}": REFUSED["401"] for number in range(60)}
+    for _ in range(2):
+        assert several.night({**LEAVES, "/": links(*LEAVES, *members), **members}).certificate.is_complete
+    assert set(several.issues().values()) == {("open", "still")}
+
+
 def test_a_night_in_which_most_is_refused_ends_nothing_and_is_no_night_to_compare_with(nights: Of) -> None:
     several = nights(*CHECKS)
     several.night(WHOLE)
@@ -417,7 +425,7 @@ INDEX = (
 
 
 @pytest.mark.parametrize("failing", ["/sitemap.xml", "/1.xml"])
-@pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
+@pytest.mark.parametrize("failed", [*FAILED.values(), REFUSED["403"]], ids=[*FAILED, "403"])
 def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, failed: Mapping[str, Any]) -> None:
     several = nights(*LISTING, "sitemap-missing-page", "sitemap-unreachable")
     site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": GOOD, "/n": HIDDEN}
@@ -437,7 +445,7 @@ def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, fai
     assert several.issues()["response-4xx", "/m"] == ("gone", "gone")
 
 
-@pytest.mark.parametrize("failed", FAILED.values(), ids=FAILED)
+@pytest.mark.parametrize("failed", [*FAILED.values(), REFUSED["403"]], ids=[*FAILED, "403"])
 def test_what_is_wrong_with_a_sitemap_itself_is_over_only_when_it_was_read(
     nights: Of, failed: Mapping[str, Any]
 ) -> None:

@@ -150,10 +150,10 @@ class Found:
 
 UNREAD = frozenset(("timeout", "broken", "encoding", "empty", "no_location"))
 """Reasons of an answer that no browser would make a page of either."""
-UNREAD_STATUSES = frozenset((401, 403, 408, 425, 429, 451))
-"""Below 500, of an answer that says nothing of the page either: the server is too busy or too slow, or does not show it
-to who asks, which is more often to robots (a firewall's bad night) than to readers. 404 and 410 say that it is no more.
-"""
+REFUSALS = frozenset((401, 403, 408, 425, 451))
+"""More often told to robots (a firewall's bad night) than to readers."""
+UNREAD_STATUSES = REFUSALS | {429}
+"""Below 500, of an answer that says nothing of the page either. 404 and 410 say that it is no more."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Batch:
 
     def add_read(self, address: Address, answer: Answer, extracted: Extracted, attempts: int) -> None:
         """An address that was answered, and where it leads."""
-        if not extracted.is_read and self._is_known(address):
+        if not extracted.is_read and self.is_known(address):
             reason = extracted.rows["page"][0][_AT["reason"]]
             self._keep(address, "fetched", None if reason is None else str(reason), answer, attempts)
             self._count(address, "fetched", answer)
@@ -100,7 +100,7 @@ class Batch:
         self, address: Address, outcome: Outcome, reason: str, answer: Answer | None, attempts: int
     ) -> None:
         # What robots.txt forbids is known to be forbidden.
-        if outcome != "blocked" and self._is_known(address):
+        if outcome != "blocked" and self.is_known(address):
             self._keep(address, outcome, reason, answer, attempts)
             return
         self.add(
@@ -120,7 +120,8 @@ class Batch:
             ),
         )
 
-    def _is_known(self, address: Address) -> bool:
+    def is_known(self, address: Address) -> bool:
+        """Whether it is a page that was read before."""
         return address.kind == "page" and self.archive is not None and self.archive.was_read(address.key)
 
     def _keep(

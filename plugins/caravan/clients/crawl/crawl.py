@@ -30,7 +30,7 @@ from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TO
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts
 from caravan.clients.crawl.robots import Robots
-from caravan.core.crawl import Answer, Ask, Counts, Limits, Scope
+from caravan.core.crawl import REFUSALS, Answer, Ask, Counts, Limits, Scope
 from caravan.core.urls import host_of, key_of, pattern_of
 
 _FLUSH_ROWS = 20_000
@@ -305,6 +305,8 @@ class Crawl:
         origin.asked[address.kind] += 1
         self.batch.patterns[asked.pattern] += 1
         is_seen = answer.status_code == 304 or (extracted is not None and extracted.is_read)
+        # What nobody was ever shown is as it was: a site may have more of it than of pages.
+        is_seen |= answer.status_code in REFUSALS and not self.batch.is_known(address)
         origin.unseen_count += address.kind == "page" and not is_seen
         if answer.status_code == _THROTTLED:
             # It was asked for, and nobody has seen it: it is neither covered nor judged.

@@ -98,7 +98,7 @@ SELECT * FROM sitemap
 WHERE
     outcome = 'failed'
     OR status_code >= 500
-    OR status_code = 429
+    OR status_code IN (401, 403, 408, 425, 429, 451)
     OR reason IN ('timeout', 'broken', 'encoding', 'empty', 'too_large', 'broken_gzip')
     OR STARTS_WITH(reason, 'not_well_formed')
     OR (outcome = 'skipped' AND reason <> 'loop')

@@ -47,7 +47,8 @@ class Origin:
     asked: Counter[str] = field(default_factory=Counter)
     failed_count: int = 0
     unseen_count: int = 0
-    """Pages that were asked for, and not seen: no answer, a part of one, or a server that is busy, refuses or fails."""
+    """Pages that were asked for, and not seen: no answer, a part of one, or a server that is busy, fails, or refuses
+    what it showed before."""
     skipped: Counter[str] = field(default_factory=Counter)
     in_a_row: int = 0
     seconds_before: float = 0.0

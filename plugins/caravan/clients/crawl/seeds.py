@@ -11,7 +11,7 @@ from caravan.clients.crawl.crawl import Crawl
 from caravan.clients.crawl.frontier import LAST_RUN, SITEMAP, Seed, Step
 from caravan.clients.crawl.parts import as_table
 from caravan.clients.crawl.sitemaps import Entry, Sitemap, read_w3c
-from caravan.core.crawl import REDIRECTS, UNREAD, Answer
+from caravan.core.crawl import REDIRECTS, UNREAD, UNREAD_STATUSES, Answer
 from caravan.core.urls import BadUrl, frontier_key, host_of, is_internal, key_of, origin_of, resolve, split_fragment
 
 _ROWS_OF_PART = 50_000
@@ -218,7 +218,7 @@ def _fails(answer: Answer) -> bool:
     """Whether it says nothing of what is listed: no answer, one that says to come back, half of one, or nothing."""
     status = answer.status_code
     is_empty = status == 200 and not answer.body
-    return status is None or status == 429 or status >= 500 or answer.body_reason in UNREAD or is_empty
+    return status is None or status in UNREAD_STATUSES or status >= 500 or answer.body_reason in UNREAD or is_empty
 
 
 def sow(crawl: Crawl, start_urls: tuple[str, ...], sitemaps: tuple[str, ...], origins: tuple[str, ...]) -> bool:
