@@ -15,6 +15,7 @@ from crawl_world import sitemap
 from fixture_site import ORIGIN
 from paper_nights import FAILED, REFUSED, PaperNights
 
+from caravan.assembly.site_audit import Before
 from caravan.clients.crawl.runs import AWAY, LITTLE
 from caravan.config.site_checks import adjusted, load_site_checks
 
@@ -400,6 +401,19 @@ def test_what_the_last_crawl_saw_is_asked_for_however_deep_the_site_is(nights: O
     several.night({**site, "/": links(*LEAVES, "/1", "/b")})
     several.night({**site, "/b": GONE})
     assert "/b" in several.asked and several.pages()["/b"] == "removed"
+
+
+def test_pages_that_another_configuration_left_out_are_not_new(nights: Of) -> None:
+    several = nights("response-5xx")
+    site, whole = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": GOOD}, several.plan
+    several.night(site)
+    first = several.folder
+    several.plan = replace(whole, scope=replace(whole.scope, excluded=("/b$",)))
+    several.before = Before(None, first)
+    several.night(site)
+    several.plan, several.before = whole, Before(first, several.folder)
+    several.night(site)
+    assert several.pages() == {}
 
 
 def test_robots_txt_is_no_failure(nights: Of) -> None:

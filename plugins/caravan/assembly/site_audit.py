@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,6 +166,8 @@ def audit_crawl(
         asked_before = _asked_before(before)
         # Of a check that is not asked any more nobody would ever say that an issue is over: it is known no more.
         known = comparing.read_known(before.known, [check.id for check in catalogue.checks])
+        if before.known is not None and not _is_of(before.known, record.configuration_hash):
+            known = replace(known, there=None)  # of another part of the site, perhaps
         comparing.compare(facts, script, asked_of, asked_before, known, standing)
         findings.suppress(facts, (FOLDER / "after" / "suppression.sql").read_text(encoding="utf-8"), suppressions)
         facts.write_issues(folder / ISSUES)
@@ -241,6 +243,13 @@ def _told(
         slowest=findings.slowest(facts, site_issues.SLOWEST_SHOWN),
         suppressed=findings.suppressed(facts),
     )
+
+
+def _is_of(folder: Path, configuration_hash: str) -> bool:
+    from caravan.clients.crawl.runs import read_record
+
+    record = read_record(folder)
+    return record is not None and record.configuration_hash == configuration_hash
 
 
 def _score_links(facts: CrawlFacts, folder: Path, before: Before) -> None:
