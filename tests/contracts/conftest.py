@@ -6,7 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alerted import Site
@@ -20,6 +20,9 @@ from caravan.core.crawl import Answer, Ask
 from caravan.warehouse.ledger import FILE, Ledger, PostgresLedger, SqliteLedger
 from caravan.warehouse.outbox import StoredOutbox
 from caravan.warehouse.port import Warehouse
+
+if TYPE_CHECKING:
+    from paper_nights import Of
 
 ENGINES = ("lake", "postgresql")
 
@@ -192,3 +195,11 @@ def fetch(hostile: HostileServer, fetcher_of: Fetchers) -> Callable[..., Answer]
     """Asks the hostile server, once and not for long: `fetch("/path", limit, method=...)`."""
     fetcher = fetcher_of()
     return lambda target="/", limit=LIMIT, **ask: fetcher.fetch(Ask(hostile.url + target, **ask), limit)
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Of:
+    """Of a site on paper, by some checks."""
+    from paper_nights import CATALOGUE, PaperNights
+
+    return lambda *checks: PaperNights(tmp_path, CATALOGUE.only(checks))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from caravan.clients.crawl.contents import LEDGER
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.runs import Means, Plan, Record, crawl
 from caravan.config.settings import Settings
-from caravan.config.site_checks import Catalogue
+from caravan.config.site_checks import Catalogue, load_site_checks
 from caravan.core.crawl import Answer, Ask, Scope
 
 FAILED: Mapping[str, Mapping[str, Any]] = {
@@ -30,6 +30,7 @@ FAILED: Mapping[str, Mapping[str, Any]] = {
 REFUSED: Mapping[str, Mapping[str, Any]] = {str(status): {"status": status} for status in (401, 403, 408, 425, 451)}
 """More often to robots than to readers."""
 _MANNERS = {"/robots.txt": "User-agent: *\nDisallow:\n"}
+CATALOGUE = load_site_checks()
 Site = Mapping[str, Any]
 """Path to a page as tests/contracts/fixture_site.py has it; `cut`: why its body is not whole; bytes: any other file."""
 
@@ -118,3 +119,38 @@ class PaperNights:
         """Path to what became of the page."""
         rows = pq.read_table(self.folder / "page_change.parquet").to_pylist()
         return {row["url"].removeprefix(ORIGIN): row["change"] for row in rows}
+
+
+GOOD = "<p>text</p>"
+GONE = {"status": 404}
+MOVED = {"status": 301, "headers": {"Location": "/new"}}
+HIDDEN = {"head": "<meta name=robots content=noindex>"}
+
+
+def links(*paths: str) -> str:
+    return "".join(f"<a href={path}>about {path}</a> " for path in paths)
+
+
+LEAVES = {f"/leaf/{number}": GOOD for number in range(30)}
+"""So many pages that a crawl is complete without one of them."""
+HOME = links("/b", *LEAVES)
+WHOLE: Mapping[str, Any] = {
+    **LEAVES, "/": HOME, "/b": links("/r", "/m", "/n", "/only"), "/r": MOVED, "/new": GOOD, "/m": GONE, "/n": HIDDEN,
+    "/only": GOOD,
+}  # fmt: skip
+CHECKS = (
+    "response-internal-redirect", "response-4xx", "link-broken-internal", "index-noindex", "link-single-inlink",
+)  # fmt: skip
+FOUND = {
+    ("response-internal-redirect", "/r"),
+    ("response-4xx", "/m"),
+    ("link-broken-internal", "/m"),
+    ("index-noindex", "/n"),
+    ("link-single-inlink", "/only"),
+}
+
+Of = Callable[..., PaperNights]
+
+
+def of_hub(nights: PaperNights) -> dict[tuple[str, str], str | None]:
+    return {which: change for which, (_, change) in nights.issues().items() if which in FOUND}

@@ -1,68 +1,35 @@
-"""A page or a sitemap that fails for a night stands as it was last read: what it has a share in goes on."""
+"""A page that fails for a night stands as it was last read: what it has a share in goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from crawl_world import sitemap
 from fixture_site import ORIGIN
-from paper_nights import FAILED, REFUSED, PaperNights
+from paper_nights import (
+    CATALOGUE,
+    CHECKS,
+    FAILED,
+    FOUND,
+    GONE,
+    GOOD,
+    HIDDEN,
+    LEAVES,
+    MOVED,
+    REFUSED,
+    WHOLE,
+    Of,
+    PaperNights,
+    links,
+    of_hub,
+)
 
 from caravan.assembly.site_audit import Before
-from caravan.clients.crawl.runs import AWAY, LITTLE
-from caravan.config.site_checks import adjusted, load_site_checks
-
-CATALOGUE = load_site_checks()
-GOOD = "<p>text</p>"
-GONE = {"status": 404}
-MOVED = {"status": 301, "headers": {"Location": "/new"}}
-HIDDEN = {"head": "<meta name=robots content=noindex>"}
-
-
-def links(*paths: str) -> str:
-    return "".join(f"<a href={path}>about {path}</a> " for path in paths)
-
-
-LEAVES = {f"/leaf/{number}": GOOD for number in range(30)}
-"""So many pages that a crawl is complete without one of them."""
-HOME = links("/b", *LEAVES)
-WHOLE: Mapping[str, Any] = {
-    **LEAVES, "/": HOME, "/b": links("/r", "/m", "/n", "/only"), "/r": MOVED, "/new": GOOD, "/m": GONE, "/n": HIDDEN,
-    "/only": GOOD,
-}  # fmt: skip
-CHECKS = (
-    "response-internal-redirect", "response-4xx", "link-broken-internal", "index-noindex", "link-single-inlink",
-)  # fmt: skip
-FOUND = {
-    ("response-internal-redirect", "/r"),
-    ("response-4xx", "/m"),
-    ("link-broken-internal", "/m"),
-    ("index-noindex", "/n"),
-    ("link-single-inlink", "/only"),
-}
-
-Of = Callable[..., PaperNights]
-
-
-@pytest.fixture
-def nights(tmp_path: Path) -> Of:
-    """Of some checks."""
-
-    def of(*checks: str) -> PaperNights:
-        return PaperNights(tmp_path, CATALOGUE.only(checks))
-
-    return of
-
-
-def of_hub(nights: PaperNights) -> dict[tuple[str, str], str | None]:
-    return {which: change for which, (_, change) in nights.issues().items() if which in FOUND}
 
 
 @pytest.mark.parametrize("failed", [*FAILED.values(), *REFUSED.values()], ids=[*FAILED, *REFUSED])
@@ -271,109 +238,6 @@ def test_of_itself_only_what_it_answered_is_judged(nights: Of) -> None:
     assert {row["check_id"]: row["judged_count"] for row in checks} == {"title-missing": 31, "response-5xx": 32}
 
 
-@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
-def test_what_is_refused_to_who_could_read_it_before_is_told_the_same_night(
-    nights: Of, refused: Mapping[str, Any]
-) -> None:
-    several = nights("title-missing", "response-4xx", "link-broken-internal")
-    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": {"html": "<!doctype html><p>text</p>"}}
-    of_itself = ("response-4xx", "/b"), ("link-broken-internal", "/b")
-    several.night(site)
-    for change in ("new", "still"):
-        assert several.night({**site, "/b": refused}).certificate.is_complete
-        told = {("title-missing", "/b"): ("open", "unverified"), **dict.fromkeys(of_itself, ("open", change))}
-        assert several.issues() == told
-        rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
-        assert [(row["status_code"], row["kept_status_code"]) for row in rows] == [(refused["status"], 200)]
-    several.night(site)
-    assert several.issues() == {("title-missing", "/b"): ("open", "still"), **dict.fromkeys(of_itself, ("fixed",) * 2)}
-
-
-@pytest.mark.parametrize("status", [400, 404, 405, 410, 418])
-def test_another_4xx_is_an_answer_of_the_page(nights: Of, status: int) -> None:
-    several = nights(*CHECKS)
-    several.night(WHOLE)
-    several.night({**WHOLE, "/b": {"status": status}})
-    assert of_hub(several)["index-noindex", "/n"] == "fixed"
-    rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
-    assert [(row["status_code"], row["kept_status_code"]) for row in rows] == [(status, None)]
-
-
-def test_what_was_never_to_be_read_stands_for_nothing(nights: Of) -> None:
-    several = nights("response-4xx", "title-missing")
-    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": REFUSED["403"]}
-    for change in (None, "still"):
-        several.night(site)
-        assert several.issues() == {("response-4xx", "/b"): ("open", change)}
-        rows = pq.read_table(several.folder / "page", filters=[("url", "=", f"{ORIGIN}/b")]).to_pylist()
-        assert [(row["status_code"], row["kept_status_code"]) for row in rows] == [(403, None)]
-
-
-def test_a_site_that_shows_little_to_anybody_can_be_compared(nights: Of) -> None:
-    several = nights("response-4xx")
-    members = {f"/account/{number}": REFUSED["401"] for number in range(60)}
-    for _ in range(2):
-        assert several.night({**LEAVES, "/": links(*LEAVES, *members), **members}).certificate.is_complete
-    assert set(several.issues().values()) == {("open", "still")}
-
-
-def test_a_night_in_which_most_is_refused_ends_nothing_and_is_no_night_to_compare_with(nights: Of) -> None:
-    several = nights(*CHECKS)
-    several.night(WHOLE)
-    baseline = several.folder
-    record = several.night({**WHOLE, **dict.fromkeys(WHOLE, REFUSED["403"]), "/": HOME})
-    assert (record.certificate.stopped, record.certificate.is_complete) == (LITTLE, False)
-    assert several.before.crawl == baseline
-    assert several.changed("fixed", "gone") == set()
-    several.night(WHOLE)
-    assert of_hub(several) == dict.fromkeys(FOUND, "still")
-
-
-def sent(to: str, status: int = 302) -> dict[str, Any]:
-    return {"status": status, "headers": {"Location": to}}
-
-
-THERE = [path for path in WHOLE if path not in ("/r", "/m")]
-
-
-@pytest.mark.parametrize("status", [302, 303, 307])
-@pytest.mark.parametrize("to", ["/away", "/away?from={path}"])
-def test_a_site_that_is_elsewhere_for_a_night_ends_nothing(nights: Of, status: int, to: str) -> None:
-    several = nights(*CHECKS)
-    several.night(WHOLE)
-    baseline = several.folder
-    away = {path: sent(to.format(path=path), status) for path in THERE}
-    places = dict.fromkeys((to.format(path=path) for path in THERE), GOOD)
-    for _ in range(2):
-        record = several.night({**WHOLE, **places, **away})
-        assert (record.certificate.stopped, record.certificate.is_complete) == (AWAY, False)
-        assert several.before.crawl == baseline and several.changed("fixed", "gone") == set()
-    several.night(WHOLE)
-    assert of_hub(several) == dict.fromkeys(FOUND, "still")
-
-
-@pytest.mark.parametrize(
-    ("tonight", "stopped"),
-    [
-        ({path: sent("/away") for path in list(LEAVES)[:17]}, None),
-        ({path: sent("/away") for path in list(LEAVES)[:18]}, AWAY),
-        ({path: sent("/away") for path in list(LEAVES)[:17]} | {"/m": sent("/away"), "/r": sent("/away")}, None),
-        ({path: sent(f"/moved{path}") for path in LEAVES}, None),
-        ({path: sent("/de" if int(path[6:]) % 2 else "/en") for path in LEAVES}, AWAY),
-        ({path: sent("/away", 301) for path in LEAVES}, None),
-        ({path: sent("/away", 308) for path in LEAVES}, None),
-        ({"/": links("/b", *LEAVES, *(f"/new/{number}" for number in range(60)))}, None),
-    ],
-    ids=["half", "more", "not 200 before", "page by page", "by market", "for good", "for good, 308", "new ones"],
-)
-def test_when_a_site_is_elsewhere(nights: Of, tonight: Mapping[str, Any], stopped: str | None) -> None:
-    several = nights("response-4xx")
-    several.night(WHOLE)  # of which 35 answer 200
-    places = dict.fromkeys(["/away", "/de", "/en", *(f"/moved{path}" for path in LEAVES)], GOOD)
-    new = {f"/new/{number}": sent("/away") for number in range(60)}
-    assert several.night({**WHOLE, **places, **new, **tonight}).certificate.stopped == stopped
-
-
 def test_what_a_trap_leaves_out_is_expected_for_one_night(nights: Of) -> None:
     several = nights("response-4xx")
     several.plan = replace(several.plan, limits=replace(several.plan.limits, pages_of_pattern=10))
@@ -421,75 +285,3 @@ def test_robots_txt_is_no_failure(nights: Of) -> None:
     several.night(WHOLE)
     several.night({**WHOLE, "/robots.txt": b"User-agent: *\nDisallow: /b\n"})
     assert of_hub(several)["index-noindex", "/n"] == "fixed", "nobody is led there any more"
-
-
-# --- sitemaps ---
-
-LISTING = {"response-4xx": "/m", "sitemap-url-noindex": "/n", "sitemap-url-error": "/m"}
-
-
-def listed(*paths: str) -> bytes:
-    return sitemap([ORIGIN + path for path in paths]).body
-
-
-INDEX = (
-    b'<?xml version="1.0"?><sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
-    + f"<sitemap><loc>{ORIGIN}/1.xml</loc></sitemap></sitemapindex>".encode()
-)
-
-
-@pytest.mark.parametrize("failing", ["/sitemap.xml", "/1.xml"])
-@pytest.mark.parametrize("failed", [*FAILED.values(), REFUSED["403"]], ids=[*FAILED, "403"])
-def test_a_sitemap_that_fails_lists_what_it_listed(nights: Of, failing: str, failed: Mapping[str, Any]) -> None:
-    several = nights(*LISTING, "sitemap-missing-page", "sitemap-unreachable")
-    site = {**LEAVES, "/": links(*LEAVES, "/b"), "/b": GOOD, "/n": HIDDEN}
-    files = {"/sitemap.xml": INDEX, "/1.xml": listed("/", *LEAVES, "/m", "/n")}
-    several.night({**site, **files})
-    expected = set(LISTING.items())
-    assert set(several.issues()) == expected | {("sitemap-missing-page", "/b")}
-    for _ in range(2):
-        several.night({**site, **files, failing: failed, "/new": GOOD, "/": links(*LEAVES, "/b", "/new")})
-        found = several.issues()
-        assert {which: found[which] for which in expected} == dict.fromkeys(expected, ("open", "still"))
-        assert found["sitemap-missing-page", "/b"] == ("open", "unverified")
-        assert ("sitemap-missing-page", "/new") not in found, "nobody knows what it lists by now"
-    several.night({**site, **files, "/new": GOOD, "/": links(*LEAVES, "/b", "/new")})
-    assert several.issues()["sitemap-missing-page", "/new"] == ("open", "new"), "since it was last asked"
-    several.night({**site, **files, failing: GONE})
-    assert several.issues()["response-4xx", "/m"] == ("gone", "gone")
-
-
-@pytest.mark.parametrize("failed", [*FAILED.values(), REFUSED["403"]], ids=[*FAILED, "403"])
-def test_what_is_wrong_with_a_sitemap_itself_is_over_only_when_it_was_read(
-    nights: Of, failed: Mapping[str, Any]
-) -> None:
-    several = nights("sitemap-too-many-urls")
-    several.catalogue = adjusted(several.catalogue, {"sitemap-too-many-urls": {"urls": Decimal(10)}})
-    robots = f"User-agent: *\nDisallow:\nSitemap: {ORIGIN}/1.xml\n".encode()
-    site = {**LEAVES, "/": HOME, "/b": GOOD, "/robots.txt": robots, "/1.xml": listed("/", *LEAVES)}
-    several.night(site)
-    several.night({**site, "/1.xml": failed})
-    assert several.issues() == {("sitemap-too-many-urls", "/1.xml"): ("open", "unverified")}
-    several.night({**site, "/1.xml": listed("/", *list(LEAVES)[:9])})
-    assert several.issues() == {("sitemap-too-many-urls", "/1.xml"): ("fixed", "fixed")}
-
-
-def test_a_template_of_which_nothing_was_sent_is_as_slow_as_it_was(nights: Of) -> None:
-    several = nights("perf-ttfb-slow")
-    several.catalogue = adjusted(several.catalogue, {"perf-ttfb-slow": {"milliseconds": Decimal(1)}})
-    tagged = {"body": GOOD, "headers": {"ETag": '"1"'}}
-    several.night({"/": HOME, "/b": GOOD, **dict.fromkeys(LEAVES, tagged)})
-    slow = ("perf-ttfb-slow", "/leaf/*")
-    assert slow in several.issues()
-    unchanged = {"status": 304, "headers": {"ETag": '"1"'}}
-    several.night({"/": HOME, "/b": GOOD, **dict.fromkeys(LEAVES, unchanged)})
-    assert several.issues()[slow] == ("open", "unverified")
-    several.night({"/": links("/b"), "/b": GOOD, **dict.fromkeys(LEAVES, GONE)})
-    assert several.issues()[slow] == ("gone", "gone")
-
-
-def test_a_sitemap_that_nobody_has_read_yet_lists_nothing(nights: Of) -> None:
-    several = nights("sitemap-missing-page")
-    several.night({**LEAVES, "/": HOME, "/b": GOOD, "/sitemap.xml": FAILED["503"]})
-    several.night({**LEAVES, "/": HOME, "/b": GOOD, "/sitemap.xml": FAILED["503"]})
-    assert several.issues() == {}
