@@ -38,7 +38,7 @@ MARKETS = (
     ("BR", "pt-BR", "BRL"),
     ("AU", "en-AU", "AUD"),
 )
-PREVIOUS = ("page", "link", "sitemap_url", "robots", "host")
+PREVIOUS = ("page", "sitemap_url", "robots", "host")
 
 # Page `i` shows product `i // 8` in market `i % 8`. Of what is linked to, some is in every page's navigation.
 MADE = """

@@ -17,7 +17,7 @@ class Told:
 
     inputs = frozenset(["price"])
 
-    def __init__(self, counts: Mapping[str, int], found: Mapping[str, tuple[int, int] | Rejected]) -> None:
+    def __init__(self, counts: Mapping[str, int], found: Mapping[str, tuple[int, int, int] | Rejected]) -> None:
         self.counts, self.found = counts, found
         self.asked: list[Mapping[str, object]] = []
 
@@ -25,12 +25,9 @@ class Told:
         return self.counts[rows.removeprefix("(SELECT * FROM ").split()[0]]
 
     def columns(self, sql: str, parameters: Mapping[str, object]) -> Sequence[str]:
-        return ["page_key", "source_url", *(["is_unknown"] if "is_unknown" in sql else [])]
+        return ["page_key", "source_url"]
 
-    def set_aside(self, sql: str, parameters: Mapping[str, object]) -> int:
-        return self.record(sql, parameters)[0]
-
-    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int]:
+    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int, int]:
         self.asked.append(parameters)
         found = next(found for name, found in self.found.items() if f"FROM {name}" in sql)
         if isinstance(found, Rejected):
@@ -75,7 +72,7 @@ def check(id: str, **given: object) -> Check:
 def test_outcomes(given, outcome, reason, counts):
     facts = Told(
         {"html_page": 7, "structured_page": 0},
-        {"two": (2, 5), "none": (0, 0), "broken": Rejected("QUERY_FAILED", "no such column")},
+        {"two": (2, 5, 0), "none": (0, 0, 0), "broken": Rejected("QUERY_FAILED", "no such column")},
     )
     (verdict,) = audit(facts, [check("some-check", **given)])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
@@ -84,7 +81,7 @@ def test_outcomes(given, outcome, reason, counts):
 
 
 def test_a_broken_check_is_told_loudly_and_stops_no_other(caplog):
-    facts = Told({"html_page": 7}, {"broken": Rejected("QUERY_FAILED", "no such column"), "two": (2, 5)})
+    facts = Told({"html_page": 7}, {"broken": Rejected("QUERY_FAILED", "no such column"), "two": (2, 5, 0)})
     broken, sound = audit(
         facts, [check("broken-one", sql="SELECT 1 FROM broken"), check("sound-one", sql="SELECT 1 FROM two")]
     )
@@ -99,14 +96,13 @@ def test_a_broken_check_is_told_loudly_and_stops_no_other(caplog):
     ("pages", "outcome", "judged"), [(7, "passed", 4), (3, "not_evaluated", 0)], ids=["some are known", "none is"]
 )
 def test_what_cannot_be_told_tonight_was_not_judged(pages, outcome, judged):
-    facts = Told({"html_page": pages}, {"unknown": (3, 3), "issues": (0, 0)})
-    facts.record = lambda sql, parameters: (3, 3) if "HAVING BOOL_AND(found.is_unknown)" in sql else (0, 0)
-    (verdict,) = audit(facts, [check("some-check", sql="SELECT page_key, is_unknown FROM html_page")])
+    facts = Told({"html_page": pages}, {"doubt": (0, 0, 3)})
+    (verdict,) = audit(facts, [check("some-check", sql="SELECT 1 FROM doubt")])
     assert (verdict.outcome, verdict.judged_count, verdict.was_asked) == (outcome, judged, True)
 
 
 def test_limits_are_handed_over_as_numbers():
-    facts = Told({"html_page": 7}, {"two": (0, 0)})
+    facts = Told({"html_page": 7}, {"two": (0, 0, 0)})
     limits = {"words": Decimal(200), "share": Decimal("0.5")}
     audit(facts, [check("some-check", sql="SELECT 1 FROM two WHERE $words < $share", limits=limits)])
     assert facts.asked == [{"words": 200, "share": 0.5}]

@@ -182,15 +182,15 @@ class CrawlFacts:
         described = self._execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters).description
         return [column[0] for column in described or ()]
 
-    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int]:
+    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int, int]:
         self._execute(f"CREATE OR REPLACE TEMP TABLE recorded AS {sql}", parameters)
-        self._execute("INSERT INTO issue BY NAME SELECT * FROM recorded")
-        ((issues, affected),) = self.rows("SELECT COUNT(*), COALESCE(SUM(affected_count), 0) FROM recorded")
-        return issues, int(affected)
-
-    def set_aside(self, sql: str, parameters: Mapping[str, object]) -> int:
-        ((count,),) = self.rows(f"INSERT INTO unknown BY NAME {sql}", parameters)
-        return int(count)
+        self._execute("INSERT INTO issue BY NAME SELECT * EXCLUDE (is_unknown) FROM recorded WHERE NOT is_unknown")
+        ((count, affected, unknown),) = self.rows(
+            "SELECT COUNT(*), COALESCE(SUM(affected_count), 0), COUNT(*) FILTER (WHERE is_unknown) FROM recorded"
+        )
+        if unknown:
+            self._execute("INSERT INTO unknown SELECT check_id, page_key, url FROM recorded WHERE is_unknown")
+        return count - unknown, int(affected), unknown
 
     def issues(self) -> pa.Table:
         """By check and url."""

@@ -45,12 +45,9 @@ class Facts(Protocol):
         """What the rows of a SELECT are called; none is computed."""
         ...
 
-    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int]:
-        """Keep the rows of a SELECT as issues: how many they are, and how many they affect."""
-        ...
-
-    def set_aside(self, sql: str, parameters: Mapping[str, object]) -> int:
-        """Keep the rows of a SELECT (check_id, page_key, url) as places that a check cannot judge: how many."""
+    def record(self, sql: str, parameters: Mapping[str, object]) -> tuple[int, int, int]:
+        """Keep the rows of a SELECT: how many are issues, how many they affect, and how many are places that cannot be
+        judged."""
         ...
 
 
@@ -89,10 +86,9 @@ def _verdict(facts: Facts, check: Check) -> Verdict:
         judged = facts.count(check.judges)
         if judged:
             parameters = {name: _number(limit) for name, limit in check.limits.items()}
-            columns = facts.columns(check.sql, parameters)
-            issues, affected = facts.record(issue_sql(check, columns), parameters)
-            if _UNKNOWN in columns:
-                judged -= facts.set_aside(unknown_sql(check, columns), parameters)
+            sql = issue_sql(check, facts.columns(check.sql, parameters))
+            issues, affected, unknown = facts.record(sql, parameters)
+            judged -= unknown
     except Rejected as error:
         _log.error("check %s is broken and was not evaluated: %s", check.id, error.message)
         return Verdict(check, "not_evaluated", reason=f"The check is broken: {error.message}", is_broken=True)
@@ -103,16 +99,20 @@ def _verdict(facts: Facts, check: Check) -> Verdict:
 
 
 def issue_sql(check: Check, columns: Sequence[str]) -> str:
-    """The issues of a check: what its rows of one place say, in one row. `columns`: of its rows.
+    """The issues of a check: what its rows of one place say, in one row. `is_unknown`: they only say that it cannot be
+    judged. `columns`: of its rows.
 
     Raises Rejected where nothing says which place is meant.
     """
-    place = _place(columns)
+    place = next((name for name in ("page_key", "url") if name in columns), None)
+    if place is None:
+        raise Rejected("NO_PLACE", f"its rows have neither page_key nor url, but {', '.join(columns)}")
+    sure = f" FILTER (WHERE NOT found.{_UNKNOWN})" if _UNKNOWN in columns else ""
     evidence = [name for name in columns if name not in _OWN]
-    affected = "SUM(found.affected_count)" if "affected_count" in columns else "COUNT(*)"
+    affected = ("SUM(found.affected_count)" if "affected_count" in columns else "COUNT(*)") + sure
     # The first in order of their text: the same whatever the threads did, and bounded while it is computed.
     packed = ", ".join(f'"{name}" := found."{name}"' for name in evidence)
-    items = f"MIN(CAST(TO_JSON(STRUCT_PACK({packed})) AS VARCHAR), {EVIDENCE_ITEMS})" if evidence else "[]"
+    items = f"MIN(CAST(TO_JSON(STRUCT_PACK({packed})) AS VARCHAR), {EVIDENCE_ITEMS}){sure}" if evidence else "[]"
     return f"""
 SELECT
     '{check.id}' AS check_id,
@@ -123,38 +123,14 @@ SELECT
     judged.page_key,
     judged.url,
     CAST({affected} AS BIGINT) AS affected_count,
-    '{{"total":' || CAST({affected} AS BIGINT) || ',"items":[' || ARRAY_TO_STRING({items}, ',') || ']}}' AS evidence
+    '{{"total":' || CAST({affected} AS BIGINT) || ',"items":[' || ARRAY_TO_STRING({items}, ',') || ']}}' AS evidence,
+    {f"BOOL_AND(found.{_UNKNOWN})" if sure else "FALSE"} AS {_UNKNOWN}
 FROM (
 {check.sql}
 ) AS found
 INNER JOIN {check.judges} AS judged ON found.{place} = judged.{place}
-{f"WHERE NOT found.{_UNKNOWN}" if _UNKNOWN in columns else ""}
 GROUP BY judged.market_code, judged.page_key, judged.url
 """
-
-
-def unknown_sql(check: Check, columns: Sequence[str]) -> str:
-    """The places of which a check's rows say nothing but that it cannot judge them tonight. Raises as `issue_sql`."""
-    place = _place(columns)
-    return f"""
-SELECT
-    '{check.id}' AS check_id,
-    judged.page_key,
-    judged.url
-FROM (
-{check.sql}
-) AS found
-INNER JOIN {check.judges} AS judged ON found.{place} = judged.{place}
-GROUP BY judged.page_key, judged.url
-HAVING BOOL_AND(found.{_UNKNOWN})
-"""
-
-
-def _place(columns: Sequence[str]) -> str:
-    found = next((name for name in ("page_key", "url") if name in columns), None)
-    if found is None:
-        raise Rejected("NO_PLACE", f"its rows have neither page_key nor url, but {', '.join(columns)}")
-    return found
 
 
 def _number(limit: Decimal) -> int | float:
