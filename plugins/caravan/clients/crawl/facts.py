@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from caravan.clients.crawl.tables import TABLES
 from caravan.core.codes import country_codes, currency_codes, language_codes, script_codes
+from caravan.core.crawl import UNREAD_STATUSES
 from caravan.core.errors import CaravanError, Rejected, stop_of
 
 _INT, _TEXT, _TEXTS, _AT = pa.int64(), pa.string(), pa.list_(pa.string()), pa.timestamp("us")
@@ -91,14 +92,14 @@ ISSUE = pa.schema(
 """One row per check and url."""
 
 _ORDER = "ORDER BY check_id, url"
-_UNREAD_SITEMAP = """
+_UNREAD_SITEMAP = f"""
 -- Without an answer, with one that says to come back, or half of one: nobody knows tonight what it lists.
 CREATE TEMP VIEW unread_sitemap AS
 SELECT * FROM sitemap
 WHERE
     outcome = 'failed'
     OR status_code >= 500
-    OR status_code IN (401, 403, 408, 425, 429, 451)
+    OR status_code IN ({", ".join(map(str, sorted(UNREAD_STATUSES)))})
     OR reason IN ('timeout', 'broken', 'encoding', 'empty', 'too_large', 'broken_gzip')
     OR STARTS_WITH(reason, 'not_well_formed')
     OR (outcome = 'skipped' AND reason <> 'loop')
