@@ -16,9 +16,9 @@ from typing import Any
 import duckdb
 
 from caravan.clients.crawl.addresses import Addresses
-from caravan.clients.crawl.downloader import Read
 from caravan.clients.crawl.extract import Extractor
 from caravan.clients.crawl.fetching import RequestsFetcher
+from caravan.clients.crawl.intake import Read
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import open_views
 from caravan.clients.crawl.runs import Means, Plan, Record, crawl

@@ -18,7 +18,7 @@ from caravan.core.crawl import Answer, Counts, Extracted, Limits, Scope
 from caravan.core.urls import host_of
 
 if TYPE_CHECKING:
-    from caravan.clients.crawl.downloader import Read
+    from caravan.clients.crawl.intake import Read
     from caravan.clients.crawl.runs import Plan, Record
 
 

@@ -3,7 +3,7 @@
 Generation by generation (an address lies as deep as its nearest seed is links away), within one in the order of keys:
 the same site gives the same tables, whatever the threads did and however often the crawl was killed.
 
-One thread decides, writes and commits; as many as there are connections ask and read (downloader.py). Turns of hosts
+One thread decides, reads, writes and commits; as many as there are connections ask (downloader.py). Turns of hosts
 are taken here, so that no thread waits for a slow host while another could be asked.
 """
 
@@ -24,8 +24,9 @@ import pyarrow as pa
 from caravan.clients.crawl.archive import Archive, Validators
 from caravan.clients.crawl.batch import Batch, seeds_of
 from caravan.clients.crawl.crew import Crew
-from caravan.clients.crawl.downloader import Download, Downloader, MissingPage
+from caravan.clients.crawl.downloader import Downloader
 from caravan.clients.crawl.frontier import Address, Frontier, Step
+from caravan.clients.crawl.intake import Intake
 from caravan.clients.crawl.origins import BLOCKED, DEPTH, NO_ROBOTS, SECONDS, TOLD_TO_WAIT, TRAP, Origin
 from caravan.clients.crawl.pace import Pace
 from caravan.clients.crawl.parts import Parts
@@ -84,6 +85,7 @@ class Work:
     frontier: Frontier
     parts: Parts
     downloader: Downloader
+    intake: Intake
     pace: Pace
     archive: Archive | None = None
     stop: threading.Event = field(default_factory=threading.Event)
@@ -207,7 +209,7 @@ class Crawl:
         if origin.is_own and not origin.is_probed and not line.is_probing and origin.closed is None:
             line.is_probing = True
             if (probe := origin.page_to_be_missing(self.work.scope.prefixes)) is not None:
-                self.crew.give(partial(downloader.missing_page, probe), partial(self._probed, origin))
+                self.crew.give(partial(downloader.missing_page, probe), partial(self._probed, origin, probe))
         asked = self._next(line, depth)
         if asked is None:
             return
@@ -291,8 +293,7 @@ class Crawl:
 
     # What threads bring.
 
-    def _answered(self, asked: _Asked, download: Download) -> None:
-        answer, extracted, problem = download
+    def _answered(self, asked: _Asked, answer: Answer) -> None:
         address, origin = asked.address, self.origin(asked.address.origin)
         asked.attempts += answer.attempt_count
         self._touched.add(origin.origin)
@@ -301,6 +302,7 @@ class Crawl:
             line.buffer.appendleft(asked)
             self._queue(line)
             return
+        extracted, problem = self.work.intake.page(address, answer)
         origin.answered(answer)
         origin.asked[address.kind] += 1
         self.batch.patterns[asked.pattern] += 1
@@ -352,10 +354,10 @@ class Crawl:
         self._learnt(line.origin, robots)
         self._queue(line)
 
-    def _probed(self, origin: Origin, missing_page: MissingPage) -> None:
+    def _probed(self, origin: Origin, probe: Address, answer: Answer) -> None:
         origin.is_probed = True
         self._touched.add(origin.origin)
-        origin.missing_page_status, origin.missing_page_hash = missing_page
+        origin.missing_page_status, origin.missing_page_hash = self.work.intake.missing_page(probe, answer)
 
     def _queue(self, line: _Line, wait: float = 0.0) -> None:
         self._lines[line.origin.origin] = line

@@ -1,4 +1,4 @@
-"""Threads that ask and read, for one that decides what is to be done with what they bring."""
+"""Threads that ask, for one that decides what is to be done with what they bring."""
 
 from __future__ import annotations
 
@@ -39,17 +39,16 @@ class Crew:
         self._jobs.put(lambda: partial(done, job()))
 
     def take(self, wait: float) -> None:
-        """Hands on the results that are there; waits `wait` seconds for one. Raises what a job has raised."""
-        while self.under_way:
-            try:
-                result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()
-            except queue.Empty:
-                return
-            wait = 0.0
-            self.under_way -= 1
-            if isinstance(result, BaseException):
-                raise result
-            result()
+        """Hands on one result, for which it waits `wait` seconds. Raises what the job has raised. One at a time: what
+        is done with it may take a while, in which others bring theirs, and threads are to have their next jobs."""
+        try:
+            result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()
+        except queue.Empty:
+            return
+        self.under_way -= 1
+        if isinstance(result, BaseException):
+            raise result
+        result()
 
     def finish(self) -> None:
         """Takes what comes soon; jobs that no thread has begun are forgotten."""

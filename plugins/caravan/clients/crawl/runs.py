@@ -18,8 +18,9 @@ from typing import Any
 from caravan.clients.crawl.archive import Archive
 from caravan.clients.crawl.contents import PREVIOUS, RECORD, STATE, remove_written, written
 from caravan.clients.crawl.crawl import Crawl, Work
-from caravan.clients.crawl.downloader import Downloader, Read
+from caravan.clients.crawl.downloader import Downloader
 from caravan.clients.crawl.frontier import Frontier
+from caravan.clients.crawl.intake import Intake, Read
 from caravan.clients.crawl.locks import hold_hosts
 from caravan.clients.crawl.origins import NO_ANSWER, NO_ROBOTS, PAGES, SECONDS, TOLD_TO_WAIT, Origin
 from caravan.clients.crawl.pace import Pace
@@ -176,7 +177,8 @@ def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record
                 limits=plan.limits,
                 frontier=frontier,
                 parts=parts,
-                downloader=Downloader(means.fetcher, means.pace, means.read, means.agent, plan.limits, means.stop),
+                downloader=Downloader(means.fetcher, means.pace, means.agent, plan.limits, means.stop),
+                intake=Intake(means.read),
                 pace=means.pace,
                 archive=archive,
                 stop=means.stop,
