@@ -82,9 +82,9 @@ def measured(command: Sequence[str], environ: dict[str, str]) -> tuple[str, floa
 
 
 def crawl(folder: Path, url: str) -> Run:
-    """Into a folder of its own below the home, so that the second crawl finds the first."""
+    """Into a folder of its own below the home, so that the second crawl finds the first; with what ./caravan sets."""
     environ = {**os.environ, "CARAVAN_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT / "plugins")}
-    environ |= {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}  # as ./caravan has them
+    environ |= {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
     said, cpu, wall = measured([sys.executable, "-P", str(Path(__file__)), "--crawl", url], environ)
     found, peak = said.split()[-2:]
     with duckdb.connect() as tables:

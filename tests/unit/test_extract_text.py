@@ -113,6 +113,12 @@ def test_languages(text, declared, language):
     assert language_of(text, declared) == language
 
 
+def test_words_after_a_menu_tell_what_it_leaves_open():
+    menu = "Home Shop Sale Blog Login Newsletter Service Support Download Warenkorb Kontakt Impressum Team Jobs Presse "
+    menu += "Partner Media Events Store Outlet Trends Fashion Sneaker Jeans Shirts Sweater Jacket Accessoires Details "
+    assert (language_of(menu), language_of(menu + GERMAN)) == (None, "de")
+
+
 def test_numbers_are_in_no_language():
     listed = "".join(f"x{number}" for number in range(300))
     assert (language_of(listed), language_of(listed, "en"), title_language_of(listed)) == (None, None, None)

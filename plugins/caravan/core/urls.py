@@ -33,7 +33,7 @@ _NOT_IN_HOSTS = re.compile(r"[\x00-\x20#%/:<>?@\[\\\]^`{|}\x7f]")
 # What needs no change in any place; `:` apart, which can end a scheme, and `'`, which a query may not have.
 _MARKS = r"A-Za-z0-9\-._~!$&()*+,;=@%/"
 _TAIL = rf"(?:\?[{_MARKS}:?]*)?(?:#[{_MARKS}:?']*)?"
-_PLAIN_ABSOLUTE = re.compile(rf"https?://(?:[a-z0-9\-]+\.)*[a-z][a-z0-9\-]*/[{_MARKS}:']*{_TAIL}")
+_PLAIN_ABSOLUTE = re.compile(rf"(https?)://([a-z0-9.\-]+(?::[0-9]+)?)/[{_MARKS}:']*{_TAIL}")
 _PLAIN_ROOTED = re.compile(rf"/(?!/)[{_MARKS}:']*{_TAIL}")
 _PLAIN_RELATIVE = re.compile(rf"[A-Za-z0-9\-_][{_MARKS}']*{_TAIL}")
 # `/.` begins a segment that may be one of dots, and so does `/%2e`.
@@ -160,7 +160,8 @@ def _plain(base: str, href: str) -> str | None:
     if href[0] == "/":
         head = _base(base).origin if base and _PLAIN_ROOTED.fullmatch(href) else None
     elif href.startswith("http"):
-        head = "" if _PLAIN_ABSOLUTE.fullmatch(href) else None
+        found = _PLAIN_ABSOLUTE.fullmatch(href)
+        head = "" if found and _host_and_port(found[1], found[2]) == found[2] else None
     else:
         head = _base(base).directory if base and _PLAIN_RELATIVE.fullmatch(href) else None
     return None if head is None or _MAY_BE_DOTS.search(href) else head + href

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -138,7 +137,9 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class PinnedAdapter(HTTPAdapter):
-    """For one thread. `context`: of `tls_context`, shared by all: to read the authorities takes some 20 ms."""
+    """For one thread; without a Session of requests, whose cookies and redirects a crawl must not have: what a page
+    shows would depend on which were asked for before it. `context`: of `tls_context`, shared by all: to read the
+    authorities takes some 20 ms."""
 
     def __init__(self, route: Route, context: ssl.SSLContext) -> None:
         super().__init__()
@@ -182,26 +183,6 @@ class PinnedAdapter(HTTPAdapter):
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
-
-
-class Session(requests.Session):
-    """Without cookies: what a page shows must not depend on which were asked for before it."""
-
-    def __init__(self, adapter: PinnedAdapter) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.adapters.clear()
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-        self.cookies = _NoCookies()
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Never: even when told not to follow, requests reads a redirect's body to its end, which may have none."""
-
-
-class _NoCookies(RequestsCookieJar):
-    def extract_cookies(self, *args: Any) -> None:
-        pass
 
 
 def tls_context(authorities: str | None) -> ssl.SSLContext:

@@ -13,6 +13,9 @@ from typing import TypeVar
 _Brought = TypeVar("_Brought")
 _SPARE = 8
 """Jobs that lie ready, so that no thread waits for the deciding one."""
+_ENOUGH = 4
+"""Results that lie ready, so that the deciding thread does not wait either. With more of them threads would only take
+each other's turn."""
 _PATIENCE_SECONDS = 5.0
 
 
@@ -26,11 +29,12 @@ class Crew:
 
     @property
     def has_room(self) -> bool:
-        return self.under_way < self._size + _SPARE
+        return self.under_way < self._size + _SPARE and self._results.qsize() < _ENOUGH
 
     def give(self, job: Callable[[], _Brought], done: Callable[[_Brought], None]) -> None:
         """`job`: for a thread. `done`: takes what it returned, in the deciding thread."""
-        if len(self._threads) < self._size:
+        busy = self.under_way - self._results.qsize()
+        if len(self._threads) < min(self._size, busy + 1):
             # Daemons: one that waits for an answer must not keep the process from ending.
             thread = threading.Thread(target=self._work, name="crawl", daemon=True)
             self._threads.append(thread)

@@ -20,7 +20,7 @@ from caravan.clients.crawl.targets import Target, Targets
 from caravan.core.crawl import REDIRECTS, UNREAD, UNREAD_STATUSES, Answer, Extracted, Kind, Limits, Rows, Scope
 from caravan.core.urls import BadUrl, host_of, resolve
 
-VERSION = 6
+VERSION = 7
 """Of what pages are read for: with another one a page that has not changed is asked for whole."""
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
 _NO_PLACE = frozenset(("about", "blob", "data", "file", "filesystem", "javascript", "vbscript"))

@@ -17,7 +17,7 @@ import requests
 import urllib3
 
 from caravan.clients.crawl.addresses import Addresses, RefusedAddress, UnknownHost
-from caravan.clients.crawl.connections import PinnedAdapter, Route, Session, tls_context
+from caravan.clients.crawl.connections import PinnedAdapter, Route, tls_context
 from caravan.clients.crawl.unpacking import ACCEPTED, unpack
 from caravan.clients.http.answers import retry_after
 from caravan.core.crawl import Answer, Ask, Limits
@@ -50,7 +50,7 @@ class _Failure(NamedTuple):
 
 @dataclass
 class RequestsFetcher:
-    """For any number of threads: each has a Session of its own, whose connections stay open.
+    """For any number of threads: each has connections of its own, which stay open.
 
     What may pass is tried `limits.attempts` times: no connection, an answer that breaks off or takes too long, 5xx.
     429, and whatever says when to come back (Retry-After), is given back at once: whoever keeps the pace asks again.
@@ -73,7 +73,7 @@ class RequestsFetcher:
     def __post_init__(self) -> None:
         self._context = tls_context(self.authorities)
         self._own = threading.local()
-        self._sessions: list[Session] = []
+        self._adapters: list[PinnedAdapter] = []
         self._lock = threading.Lock()
 
     def fetch(self, ask: Ask, limit: int) -> Answer:
@@ -97,9 +97,9 @@ class RequestsFetcher:
     def close(self) -> None:
         """Ends all connections; no thread may be asking any more."""
         with self._lock:
-            for session in self._sessions:
-                session.close()
-            self._sessions.clear()
+            for adapter in self._adapters:
+                adapter.close()
+            self._adapters.clear()
 
     def _wait(self, url: str, answer: Answer, attempt: int) -> float:
         """Seconds before the next attempt, some of them random, so that threads do not come back as one."""
@@ -112,17 +112,11 @@ class RequestsFetcher:
     def _once(self, ask: Ask, url: str, limit: int) -> tuple[Answer, bool]:
         """The answer to one request, and whether another may be better."""
         requested_at, began = self.now(), time.monotonic()
-        session, route = self._of_thread()
+        adapter, route = self._of_thread()
         route.ends = began + self.limits.answer_seconds
         route.target = url[url.index("/", 8) :]
         try:
-            response = session.send(
-                self._prepared(ask, url),
-                stream=True,
-                allow_redirects=False,
-                timeout=self.limits.answer_seconds,
-                proxies={},
-            )
+            response = adapter.send(self._prepared(ask, url), stream=True, timeout=self.limits.answer_seconds)
         except (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
             failure = _failure(error)
             answer = Answer(ask, requested_at, None, failure.reason, failure.detail, total_ms=_milliseconds(began))
@@ -150,13 +144,13 @@ class RequestsFetcher:
         )
         return answer, may_pass
 
-    def _of_thread(self) -> tuple[Session, Route]:
-        if not hasattr(self._own, "session"):
+    def _of_thread(self) -> tuple[PinnedAdapter, Route]:
+        if not hasattr(self._own, "adapter"):
             route = Route(self.addresses, self.limits.connect_seconds, self.certificates)
-            self._own.route, self._own.session = route, Session(PinnedAdapter(route, self._context))
+            self._own.route, self._own.adapter = route, PinnedAdapter(route, self._context)
             with self._lock:
-                self._sessions.append(self._own.session)
-        return self._own.session, self._own.route
+                self._adapters.append(self._own.adapter)
+        return self._own.adapter, self._own.route
 
     def _prepared(self, ask: Ask, url: str) -> requests.PreparedRequest:
         """Not prepared by requests, which would change the address."""
@@ -172,7 +166,6 @@ class RequestsFetcher:
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = ask.method, url, None
         prepared.headers = requests.structures.CaseInsensitiveDict(headers)
-        prepared.hooks = {"response": []}
         return prepared
 
 

@@ -42,7 +42,7 @@ _HASHED_CHARACTERS = 1 << 16
 """So much of a text tells whether it is nearly another; a book on one page costs no more."""
 _LANGUAGE_CHARACTERS, _TITLE_CHARACTERS = 200, 40
 """Below, detection is a guess."""
-_SAMPLE, _LARGE_SAMPLE = 400, 1_000
+_SAMPLE_END, _LARGE_SAMPLE = 600, 1_000
 _LIKELY, _SURE = 0.35, 0.8
 _NORWEGIAN = {"nb": "no", "nn": "no"}
 _NO_LANGUAGE = frozenset(("zxx", "und", "mul", "mis"))
@@ -115,14 +115,17 @@ def is_spaceless(text: str, codes: _Codes) -> bool:
 def language_of(text: str, declared: str | None = None) -> str | None:
     """ISO 639-1 of a page's text; None for one too short, or in two minds.
 
-    `declared`: what the page says. Few words bear it out; to gainsay it takes more of them, and that costs more.
+    `declared`: what the page says. Few words bear it out; to gainsay it takes more of them, and that costs more. Of a
+    page that says nothing the first words tell, or else those after them: together they may be in two minds.
     """
     if len(text) < _LANGUAGE_CHARACTERS:
         return None
-    if not declared:
-        code, probability = _classified(text[:_SAMPLE])
-        return code if probability >= _SURE else None
     code, probability = _classified(text[:_LANGUAGE_CHARACTERS])
+    if not declared:
+        if probability < _SURE:
+            is_long = len(text) >= 2 * _LANGUAGE_CHARACTERS
+            code, probability = _classified(text[_LANGUAGE_CHARACTERS:_SAMPLE_END] if is_long else text)
+        return code if probability >= _SURE else None
     if probability < _LIKELY or code != _language(declared):
         code, probability = _classified(text[:_LARGE_SAMPLE])
     return code if probability >= _LIKELY and (code == _language(declared) or probability >= _SURE) else None
