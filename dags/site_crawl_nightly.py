@@ -17,8 +17,9 @@ engines.
 
 - `list_sites`: configuration that all sites share. A fault in one site's file disables that one; `verdict` names it,
   and so does `./caravan check`.
-- `crawl [site]`: the site could not be reached at all, or another crawl of its host is under way; the log says which. A
-  site of which only a part could be read is no failure: its crawl is incomplete, and ends no issue.
+- `crawl [site]`: the site could not be reached at all, or another crawl had its host all the time; the log says which.
+  Sites that share a host take turns. A site of which only a part could be read is no failure: its crawl is incomplete,
+  and ends no issue.
 - `audit [site]`: the log says why. A check that is broken stops no other; it is not evaluated, and told in the log.
 - `load [site]`, `build`: the warehouse. Clear the task: the crawl's folder is still there.
 - `announce [site]`: the outlet is not there; the place of a sitemap takes nothing; or no page may be indexed, and the

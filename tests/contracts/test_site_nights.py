@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from engines import one_engine, slow_on_lake
 from site_nights import DAG, REPORTING, World
 
 from caravan.assembly import reporting, site, site_crawl
+from caravan.clients.crawl.locks import hold_hosts
 from caravan.config.settings import Settings
 from caravan.config.site_checks import load_site_checks
 from caravan.core.errors import Misconfigured, Rejected, Retryable
@@ -160,6 +162,28 @@ def test_two_runs_do_not_write_into_one_crawl(world):
     assert sorted(root.rglob("*")) == before
     world.step("audit", "shop", run)
     assert world.step("load", "shop", run, DAG)["page"] == 5, "the home page, and those that it leads to"
+
+
+@one_engine
+def test_sites_of_one_host_take_turns(world, monkeypatch, caplog):
+    monkeypatch.setattr(site, "_LOOK_AGAIN_SECONDS", 0.01)
+    world.configure(code="blog")
+    locks = world.home / "site" / "hosts"
+    with ThreadPoolExecutor() as pool:
+        with hold_hosts(locks, [world.served.host], "crawls the shop"):
+            waiting = pool.submit(world.step, "crawl", "blog")
+            while "waits for its turn" not in caplog.text:
+                assert not waiting.done(), waiting.result()
+            assert world.served.log == []
+        assert waiting.result()["fetched"] == 5
+    assert "is being crawled: process" in caplog.text and "crawls the shop since" in caplog.text
+
+    monkeypatch.setattr(site_crawl, "CRAWL_SECONDS", 0.05)
+    with (
+        hold_hosts(locks, [world.served.host], "crawls the shop"),
+        pytest.raises(Retryable, match=r"is being crawled: process [0-9]+ crawls the shop since"),
+    ):
+        world.step("crawl", "blog")
 
 
 @one_engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,6 +21,11 @@ from caravan.core.urls import host_of
 if TYPE_CHECKING:
     from caravan.clients.crawl.intake import Read
     from caravan.clients.crawl.runs import Plan, Record
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_SECONDS = 30.0
+"""After which a crawl that waits for its turn at a host asks whether the other one is through."""
 
 
 def plan_of(site: Site) -> Plan:
@@ -128,6 +134,29 @@ def crawl(
     if record.ended_at is not None:
         fetcher.close()  # else a thread may still wait for an answer that nobody wants any more
     return record
+
+
+def crawl_in_turn(
+    plan: Plan, root: Path, settings: Settings, stop: Event, authorities: Path | None
+) -> tuple[Path, Record]:
+    """Into one of the folders below `root`, as `choose_folders` says; that folder, and the record.
+
+    Waits while another crawl has one of the hosts: sites that share one begin at the same moment, and the attempts of a
+    task would be over long before the first of them is through. Raises InUse once `stop` is set, else as `crawl`.
+    """
+    from caravan.clients.crawl.locks import InUse
+
+    is_told = False
+    while True:
+        folder, last = choose_folders(plan, root)
+        try:
+            return folder, crawl(plan, folder, settings, last=last, stop=stop, authorities=authorities)
+        except InUse as error:
+            if not is_told:
+                log.warning("waits for its turn: %s", error)
+            is_told = True
+            if stop.wait(_LOOK_AGAIN_SECONDS):
+                raise
 
 
 def _twins(host: str) -> list[str]:

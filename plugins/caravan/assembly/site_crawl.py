@@ -102,14 +102,13 @@ def crawl(site_code: str) -> dict[str, int]:
 
     night = _Night.open()
     site = night.site(site_code)
-    plan = crawls.plan_of(site)
-    folder, last = crawls.choose_folders(plan, night.root(site))
     stop = Event()
     timer = Timer(CRAWL_SECONDS, stop.set)
     timer.daemon = True
     timer.start()
     try:
-        record = crawls.crawl(plan, folder, night.settings, last=last, stop=stop, authorities=_authorities(site))
+        plan, root = crawls.plan_of(site), night.root(site)
+        folder, record = crawls.crawl_in_turn(plan, root, night.settings, stop, _authorities(site))
     finally:
         timer.cancel()
     log.info("%s: %s", site_code, ", ".join(f"{count} {outcome}" for outcome, count in record.counts.items()))

@@ -16,11 +16,15 @@ from typing import IO
 from caravan.core.errors import Retryable
 
 
+class InUse(Retryable):
+    """Somebody else is at work there."""
+
+
 @contextlib.contextmanager
 def hold_hosts(locks: Path, hosts: Iterable[str], work: str) -> Iterator[None]:
     """The locks of all these hosts, for the length of the `with`: `<locks>/<host>.lock`.
 
-    `work`: what its holder does, for whoever comes meanwhile, as "crawls into /x". Raises Retryable, which names the
+    `work`: what its holder does, for whoever comes meanwhile, as "crawls into /x". Raises InUse, which names the
     holder, where one is held.
     """
     with contextlib.ExitStack() as stack:
@@ -60,8 +64,8 @@ def _held(path: Path, what: str, work: str) -> Iterator[None]:
         yield
 
 
-def _in_use(what: str, holder: str) -> Retryable:
-    return Retryable(f"{what}: {holder}; let it finish or stop it, then run again", after=timedelta(minutes=5))
+def _in_use(what: str, holder: str) -> InUse:
+    return InUse(f"{what}: {holder}; let it finish or stop it, then run again", after=timedelta(minutes=5))
 
 
 def _try(handle: IO[str] | int) -> bool:

@@ -155,8 +155,8 @@ def is_begun(folder: Path) -> bool:
 def crawl(plan: Plan, folder: Path, means: Means, fresh: bool = False) -> Record:
     """Crawls into `folder`; goes on with what was begun there, unless `fresh`, which removes it.
 
-    Returns when all is asked, or soon after `means.stop` is set. Raises Retryable while another crawls one of the
-    hosts and when the disk is full, Misconfigured for a folder with a crawl of another configuration or with one that
+    Returns when all is asked, or soon after `means.stop` is set. Raises InUse while another crawls one of the hosts,
+    Retryable when the disk is full, Misconfigured for a folder with a crawl of another configuration or with one that
     is through; one that read nothing is replaced.
     """
     configuration_hash = plan.configuration_hash(means.extractor_version)
