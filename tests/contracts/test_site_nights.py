@@ -272,9 +272,14 @@ def test_a_faulty_file_disables_its_site_alone(world):
 
 @one_engine
 @pytest.mark.usefixtures("few_checks")
-def test_authorities_that_are_not_there_fail_the_crawl_and_name_the_file(world):
+def test_authorities_that_cannot_be_used_fail_the_crawl_and_name_the_file(world):
     world.configure("authorities: /nowhere/own.pem\n")
     with pytest.raises(Misconfigured, match=r"sites/shop.yml authorities: there is no file /nowhere/own.pem"):
+        world.step("crawl", "shop")
+    own = world.home / "own.pem"
+    own.write_text("no certificate")
+    world.configure(f"authorities: {own}\n")
+    with pytest.raises(Misconfigured, match=f"sites/shop.yml authorities: {own} cannot be read as certificates"):
         world.step("crawl", "shop")
 
 

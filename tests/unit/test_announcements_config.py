@@ -109,6 +109,8 @@ def test_two_sites_do_not_write_one_sitemap_and_all_is_told_at_once(config: Path
     sites, faults = load_sites(config)
     assert set(sites) == {"blog"}
     assert [str(each) for each in faults] == ["sites/shop.yml announce.sitemaps: the site blog writes one of them"]
+    edit(config / "sites/blog.yml", "code: blog", "enabled: false\ncode: blog")
+    assert (set(load_sites(config)[0]), load_sites(config)[1]) == ({"blog", "shop"}, []), "that one writes nothing"
     edit(config / "sites/blog.yml", "folder: web", "folder: press")
     edit(config / "sites/shop.yml", "outlet: search", "outlet: press")
     assert len(check(config)) == 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
 from pathlib import Path
 
 import pytest
 from config_case import edit, write_config
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from caravan import PROJECT_ROOT
 from caravan.cli.check import find_notices
@@ -47,7 +49,7 @@ CHECKS = {"title-missing", "title-too-long", "content-spelling", "response-5xx"}
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.pem").touch()
+    shutil.copy(DEFAULT_CA_BUNDLE_PATH, tmp_path / "own.pem")
     folder = write_config(tmp_path)
     (folder / "sites").mkdir()
     (folder / "sites" / "shop.yml").write_text(SHOP)
@@ -182,6 +184,14 @@ def test_what_a_site_asks_for_in_vain_is_told_and_does_not_stop_its_night(config
         "for the hosts",
     ]
     assert set(load_sites(config, {"NO"}, {*CHECKS, "perf-lcp"})[0]) == {"plain", "shop"}
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n", b"\x30\x82\xff"])
+def test_a_file_that_holds_no_certificates_is_told(config: Path, content: bytes) -> None:
+    Path("own.pem").write_bytes(content)
+    [fault] = check(config)
+    told = "sites/shop.yml:23 authorities: own.pem cannot be read as certificates (PEM): "
+    assert str(fault).startswith(told) and len(str(fault)) > len(told)
 
 
 def test_a_suppression_that_has_ended_is_to_be_renewed(config: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
@@ -211,7 +212,8 @@ def load_sites(
         faults += wrong
         if site is not None and not wrong and not more:
             found[site.code] = site
-    for code, other in sharing({code: site.announce for code, site in found.items() if site.announce}):
+    # One that is switched off writes nothing: it may be the forerunner of another.
+    for code, other in sharing({code: each.announce for code, each in found.items() if each.announce and each.enabled}):
         faults.append(Fault(f"{FOLDER}/{code}.yml announce.sitemaps", f"the site {other} writes one of them"))
         del found[code]
     return found, in_order(faults)
@@ -240,11 +242,14 @@ def idle_faults(config_dir: Path, unbuilt: Collection[str]) -> Iterator[Fault]:
 
 def authorities_problem(file: Path) -> str | None:
     """Why nobody can be believed by what is said to be in `file`."""
-    return (
-        None
-        if file.is_file()
-        else f"there is no file {file}; it is to hold the certificates of who signs for the hosts"
-    )
+    if not file.is_file():
+        return f"there is no file {file}; it is to hold the certificates of who signs for the hosts"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as error:  # of ssl, too
+        reason = error.strerror or str(error)
+        return f"{file} cannot be read as certificates (PEM): {reason}"
+    return None
 
 
 def ended_suppressions(sites: Mapping[str, Site], today: date) -> Iterator[Fault]:
