@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from threading import Event, Timer
 from typing import TYPE_CHECKING
@@ -143,7 +143,7 @@ def _audit(night: _Night, site: Site, run_id: str) -> dict[str, int]:
 
     folder, record, before = _newest(night, site)
     today = record.started_at.date()
-    inputs, revenue = _inputs(night, site, today)
+    inputs, revenue = _inputs(night, site, record)
     script = (CHECKS_FOLDER / "after" / "delivery.sql").read_text(encoding="utf-8")
     telling = (CHECKS_FOLDER / "after" / "announcement.sql").read_text(encoding="utf-8") if site.announce else ""
 
@@ -285,7 +285,7 @@ def _ended(night: _Night, site: Site) -> list[tuple[Path, Record]]:
     return [each for each in found if each[1].ended_at is not None and each[1].certificate.stopped != NOTHING]
 
 
-def _inputs(night: _Night, site: Site, today: date) -> tuple[dict[str, pa.Table | Path], site_inputs.Revenue]:
+def _inputs(night: _Night, site: Site, record: Record) -> tuple[dict[str, pa.Table | Path], site_inputs.Revenue]:
     from caravan.clients.crawl.facts import INPUT_TABLES
 
     schemas = {name: schema for tables in INPUT_TABLES.values() for name, schema in tables.items()}
@@ -295,8 +295,10 @@ def _inputs(night: _Night, site: Site, today: date) -> tuple[dict[str, pa.Table 
         found["market"] = pa.Table.from_pylist(markets, schema=schemas["market"])
     with open_warehouse(night.settings, read_only=True) as warehouse, warehouse.read() as session:
         channels = {each.market: each.channel for each in site.markets if each.channel}
-        offers = site_inputs.offers(session, today + timedelta(days=1), channels)
-        revenue = site_inputs.revenue(session, today)
+        # Prices may change while a site is crawled: each page is held against those of its moment.
+        moments = (record.started_at, record.ended_at)
+        offers = dict.fromkeys(each for at in moments if at for each in site_inputs.offers(session, at, channels))
+        revenue = site_inputs.revenue(session, record.started_at.date())
     prices = [asdict(each) for each in offers if each.price is not None]
     stock = [asdict(each) for each in offers if each.availability is not None]
     for name, rows in (("price", prices), ("stock", stock)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from caravan.warehouse.port import Session
@@ -45,19 +45,23 @@ def is_there(session: Session, table: str) -> bool:
     return bool(session.columns(table))
 
 
-def offers(session: Session, today: date, channels: Mapping[str, str]) -> list[Offer]:
-    """`channels`: market to the channel whose offers its pages show. Of other markets what all channels agree on."""
+def offers(session: Session, at: datetime, channels: Mapping[str, str]) -> list[Offer]:
+    """As they stood `at` a moment, UTC: a price list may be in force from tomorrow on only.
+
+    `channels`: market to the channel whose offers its pages show. Of other markets what all channels agree on.
+    """
     if not is_there(session, "mart.fct_offer_day"):
         return []
     rows = session.rows(
         "SELECT o.market_code, o.sku, o.channel_code, o.price, o.currency_code, o.availability, o.offered_at "
         "FROM mart.fct_offer_day AS o JOIN (SELECT market_code, country_code, sku, channel_code, "
         "MAX(offer_local_date) AS offer_local_date FROM mart.fct_offer_day "
-        "WHERE offer_local_date >= CAST($since AS DATE) GROUP BY market_code, country_code, sku, channel_code) AS n "
+        "WHERE offer_local_date >= CAST($since AS DATE) AND offered_at <= CAST($at AS TIMESTAMP) "
+        "GROUP BY market_code, country_code, sku, channel_code) AS n "
         "ON n.market_code = o.market_code AND n.country_code = o.country_code AND n.sku = o.sku "
         "AND n.channel_code = o.channel_code AND n.offer_local_date = o.offer_local_date "
         "WHERE o.market_code <> 'ZZ' ORDER BY o.market_code, o.sku, o.channel_code",
-        {"since": today - OFFERS_FOR},
+        {"since": at.date() - OFFERS_FOR, "at": at},
     )
     by_product: dict[tuple[str, str], list[tuple[str, Decimal | None, str | None, str | None, datetime]]] = {}
     for market, sku, channel, *told in rows:
@@ -101,5 +105,5 @@ def revenue(session: Session, today: date) -> Revenue:
         {"since": since, "today": today},
     )
     earned = {(market, sku): amount if amount is not None else Decimal(0) for market, sku, amount in rows}
-    known = {(each.market_code, each.sku): Decimal(0) for each in offers(session, today, {})}
+    known = {(each.market_code, each.sku): Decimal(0) for each in offers(session, datetime.combine(today, time()), {})}
     return Revenue(known | earned)
