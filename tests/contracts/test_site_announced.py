@@ -125,12 +125,27 @@ def test_what_is_over_the_days_cap_is_not_told(world):
     assert world.announce(second, most_per_day=2) == {"messages": 0, "told": 0, "over_cap": 2}
     assert world.announce(second, most_per_day=3) == {"messages": 1, "told": 1, "over_cap": 1}
     assert world.announce(first, most_per_day=2) == capped | {"messages": 0}, "the later one takes nothing from it"
+    assert world.announce(first, most_per_day=1) == capped | {"messages": 0}, "what is planned stays so"
     world.send()
     world.now += timedelta(days=1)
     next_day = world.crawl(PAGES[:2], after=timedelta(days=1))
     assert world.announce(next_day, most_per_day=2)["messages"] == 1
     world.send()
     assert world.engine.told == [*PAGES[:2], f"{SITE}/c", *PAGES[:2]]
+
+
+def test_a_higher_cap_adds_what_was_over_it(world):
+    pages = [f"{OTHER}/a", *PAGES]
+    folder = world.crawl(pages)
+    assert world.announce(folder, most_per_day=2) == {"messages": 2, "told": 2, "over_cap": 2}
+    assert world.announce(folder, most_per_day=3) == {"messages": 1, "told": 3, "over_cap": 1}
+    world.send()
+    assert world.announce(folder, most_per_day=9) == {"messages": 1, "told": 4, "over_cap": 0}
+    world.send()
+    assert world.announce(folder, most_per_day=9) == {"messages": 0, "told": 4, "over_cap": 0}
+    assert sorted(world.engine.told) == sorted(pages)
+    targets = sorted(each.key.target.replace(folder.name, "-") for each in world.messages())
+    assert targets == [f"{OTHER} - 1", f"{SITE} - 1", f"{SITE} - 2", f"{SITE} - 3"]
 
 
 @pytest.mark.parametrize(("phase", "new"), [("planned", 1), ("after planned", 0)])

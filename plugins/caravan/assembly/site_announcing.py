@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from caravan.config.announcements import Announcement, SitemapFile
 from caravan.config.outlets import IndexNowOutlet
 from caravan.config.settings import Settings
 from caravan.core.errors import Fault, Misconfigured, Rejected
-from caravan.functions.site.announcing import FUNCTION, IN_TIME, Told, allowance, intentions
+from caravan.core.outbox import Message
+from caravan.core.release import Payload
+from caravan.functions.site.announcing import FUNCTION, IN_TIME, Told, allowance, batches, intentions, payload_key
 
 if TYPE_CHECKING:
     from caravan.clients.crawl.runs import Record
@@ -75,9 +78,20 @@ def _plan(desk: Desk, crawl: Told, code: str, most_per_day: int, urls: Sequence[
         return {}
     planned = desk.outbox.find(function=FUNCTION, object_id=crawl.object_id, limit=_MOST_PLANNED)
     most = allowance(crawl, planned, most_per_day)
-    made = intentions(crawl, code, urls, most)
+    before = [_payload(desk, crawl, each) for each in batches(crawl, code, planned)]
+    done = {url for payload in before for url in payload["urls"]}
+    rest = [url for url in urls if url not in done]
+    told = min(len(rest), max(0, most - len(done)))
+    made = intentions(crawl, code, rest, told, Counter(payload["origin"] for payload in before))
     desk.releases.keep({key: payload for key, (_, payload) in made.items()}, (), now)
     new = desk.outbox.plan([intention for intention, _ in made.values()], now, by)
-    if len(urls) > most:
-        log.warning("%s: %d of %d changes are over the day's %d", crawl.site, len(urls) - most, len(urls), most_per_day)
-    return {"messages": new, "told": min(most, len(urls)), "over_cap": max(0, len(urls) - most)}
+    over = len(rest) - told
+    if over:
+        log.warning("%s: %d of %d changes are over the day's %d", crawl.site, over, len(urls), most_per_day)
+    return {"messages": new, "told": len(done) + told, "over_cap": over}
+
+
+def _payload(desk: Desk, crawl: Told, message: Message) -> Payload:
+    found = desk.releases.payload(payload_key(crawl, message.key.outlet, message.intention.content_hash))
+    assert found is not None  # it was kept before the message was planned
+    return found

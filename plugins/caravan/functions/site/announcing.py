@@ -1,12 +1,12 @@
 """What search engines are told of a site: the pages that a complete crawl found changed, as intentions of the outbox.
 
-Planned again from the same crawl, nothing is added: keys are there already.
+Planned again from the same crawl, nothing is added but what was over the cap, where that is a higher one by now.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -49,15 +49,30 @@ def allowance(crawl: Told, planned: Iterable[Message], most_per_day: int) -> int
     return max(0, most_per_day - before)
 
 
-def intentions(crawl: Told, outlet: str, urls: Iterable[str], most: int) -> dict[PayloadKey, tuple[Intention, Payload]]:
+def batches(crawl: Told, outlet: str, planned: Iterable[Message]) -> list[Message]:
+    """Of `planned`, what tells this outlet of this crawl."""
+    return [
+        message
+        for message in planned
+        if message.key.outlet == outlet and message.intention.payload["crawl_id"] == crawl.id
+    ]
+
+
+def payload_key(crawl: Told, outlet: str, content_hash: str) -> PayloadKey:
+    return PayloadKey(crawl.object_id, 1, outlet, "", "", content_hash)
+
+
+def intentions(
+    crawl: Told, outlet: str, urls: Iterable[str], most: int, begun: Mapping[str, int]
+) -> dict[PayloadKey, tuple[Intention, Payload]]:
     """One for each host and 10,000 addresses, with what the outlet is given for it. `urls`: each once; the first `most`
-    of them are told."""
+    of them are told. `begun`: origin to how many of its batches there are already, which have other addresses."""
     by_origin: dict[str, list[str]] = {}
     for url in islice(urls, most):
         by_origin.setdefault(origin_of(url), []).append(url)
     found: dict[PayloadKey, tuple[Intention, Payload]] = {}
     for origin, own in sorted(by_origin.items()):
-        for number, begin in enumerate(range(0, len(own), MOST_URLS), 1):
+        for number, begin in enumerate(range(0, len(own), MOST_URLS), 1 + begun.get(origin, 0)):
             each = own[begin : begin + MOST_URLS]
             content_hash = hashlib.sha256("\n".join(each).encode()).hexdigest()
             intention = Intention(
@@ -68,6 +83,5 @@ def intentions(crawl: Told, outlet: str, urls: Iterable[str], most: int) -> dict
                 content_hash=content_hash,
                 payload={"action": "publish", "count": len(each), "crawl_id": crawl.id},
             )
-            key = PayloadKey(crawl.object_id, 1, outlet, "", "", content_hash)
-            found[key] = (intention, {"origin": origin, "urls": each})
+            found[payload_key(crawl, outlet, content_hash)] = (intention, {"origin": origin, "urls": each})
     return found
