@@ -119,3 +119,22 @@ def test_it_says_nothing_of_what_cannot_be_told_tonight(check_id, judge):
     assert sorted(url.removeprefix(ORIGIN) for url in unknown) == sorted(case["at"])
     assert issues == [] and verdict.outcome != "fired"
     assert verdict.was_asked and (verdict.outcome == "passed") == bool(verdict.judged_count)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "below"),
+    [
+        ("/de", {"/de", "/de/", "/de/pots", "/de?a=1"}),
+        ("/de/", {"/de/", "/de/pots"}),
+        ("/de-", {"/de-at/"}),
+        ("/", {"/", "/de", "/de/", "/de/pots", "/de?a=1", "/de-at/", "/design", "/de.html"}),
+        (None, {"/", "/de", "/de/", "/de/pots", "/de?a=1", "/de-at/", "/design", "/de.html"}),
+    ],
+)
+def test_a_market_has_the_pages_below_its_prefix(prefix, below, tmp_path):
+    site = dict.fromkeys(("/", "/de", "/de/", "/de/pots", "/de?a=1", "/de-at/", "/design", "/de.html"), "")
+    market = {"market_code": "DE", "prefix": prefix, "locales": ["de-DE"]}
+    tables, inputs = tables_of({"site": site, "inputs": {"market": [market]}})
+    with CrawlFacts(tables, CATALOGUE.script("page_market"), tmp_path, inputs, threads=1) as facts:
+        found = facts.rows("SELECT url FROM page JOIN page_market USING (page_key) WHERE market_code = 'DE'")
+    assert {url.removeprefix(ORIGIN) for (url,) in found} == below

@@ -4,6 +4,15 @@ CREATE TEMP MACRO PATH_OF(address) AS REGEXP_EXTRACT(address, '^[a-z]+://[^/?#]*
 
 CREATE TEMP MACRO QUERY_OF(address) AS REGEXP_EXTRACT(address, '^[^?#]*\?([^#]*)', 1);
 
+-- Whether a path lies below a prefix. One that ends in a letter or digit ends a whole part of the path: below `/de` are
+-- `/de` and `/de/pots`, and not `/design`.
+CREATE TEMP MACRO IS_BELOW(path, prefix) AS
+STARTS_WITH(path, prefix)
+AND (
+    NOT REGEXP_MATCHES(prefix, '[\pL\pN]$')
+    OR SUBSTR(path, LENGTH(prefix) + 1, 1) IN ('', '/')
+);
+
 -- What an issue is about, whichever spelling of a page's address the crawl met first.
 CREATE TEMP MACRO PLACE_OF(page_key, url) AS COALESCE(CAST(page_key AS VARCHAR), url);
 

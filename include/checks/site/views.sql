@@ -70,7 +70,7 @@ FROM page
 LEFT JOIN market
     ON
         (market.host IS NULL OR market.host = page.host)
-        AND STARTS_WITH(PATH_OF(page.url), COALESCE(market.prefix, ''))
+        AND IS_BELOW(PATH_OF(page.url), COALESCE(market.prefix, ''))
 GROUP BY page.page_key;
 
 -- Every address of the crawl, with what came of it in a word, whether it may be indexed and what it names as canonical.

@@ -115,7 +115,8 @@ class SiteLimits(Frozen):
 
 
 class MarketPages(Frozen):
-    """Where a market's pages in one language are: on a host of its own, below a prefix, or both."""
+    """Where a market's pages in one language are: on a host of its own, below a prefix, or both. Below `/de` are `/de`
+    and `/de/pots`, and not `/design`."""
 
     market: str
     locale: Annotated[str, AfterValidator(language_tag)]
