@@ -132,7 +132,8 @@ def _issues() -> Iterator[dict[str, Any]]:
                  evidence=f'{{"total":1,"items":[{{"h1":"{MARKUP}"}}]}}')  # fmt: skip
     yield _issue("title-missing", "cups", revenue_amount="1234.0000", revenue_reason=None, currency_code="EUR")
     for number in range(MANY):
-        yield _issue("description-missing", f"page/{number:04d}")
+        sold = {"revenue_amount": "10.0000", "revenue_reason": None, "currency_code": "EUR"} if number < 2 else {}
+        yield _issue("description-missing", f"page/{number:04d}", **sold)
     yield _issue("url-underscore", "=cmd|calc_x", url="=cmd|' /C calc'!A0")
     for number in range(3):
         yield _issue("url-underscore", f"old_{number}", is_suppressed=True, suppressed_by="maria@shop.example",

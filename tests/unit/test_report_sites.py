@@ -108,7 +108,8 @@ def test_how_each_market_is_found_in_search(pages):
 
 def test_what_the_pages_of_an_issue_sell_is_told(pages):
     page = pages["site_shop.html"]
-    assert page.count("its pages sold €1,234 in 28 days") == 1, "of one check it is known"
+    assert page.count("its pages sold €1,234 in 28 days</p>") == 1, "of one check it is known of one page"
+    assert page.count("its pages sold €20 in 28 days, what is on several of them counted on each</p>") == 1
     assert page.count("sells €1,234") == 1
 
 

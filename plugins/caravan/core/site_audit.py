@@ -81,7 +81,9 @@ class CheckResult:
     judged_count: int = 0
     open_count: int = 0
     revenue: Decimal | None = None
-    """Of the pages with open issues of it, as far as it is known."""
+    """Of the pages with open issues of it, as far as it is known, added up: a product on several counts on each."""
+    selling_count: int = 0
+    """Pages of which it is known."""
 
 
 class Suppressed(NamedTuple):

@@ -192,10 +192,11 @@ def _checks(reader: Reader, of: Mapping[str, Any]) -> list[CheckResult]:
         f"""
         SELECT
             k.check_id, k.severity, k.category, k.outcome, k.outcome_reason, k.judged_count,
-            COALESCE(i.open_count, 0), i.revenue
+            COALESCE(i.open_count, 0), i.revenue, COALESCE(i.selling_count, 0)
         FROM {CHECK} AS k
         LEFT JOIN (
-            SELECT check_id, COUNT(*) AS open_count, SUM(revenue_amount) AS revenue
+            SELECT
+                check_id, COUNT(*) AS open_count, SUM(revenue_amount) AS revenue, COUNT(revenue_amount) AS selling_count
             FROM {ISSUE} WHERE site_code = $site AND crawl_date = $day AND NOT is_suppressed GROUP BY check_id
         ) AS i ON k.check_id = i.check_id
         WHERE k.site_code = $site AND k.crawl_date = $day ORDER BY k.check_id
@@ -203,8 +204,8 @@ def _checks(reader: Reader, of: Mapping[str, Any]) -> list[CheckResult]:
         of,
     )
     return [
-        CheckResult(check_id, severity, category, cast("Outcome", outcome), reason, judged or 0, count, revenue)
-        for check_id, severity, category, outcome, reason, judged, count, revenue in rows
+        CheckResult(check_id, severity, category, cast("Outcome", outcome), reason, judged or 0, count, *sold)
+        for check_id, severity, category, outcome, reason, judged, count, *sold in rows
     ]
 
 
