@@ -173,6 +173,16 @@ def test_what_is_wrong_is_told_at_once(config: Path) -> None:
     ]
 
 
+def test_a_list_whose_only_item_is_at_fault_is_not_told_to_be_empty(config: Path) -> None:
+    edit(config / "sites/plain.yml", "https://plain.example/", "plain.example")
+    assert [str(each) for each in load_sites(config)[1]] == [
+        "sites/plain.yml:3 start_urls[0]: 'plain.example' is no address that can be crawled (like "
+        "https://www.example.com/)"
+    ]
+    edit(config / "sites/plain.yml", "[plain.example]", "[]")
+    assert [str(each) for each in load_sites(config)[1]] == ["sites/plain.yml:3 start_urls: is empty"]
+
+
 def test_what_a_site_asks_for_in_vain_is_told_and_does_not_stop_its_night(config: Path) -> None:
     edit(config / "sites/shop.yml", "authorities: own.pem", "authorities: /nowhere/own.pem")
     edit(config / "sites/shop.yml", "gate: [response-5xx]", "gate: [response-5xx, content-spelling, perf-lcp]")

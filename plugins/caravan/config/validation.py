@@ -43,13 +43,20 @@ def validate(
         return model.model_validate(document.data if data is None else data), []
     except ValidationError as error:
         faults: dict[Location, Fault] = {}
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False)
+        for detail in details:
+            if detail["type"] == "too_short" and any(_is_within(other["loc"], detail["loc"]) for other in details):
+                continue  # it counts what is left without the items that are at fault
             # pydantic adds steps of its own ('[key]', the branch of a union) behind the field.
             field = document.known(detail["loc"])
             if detail["type"] == "missing":
                 field = detail["loc"]
             faults.setdefault(field, document.fault(field, _message(detail, model)))
         return None, list(faults.values())
+
+
+def _is_within(location: Location, outer: Location) -> bool:
+    return len(location) > len(outer) and location[: len(outer)] == outer
 
 
 def _message(detail: Any, model: type[BaseModel]) -> str:
