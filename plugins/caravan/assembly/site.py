@@ -56,8 +56,13 @@ def plan_of_address(
 
 
 def crawls_root(settings: Settings, name: str) -> Path:
-    """Where the crawls of a site lie, or of what has only a host."""
+    """Where the crawls of a site lie, by its code, or of what has only a host."""
     return settings.home / "site" / "crawls" / re.sub(r"[^a-z0-9._-]", "_", name.lower())
+
+
+def crawls_root_of_host(settings: Settings, host: str) -> Path:
+    """Never that of a site: a code has no dot. A crawl by hand of `http://wiki/` is no night of the site `wiki`."""
+    return crawls_root(settings, host if "." in host else f"{host}.")
 
 
 def hold(folder: Path, settings: Settings, work: str) -> AbstractContextManager[None]:

@@ -80,7 +80,7 @@ def crawl(
     catalogue = load_site_checks()
     gates = gated(gate, catalogue)
     leave_out_pandas()
-    folder = crawls.crawls_root(settings, host) if out is None else _made(out.absolute())
+    folder = crawls.crawls_root_of_host(settings, host) if out is None else _made(out.absolute())
     with crawls.hold(folder, settings, f"crawls and audits {plan.start_urls[0]}"):
         if out is None:
             ready = site_audit.prepare_below(plan, folder, fresh)
