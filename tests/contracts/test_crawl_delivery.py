@@ -39,11 +39,19 @@ def product(*skus: str) -> str:
     return f'<script type="application/ld+json">[{nodes}]</script>'
 
 
+def variants(*skus: str) -> str:
+    """Of a product that itself has no number."""
+    offers = ",".join(f'{{"@type": "Offer", "sku": "{sku}"}}' for sku in skus)
+    return f'<script type="application/ld+json">{{"@type": "Product", "name": "A", "offers": [{offers}]}}</script>'
+
+
 SITE = {
     "/": '<a href="/de/a_pot">pot</a><a href="/lost">lost</a>',
     "/de/a_pot": product("POT", "POT", "CUP"),
     "/de/a_new": product("NEW"),
     "/de/a_text": "<p>No product here</p>",
+    "/de/a_set": variants("POT", "CUP"),
+    "/de/a_gtin": '<script type="application/ld+json">{"@type": "ProductModel", "gtin14": "CUP"}</script>',
     "/fr/a_pot": product("POT"),
     "/old": {"status": 301, "headers": {"Location": "/"}},
     "/lost": {"status": 404},
@@ -66,8 +74,8 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
         load_id="l1",
         started_at=NIGHT,
         ended_at=NIGHT,
-        expected_count=7,
-        seen_count=7,
+        expected_count=9,
+        seen_count=9,
         is_complete=True,
         incomplete_reason=None,
         is_comparable=False,
@@ -82,8 +90,8 @@ def deliver(folder: Path, *suppressions: dict[str, Any], **stamp: Any) -> dict[s
             for each in audit(facts, catalogue.checks)
         ]
         keys, sources, _ = delivery.internal_links(facts)
-        assert (len(keys), len(sources)) == (5, 1)
-        score = pa.table({"page_key": keys, "score": np.arange(5) * 1.0, "previous_score": [None] * 5})
+        assert (len(keys), len(sources)) == (7, 1)
+        score = pa.table({"page_key": keys, "score": np.arange(7) * 1.0, "previous_score": [None] * 7})
         facts.provide("link_score", score)
         comparing.compare(facts, TEXTS["comparison"], [], {}, comparing.Known(), Standing(NIGHT, False, True))
         findings.suppress(facts, TEXTS["suppression"], suppressions)
@@ -103,8 +111,8 @@ def test_every_table_has_the_warehouse_s_columns(tmp_path):
     found = deliver(tmp_path)
     assert {name: len(rows) for name, rows in found.items()} == {
         "crawl": 1,
-        "page": 7,
-        "issue": 5,
+        "page": 9,
+        "issue": 7,
         "check": 2,
         "page_change": 0,
     }
@@ -121,6 +129,8 @@ def test_pages_with_their_market_and_what_may_be_indexed(tmp_path):
         "/de/a_pot": "DE",
         "/de/a_new": "DE",
         "/de/a_text": "DE",
+        "/de/a_set": "DE",
+        "/de/a_gtin": "DE",
         "/fr/a_pot": "FR",
     }
     assert pages["/de/a_pot"]["is_indexable"] is True
@@ -136,6 +146,8 @@ def test_pages_with_their_market_and_what_may_be_indexed(tmp_path):
     [
         ("/de/a_pot", Decimal("120.5"), None),
         ("/de/a_new", None, "the warehouse does not know the product in this market"),
+        ("/de/a_set", Decimal("120.5"), None),
+        ("/de/a_gtin", Decimal("20"), None),
         ("/de/a_text", None, "no product number on the page"),
         ("/fr/a_pot", None, "the warehouse does not know the product in this market"),
         ("/lost", None, "the page belongs to no market"),
@@ -155,9 +167,9 @@ def test_without_sales_in_the_warehouse_nothing_is_known(tmp_path):
 @pytest.mark.parametrize(
     ("urls", "suppressed"),
     [
-        ("/de/", {"/de/a_pot", "/de/a_new", "/de/a_text"}),
+        ("/de/", {"/de/a_pot", "/de/a_new", "/de/a_text", "/de/a_set", "/de/a_gtin"}),
         ("a_pot$", {"/de/a_pot", "/fr/a_pot"}),
-        (None, {"/de/a_pot", "/de/a_new", "/de/a_text", "/fr/a_pot"}),
+        (None, {"/de/a_pot", "/de/a_new", "/de/a_text", "/de/a_set", "/de/a_gtin", "/fr/a_pot"}),
         ("/it/", set()),
     ],
     ids=["of a folder", "by its end", "all of a check", "of none"],

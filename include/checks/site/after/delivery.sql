@@ -55,20 +55,21 @@ LEFT JOIN inlink ON address.page_key = inlink.page_key
 LEFT JOIN link_score ON address.page_key = link_score.page_key
 CROSS JOIN stamp;
 
--- A page's products by the numbers that they state. One that is named twice earns once.
+-- A page's products by the numbers that they state, or that their offers do. One that is named twice earns once.
 CREATE TEMP TABLE page_product AS
 WITH product AS (
     SELECT
         page_key,
-        UNNEST([
-            JSON_EXTRACT_STRING(content, '$.sku'),
-            JSON_EXTRACT_STRING(content, '$.mpn'),
-            JSON_EXTRACT_STRING(content, '$.gtin'),
-            JSON_EXTRACT_STRING(content, '$.gtin13'),
-            JSON_EXTRACT_STRING(content, '$.productID')
-        ]) AS sku
+        UNNEST(JSON_EXTRACT_STRING(content, [
+            '$.sku', '$.productID', '$.gtin', '$.gtin8', '$.gtin12', '$.gtin13', '$.gtin14', '$.mpn'
+        ])) AS sku
     FROM structured
-    WHERE LIST_CONTAINS(types, 'Product') AND error IS NULL
+    WHERE LIST_HAS_ANY(types, ['Product', 'IndividualProduct', 'ProductModel']) AND error IS NULL
+    UNION ALL
+    SELECT
+        page_key,
+        UNNEST(numbers) AS sku
+    FROM offered
 )
 
 SELECT DISTINCT
