@@ -109,6 +109,10 @@ def test_two_sites_do_not_write_one_sitemap_and_all_is_told_at_once(config: Path
     sites, faults = load_sites(config)
     assert set(sites) == {"blog"}
     assert [str(each) for each in faults] == ["sites/shop.yml announce.sitemaps: the site blog writes one of them"]
+    for folder in (config.parent / "web", config.parent / "press" / ".." / "web"):
+        edit(config / "sites/blog.yml", "folder: web", f"folder: {folder}")
+        assert set(load_sites(config, home=config.parent)[0]) == {"blog"}, folder
+        edit(config / "sites/blog.yml", f"folder: {folder}", "folder: web")
     edit(config / "sites/blog.yml", "code: blog", "enabled: false\ncode: blog")
     assert (set(load_sites(config)[0]), load_sites(config)[1]) == ({"blog", "shop"}, []), "that one writes nothing"
     edit(config / "sites/blog.yml", "folder: web", "folder: press")

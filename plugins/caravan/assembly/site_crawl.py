@@ -58,7 +58,7 @@ class _Night:
         configuration = load_configuration(settings.config_dir)
         checks = load_site_checks()
         ids = [check.id for check in checks.checks]
-        sites, faults = load_sites(settings.config_dir, configuration.markets, ids)
+        sites, faults = load_sites(settings.config_dir, configuration.markets, ids, settings.home)
         return cls(settings, configuration, sites, faults, checks)
 
     def site(self, code: str) -> Site:

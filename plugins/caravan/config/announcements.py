@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -60,16 +61,16 @@ class Announcement(Frozen):
     def _says_something(self) -> Announcement:
         if self.outlet is None and not self.sitemaps:
             raise ValueError("give `outlet`, `sitemaps` or both")
-        if len(self.files) < len(self.sitemaps):
+        if len(self.files(Path())) < len(self.sitemaps):
             raise ValueError("two of its `sitemaps` are one file")
         return self
 
-    @property
-    def files(self) -> set[tuple[_Place, str]]:
-        return {(_place(each.folder, each.bucket, each.prefix), each.name) for each in self.sitemaps}
+    def files(self, home: Path) -> set[tuple[_Place, str]]:
+        """`home`: what relative folders lie in."""
+        return {(_place(home, each.folder, each.bucket, each.prefix), each.name) for each in self.sitemaps}
 
 
-def outlet_faults(document: Document, config_dir: Path) -> Iterator[Fault]:
+def outlet_faults(document: Document, config_dir: Path, home: Path) -> Iterator[Fault]:
     """Of what a site's file says of outlets, as far as their own files can be read."""
     if not document.mapping("announce"):
         return
@@ -81,23 +82,23 @@ def outlet_faults(document: Document, config_dir: Path) -> Iterator[Fault]:
     if named is not None and named not in engines and (named in known or named not in paths):
         message = f"there is no outlet '{named}' of kind indexnow{nearest(named, engines)}"
         yield document.fault(("announce", "outlet"), message)
-    taken = {_place(*map(each.text, ("folder", "bucket", "prefix"))): code for code, each in known.items()}
+    taken = {_place(home, *map(each.text, ("folder", "bucket", "prefix"))): code for code, each in known.items()}
     given = document.value("announce", "sitemaps")
     for index, _ in enumerate(given if isinstance(given, list) else ()):
         parts = (document.text("announce", "sitemaps", index, key) for key in ("folder", "bucket", "prefix"))
-        place = _place(*parts)
+        place = _place(home, *parts)
         if any(place) and place in taken:
             message = f"the outlet {taken[place]} keeps its own sitemaps there; give it another folder or prefix"
             yield document.fault(("announce", "sitemaps", index), message)
 
 
-def sharing(announcements: Mapping[str, Announcement]) -> Iterator[tuple[str, str]]:
+def sharing(announcements: Mapping[str, Announcement], home: Path) -> Iterator[tuple[str, str]]:
     """Of sites, by code, those that would write a sitemap of one before them, each with the other's code."""
     taken: dict[tuple[_Place, str], str] = {}
     for site, each in sorted(announcements.items()):
-        others = {taken.setdefault(file, site) for file in each.files} - {site}
+        others = {taken.setdefault(file, site) for file in each.files(home)} - {site}
         yield from ((site, other) for other in sorted(others)[:1])
 
 
-def _place(folder: str | None, bucket: str | None, prefix: str | None) -> _Place:
-    return (str(PurePosixPath(folder)) if folder else "", bucket or "", (prefix or "").strip("/"))
+def _place(home: Path, folder: str | None, bucket: str | None, prefix: str | None) -> _Place:
+    return (os.path.realpath(home / folder) if folder else "", bucket or "", (prefix or "").strip("/"))

@@ -68,7 +68,7 @@ def check(config_dir: Path, home: Path | None = None) -> list[Fault]:
     aside = [*read_alerts(config_dir)[1], *read_pools(config_dir)[1]]
     try:
         checks = load_site_checks().checks
-        aside += load_sites(config_dir, reading.market_codes, [check.id for check in checks])[1]
+        aside += load_sites(config_dir, reading.market_codes, [check.id for check in checks], home)[1]
         aside += idle_faults(config_dir, {check.id for check in checks if not check.is_implemented})
     except Misconfigured as error:
         aside += error.faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping
@@ -18,6 +19,7 @@ from caravan.config.frozen import Day, Frozen
 from caravan.config.outlets import CODE, Line, language_tag
 from caravan.config.patterns import duckdb_problem
 from caravan.config.search import FOLDER, SearchConsoleSource
+from caravan.config.settings import home_dir
 from caravan.config.site_checks import LISTED_BY
 from caravan.config.validation import validate
 from caravan.core.crawl import Limits, Scope
@@ -191,12 +193,17 @@ class Site(Frozen):
 
 
 def load_sites(
-    config_dir: Path, markets: Collection[str] | None = None, checks: Collection[str] | None = None
+    config_dir: Path,
+    markets: Collection[str] | None = None,
+    checks: Collection[str] | None = None,
+    home: Path | None = None,
 ) -> tuple[dict[str, Site], list[Fault]]:
     """The sites that are free of faults, by code, and every fault of the others: a faulty file disables its site alone.
 
-    `markets`, `checks`: codes and ids, to find those that there are not. Misconfigured when a folder cannot be read.
+    `markets`, `checks`: codes and ids, to find those that there are not. `home`: what relative folders lie in, that of
+    the environment unless given. Misconfigured when a folder cannot be read.
     """
+    home = home or home_dir(os.environ)
     found: dict[str, Site] = {}
     faults: list[Fault] = []
     # By name: a channel whose own file has a fault is no fault of the site's.
@@ -207,14 +214,15 @@ def load_sites(
         if document is None:
             continue
         wrong = [*_own_faults(document, path.stem, markets, checks), *_market_faults(document, channels)]
-        wrong += [*_strangers(document), *outlet_faults(document, config_dir)]
+        wrong += [*_strangers(document), *outlet_faults(document, config_dir, home)]
         site, more_wrong = validate(document, Site)
         wrong += more_wrong
         faults += wrong
         if site is not None and not wrong and not more:
             found[site.code] = site
     # One that is switched off writes nothing: it may be the forerunner of another.
-    for code, other in sharing({code: each.announce for code, each in found.items() if each.announce and each.enabled}):
+    announced = {code: each.announce for code, each in found.items() if each.announce and each.enabled}
+    for code, other in sharing(announced, home):
         faults.append(Fault(f"{FOLDER}/{code}.yml announce.sitemaps", f"the site {other} writes one of them"))
         del found[code]
     return found, in_order(faults)
