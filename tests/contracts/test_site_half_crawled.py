@@ -43,21 +43,20 @@ def test_half_a_crawl_does_not_evaluate_it(check_id, tmp_path):
     assert (verdict.outcome, verdict.reason) == ("not_evaluated", "Without a complete crawl this cannot be judged.")
 
 
+@pytest.mark.parametrize("is_known", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["known", "unknown"])
 @pytest.mark.parametrize(
     "check", [each for each in IMPLEMENTED if len(CASES[each.id]["passes"]["site"]) > 1], ids=lambda check: check.id
 )
-def test_a_page_that_was_not_asked_makes_no_check_fire(check: Check, tmp_path: Path) -> None:
+def test_a_page_that_was_not_asked_makes_no_check_fire(check: Check, is_known: bool, tmp_path: Path) -> None:
+    """`is_known`: the crawl met its address."""
     case = CASES[check.id]["passes"]
+    catalogue = CATALOGUE.only([check.id])
     for path in case["site"]:
-        for rest in (
-            {other: given for other, given in case["site"].items() if other != path},
-            case["site"] | {path: UNASKED},
-        ):
-            tables, inputs = tables_of(case | {"site": rest})
-            catalogue = CATALOGUE.only([check.id])
-            with CrawlFacts(tables, catalogue.script(), tmp_path, inputs, threads=1, of_crawl=()) as facts:
-                audit(facts, catalogue.checks)
-                assert facts.issues().to_pylist() == [], f"without {path}"
+        rest = {other: given for other, given in case["site"].items() if other != path}
+        tables, inputs = tables_of(case | {"site": rest | {path: UNASKED} if is_known else rest})
+        with CrawlFacts(tables, catalogue.script(), tmp_path, inputs, threads=1, of_crawl=()) as facts:
+            audit(facts, catalogue.checks)
+            assert facts.issues().to_pylist() == [], f"without {path}"
 
 
 def test_a_budget_invents_no_orphans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

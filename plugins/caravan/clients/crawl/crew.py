@@ -16,13 +16,26 @@ _SPARE = 8
 _ENOUGH = 4
 """Results that lie ready, so that the deciding thread does not wait either. With more of them threads would only take
 each other's turn."""
+_LOOKED_EVERY_SECONDS = 0.25
+_BUSY_SHARE = 0.8
+"""Of a processor. Python runs one thread at a time: where it is busy another one brings nothing, and costs switches."""
 _PATIENCE_SECONDS = 5.0
 
 
 class Crew:
-    def __init__(self, size: int) -> None:
+    """`size`: threads at most. They begin with two, and double as long as jobs and the processor wait for more.
+    `clock`: seconds; `spent`: seconds of a processor that the process has taken."""
+
+    def __init__(
+        self,
+        size: int,
+        clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[], float] = time.process_time,
+    ) -> None:
         self.under_way = 0
         self._size = size
+        self._clock, self._spent = clock, spent
+        self._looked = clock(), spent()
         self._jobs: queue.SimpleQueue[Callable[[], Callable[[], None]] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Callable[[], None] | BaseException] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -33,18 +46,17 @@ class Crew:
 
     def give(self, job: Callable[[], _Brought], done: Callable[[_Brought], None]) -> None:
         """`job`: for a thread. `done`: takes what it returned, in the deciding thread."""
-        busy = self.under_way - self._results.qsize()
-        if len(self._threads) < min(self._size, busy + 1):
-            # Daemons: one that waits for an answer must not keep the process from ending.
-            thread = threading.Thread(target=self._work, name="crawl", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        if len(self._threads) < min(self._size, self.under_way + 1, 2):
+            self._begin()
         self.under_way += 1
         self._jobs.put(lambda: partial(done, job()))
 
     def take(self, wait: float) -> None:
         """Hands on one result, for which it waits `wait` seconds. Raises what the job has raised. One at a time: what
         is done with it may take a while, in which others bring theirs, and threads are to have their next jobs."""
+        if len(self._threads) < self._size and self._results.empty() and not self._jobs.empty():
+            self._grow()
+            wait = min(wait, _LOOKED_EVERY_SECONDS)
         try:
             result = self._results.get(timeout=wait) if wait > 0 else self._results.get_nowait()
         except queue.Empty:
@@ -72,6 +84,22 @@ class Crew:
             for thread in self._threads:
                 thread.join(_PATIENCE_SECONDS)
         self._threads.clear()
+
+    def _grow(self) -> None:
+        now, spent = self._clock(), self._spent()
+        looked_at, spent_then = self._looked
+        if now - looked_at < _LOOKED_EVERY_SECONDS:
+            return
+        self._looked = now, spent
+        if spent - spent_then < _BUSY_SHARE * (now - looked_at):
+            for _ in range(min(len(self._threads), self._size - len(self._threads))):
+                self._begin()
+
+    def _begin(self) -> None:
+        # Daemons: one that waits for an answer must not keep the process from ending.
+        thread = threading.Thread(target=self._work, name="crawl", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
