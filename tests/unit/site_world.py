@@ -72,7 +72,7 @@ def _health() -> Iterator[dict[str, Any]]:
             "fired_check_count": 3, "passed_check_count": 1, "not_evaluated_check_count": 1,
         }  # fmt: skip
     yield {
-        "site_code": "wiki", "crawl_date": NIGHT, "started_at": datetime(2026, 11, 20, 3, 0), "is_complete": False,
+        "site_code": "wiki", "crawl_date": NIGHT, "started_at": datetime(2026, 11, 18, 3, 0), "is_complete": False,
         "incomplete_reason": f"wiki.example: timeout {MARKUP}", "is_comparable": False,
         "not_comparable_reason": "it is the first crawl", "expected_count": 100, "seen_count": 40, "page_count": 40,
         "indexable_count": 40, "judged_count": 40, "error_page_count": 0, "health_share": None, "error_count": 0,

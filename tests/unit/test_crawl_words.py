@@ -14,6 +14,11 @@ from caravan.core.crawl import in_words
         ("robots_unavailable: status_503", "its robots.txt answered 503"),
         ("robots_unavailable: timeout", "it does not answer in time"),
         ("robots_unavailable: tls", "its certificate, or its TLS, cannot be trusted"),
+        (
+            "robots_unavailable: tls: Hostname mismatch, certificate is not valid for 'shop.example'",
+            "its certificate, or its TLS, cannot be trusted (Hostname mismatch, certificate is not valid for "
+            "'shop.example')",
+        ),
         ("robots_unavailable: encoding", "its robots.txt could not be read"),
         ("robots_unavailable", "its robots.txt could not be read"),
         ("host_unavailable", "it did not answer any more"),

@@ -62,6 +62,7 @@ def test_the_first_page_and_the_list_say_how_each_site_does(pages, page):
     assert rows == ["site_shop.html", "site_wiki.html"]
     assert "96.0\N{NO-BREAK SPACE}%" in pages[page]
     assert ">complete<" in pages[page] and ">not complete<" in pages[page]
+    assert re.findall(r">(\d+ days? ago)<", pages[page]) == ["3 days ago"], "the other was crawled last night"
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,12 @@ Rows = dict[str, list[tuple[object, ...]]]
 
 
 def in_words(reason: str) -> str:
-    """Of `IN_WORDS`; `robots_unavailable: status_503` says, too, what came of asking for robots.txt."""
-    name, _, came = reason.partition(": ")
+    """Of `IN_WORDS`; `robots_unavailable: status_503` says, too, what came of asking for robots.txt, and
+    `robots_unavailable: tls: certificate has expired` what was wrong."""
+    name, came, detail = (*reason.split(": ", 2), "", "")[:3]
     if came.startswith("status_"):
         return f"its robots.txt answered {came.removeprefix('status_')}"
-    return NO_ANSWER.get(came, IN_WORDS.get(name, reason))
+    return NO_ANSWER.get(came, IN_WORDS.get(name, reason)) + (f" ({detail})" if detail else "")
 
 
 @dataclass(frozen=True)

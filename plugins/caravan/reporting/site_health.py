@@ -6,7 +6,7 @@ import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -32,6 +32,8 @@ from caravan.reporting.tables import Reader
 HEALTH, MARKET = "mart.rpt_site__health", "mart.rpt_site__market"
 ISSUE, CHECK, CHANGE, PAGE = "mart.fct_site_issue", "mart.fct_site_check", "mart.fct_site_change", "mart.fct_page"
 TREND = timedelta(days=60)
+NIGHTLY = timedelta(hours=36)
+"""A crawl that began longer ago was not the last night's."""
 CSV_ROWS = 50_000
 """Of one site's file; a reader who needs more has the warehouse."""
 NO_REASON = "no reason is recorded"
@@ -82,6 +84,11 @@ class SiteHealth:
     def search_week(self) -> date | None:
         """The same for all markets."""
         return next((market.search_week for market in self.markets), None)
+
+    def days_missed(self, now: datetime) -> int:
+        """Since the last crawl, at least one; 0 where that is the last night's. `now`: UTC without zone."""
+        age = now - self.crawl.started_at
+        return age.days if age > NIGHTLY else 0
 
     def trend(self) -> Markup | None:
         """The share of healthy pages by day; None before there are two nights."""

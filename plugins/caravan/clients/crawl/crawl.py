@@ -344,7 +344,7 @@ class Crawl:
         origin.robots = robots
         self._touched.add(origin.origin)
         if robots.reason == "tls":
-            origin.tls_problem = origin.tls_problem or "tls"
+            origin.tls_problem = origin.tls_problem or robots.detail or "tls"
         self.work.pace.delay(origin.host, robots.crawl_delay_s)
         self.batch.add("robots", robots.row())
         if robots.outcome == "unavailable" and (origin.is_own or robots.status_code is not None):

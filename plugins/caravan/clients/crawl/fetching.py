@@ -216,11 +216,20 @@ def _failure(error: BaseException) -> _Failure:
             return _Failure("refused_address", str(each), False)
         if isinstance(each, UnknownHost):
             return _Failure("dns", str(each), each.may_pass)
+        if isinstance(each, ssl.SSLError):
+            return _Failure("tls", _tls_problem(each)[:_DETAIL_CHARACTERS], False)
     detail = (str(chain[-1]) or type(chain[-1]).__name__)[:_DETAIL_CHARACTERS]
     for kinds, reason, may_pass in _KINDS:
         if any(isinstance(each, kinds) for each in chain):
             return _Failure(reason, detail, may_pass)
     return _Failure("broken", detail, True)
+
+
+def _tls_problem(error: ssl.SSLError) -> str:
+    """Without OpenSSL's own numbers: `certificate has expired`, `wrong version number`."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message.removesuffix(".")
+    return error.reason.replace("_", " ").lower() if error.reason else str(error)
 
 
 # In this order: a connection that is refused is, to urllib3, one that takes too long.

@@ -34,6 +34,8 @@ class Robots:
     """Absolute addresses, as declared; what is none is left out."""
     _rules: Protego | None
     _token: str
+    detail: str = ""
+    """Of no answer: what was wrong."""
 
     def allows(self, url: str) -> bool:
         """Whether the host lets us ask. `url`: of `resolve`, of this host."""
@@ -164,4 +166,5 @@ def _without_rules(
         sitemaps=(),
         _rules=None,
         _token=_token(agent),
+        detail=answer.detail if answer.status_code is None else "",
     )

@@ -303,8 +303,11 @@ def _certificate(plan: Plan, crawling: Crawl, is_through: bool) -> Certificate:
 
 def _failure(origin: Origin) -> str:
     """As `core.crawl.in_words` takes it."""
-    came = origin.robots.reason if origin.closed == NO_ROBOTS and origin.robots else None
-    return f"{origin.closed}: {came}" if came else str(origin.closed)
+    robots = origin.robots if origin.closed == NO_ROBOTS else None
+    if robots is None or robots.reason is None:
+        return str(origin.closed)
+    detail = f": {robots.detail}" if robots.reason == "tls" and robots.detail else ""
+    return f"{origin.closed}: {robots.reason}{detail}"
 
 
 def _write(folder: Path, record: Record) -> None:
