@@ -313,6 +313,21 @@ CASE LOWER(REGEXP_EXTRACT(TRIM(term), '[A-Za-z]+$'))
     WHEN 'discontinued' THEN 'discontinued'
 END;
 
+-- Products, and the numbers that each goes by.
+CREATE TEMP TABLE numbered_product AS
+SELECT
+    page_key,
+    block,
+    path,
+    LIST_FILTER(
+        JSON_EXTRACT_STRING(content, [
+            '$.sku', '$.productID', '$.gtin', '$.gtin8', '$.gtin12', '$.gtin13', '$.gtin14', '$.mpn'
+        ]),
+        number -> number <> ''
+    ) AS numbers
+FROM structured
+WHERE LIST_HAS_ANY(types, ['Product', 'IndividualProduct', 'ProductModel']);
+
 -- Offers of products: what each states, and the numbers that the product goes by. An AggregateOffer spans prices.
 -- own: the number of the offer itself, of one variant among others.
 CREATE TEMP TABLE offered AS
@@ -328,21 +343,6 @@ WITH stated AS (
         ]) AS said
     FROM structured
     WHERE LIST_HAS_ANY(types, ['Offer', 'AggregateOffer']) AND CONTAINS(path, '.offers')
-),
-
-product AS (
-    SELECT
-        page_key,
-        block,
-        path,
-        LIST_FILTER(
-            JSON_EXTRACT_STRING(content, [
-                '$.sku', '$.productID', '$.gtin', '$.gtin8', '$.gtin12', '$.gtin13', '$.gtin14', '$.mpn'
-            ]),
-            number -> number <> ''
-        ) AS numbers
-    FROM structured
-    WHERE LIST_HAS_ANY(types, ['Product', 'IndividualProduct', 'ProductModel'])
 )
 
 SELECT
@@ -360,7 +360,7 @@ SELECT
     NULLIF(REGEXP_EXTRACT(COALESCE(stated.said[5], stated.said[6]), '^\s*([A-Z]{3})\s*$', 1), '') AS currency_code,
     AVAILABILITY_OF(stated.said[7]) AS availability
 FROM stated
-INNER JOIN product
+INNER JOIN numbered_product AS product
     ON stated.page_key = product.page_key AND stated.block = product.block AND stated.product_path = product.path;
 
 -- Prices that a page's reader sees, where they could all be noted: 20 a page.

@@ -60,11 +60,8 @@ CREATE TEMP TABLE page_product AS
 WITH product AS (
     SELECT
         page_key,
-        UNNEST(JSON_EXTRACT_STRING(content, [
-            '$.sku', '$.productID', '$.gtin', '$.gtin8', '$.gtin12', '$.gtin13', '$.gtin14', '$.mpn'
-        ])) AS sku
-    FROM structured
-    WHERE LIST_HAS_ANY(types, ['Product', 'IndividualProduct', 'ProductModel']) AND error IS NULL
+        UNNEST(numbers) AS sku
+    FROM numbered_product
     UNION ALL
     SELECT
         page_key,
@@ -75,8 +72,7 @@ WITH product AS (
 SELECT DISTINCT
     page_key,
     sku
-FROM product
-WHERE sku <> '';
+FROM product;
 
 CREATE TEMP TABLE page_revenue AS
 SELECT
